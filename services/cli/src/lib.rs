@@ -1,0 +1,94 @@
+//! What every Swarmlings binary shares, so that they all read alike from outside:
+//!
+//! - [`parse`]: command line and environment, exit code 64 on bad usage;
+//! - [`LogArgs`]: `--log-format`, `--log-level`, lines to stderr;
+//! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`;
+//! - [`probe`]: one HTTP request to oneself, for health checks in images that hold nothing else;
+//! - [`Failure`] and [`exit_with`]: how a program says why it ends.
+
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+mod log;
+mod probe;
+
+pub use log::{LogArgs, LogFormat};
+pub use probe::{ProbeError, probe};
+
+/// Exit code for bad usage: `EX_USAGE` of sysexits.h.
+pub const EXIT_USAGE: u8 = 64;
+
+/// Reads command line and environment.
+///
+/// Where there is nothing to run, because help or the version was asked for or the usage is wrong, the text has
+/// been printed and the code to exit with is returned: 0 or [`EXIT_USAGE`].
+pub fn parse<T: Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| {
+        // Nothing is left to do when stdout or stderr is closed.
+        let _ = error.print();
+        if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Parses a duration with its unit, for clap and for query parameters: `100ms`, `4s`, `1m 30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration has a unit, such as 100ms, 4s or 1m 30s"))
+}
+
+/// Why a program ends early: the exit code, and a message that names the action and the object.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Ends with exit code 1.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self::with_code(1, message)
+    }
+
+    /// Ends with [`EXIT_USAGE`]: the fault is in what the user gave.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::with_code(EXIT_USAGE, message)
+    }
+
+    /// Ends with `code`.
+    pub fn with_code(code: u8, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Turns the outcome of `program` into its exit code; a failure is said on stderr as `program: message`.
+pub fn exit_with(program: &str, outcome: Result<ExitCode, Failure>) -> ExitCode {
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("{program}: {failure}");
+        ExitCode::from(failure.code)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_needs_a_unit_and_says_so() {
+        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "5", "5 parsecs", "-1s"] {
+            assert!(duration(bad).unwrap_err().contains("a duration has a unit"), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! One blocking HTTP request: all that a health check needs.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Why a probe did not find what it asked to be well.
+#[derive(Debug)]
+pub enum ProbeError {
+    /// No answer: refused, timed out, or cut off.
+    Io(io::Error),
+    /// An answer, but not a 2xx one.
+    Status(u16),
+    /// Something answered that does not speak HTTP.
+    NotHttp,
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Status(code) => write!(f, "status {code}"),
+            Self::NotHttp => f.write_str("the answer is not HTTP"),
+        }
+    }
+}
+
+impl std::error::Error for ProbeError {}
+
+impl From<io::Error> for ProbeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Asks `address` for `path`; well is whatever answers 2xx, each step (connect, send, answer) within `timeout`.
+pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<(), ProbeError> {
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    // The status line is all that matters: "HTTP/1.1 200".
+    let mut line = [0; 12];
+    stream.read_exact(&mut line)?;
+    let code = line.strip_prefix(b"HTTP/1.").and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok());
+    match code {
+        Some(200..=299) => Ok(()),
+        Some(code) => Err(ProbeError::Status(code)),
+        None => Err(ProbeError::NotHttp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn answering(answer: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(answer);
+        });
+        address
+    }
+
+    #[test]
+    fn only_a_2xx_answer_is_well() {
+        let ask = |answer| probe(answering(answer), "/", Duration::from_secs(5));
+        assert!(ask(b"HTTP/1.1 204 No Content\r\n\r\n").is_ok());
+        assert!(matches!(ask(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Err(ProbeError::Status(503))));
+        assert!(matches!(ask(b"SSH-2.0-OpenSSH_9.2\r\n"), Err(ProbeError::NotHttp)));
+        assert!(matches!(ask(b"HTTP"), Err(ProbeError::Io(_))));
+    }
+}

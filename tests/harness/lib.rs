@@ -1,0 +1,1 @@
+//! What integration tests and `cargo xtask up` start the real thing with.

@@ -1,0 +1,45 @@
+//! The project's own commands; `cargo xtask --help` lists them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod images;
+mod swarm;
+mod test;
+mod up;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Swarmlings' own commands", version)]
+struct Xtask {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the demo on this machine: hub, Traefik, pings and hellos, each under a sidecar
+    Up(up::Args),
+    /// Run the demo on a Docker engine, in swarm mode
+    Swarm(swarm::Args),
+    /// Build the images for this machine's architecture
+    Images(images::Args),
+    /// Install what tests need, then format check, clippy, unit and integration tests
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Xtask::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Swarm(args) => swarm::run(&args),
+        Command::Images(args) => images::run(&args),
+        Command::Test(args) => test::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! `cargo xtask test`.
+
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}
