@@ -3,20 +3,21 @@
 //! - [`parse`]: command line and environment, exit code 64 on bad usage;
 //! - [`LogArgs`]: `--log-format`, `--log-level`, lines to stderr;
 //! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`;
-//! - [`probe`]: one HTTP request to oneself, for health checks in images that hold nothing else;
-//! - [`Failure`] and [`exit_with`]: how a program says why it ends.
+//! - [`probe`], [`probe_unix`]: one HTTP request to oneself, for health checks in images that hold nothing else;
+//! - [`Failure`], [`reason`] and [`exit_with`]: how a program says why it ends.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgMatches, Command, Parser};
 
 mod log;
 mod probe;
 
 pub use log::{LogArgs, LogFormat};
-pub use probe::{ProbeError, probe};
+pub use probe::{ProbeError, probe, probe_unix};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
@@ -26,7 +27,17 @@ pub const EXIT_USAGE: u8 = 64;
 /// Where there is nothing to run, because help or the version was asked for or the usage is wrong, the text has
 /// been printed and the code to exit with is returned: 0 or [`EXIT_USAGE`].
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
-    T::try_parse().map_err(|error| {
+    parse_with(T::command(), T::from_arg_matches)
+}
+
+/// Does what [`parse`] does for a command that is put together at run time, with `read` to make something of it.
+pub fn parse_with<T>(
+    mut command: Command,
+    read: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
+) -> Result<T, ExitCode> {
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = matches.and_then(|matches| read(&matches).map_err(|error| error.format(&mut command)));
+    parsed.map_err(|error| {
         // Nothing is left to do when stdout or stderr is closed.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
@@ -37,6 +48,19 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration has a unit, such as 100ms, 4s or 1m 30s"))
+}
+
+/// What the system says of a fault, as the end of a sentence: `permission denied`.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    match text.as_bytes() {
+        // Not so where the first word is an abbreviation, as in "I/O error".
+        [first, second, ..] if second.is_ascii_lowercase() => {
+            format!("{}{}", char::from(first.to_ascii_lowercase()), &text[1..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Why a program ends early: the exit code, and a message that names the action and the object.
@@ -74,7 +98,8 @@ impl std::error::Error for Failure {}
 /// Turns the outcome of `program` into its exit code; a failure is said on stderr as `program: message`.
 pub fn exit_with(program: &str, outcome: Result<ExitCode, Failure>) -> ExitCode {
     outcome.unwrap_or_else(|failure| {
-        eprintln!("{program}: {failure}");
+        // Nothing is left to do when stderr is closed.
+        let _ = writeln!(io::stderr(), "{program}: {failure}");
         ExitCode::from(failure.code)
     })
 }
@@ -82,6 +107,14 @@ pub fn exit_with(program: &str, outcome: Result<ExitCode, Failure>) -> ExitCode 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_is_the_end_of_a_sentence() {
+        let in_use = io::Error::from_raw_os_error(98);
+        assert_eq!(reason(&in_use), "address already in use");
+        assert_eq!(reason(&io::Error::other("I/O error (os error 5)")), "I/O error");
+        assert_eq!(reason(&io::Error::other("é")), "é");
+    }
 
     #[test]
     fn duration_needs_a_unit_and_says_so() {

@@ -30,7 +30,9 @@ impl LogArgs {
             .with_writer(std::io::stderr)
             .with_max_level(self.log_level)
             .with_target(false)
-            .with_ansi(false);
+            .with_ansi(false)
+            // It would say so on stderr, and panic, when stderr is what fails.
+            .log_internal_errors(false);
         // Fails only when a subscriber is installed already, as in tests.
         let _ = match self.log_format {
             LogFormat::Text => builder.try_init(),

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
+
+use crate::reason;
 
 /// Why a probe did not find what it asked to be well.
 #[derive(Debug)]
@@ -19,7 +23,7 @@ pub enum ProbeError {
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => error.fmt(f),
+            Self::Io(error) => f.write_str(&reason(error)),
             Self::Status(code) => write!(f, "status {code}"),
             Self::NotHttp => f.write_str("the answer is not HTTP"),
         }
@@ -36,14 +40,28 @@ impl From<io::Error> for ProbeError {
 
 /// Asks `address` for `path`; well is whatever answers 2xx, each step (connect, send, answer) within `timeout`.
 pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<(), ProbeError> {
-    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
+    ask(stream, path)
+}
+
+/// The same on a unix socket.
+pub fn probe_unix(socket: &Path, path: &str, timeout: Duration) -> Result<(), ProbeError> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    ask(stream, path)
+}
+
+fn ask(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     // The status line is all that matters: "HTTP/1.1 200".
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
-    let code = line.strip_prefix(b"HTTP/1.").and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok());
+    let code = line
+        .strip_prefix(b"HTTP/1.")
+        .and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok());
     match code {
         Some(200..=299) => Ok(()),
         Some(code) => Err(ProbeError::Status(code)),

@@ -1,2 +1,25 @@
-//! Stub.
-fn main() {}
+//! Answers `Hello, NAME! (from HOST)`, where the name is the last segment of the path.
+
+use std::process::ExitCode;
+
+use swarmlings_runtime::{Request, StatusCode, about, status, text};
+
+mod greeting;
+
+const EXAMPLES: &str = "
+  hello
+  hello --port 8082 --admin-port 9092 --host hello-1
+  curl localhost:8080/viktor
+";
+
+fn main() -> ExitCode {
+    let about = about!("Answers `Hello, NAME! (from HOST)`, where the name is the path's last segment")
+        .examples(EXAMPLES);
+    swarmlings_runtime::main(about, |context| {
+        let host = context.host().to_owned();
+        move |request: &Request| match greeting::greeting(request.uri().path(), &host) {
+            Ok(greeting) => text(greeting),
+            Err(fault) => status(StatusCode::BAD_REQUEST, format!("{fault}\n")),
+        }
+    })
+}

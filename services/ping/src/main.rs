@@ -1,2 +1,19 @@
-//! Stub.
-fn main() {}
+//! Answers `Pong from HOST`.
+
+use std::process::ExitCode;
+
+use swarmlings_runtime::{Bytes, Request, about, text};
+
+const EXAMPLES: &str = "
+  ping
+  ping --port 8081 --admin-port 9091 --host ping-1
+  SERVICE_SOCKET=/run/ping.sock ping
+";
+
+fn main() -> ExitCode {
+    let about = about!("Answers `Pong from HOST`, whatever the path").examples(EXAMPLES);
+    swarmlings_runtime::main(about, |context| {
+        let pong = Bytes::from(format!("Pong from {}\n", context.host()));
+        move |_: &Request| text(pong.clone())
+    })
+}

@@ -1,1 +1,57 @@
-//! Stub.
+//! What every Swarmlings service gets, so that its own source holds nothing but its answers:
+//!
+//! - [`main`], [`main_with`]: a whole program, with flags, environment, logs, signals and `healthcheck`;
+//! - [`Service`]: what answers; a closure from request to response is one;
+//! - [`Body`], [`text`], [`status`]: answers, and [`RequestBody`]: what came, within its limits;
+//! - [`Readiness`] and [`Latch`]: ready once nobody holds a latch any more;
+//! - [`Admin`]: `/healthz`, `/readyz`, `/metrics` and `/version`;
+//! - [`run`]: all of it on a given listener until a given end, with a graceful drain, for tests.
+//!
+//! ```no_run
+//! use swarmlings_runtime::{Request, about, main, text};
+//!
+//! main(about!("Says where it runs"), |context| {
+//!     let answer = format!("It is {} here\n", context.host());
+//!     move |_: &Request| text(answer.clone())
+//! });
+//! ```
+
+mod about;
+mod accept;
+mod admin;
+mod args;
+mod body;
+mod connection;
+mod context;
+mod exchange;
+mod front;
+mod healthcheck;
+mod io;
+mod limits;
+mod listener;
+mod metrics;
+mod program;
+mod progress;
+mod readiness;
+mod request;
+mod run;
+mod server;
+mod service;
+mod signals;
+mod socket_file;
+mod watch;
+
+pub use about::About;
+pub use admin::Admin;
+pub use body::{Body, Response, status, text};
+pub use context::Context;
+pub use limits::Limits;
+pub use listener::Listener;
+pub use program::{main, main_with};
+pub use readiness::{Latch, Readiness};
+pub use request::{BodyError, Request, RequestBody};
+pub use run::{Drained, run};
+pub use service::{Connection, Peer, Service};
+
+pub use bytes::Bytes;
+pub use http::{HeaderValue, Method, StatusCode, header};

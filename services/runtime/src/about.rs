@@ -1,0 +1,46 @@
+//! What a program says of itself.
+
+/// A program's name, version and help, and where its operational endpoints are. Made by [`about!`](crate::about!).
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) examples: &'static str,
+    pub(crate) probe: &'static str,
+    pub(crate) admin_port: bool,
+}
+
+impl About {
+    /// A service with an admin port of its own, whose `healthcheck` asks for `/readyz`.
+    pub const fn new(name: &'static str, version: &'static str, description: &'static str) -> Self {
+        Self { name, version, description, examples: "", probe: "/readyz", admin_port: true }
+    }
+
+    /// The lines under "Examples:" in `--help`, indented; line breaks around them do not count.
+    #[must_use]
+    pub const fn examples(self, examples: &'static str) -> Self {
+        Self { examples, ..self }
+    }
+
+    /// The path that `healthcheck` asks for.
+    #[must_use]
+    pub const fn probe(self, path: &'static str) -> Self {
+        Self { probe: path, ..self }
+    }
+
+    /// No admin port: the service answers by [`Admin::answer`](crate::Admin::answer) on its own one, where
+    /// `healthcheck` asks then.
+    #[must_use]
+    pub const fn without_admin_port(self) -> Self {
+        Self { admin_port: false, ..self }
+    }
+}
+
+/// An [`About`] of the crate it stands in: name and version are the package's, the description is given.
+#[macro_export]
+macro_rules! about {
+    ($description:expr) => {
+        $crate::About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), $description)
+    };
+}

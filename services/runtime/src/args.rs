@@ -1,0 +1,94 @@
+//! The command line that all services share.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
+use swarmlings_cli::{LogArgs, parse_with};
+
+use crate::{About, Limits};
+
+/// What is asked of the program.
+pub(crate) enum Asked<A> {
+    /// To serve, with the service's own flags.
+    Serve(A, ServerArgs),
+    /// To say whether the service is well.
+    Healthcheck(ServerArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerArgs {
+    /// Address to listen on
+    #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
+    pub(crate) address: IpAddr,
+    /// Port to listen on; 0 is any free one
+    #[arg(long, env = "SERVICE_PORT", value_name = "N", default_value = "8080")]
+    pub(crate) port: u16,
+    /// Unix socket to listen on, instead of address and port
+    #[arg(long, env = "SERVICE_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Port for /healthz, /readyz, /metrics and /version; 0 is any free one
+    #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "N", default_value = "9090")]
+    pub(crate) admin_port: u16,
+    /// Name to show to clients [default: the host's]
+    #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
+    host: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten, next_help_heading = "Logs")]
+    pub(crate) log: LogArgs,
+}
+
+impl ServerArgs {
+    pub(crate) fn host(&self) -> String {
+        self.host.clone().unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned())
+    }
+
+    pub(crate) fn service_address(&self) -> SocketAddr {
+        (self.address, self.port).into()
+    }
+
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        (self.address, self.admin_port).into()
+    }
+}
+
+/// Reads command line and environment, or returns the code to exit with.
+pub(crate) fn parse<A: Args>(about: About) -> Result<Asked<A>, ExitCode> {
+    parse_with(command(about, A::augment_args), |matches| {
+        let server = ServerArgs::from_arg_matches(matches)?;
+        Ok(match matches.subcommand_name() {
+            Some(_) => Asked::Healthcheck(server),
+            None => Asked::Serve(A::from_arg_matches(matches)?, server),
+        })
+    })
+}
+
+fn command(about: About, own: fn(Command) -> Command) -> Command {
+    let healthcheck =
+        Command::new("healthcheck").about("Asks the running service whether it is well: exit code 0 or 1");
+    let command = ServerArgs::augment_args(Command::new(about.name))
+        // To be understood after `healthcheck` as well as before it.
+        .mut_args(|arg| arg.global(true))
+        .mut_arg("admin_port", |arg| arg.hide(!about.admin_port))
+        .next_help_heading(None);
+    own(command)
+        .version(about.version)
+        .about(about.description)
+        .after_help(format!("Examples:\n{}", about.examples.trim_matches('\n')))
+        .subcommand(healthcheck)
+        .subcommand_negates_reqs(true)
+        .disable_help_subcommand(true)
+        // One line a flag, whichever way help is asked for.
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("help")
+                .short('h')
+                .long("help")
+                .action(ArgAction::HelpShort)
+                .global(true)
+                .help("Print help"),
+        )
+}

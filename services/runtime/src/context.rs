@@ -1,0 +1,66 @@
+//! What a service is made from.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::metrics::Metrics;
+use crate::server::Server;
+use crate::{About, Admin, Latch, Limits, Readiness, Service};
+
+/// What a service may know of its surroundings when it is made, and what [`run`](crate::run) runs it by.
+#[derive(Clone, Debug)]
+pub struct Context {
+    host: String,
+    limits: Limits,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    admin: Admin,
+}
+
+impl Context {
+    /// For a service that shows itself as `host`. Control characters, which no header can carry, are left out of it.
+    pub fn new(about: About, host: &str, limits: Limits) -> Self {
+        let readiness = Readiness::default();
+        let metrics = Arc::new(Metrics::new());
+        let admin = Admin::new(about, readiness.clone(), Arc::clone(&metrics));
+        Self { host: host.replace(char::is_control, ""), limits, readiness, metrics, admin }
+    }
+
+    /// The name that clients see.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// One more thing that the service's readiness waits for, until it is dropped.
+    pub fn latch(&self) -> Latch {
+        self.readiness.latch()
+    }
+
+    /// Whether the service is ready, and whether it drains.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// The operational endpoints, for a service that answers them itself.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    pub(crate) fn server<S: Service>(&self, service: S) -> Server<S> {
+        let service = Arc::new(service);
+        self.admin.show(&service);
+        Server {
+            service,
+            served_by: HeaderValue::from_bytes(self.host.as_bytes()).unwrap_or(HeaderValue::from_static("")),
+            limits: self.limits.clone(),
+            readiness: self.readiness.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a program serves on its two ports, as one type.
+
+use http::Method;
+
+use crate::{Admin, Connection, Request, Response, Service};
+
+/// The service itself or its operational endpoints: were these two types, each program would contain all of its
+/// server twice, a tenth of its size.
+pub(crate) enum Front<S> {
+    Service(S),
+    Admin(Admin),
+}
+
+impl<S: Service> Service for Front<S> {
+    fn methods(&self) -> Option<&[Method]> {
+        match self {
+            Self::Service(service) => service.methods(),
+            Self::Admin(admin) => admin.methods(),
+        }
+    }
+
+    async fn call(&self, request: Request, connection: &Connection) -> Response {
+        match self {
+            Self::Service(service) => service.call(request, connection).await,
+            Self::Admin(admin) => admin.call(request, connection).await,
+        }
+    }
+
+    fn disconnected(&self, connection: &Connection) {
+        if let Self::Service(service) = self {
+            service.disconnected(connection);
+        }
+    }
+
+    fn draining(&self) {
+        if let Self::Service(service) = self {
+            service.draining();
+        }
+    }
+
+    fn metrics(&self, out: &mut String) {
+        if let Self::Service(service) = self {
+            service.metrics(out);
+        }
+    }
+}

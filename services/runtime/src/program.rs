@@ -1,0 +1,106 @@
+//! A whole program around a service.
+
+use std::fmt::Display;
+use std::future::{Pending, pending};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use swarmlings_cli::{Failure, LogFormat, exit_with, reason};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::{Asked, ServerArgs, parse};
+use crate::front::Front;
+use crate::healthcheck::healthcheck;
+use crate::signals::Signals;
+use crate::{About, Context, Drained, Listener, Service, run};
+
+/// Runs a service without flags of its own as a whole program. `make` is called within the runtime.
+pub fn main<S: Service>(about: About, make: impl FnOnce(&Context) -> S) -> ExitCode {
+    main_with(about, |_: NoFlags, context| Ok(make(context)))
+}
+
+#[derive(Args)]
+struct NoFlags {}
+
+/// Runs a service with flags of its own as a whole program. `make` is called within the runtime.
+pub fn main_with<A: Args, S: Service>(
+    about: About,
+    make: impl FnOnce(A, &Context) -> Result<S, Failure>,
+) -> ExitCode {
+    let outcome = match parse(about) {
+        Ok(Asked::Serve(own, args)) => serve(about, &args, |context| make(own, context)),
+        Ok(Asked::Healthcheck(args)) => healthcheck(about, &args),
+        Err(code) => return code,
+    };
+    exit_with(about.name, outcome)
+}
+
+fn serve<S: Service>(
+    about: About,
+    args: &ServerArgs,
+    make: impl FnOnce(&Context) -> Result<S, Failure>,
+) -> Result<ExitCode, Failure> {
+    args.log.init();
+    runtime()?.block_on(async {
+        // Before anything shows outside, so that whoever reacts to it by a signal does not kill the process.
+        let signals = Signals::catch().map_err(|error| failed("catching signals", &error))?;
+        let context = Context::new(about, &args.host(), args.limits.clone());
+        let starting = context.latch();
+        let service = make(&context)?;
+        let listener = match &args.socket {
+            Some(path) => listen_unix(path)?,
+            None => listen_tcp(args.service_address()).await?,
+        };
+        let admin = if about.admin_port { Some(listen_tcp(args.admin_address()).await?) } else { None };
+        announce(args, &listener, admin.as_ref());
+        if let Some(admin) = admin {
+            serve_admin::<S>(about, admin, &context);
+        }
+        drop(starting);
+        conclude(args, run(listener, Front::Service(service), &context, signals.shutdown()).await);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|error| failed("starting the runtime", &error))
+}
+
+async fn listen_tcp(address: SocketAddr) -> Result<Listener, Failure> {
+    Listener::tcp(address).await.map_err(|error| failed(format_args!("listening on {address}"), &error))
+}
+
+fn listen_unix(path: &Path) -> Result<Listener, Failure> {
+    Listener::unix(path).map_err(|error| failed(format_args!("listening on {}", path.display()), &error))
+}
+
+fn announce(args: &ServerArgs, listener: &Listener, admin: Option<&Listener>) {
+    let address = listener.address().map(tracing::field::display);
+    let socket = args.socket.as_deref().map(|path| tracing::field::display(path.display()));
+    let admin = admin.and_then(Listener::address).map(tracing::field::display);
+    tracing::info!(address, socket, admin, "listening");
+}
+
+/// Serves the admin port to the very end: it has no drain of its own.
+fn serve_admin<S: Service>(about: About, listener: Listener, context: &Context) {
+    let surroundings = Context::new(about, context.host(), context.limits().clone());
+    let admin = Front::<S>::Admin(context.admin().clone());
+    tokio::spawn(async move { run(listener, admin, &surroundings, pending::<Pending<()>>()).await });
+}
+
+/// The last line that the process says.
+fn conclude(args: &ServerArgs, Drained { drained, aborted }: Drained) {
+    match args.log.log_format {
+        // Nothing is left to do when stderr is closed.
+        LogFormat::Text => drop(writeln!(io::stderr(), "drained={drained} aborted={aborted}")),
+        LogFormat::Json => tracing::info!(drained, aborted, "drained"),
+    }
+}
+
+fn failed(action: impl Display, error: &io::Error) -> Failure {
+    Failure::new(format_args!("{action}: {}", reason(error)))
+}

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use swarmlings_cli::{ProbeError, probe};
+use swarmlings_runtime::{Connection, Request, Response, Service, text};
+
+use crate::server::{Event, Holding, Server, context, limits};
+
+fn hello(_: &Request) -> Response {
+    text("hello\n")
+}
+
+#[test]
+fn ready_only_once_the_last_latch_is_gone() {
+    let context = context(limits());
+    let (first, second) = (context.latch(), context.latch());
+    let admin = Server::admin(&context);
+    let ask = || probe(admin.address, "/readyz", Duration::from_secs(10));
+    drop(first);
+    assert!(matches!(ask(), Err(ProbeError::Status(503))));
+    assert_eq!(admin.connect().get("/healthz").code, 200, "not ready is healthy all the same");
+    drop(second);
+    assert!(ask().is_ok());
+}
+
+#[test]
+fn unready_as_soon_as_the_drain_begins() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(limits(), service);
+    let admin = Server::admin(&server.context);
+    assert_eq!(admin.connect().get("/readyz").code, 200);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    server.shut_down();
+    hold.expect(Event::Draining);
+    let answer = admin.connect().get("/readyz");
+    assert_eq!((answer.code, &*answer.body), (503, "draining\n"));
+    hold.release();
+}
+
+#[test]
+fn metrics_tell_what_was_answered() {
+    let server = Server::start(limits(), hello);
+    let mut client = server.connect();
+    client.get("/");
+    client.get("/");
+    client.ask("HEAD", "/");
+    client.ask("PUT", "/");
+    client.send("nonsense\r\n\r\n");
+    client.answer();
+    for (series, count) in [
+        ("swarmlings_requests_total{method=\"GET\",code=\"200\"}", "2"),
+        ("swarmlings_requests_total{method=\"HEAD\",code=\"200\"}", "1"),
+        ("swarmlings_requests_total{method=\"PUT\",code=\"405\"}", "1"),
+        ("swarmlings_requests_total{method=\"other\",code=\"400\"}", "1"),
+        ("swarmlings_build_info{service=\"swarmlings-runtime\",version=\"0.1.0\"}", "1"),
+    ] {
+        assert_eq!(server.metric(series).as_deref(), Some(count), "{series}");
+    }
+}
+
+#[test]
+fn metrics_tell_what_is_going_on() {
+    let (service, hold) = Holding::new();
+    let server = Server::start(limits(), service);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    assert_eq!(server.in_flight(), 1);
+    assert_eq!(server.metric("swarmlings_connections_open").as_deref(), Some("1"));
+    hold.release();
+    client.answer();
+    drop(client);
+    hold.expect(Event::Disconnected);
+    assert_eq!(server.in_flight(), 0);
+    assert_eq!(server.metric("swarmlings_connections_open").as_deref(), Some("0"));
+}
+
+#[test]
+fn metrics_end_with_the_services_own() {
+    struct Counting;
+    impl Service for Counting {
+        async fn call(&self, _: Request, _: &Connection) -> Response {
+            text("")
+        }
+        fn metrics(&self, out: &mut String) {
+            out.push_str("own_total 7\n");
+        }
+    }
+    let server = Server::start(limits(), Counting);
+    assert_eq!(server.metric("own_total").as_deref(), Some("7"));
+}
+
+#[test]
+fn version_and_unknown_paths_and_methods() {
+    let admin = Server::admin(&context(limits()));
+    let mut client = admin.connect();
+    assert_eq!(client.get("/version").body, "swarmlings-runtime 0.1.0\n");
+    assert_eq!(client.get("/other").code, 404);
+    assert_eq!(client.ask("HEAD", "/healthz").code, 200);
+    assert_eq!(client.ask("POST", "/healthz").header("allow"), Some("GET, HEAD"));
+}

@@ -1,0 +1,128 @@
+use swarmlings_runtime::{Body, Request, Response, text};
+
+use crate::server::{Event, Holding, Measuring, Server, limits};
+
+fn hello(_: &Request) -> Response {
+    text("hello\n")
+}
+
+#[test]
+fn a_closure_is_a_service() {
+    let name = "a closure".to_owned();
+    let server = Server::start(limits(), move |request: &Request| {
+        text(format!("{name} at {}\n", request.uri().path()))
+    });
+    let answer = server.connect().get("/path?query");
+    assert_eq!((answer.code, &*answer.body), (200, "a closure at /path\n"));
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+}
+
+#[test]
+fn every_answer_names_its_host() {
+    let server = Server::start(limits(), hello);
+    assert_eq!(server.connect().get("/").header("x-served-by"), Some("test-1"));
+    assert_eq!(server.connect().ask("POST", "/").header("x-served-by"), Some("test-1"));
+}
+
+#[test]
+fn an_answer_to_what_is_not_http_names_its_host_too() {
+    let server = Server::start(limits(), hello);
+    for (request, code) in
+        [("nonsense\r\n\r\n".to_owned(), 400), (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(20_000)), 431)]
+    {
+        let mut client = server.connect();
+        client.send(request);
+        let answer = client.answer();
+        assert_eq!((answer.code, answer.header("x-served-by")), (code, Some("test-1")), "{}", answer.head);
+        assert_eq!(answer.head.matches("HTTP/1.1").count(), 1);
+        client.expect_end();
+    }
+}
+
+#[test]
+fn nonsense_behind_a_good_request_is_answered_after_it() {
+    let server = Server::start(limits(), hello);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\nnonsense\r\n\r\n");
+    assert_eq!(client.answer().code, 200);
+    let answer = client.answer();
+    assert_eq!((answer.code, answer.header("x-served-by")), (400, Some("test-1")));
+}
+
+#[test]
+fn other_methods_are_refused_and_told_which_are_not() {
+    let server = Server::start(limits(), hello);
+    let mut client = server.connect();
+    for method in ["POST", "DELETE", "OPTIONS", "FROBNICATE"] {
+        let answer = client.ask(method, "/");
+        assert_eq!((answer.code, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
+    }
+    assert_eq!(client.get("/").code, 200, "the connection lives on");
+}
+
+#[test]
+fn a_service_may_see_every_method() {
+    let server = Server::start(limits(), Measuring);
+    assert_eq!(server.connect().ask("FROBNICATE", "/").code, 200);
+}
+
+#[test]
+fn head_has_the_length_but_not_the_body() {
+    let server = Server::start(limits(), hello);
+    let mut client = server.connect();
+    let answer = client.ask("HEAD", "/");
+    assert_eq!((answer.code, answer.header("content-length")), (200, Some("6")));
+    assert_eq!(client.get("/").body, "hello\n", "the next answer begins right after the header");
+}
+
+#[test]
+fn a_connection_serves_many_requests_and_pipelined_ones_in_order() {
+    let server = Server::start(limits(), |request: &Request| text(request.uri().path().to_owned()));
+    let mut client = server.connect();
+    assert_eq!(client.get("/1").body, "/1");
+    client.send("GET /2 HTTP/1.1\r\nhost: test\r\n\r\nGET /3 HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.answer().body, "/2");
+    assert_eq!(client.answer().body, "/3");
+}
+
+#[test]
+fn an_answer_without_a_body_leaves_the_connection_usable() {
+    let server = Server::start(limits(), |request: &Request| {
+        // A body that HTTP does not allow with this code.
+        let mut response = Response::new(Body::from("stowaway"));
+        if request.uri().path() == "/204" {
+            *response.status_mut() = swarmlings_runtime::StatusCode::NO_CONTENT;
+        }
+        response
+    });
+    let mut client = server.connect();
+    client.send("GET /204 HTTP/1.1\r\nhost: test\r\n\r\nGET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.try_answer("HEAD").unwrap().code, 204);
+    assert_eq!(client.answer().body, "stowaway");
+    assert_eq!(server.in_flight(), 0);
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_request() {
+    let (service, hold) = Holding::new();
+    let server = Server::start(limits(), service);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    assert_eq!(server.in_flight(), 1);
+    drop(client);
+    hold.expect(Event::Disconnected);
+    assert_eq!(server.in_flight(), 0);
+    hold.expect_nothing_more();
+}
+
+#[test]
+fn a_connection_that_asks_for_nothing_is_disconnected_once_too() {
+    let (service, hold) = Holding::new();
+    let server = Server::start(limits(), service);
+    drop(server.connect());
+    hold.expect(Event::Disconnected);
+    drop(server);
+    hold.expect(Event::Draining);
+    hold.expect_nothing_more();
+}

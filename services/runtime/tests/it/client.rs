@@ -1,0 +1,151 @@
+//! A client that sends exactly what it is told to.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before it counts as hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Client {
+    socket: BufReader<Box<dyn Socket>>,
+}
+
+pub(crate) trait Socket: Read + Write + Send {
+    /// How long a read waits.
+    fn pace(&self, time: Duration);
+}
+
+impl Socket for TcpStream {
+    fn pace(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
+impl Socket for UnixStream {
+    fn pace(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn connect_unix(path: &Path) -> Self {
+        Self::new(UnixStream::connect(path).unwrap())
+    }
+
+    fn new(socket: impl Socket + 'static) -> Self {
+        socket.pace(PATIENCE);
+        Self { socket: BufReader::new(Box::new(socket)) }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends a request without a body and reads its answer.
+    pub(crate) fn ask(&mut self, method: &str, path: &str) -> Answer {
+        self.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        self.answer_to(method)
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.ask("GET", path)
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.answer_to("GET")
+    }
+
+    fn answer_to(&mut self, method: &str) -> Answer {
+        self.try_answer(method).expect("the connection ended without an answer")
+    }
+
+    /// The next answer, or nothing if the connection ends before it begins.
+    pub(crate) fn try_answer(&mut self, method: &str) -> Option<Answer> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            match self.socket.read_line(&mut head) {
+                Ok(0) if head.is_empty() => return None,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                read => assert_ne!(read.unwrap(), 0, "an answer broke off: {head}"),
+            }
+        }
+        let mut answer = Answer { code: head[9..12].parse().unwrap(), head, body: String::new() };
+        if method != "HEAD" {
+            let length = answer.header("content-length").map(|length| length.parse().unwrap());
+            answer.body = self.body(length);
+        }
+        Some(answer)
+    }
+
+    fn body(&mut self, length: Option<usize>) -> String {
+        let mut body = Vec::new();
+        if let Some(length) = length {
+            body.resize(length, 0);
+            self.socket.read_exact(&mut body).unwrap();
+        } else {
+            while let size @ 1.. = self.chunk_size() {
+                let start = body.len();
+                body.resize(start + size, 0);
+                self.socket.read_exact(&mut body[start..]).unwrap();
+                self.socket.read_line(&mut String::new()).unwrap();
+            }
+            self.socket.read_line(&mut String::new()).unwrap();
+        }
+        String::from_utf8(body).unwrap()
+    }
+
+    fn chunk_size(&mut self) -> usize {
+        let mut line = String::new();
+        self.socket.read_line(&mut line).unwrap();
+        usize::from_str_radix(line.trim(), 16).unwrap()
+    }
+
+    /// Sends one byte after the other until the server has had enough.
+    pub(crate) fn dribble_until_cut(mut self) {
+        let start = Instant::now();
+        self.socket.get_ref().pace(Duration::from_millis(5));
+        loop {
+            assert!(start.elapsed() < PATIENCE, "dribbling goes on for ever");
+            if self.socket.get_mut().write_all(b"a").is_err() {
+                return;
+            }
+            match self.socket.read(&mut [0]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return,
+                Ok(_) => panic!("an answer to half a request"),
+            }
+        }
+    }
+
+    /// Waits for the connection's end; whatever still comes before it is a fault.
+    pub(crate) fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        match self.socket.read_to_end(&mut rest) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            read => assert_eq!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&rest)),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}

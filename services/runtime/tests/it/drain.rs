@@ -1,0 +1,189 @@
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use swarmlings_runtime::{Body, Drained, Limits, Request, Response, Service, text};
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::client::PATIENCE;
+use crate::server::{Chunks, Event, Holding, Server, eventually, limits};
+
+/// A linger that ends only with the test.
+const LONG: Duration = PATIENCE;
+
+#[test]
+fn a_request_in_flight_is_answered_and_its_connection_closed() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(limits(), service);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    server.shut_down();
+    hold.expect(Event::Draining);
+    hold.release();
+    let answer = client.answer();
+    assert_eq!((&*answer.body, answer.header("connection")), ("done\n", Some("close")));
+    client.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 1, aborted: 0 });
+    hold.expect(Event::Disconnected);
+    hold.expect_nothing_more();
+}
+
+#[test]
+fn while_it_lingers_old_and_new_connections_are_served() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(Limits { linger: LONG, ..limits() }, service);
+    let mut old = server.connect();
+    assert_eq!(old.get("/").header("connection"), None);
+    hold.expect(Event::Called);
+    server.shut_down();
+    hold.expect(Event::Draining);
+    for client in [&mut old, &mut server.connect()] {
+        let answer = client.get("/");
+        assert_eq!((answer.code, answer.header("connection")), (200, Some("close")));
+        client.expect_end();
+    }
+    server.hurry();
+    assert_eq!(server.drained(), Drained { drained: 2, aborted: 0 });
+}
+
+#[test]
+fn idle_connections_are_closed_after_the_linger() {
+    let (service, _hold) = Holding::new();
+    let mut server = Server::start(limits(), service);
+    let (mut fresh, mut used) = (server.connect(), server.connect());
+    used.get("/");
+    server.shut_down();
+    used.expect_end();
+    fresh.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+}
+
+#[test]
+fn who_waits_in_the_queue_when_the_listener_closes_is_served() {
+    let (service, block) = blocking();
+    let mut server = Server::start(limits(), service);
+    server.connect().send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
+    server.eventually_in_flight(1);
+    server.shut_down();
+    let mut queue: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    for client in &mut queue {
+        client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    }
+    block.send(()).unwrap();
+    for client in &mut queue {
+        let answer = client.answer();
+        assert_eq!((answer.code, answer.header("connection")), (200, Some("close")));
+    }
+    assert_eq!(server.drained(), Drained { drained: 50, aborted: 0 });
+}
+
+#[test]
+fn who_is_let_in_late_has_time_for_a_first_request() {
+    const LINGER: Duration = Duration::from_secs(2);
+    let (service, block) = blocking();
+    let mut server = Server::start(Limits { linger: LINGER, ..limits() }, service);
+    server.shut_down();
+    server.eventually_draining();
+    let mut blocking = server.connect();
+    blocking.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
+    server.eventually_in_flight(1);
+    let mut late = server.connect();
+    let blocked = Instant::now();
+    eventually("the linger is over", || blocked.elapsed() > LINGER);
+    block.send(()).unwrap();
+    server.eventually_refusing();
+    assert_eq!(late.get("/").code, 200);
+    assert_eq!(blocking.answer().code, 200);
+}
+
+/// A service whose `/block` stops the server's only thread until the test says so. Meanwhile nobody is let in.
+fn blocking() -> (impl Service, mpsc::Sender<()>) {
+    let (block, blocked) = mpsc::channel();
+    let blocked = Mutex::new(blocked);
+    let service = move |request: &Request| {
+        if request.uri().path() == "/block" {
+            blocked.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        }
+        text("served\n")
+    };
+    (service, block)
+}
+
+#[test]
+fn a_request_that_is_still_being_sent_is_answered() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(limits(), service);
+    let (mut slow, mut other) = (server.connect(), server.connect());
+    slow.send("GET / HTTP/1.1\r\n");
+    other.get("/");
+    hold.expect(Event::Called);
+    server.shut_down();
+    hold.expect(Event::Draining);
+    other.expect_end();
+    hold.expect(Event::Disconnected);
+    slow.send("host: test\r\n\r\n");
+    assert_eq!(slow.answer().header("connection"), Some("close"));
+    assert_eq!(server.drained(), Drained { drained: 1, aborted: 0 });
+}
+
+#[test]
+fn a_stream_is_sent_to_its_end() {
+    let (chunks, body) = unbounded_channel();
+    let body = Mutex::new(Some(body));
+    let mut server = Server::start(limits(), move |_: &Request| {
+        Response::new(Body::stream(Chunks(body.lock().unwrap().take().unwrap())))
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    chunks.send("before, ").unwrap();
+    server.eventually_in_flight(1);
+    server.shut_down();
+    server.eventually_refusing();
+    chunks.send("after").unwrap();
+    drop(chunks);
+    assert_eq!(client.answer().body, "before, after");
+    client.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 1, aborted: 0 });
+}
+
+#[test]
+fn a_request_that_outlasts_the_grace_is_cut_off() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(Limits { grace: Duration::from_millis(50), ..limits() }, service);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    server.shut_down();
+    client.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 0, aborted: 1 });
+    hold.expect(Event::Draining);
+    hold.expect(Event::Disconnected);
+    hold.expect_nothing_more();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(Limits { linger: LONG, ..limits() }, service);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    server.shut_down();
+    hold.expect(Event::Draining);
+    server.hurry();
+    client.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 0, aborted: 1 });
+}
+
+#[test]
+fn a_client_that_leaves_during_the_drain_is_neither_drained_nor_aborted() {
+    let (service, hold) = Holding::new();
+    let mut server = Server::start(limits(), service);
+    let mut client = server.connect();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    hold.expect(Event::Called);
+    server.shut_down();
+    hold.expect(Event::Draining);
+    drop(client);
+    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+}

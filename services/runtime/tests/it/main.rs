@@ -1,0 +1,15 @@
+//! The runtime from outside: a server on a free port of this process, and clients that speak to it byte by byte.
+
+mod client;
+mod server;
+
+/// `/healthz`, `/readyz`, `/metrics`, `/version`, and the probe that asks for them.
+mod admin;
+/// What an answer looks like, whatever the service.
+mod answers;
+/// How a server ends.
+mod drain;
+/// What clients may not do: send too much, or take too long.
+mod limits;
+/// Unix sockets.
+mod unix;

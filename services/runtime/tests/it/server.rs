@@ -1,0 +1,270 @@
+//! A server in a thread of its own, and services to run in it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{self, Poll};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use swarmlings_runtime::{
+    Bytes, Connection, Context, Drained, Limits, Listener, Method, Request, Response, Service, StatusCode,
+    about, run, status, text,
+};
+use tokio::sync::mpsc as mpsc_async;
+use tokio::sync::{oneshot, watch};
+
+use crate::client::{Client, PATIENCE};
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) context: Context,
+    shutdown: Option<oneshot::Sender<()>>,
+    hurry: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Drained>>,
+}
+
+pub(crate) fn context(limits: Limits) -> Context {
+    Context::new(about!("A service under test"), "test-1", limits)
+}
+
+/// Limits that no test reaches unless it means to.
+pub(crate) fn limits() -> Limits {
+    Limits { linger: Duration::ZERO, grace: PATIENCE, ..Limits::default() }
+}
+
+impl Server {
+    pub(crate) fn start<S: Service>(limits: Limits, service: S) -> Self {
+        Self::listening(&context(limits), service, any_port())
+    }
+
+    /// The operational endpoints of the servers with this context.
+    pub(crate) fn admin(context: &Context) -> Self {
+        Self::listening(&self::context(limits()), context.admin().clone(), any_port())
+    }
+
+    pub(crate) fn on_socket<S: Service>(path: &Path, service: S) -> Self {
+        let path = path.to_owned();
+        Self::listening(&context(limits()), service, async move { Listener::unix(&path) })
+    }
+
+    fn listening<S: Service>(
+        context: &Context,
+        service: S,
+        listener: impl Future<Output = io::Result<Listener>> + Send + 'static,
+    ) -> Self {
+        let (shutdown, asked) = oneshot::channel();
+        let (hurry, hurried) = oneshot::channel();
+        let (listening, address) = mpsc::channel();
+        let surroundings = context.clone();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+            runtime.unwrap().block_on(async {
+                let listener = listener.await.unwrap();
+                listening.send(listener.address()).unwrap();
+                run(listener, service, &surroundings, after(asked, hurried)).await
+            })
+        });
+        Self {
+            // A unix socket has none, and nobody asks for it.
+            address: address.recv_timeout(PATIENCE).unwrap().unwrap_or(([0, 0, 0, 0], 0).into()),
+            context: context.clone(),
+            shutdown: Some(shutdown),
+            hurry: Some(hurry),
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Asks for the drain, as a first signal does.
+    pub(crate) fn shut_down(&mut self) {
+        let _ = self.shutdown.take().unwrap().send(());
+    }
+
+    /// Asks for the drain's end, as a second one does.
+    pub(crate) fn hurry(&mut self) {
+        let _ = self.hurry.take().unwrap().send(());
+    }
+
+    /// Waits for the end.
+    pub(crate) fn drained(mut self) -> Drained {
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    /// One line of `/metrics`.
+    pub(crate) fn metric(&self, series: &str) -> Option<String> {
+        let metrics = Server::admin(&self.context).connect().get("/metrics").body;
+        metrics.lines().find_map(|line| Some(line.strip_prefix(series)?.strip_prefix(' ')?.to_owned()))
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.metric("swarmlings_requests_in_flight").unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn eventually_in_flight(&self, count: u32) {
+        eventually("requests in flight", || self.in_flight() == count);
+    }
+
+    pub(crate) fn eventually_draining(&self) {
+        eventually("the drain begins", || self.context.readiness().is_draining());
+    }
+
+    pub(crate) fn eventually_refusing(&self) {
+        eventually("nobody listens", || TcpStream::connect(self.address).is_err());
+    }
+}
+
+async fn after<T>(asked: oneshot::Receiver<()>, then: T) -> T {
+    // A test that is over asks by dropping its end.
+    let _ = asked.await;
+    then
+}
+
+async fn any_port() -> io::Result<Listener> {
+    Listener::tcp(([127, 0, 0, 1], 0).into()).await
+}
+
+/// No test leaves a server behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.take();
+        self.hurry.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits until `holds`.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Answers, but `/held` only once it is released.
+pub(crate) struct Holding {
+    events: mpsc::Sender<Event>,
+    released: watch::Receiver<bool>,
+}
+
+/// The test's end of [`Holding`].
+pub(crate) struct Hold {
+    events: mpsc::Receiver<Event>,
+    release: watch::Sender<bool>,
+}
+
+/// What a service sees.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Called,
+    Draining,
+    Disconnected,
+}
+
+impl Holding {
+    pub(crate) fn new() -> (Self, Hold) {
+        let (sender, events) = mpsc::channel();
+        let (release, released) = watch::channel(false);
+        (Self { events: sender, released }, Hold { events, release })
+    }
+
+    fn tell(&self, event: Event) {
+        // A test that is over need not hear it.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Service for Holding {
+    async fn call(&self, request: Request, _connection: &Connection) -> Response {
+        self.tell(Event::Called);
+        if request.uri().path() == "/held" {
+            let _ = self.released.clone().wait_for(|&released| released).await;
+        }
+        text("done\n")
+    }
+
+    fn disconnected(&self, _connection: &Connection) {
+        self.tell(Event::Disconnected);
+    }
+
+    fn draining(&self) {
+        self.tell(Event::Draining);
+    }
+}
+
+impl Hold {
+    pub(crate) fn release(&self) {
+        self.release.send_replace(true);
+    }
+
+    /// The next thing that the service sees must be this.
+    pub(crate) fn expect(&self, event: Event) {
+        assert_eq!(self.events.recv_timeout(PATIENCE), Ok(event));
+    }
+
+    pub(crate) fn expect_nothing_more(&self) {
+        assert!(self.events.try_recv().is_err());
+    }
+}
+
+/// Answers with the length of the request's body.
+pub(crate) struct Measuring;
+
+impl Service for Measuring {
+    fn methods(&self) -> Option<&[Method]> {
+        None
+    }
+
+    async fn call(&self, request: Request, _connection: &Connection) -> Response {
+        match request.into_body().bytes().await {
+            Ok(body) => text(format!("{}\n", body.len())),
+            // The runtime knows better than a service that takes every fault for its own.
+            Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR, "no body\n"),
+        }
+    }
+}
+
+/// A body that ends when the test drops its sender.
+pub(crate) struct Chunks(pub(crate) mpsc_async::UnboundedReceiver<&'static str>);
+
+/// A body that never ends.
+pub(crate) struct Endless;
+
+impl hyper::body::Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame, Infallible>>> {
+        self.0.poll_recv(cx).map(|chunk| chunk.map(|text| Ok(frame(text))))
+    }
+}
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame, Infallible>>> {
+        Poll::Ready(Some(Ok(frame("endless ".repeat(1000)))))
+    }
+}
+
+type Frame = hyper::body::Frame<Bytes>;
+
+fn frame(text: impl Into<Bytes>) -> Frame {
+    Frame::data(text.into())
+}
