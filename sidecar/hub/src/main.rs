@@ -1,2 +1,81 @@
-//! Stub.
-fn main() {}
+//! `hub`: holds who is there, as leases, and tells Traefik. The routes are in [`api`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use swarmlings_cli::{Failure, duration};
+use swarmlings_runtime::{About, Context, about, main_with};
+use tracing::warn;
+
+mod api;
+mod events;
+mod hub;
+mod metrics;
+mod query;
+mod registry;
+mod routers;
+mod sse;
+mod state;
+mod token;
+mod traefik;
+
+const ABOUT: About = about!("Holds who is there, as leases, and tells Traefik")
+    .examples(
+        "  hub --token-file /run/secrets/token\n  \
+         hub --insecure --port 8081          for a try on one machine\n  \
+         hub healthcheck                     for a container's HEALTHCHECK",
+    )
+    // Who is there is learnt from sidecars, which find the hub only once it is healthy.
+    .probe("/healthz")
+    .without_admin_port();
+
+#[derive(Args)]
+struct Flags {
+    /// File with the token that sidecars have to show
+    #[arg(long, env = "HUB_TOKEN_FILE", value_name = "PATH", conflicts_with = "insecure")]
+    token_file: Option<PathBuf>,
+    /// Let anybody register
+    #[arg(long, env = "HUB_INSECURE")]
+    insecure: bool,
+    /// How long a lease holds without a heartbeat
+    #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    ttl: Duration,
+    /// How long a lease holds once its connection has closed
+    #[arg(long, env = "HUB_LOST_AFTER", value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    lost_after: Duration,
+    /// How long after the first registration Traefik is told who is there
+    #[arg(long, env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    learn: Duration,
+    /// How long a service without instances keeps its routers
+    #[arg(long, env = "HUB_KEEP_EMPTY", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    keep_empty: Duration,
+    /// Rule for services without a router label, with {{ .Name }} or {{ normalize .Name }} for the service
+    #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE")]
+    default_rule: Option<traefik::DefaultRule>,
+}
+
+fn main() -> ExitCode {
+    main_with(ABOUT, make)
+}
+
+fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
+    let token = match &flags.token_file {
+        Some(path) => Some(token::Token::read(path)?),
+        None if flags.insecure => None,
+        None => return Err(Failure::usage("--token-file is needed, or --insecure to let anybody register")),
+    };
+    if token.is_none() {
+        warn!("anybody may register: --insecure");
+    }
+    let settings = registry::Settings {
+        ttl: flags.ttl,
+        lost_after: flags.lost_after,
+        keep_empty: flags.keep_empty,
+        default_rule: flags.default_rule,
+    };
+    let hub = hub::Hub::new(settings, flags.learn, context.latch());
+    tokio::spawn(hub.clone().tick());
+    Ok(api::Api::new(hub, token, context.admin().clone()))
+}

@@ -29,7 +29,8 @@ impl Labels {
         for (index, pair) in text.split('&').filter(|pair| !pair.trim().is_empty()).enumerate() {
             let error = |why| LabelsError { position: index + 1, text: pair.chars().take(64).collect(), why };
             let (key, value) = pair.split_once('=').ok_or_else(|| error("'=' is missing"))?;
-            let (key, value) = decode(key).zip(decode(value)).ok_or_else(|| error("not UTF-8 once decoded"))?;
+            let (key, value) =
+                decode(key).zip(decode(value)).ok_or_else(|| error("not UTF-8 once decoded"))?;
             let key = key.trim();
             if key.is_empty() {
                 return Err(error("the key is empty"));

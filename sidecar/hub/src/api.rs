@@ -1,0 +1,233 @@
+//! The hub's HTTP surface.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /traefik?wait=4s&throttle=100ms&router=NAME` | Traefik's dynamic configuration, as soon as it is new; 503 until there is one |
+//! | `GET /traefik` | the same, for somebody who only looks |
+//! | `GET /traefik/beacon?life=…&connection=…&generation=…` | Traefik shows what it has in use; held |
+//! | `PUT /v1/instances/ID?wait=2s` | takes or renews a lease (token) |
+//! | `DELETE /v1/instances/ID?wait=10s` | ends it, once every router has confirmed (token) |
+//! | `GET /v1/instances` | everybody |
+//! | `GET /v1/events` | everybody, then each change, as server-sent events |
+//! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's, and what [`metrics`](crate::metrics) adds |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use swarmlings_protocol::{Fault, INSTANCES, InstanceId, InvalidId, Registration};
+use swarmlings_runtime::{
+    Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
+};
+use tracing::warn;
+
+use crate::hub::{Answer, Beacon, Hub, Poll};
+use crate::query::Query;
+use crate::state::BEACON_PATH;
+use crate::token::Token;
+use crate::{metrics, sse};
+
+/// Nobody is kept waiting for longer, whatever was asked.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// Traefik's own `providersThrottleDuration`.
+const TRAEFIK_THROTTLE: Duration = Duration::from_secs(2);
+
+/// The hub as a service.
+pub(crate) struct Api {
+    hub: Arc<Hub>,
+    /// `None`: anybody may register.
+    token: Option<Token>,
+    admin: Admin,
+}
+
+/// A refusal: its status, and what was wrong.
+type Refusal = (StatusCode, String);
+
+impl Api {
+    pub(crate) fn new(hub: Arc<Hub>, token: Option<Token>, admin: Admin) -> Self {
+        Self { hub, token, admin }
+    }
+
+    async fn answer(&self, request: Request, connection: &Connection) -> Result<Response, Refusal> {
+        let (head, body) = request.into_parts();
+        let query = Query::new(head.uri.query());
+        let path = head.uri.path();
+        if path == "/traefik" {
+            allow(&head.method, &[Method::GET])?;
+            let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            return self.traefik(connection, host, query).await;
+        }
+        if path == BEACON_PATH {
+            allow(&head.method, &[Method::GET])?;
+            return self.beacon(query).await;
+        }
+        if path == "/v1/events" {
+            allow(&head.method, &[Method::GET])?;
+            query.finish()?;
+            let (instances, changes) = self.hub.subscribe();
+            return Ok(sse::follow(instances, changes));
+        }
+        if path == INSTANCES {
+            allow(&head.method, &[Method::GET])?;
+            query.finish()?;
+            return Ok(json(StatusCode::OK, &self.hub.snapshot().instances));
+        }
+        let Some(id) = path.strip_prefix(INSTANCES).and_then(|rest| rest.strip_prefix('/')) else {
+            return Err((StatusCode::NOT_FOUND, format!("{path}: there is no such path")));
+        };
+        allow(&head.method, &[Method::PUT, Method::DELETE])?;
+        self.authorize(head.headers.get(header::AUTHORIZATION), connection)?;
+        let id: InstanceId = id.parse().map_err(|error: InvalidId| bad_request(error.to_string()))?;
+        if head.method == Method::PUT {
+            self.register(&id, connection, query, body).await
+        } else {
+            self.withdraw(&id, query).await
+        }
+    }
+
+    async fn traefik(
+        &self,
+        connection: &Connection,
+        host: Option<&str>,
+        mut query: Query<'_>,
+    ) -> Result<Response, Refusal> {
+        let wait = query.duration("wait")?;
+        let throttle = query.duration("throttle")?.unwrap_or(TRAEFIK_THROTTLE).min(LONGEST_WAIT);
+        let name = query.text("router")?;
+        query.finish()?;
+        let answer = if wait.is_none() && name.is_none() {
+            // Somebody who only looks: nobody is to wait for a confirmation from there.
+            self.hub.peek()
+        } else {
+            let name = name.unwrap_or_else(|| connection.peer.to_string());
+            let wait = wait.unwrap_or_default().min(LONGEST_WAIT);
+            // Only what can stand in a URL.
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '[' | ']');
+            let host = host.filter(|host| !host.is_empty() && host.chars().all(plain));
+            self.hub.poll(&Poll { connection: connection.id, name: &name, throttle, host }, wait).await
+        };
+        match answer {
+            Answer::Document(document) => Ok(typed(StatusCode::OK, "application/json", document)),
+            Answer::NotYet => Err((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the hub has started and learns who is there".to_owned(),
+            )),
+        }
+    }
+
+    async fn beacon(&self, mut query: Query<'_>) -> Result<Response, Refusal> {
+        let [life, connection, generation] =
+            [query.number("life")?, query.number("connection")?, query.number("generation")?];
+        query.finish()?;
+        let to_u64 = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        self.hub
+            .beacon(Beacon { life, connection: to_u64(connection), generation: to_u64(generation) })
+            .await;
+        Ok(typed(StatusCode::OK, "text/plain; charset=utf-8", "seen\n"))
+    }
+
+    async fn register(
+        &self,
+        id: &InstanceId,
+        connection: &Connection,
+        mut query: Query<'_>,
+        body: RequestBody,
+    ) -> Result<Response, Refusal> {
+        let wait = query.duration("wait")?.unwrap_or_default().min(LONGEST_WAIT);
+        query.finish()?;
+        let body = body.bytes().await.map_err(|error| (error.response().status(), error.to_string()))?;
+        let registration: Registration =
+            serde_json::from_slice(&body).map_err(|error| bad_request(format!("registration: {error}")))?;
+        if registration.service.is_empty() {
+            return Err(bad_request("registration: the service has no name"));
+        }
+        if registration.address.is_unspecified() {
+            return Err(bad_request(format!(
+                "registration: nobody can reach the address {}",
+                registration.address
+            )));
+        }
+        Ok(json(StatusCode::OK, &self.hub.register(id, connection.id, registration, wait).await))
+    }
+
+    async fn withdraw(&self, id: &InstanceId, mut query: Query<'_>) -> Result<Response, Refusal> {
+        let wait = query.duration("wait")?.unwrap_or_default().min(LONGEST_WAIT);
+        query.finish()?;
+        let withdrawal = self.hub.withdraw(id, wait).await;
+        if !withdrawal.pending.is_empty() && self.hub.is_draining() {
+            // Whoever asked is better off with the hub that comes next than with half an answer.
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "the hub is stopping".to_owned()));
+        }
+        Ok(json(StatusCode::OK, &withdrawal))
+    }
+
+    fn authorize(&self, header: Option<&HeaderValue>, connection: &Connection) -> Result<(), Refusal> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let why = match header.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) {
+            Some(given) if token.is(given) => return Ok(()),
+            Some(_) => "the token is not this hub's",
+            None => "a token is needed: authorization: Bearer TOKEN",
+        };
+        warn!(peer = %connection.peer, "{why}");
+        self.hub.count_unauthorized();
+        Err((StatusCode::UNAUTHORIZED, why.to_owned()))
+    }
+}
+
+impl Service for Api {
+    fn methods(&self) -> Option<&[Method]> {
+        None
+    }
+
+    async fn call(&self, request: Request, connection: &Connection) -> Response {
+        if let Some(response) = self.admin.answer(&request) {
+            return response;
+        }
+        self.answer(request, connection).await.unwrap_or_else(|(status, error)| {
+            let allow = (status == StatusCode::METHOD_NOT_ALLOWED)
+                .then(|| HeaderValue::from_str(&error).ok())
+                .flatten();
+            let error = if allow.is_some() { format!("the methods here are {error}") } else { error };
+            let mut response = json(status, &Fault { error });
+            response.headers_mut().extend(allow.map(|methods| (header::ALLOW, methods)));
+            response
+        })
+    }
+
+    fn disconnected(&self, connection: &Connection) {
+        self.hub.disconnected(connection.id);
+    }
+
+    fn draining(&self) {
+        self.hub.drain();
+    }
+
+    fn metrics(&self, out: &mut String) {
+        metrics::write(out, &self.hub.snapshot());
+    }
+}
+
+/// Refuses a method; the text is the list of those that are allowed.
+fn allow(method: &Method, methods: &[Method]) -> Result<(), Refusal> {
+    if methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET)) {
+        return Ok(());
+    }
+    Err((StatusCode::METHOD_NOT_ALLOWED, methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")))
+}
+
+fn bad_request(why: impl Into<String>) -> Refusal {
+    (StatusCode::BAD_REQUEST, why.into())
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    // Fails for maps with keys that are no text, of which the protocol has none.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    typed(status, "application/json", text + "\n")
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

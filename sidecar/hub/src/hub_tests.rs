@@ -1,0 +1,204 @@
+//! Who waits for what, on a clock that the tests turn.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use swarmlings_protocol::{Health, Labels, Routing};
+use swarmlings_runtime::Readiness;
+use tokio::time::{advance, sleep};
+
+use super::*;
+
+const LEARN: Duration = Duration::from_secs(2);
+const THROTTLE: Duration = Duration::from_millis(100);
+const WAIT: Duration = Duration::from_secs(4);
+
+fn hub(readiness: &Readiness) -> Arc<Hub> {
+    let settings = Settings {
+        ttl: Duration::from_secs(3),
+        lost_after: THROTTLE,
+        keep_empty: Duration::from_mins(1),
+        default_rule: None,
+    };
+    let hub = Hub::new(settings, LEARN, readiness.latch());
+    tokio::spawn(hub.clone().tick());
+    hub
+}
+
+fn id(number: u8) -> InstanceId {
+    format!("ping.{number}").parse().unwrap()
+}
+
+fn registration(number: u8) -> Registration {
+    let rule = ("traefik.http.routers.ping.rule".to_owned(), "Path(`/ping`)".to_owned());
+    Registration {
+        service: "ping".to_owned(),
+        host: format!("ping-{number}"),
+        node: None,
+        slot: None,
+        address: IpAddr::from([10, 0, 1, number]),
+        port: NonZeroU16::new(8080).unwrap(),
+        started: number.into(),
+        health: Health::Healthy,
+        labels: Labels([rule].into()),
+    }
+}
+
+/// Heartbeats for ever.
+fn keep_alive(hub: &Arc<Hub>, number: u8) {
+    let hub = hub.clone();
+    tokio::spawn(async move {
+        loop {
+            hub.register(&id(number), number.into(), registration(number), Duration::ZERO).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+}
+
+fn router(connection: u64) -> Poll<'static> {
+    Poll { connection, name: "traefik", throttle: THROTTLE, host: Some("hub:8080") }
+}
+
+/// The beacon that a document asks for.
+fn beacon_of(document: &str) -> Beacon {
+    let document: serde_json::Value = serde_json::from_str(document).unwrap();
+    let path = document["http"]["services"]["swarmlings-beacon"]["loadbalancer"]["healthcheck"]["path"]
+        .as_str()
+        .unwrap();
+    let numbers: Vec<u128> = path.split(['=', '&']).filter_map(|part| part.parse().ok()).collect();
+    let [life, connection, generation] = numbers.try_into().unwrap();
+    Beacon { life, connection: connection.try_into().unwrap(), generation: generation.try_into().unwrap() }
+}
+
+/// Polls as Traefik does, for ever; never asks for a beacon.
+fn route(hub: &Arc<Hub>) {
+    let hub = hub.clone();
+    tokio::spawn(async move {
+        loop {
+            hub.poll(&router(99), WAIT).await;
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+async fn poll(hub: &Hub, connection: u64, wait: Duration) -> Option<String> {
+    match hub.poll(&router(connection), wait).await {
+        Answer::Document(document) => Some(document),
+        Answer::NotYet => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_has_just_started_has_no_answer_until_it_has_learnt() {
+    let readiness = Readiness::default();
+    let hub = hub(&readiness);
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(poll(&hub, 1, WAIT).await, None, "nobody is there: that would wipe every route");
+    keep_alive(&hub, 1);
+    sleep(LEARN / 2).await;
+    assert_eq!(poll(&hub, 1, Duration::ZERO).await, None, "others may still come back");
+    assert!(!readiness.is_ready());
+    keep_alive(&hub, 2);
+    let document = poll(&hub, 1, WAIT).await.unwrap();
+    assert!(document.contains("10.0.1.1") && document.contains("10.0.1.2"), "{document}");
+    assert!(readiness.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_is_held_until_there_is_something_new() {
+    let hub = hub(&Readiness::default());
+    keep_alive(&hub, 1);
+    sleep(LEARN).await;
+    let first = poll(&hub, 1, WAIT).await.unwrap();
+    let before = now();
+    assert_eq!(poll(&hub, 1, WAIT).await.unwrap(), first);
+    assert_eq!(now() - before, WAIT);
+    let held = tokio::spawn({
+        let hub = hub.clone();
+        async move { poll(&hub, 1, WAIT).await.unwrap() }
+    });
+    advance(WAIT / 2).await;
+    let before = now();
+    keep_alive(&hub, 2);
+    assert!(held.await.unwrap().contains("10.0.1.2"));
+    assert!(now() - before < Duration::from_millis(10), "the change is told at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn routed_means_that_the_router_has_confirmed() {
+    let hub = hub(&Readiness::default());
+    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(1)).await;
+    assert_eq!(lease.routing, Routing::Pending, "no router polls");
+    keep_alive(&hub, 1);
+    route(&hub);
+    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(30)).await;
+    assert_eq!(lease.routing, Routing::Confirmed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_beacon_of_a_configuration_confirms_what_is_in_it() {
+    let hub = hub(&Readiness::default());
+    keep_alive(&hub, 1);
+    sleep(LEARN).await;
+    let beacon = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
+    let routing = || hub.snapshot().instances[0].routing.clone();
+    assert_eq!(routing(), Routing::Pending);
+    for stale in [Beacon { life: beacon.life - 1, ..beacon }, Beacon { connection: 2, ..beacon }] {
+        assert!(timeout(WAIT, hub.beacon(stale)).await.is_err(), "the answer is held");
+        assert_eq!(routing(), Routing::Pending, "{stale:?}");
+    }
+    assert!(timeout(WAIT, hub.beacon(beacon)).await.is_err());
+    assert_eq!(routing(), Routing::Confirmed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn withdrawn_means_that_the_router_has_confirmed() {
+    let hub = hub(&Readiness::default());
+    keep_alive(&hub, 1);
+    hub.register(&id(2), 2, registration(2), Duration::ZERO).await;
+    route(&hub);
+    sleep(LEARN + THROTTLE * 3).await;
+    let before = now();
+    let withdrawal = hub.withdraw(&id(2), Duration::from_secs(10)).await;
+    assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], pending: vec![] });
+    assert!(now() - before >= THROTTLE, "the router takes it into use after its throttle");
+    let list = hub.snapshot().instances;
+    assert_eq!(list.iter().map(|i| i.id.as_str()).collect::<Vec<_>>(), ["ping.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawal_that_no_router_confirms_says_so_when_its_wait_is_over() {
+    let hub = hub(&Readiness::default());
+    let before = now();
+    let withdrawal = hub.withdraw(&id(1), Duration::from_secs(10)).await;
+    assert_eq!(withdrawal.pending.len(), 1);
+    assert_eq!(now() - before, Duration::from_secs(10));
+    sleep(Duration::from_mins(2)).await;
+    let before = now();
+    assert_eq!(hub.withdraw(&id(1), Duration::from_secs(10)).await, Withdrawal::default());
+    assert_eq!(now(), before, "a hub that has waited in vain for a router expects none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_whose_connection_closes_is_out_and_followers_are_told() {
+    let hub = hub(&Readiness::default());
+    hub.register(&id(1), 7, registration(1), Duration::ZERO).await;
+    let (instances, mut changes) = hub.subscribe();
+    assert!(instances[0].connected);
+    hub.disconnected(7);
+    assert!(matches!(changes.recv().await.unwrap(), Event::Instance(instance) if !instance.connected));
+    assert_eq!(changes.recv().await.unwrap(), Event::Gone(id(1)));
+    assert!(hub.snapshot().instances.is_empty());
+    assert_eq!(hub.snapshot().counters.lost, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_stops_keeps_nobody_waiting() {
+    let hub = hub(&Readiness::default());
+    let (gone, before) = (id(1), now());
+    let (poll, withdrawal, ()) =
+        tokio::join!(poll(&hub, 1, WAIT), hub.withdraw(&gone, WAIT), async { hub.drain() });
+    assert_eq!((poll, withdrawal.pending.len()), (None, 1));
+    assert_eq!(now(), before);
+    assert!(hub.is_draining());
+}

@@ -1,0 +1,68 @@
+//! The query of a request: each parameter at most once, and none that nobody asked for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use swarmlings_runtime::StatusCode;
+
+/// Parameters that have not been read yet.
+pub(crate) struct Query<'a>(BTreeMap<&'a str, &'a str>);
+
+type Refusal = (StatusCode, String);
+
+impl<'a> Query<'a> {
+    pub(crate) fn new(query: Option<&'a str>) -> Self {
+        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect())
+    }
+
+    /// A parameter's text, decoded.
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        let Some(value) = self.0.remove(name) else { return Ok(None) };
+        match percent_decode_str(value).decode_utf8() {
+            Ok(text) => Ok(Some(text.into_owned())),
+            Err(_) => Err(refusal(format!("{name}={value}: not UTF-8 once decoded"))),
+        }
+    }
+
+    /// A parameter's duration.
+    pub(crate) fn duration(&mut self, name: &str) -> Result<Option<Duration>, Refusal> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        swarmlings_cli::duration(&text).map(Some).map_err(|why| refusal(format!("{name}={text}: {why}")))
+    }
+
+    /// A whole number, which has to be there.
+    pub(crate) fn number(&mut self, name: &str) -> Result<u128, Refusal> {
+        let text = self.text(name)?.ok_or_else(|| refusal(format!("{name}: the parameter is missing")))?;
+        text.parse().map_err(|_| refusal(format!("{name}={text}: a whole number is expected")))
+    }
+
+    /// Refuses what has not been read.
+    pub(crate) fn finish(self) -> Result<(), Refusal> {
+        match self.0.into_keys().next() {
+            Some(name) => Err(refusal(format!("{name}: there is no such parameter"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refusal(why: String) -> Refusal {
+    (StatusCode::BAD_REQUEST, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_is_wrong_or_unknown_is_named() {
+        let mut query = Query::new(Some("wait=4s&router=a%20b"));
+        assert_eq!(query.duration("wait"), Ok(Some(Duration::from_secs(4))));
+        assert_eq!(query.text("router"), Ok(Some("a b".to_owned())));
+        assert_eq!(query.finish(), Ok(()));
+        assert!(Query::new(Some("wait=4")).duration("wait").unwrap_err().1.starts_with("wait=4: "));
+        assert!(Query::new(Some("wiat=4s")).finish().unwrap_err().1.starts_with("wiat: "));
+        assert!(Query::new(Some("router=%FF")).text("router").is_err());
+    }
+}

@@ -1,0 +1,263 @@
+//! Who is there: leases, and whose labels count. Pure: time is passed in.
+
+use std::collections::btree_map::Entry as MapEntry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarmlings_protocol::{Health, InstanceId, Registration};
+
+use crate::traefik::{BEACON, Backend, DefaultRule, Document, Plan, render};
+
+/// How long things hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// A lease without a heartbeat.
+    pub(crate) ttl: Duration,
+    /// A lease whose connection has closed.
+    pub(crate) lost_after: Duration,
+    /// The routers of a service without instances.
+    pub(crate) keep_empty: Duration,
+    /// For services that no label gives a router.
+    pub(crate) default_rule: Option<DefaultRule>,
+}
+
+/// Who is there.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    settings: Settings,
+    instances: BTreeMap<InstanceId, Instance>,
+    services: BTreeMap<String, Service>,
+    /// Counts services, in the order in which they first came.
+    arrivals: u64,
+}
+
+/// A task that holds a lease.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) registration: Registration,
+    /// What its labels ask for, or what is wrong with them.
+    plan: Result<Arc<Plan>, String>,
+    /// The connection that last renewed the lease, while it is open.
+    connection: Option<u64>,
+    expires: Instant,
+    /// The generation with which it came into the configuration, while it is there.
+    pub(crate) since: Option<u64>,
+}
+
+/// A service that has instances, or had some a short while ago.
+#[derive(Debug)]
+struct Service {
+    /// Of two that claim one name, the lower rank keeps it.
+    rank: (u64, u64),
+    /// Its newest healthy task's plan; kept when there is none any more.
+    plan: Option<Arc<Plan>>,
+    /// Why it is not in the configuration, although it has a plan.
+    refusal: Option<String>,
+    empty_since: Option<Instant>,
+}
+
+/// Whether an instance gets requests, as far as the registry knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its labels do not ask for it.
+    Unrouted,
+    /// Not healthy.
+    Waiting,
+    /// In the configuration, since this generation.
+    Routed(u64),
+    /// Its labels are faulty, or another service holds what they claim.
+    Refused(String),
+}
+
+impl Registry {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, instances: BTreeMap::new(), services: BTreeMap::new(), arrivals: 0 }
+    }
+
+    /// Takes or renews a lease, bound to `connection`. Tells whether anything but the lease's time has changed.
+    ///
+    /// `learning`: the hub has just started and services come back in no order: the one whose task is oldest counts as
+    /// first. Later the one that comes first does.
+    pub(crate) fn register(
+        &mut self,
+        now: Instant,
+        learning: bool,
+        id: &InstanceId,
+        connection: u64,
+        registration: Registration,
+    ) -> bool {
+        let expires = now + self.settings.ttl;
+        let plan = |registration: &Registration| {
+            let rule = self.settings.default_rule.as_ref();
+            Plan::read(&registration.service, &registration.labels, rule).map(Arc::new)
+        };
+        match self.instances.entry(id.clone()) {
+            MapEntry::Occupied(entry) => {
+                let instance = entry.into_mut();
+                instance.connection = Some(connection);
+                instance.expires = expires;
+                if instance.registration == registration {
+                    return false;
+                }
+                if instance.registration.labels != registration.labels
+                    || instance.registration.service != registration.service
+                {
+                    instance.plan = plan(&registration);
+                }
+                instance.registration = registration;
+            }
+            MapEntry::Vacant(entry) => {
+                let plan = plan(&registration);
+                entry.insert(Instance {
+                    registration,
+                    plan,
+                    connection: Some(connection),
+                    expires,
+                    since: None,
+                });
+            }
+        }
+        let registration = &self.instances[id].registration;
+        self.arrivals += 1;
+        let rank = if learning { (0, registration.started) } else { (1, self.arrivals) };
+        let service = self.services.entry(registration.service.clone()).or_insert(Service {
+            rank,
+            plan: None,
+            refusal: None,
+            empty_since: None,
+        });
+        service.rank = service.rank.min(rank);
+        true
+    }
+
+    /// Ends a lease. Tells whether there was one.
+    pub(crate) fn withdraw(&mut self, id: &InstanceId) -> bool {
+        self.instances.remove(id).is_some()
+    }
+
+    /// `connection` has closed: unless they are renewed on another, its leases end soon.
+    pub(crate) fn disconnected(&mut self, now: Instant, connection: u64) {
+        for instance in self.instances.values_mut().filter(|i| i.connection == Some(connection)) {
+            instance.connection = None;
+            instance.expires = instance.expires.min(now + self.settings.lost_after);
+        }
+    }
+
+    /// Lets time pass: returns the instances whose lease has run out, and whether anything has changed.
+    pub(crate) fn advance(&mut self, now: Instant) -> (Vec<InstanceId>, bool) {
+        let lost: Vec<_> = self.instances.extract_if(.., |_, i| i.expires <= now).map(|(id, _)| id).collect();
+        let alive: BTreeSet<&str> =
+            self.instances.values().map(|i| i.registration.service.as_str()).collect();
+        let keep_empty = self.settings.keep_empty;
+        let before = self.services.len();
+        self.services.retain(|name, service| {
+            service.empty_since =
+                if alive.contains(name.as_str()) { None } else { service.empty_since.or(Some(now)) };
+            service.empty_since.is_none_or(|since| now < since + keep_empty)
+        });
+        let changed = !lost.is_empty() || self.services.len() != before;
+        (lost, changed)
+    }
+
+    /// When [`Registry::advance`] will next have something to do.
+    pub(crate) fn next_change(&self) -> Option<Instant> {
+        let leases = self.instances.values().map(|instance| instance.expires);
+        let empty = self.services.values().filter_map(|s| Some(s.empty_since? + self.settings.keep_empty));
+        leases.chain(empty).min()
+    }
+
+    /// The configuration as it should be now. Decides whose labels count, and who is refused.
+    pub(crate) fn document(&mut self) -> Document {
+        let mut document = Document::default();
+        let mut claimed: BTreeMap<(String, String, String), (String, serde_json::Value)> = BTreeMap::new();
+        let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
+        for instance in self.instances.values().filter(|i| i.registration.health == Health::Healthy) {
+            healthy.entry(&instance.registration.service).or_default().push(instance);
+        }
+        let mut order: Vec<_> = self.services.iter_mut().collect();
+        order.sort_by_key(|(_, service)| service.rank);
+        for (name, service) in order {
+            let healthy = healthy.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            let newest = healthy
+                .iter()
+                .filter_map(|instance| Some((instance.registration.started, instance.plan.as_ref().ok()?)))
+                .max_by_key(|(started, _)| *started);
+            if let Some((_, plan)) = newest {
+                service.plan = Some(Arc::clone(plan));
+            }
+            let Some(plan) = &service.plan else { continue };
+            service.refusal = plan.claims().find_map(|(protocol, kind, wanted, value)| {
+                if wanted == BEACON {
+                    return Some(format!("traefik.{protocol}.{kind}.{wanted} is the hub's own"));
+                }
+                let key = (protocol.to_owned(), kind.to_owned(), wanted.to_owned());
+                let (holder, held) = claimed.get(&key)?;
+                // A middleware may be said twice, if it is the same.
+                let shared = !matches!(kind, "routers" | "services") && held == value;
+                (!shared)
+                    .then(|| format!("traefik.{protocol}.{kind}.{wanted} is held by the service {holder}"))
+            });
+            if service.refusal.is_some() {
+                continue;
+            }
+            for (protocol, kind, wanted, value) in plan.claims() {
+                claimed
+                    .entry((protocol.to_owned(), kind.to_owned(), wanted.to_owned()))
+                    .or_insert_with(|| (name.clone(), value.clone()));
+            }
+            let backends: Vec<_> = healthy.iter().filter_map(|instance| instance.backend()).collect();
+            render(&mut document, plan, &backends);
+        }
+        document
+    }
+
+    /// Notes that `generation` holds what [`Registry::document`] returned last.
+    pub(crate) fn published(&mut self, generation: u64) {
+        for instance in self.instances.values_mut() {
+            let refused =
+                self.services.get(&instance.registration.service).is_some_and(|s| s.refusal.is_some());
+            let is_in =
+                !refused && instance.registration.health == Health::Healthy && instance.backend().is_some();
+            instance.since = is_in.then(|| instance.since.unwrap_or(generation));
+        }
+    }
+
+    /// Whether `id` gets requests; none if it holds no lease.
+    pub(crate) fn standing(&self, id: &InstanceId) -> Option<Standing> {
+        let instance = self.instances.get(id)?;
+        let refusal = self.services.get(&instance.registration.service).and_then(|s| s.refusal.as_ref());
+        Some(match (&instance.plan, refusal, instance.since) {
+            (Err(reason), ..) | (_, Some(reason), _) => Standing::Refused(reason.clone()),
+            (Ok(plan), ..) if !plan.is_routed() => Standing::Unrouted,
+            (.., Some(generation)) => Standing::Routed(generation),
+            _ => Standing::Waiting,
+        })
+    }
+
+    /// Everybody.
+    pub(crate) fn instances(&self) -> impl Iterator<Item = (&InstanceId, &Instance)> {
+        self.instances.iter()
+    }
+
+    /// How long a lease holds.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.settings.ttl
+    }
+}
+
+impl Instance {
+    /// Whether the connection that holds the lease is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    fn backend(&self) -> Option<Backend<'_>> {
+        let plan = self.plan.as_deref().ok().filter(|plan| plan.is_routed())?;
+        Some(Backend { address: self.registration.address, port: self.registration.port, plan })
+    }
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

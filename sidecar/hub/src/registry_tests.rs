@@ -1,0 +1,218 @@
+//! The registry's invariants, with a clock of their own.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use serde_json::Value;
+use swarmlings_protocol::Labels;
+
+use super::*;
+
+const TTL: Duration = Duration::from_secs(3);
+const LOST_AFTER: Duration = Duration::from_millis(100);
+const KEEP_EMPTY: Duration = Duration::from_mins(1);
+
+struct Scene {
+    registry: Registry,
+    now: Instant,
+    generation: u64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let settings =
+            Settings { ttl: TTL, lost_after: LOST_AFTER, keep_empty: KEEP_EMPTY, default_rule: None };
+        Self { registry: Registry::new(settings), now: Instant::now(), generation: 0 }
+    }
+
+    /// `id` is SERVICE.NUMBER; the number is its address, its connection and the time it started.
+    fn register(&mut self, id: &str, health: Health, labels: &[(&str, &str)]) {
+        let (service, number) = id.split_once('.').unwrap();
+        let number: u8 = number.parse().unwrap();
+        let registration = Registration {
+            service: service.to_owned(),
+            host: id.to_owned(),
+            node: None,
+            slot: None,
+            address: IpAddr::from([10, 0, 1, number]),
+            port: NonZeroU16::new(8080).unwrap(),
+            started: number.into(),
+            health,
+            labels: Labels(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()),
+        };
+        self.registry.register(self.now, false, &id.parse().unwrap(), number.into(), registration);
+    }
+
+    fn healthy(&mut self, id: &str, labels: &[(&str, &str)]) {
+        self.register(id, Health::Healthy, labels);
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<InstanceId> {
+        self.now += time;
+        self.registry.advance(self.now).0
+    }
+
+    fn document(&mut self) -> Value {
+        self.registry.advance(self.now);
+        let document = self.registry.document();
+        self.generation += 1;
+        self.registry.published(self.generation);
+        serde_json::from_str(&document.to_json()).unwrap()
+    }
+
+    /// The last octets of the servers of a Traefik service.
+    fn servers(&mut self, service: &str) -> Vec<String> {
+        let document = self.document();
+        let servers = &document["http"]["services"][service]["loadbalancer"]["servers"];
+        servers.as_array().unwrap().iter().map(|s| s["url"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn standing(&self, id: &str) -> Standing {
+        self.registry.standing(&id.parse().unwrap()).unwrap()
+    }
+}
+
+const A: &[(&str, &str)] = &[("traefik.http.routers.a.rule", "Path(`/a`)")];
+
+#[test]
+fn only_the_healthy_get_requests() {
+    let mut scene = Scene::new();
+    scene.register("s.1", Health::Starting, A);
+    assert_eq!(scene.document(), serde_json::json!({}));
+    assert_eq!(scene.standing("s.1"), Standing::Waiting);
+    scene.healthy("s.1", A);
+    scene.healthy("s.2", A);
+    assert_eq!(scene.servers("s"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
+    scene.register("s.1", Health::Unhealthy, A);
+    assert_eq!(scene.servers("s"), ["http://10.0.1.2:8080"]);
+    assert_eq!(scene.standing("s.1"), Standing::Waiting);
+}
+
+#[test]
+fn a_lease_ends_without_heartbeat() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.pass(TTL / 2);
+    scene.healthy("s.1", A);
+    assert!(scene.pass(TTL / 2).is_empty());
+    assert_eq!(scene.registry.next_change(), Some(scene.now + TTL / 2));
+    assert_eq!(scene.pass(TTL / 2), ["s.1".parse().unwrap()]);
+}
+
+#[test]
+fn a_lease_ends_soon_after_its_connection_unless_another_takes_it_over() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.healthy("s.2", A);
+    scene.registry.disconnected(scene.now, 1);
+    scene.registry.disconnected(scene.now, 2);
+    scene.healthy("s.2", A);
+    assert_eq!(scene.pass(LOST_AFTER), ["s.1".parse().unwrap()]);
+    scene.registry.disconnected(scene.now, 77);
+    assert_eq!(scene.servers("s"), ["http://10.0.1.2:8080"]);
+}
+
+#[test]
+fn a_service_without_instances_keeps_its_router_for_a_while() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.document();
+    assert!(scene.registry.withdraw(&"s.1".parse().unwrap()));
+    assert!(scene.servers("s").is_empty());
+    scene.pass(KEEP_EMPTY / 2);
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/a`)");
+    scene.pass(KEEP_EMPTY);
+    assert_eq!(scene.document(), serde_json::json!({}));
+}
+
+#[test]
+fn a_router_name_stays_with_the_service_that_came_first() {
+    let mut scene = Scene::new();
+    scene.healthy("first.9", A);
+    scene.healthy("second.1", A);
+    assert_eq!(scene.servers("first").len(), 1);
+    let reason = "traefik.http.routers.a is held by the service first".to_owned();
+    assert_eq!(scene.standing("second.1"), Standing::Refused(reason));
+    assert_eq!(scene.standing("first.9"), Standing::Routed(1));
+    scene.registry.withdraw(&"first.9".parse().unwrap());
+    scene.document();
+    assert!(matches!(scene.standing("second.1"), Standing::Refused(_)), "the first may come back");
+    scene.pass(KEEP_EMPTY);
+    scene.healthy("second.1", A);
+    assert_eq!(scene.servers("second").len(), 1);
+}
+
+#[test]
+fn while_the_hub_learns_the_oldest_task_came_first() {
+    let mut scene = Scene::new();
+    scene.healthy("second.8", A);
+    scene.healthy("first.1", A);
+    let registrations: Vec<_> =
+        scene.registry.instances().map(|(id, i)| (id.clone(), i.registration.clone())).collect();
+    scene.registry = Scene::new().registry;
+    for (id, registration) in registrations.into_iter().rev() {
+        scene.registry.register(scene.now, true, &id, 1, registration);
+    }
+    assert_eq!(scene.servers("first").len(), 1);
+    assert!(matches!(scene.standing("second.8"), Standing::Refused(_)));
+}
+
+#[test]
+fn a_middleware_that_two_services_say_alike_is_shared() {
+    let mut scene = Scene::new();
+    let strip = ("traefik.http.middlewares.m.stripprefix.prefixes", "/a");
+    scene.healthy("s.1", &[A[0], strip]);
+    scene.healthy("t.2", &[("traefik.http.routers.t.rule", "r"), strip]);
+    scene.healthy(
+        "u.3",
+        &[("traefik.http.routers.u.rule", "r"), ("traefik.http.middlewares.m.compress", "true")],
+    );
+    scene.document();
+    assert_eq!(scene.standing("t.2"), Standing::Routed(1));
+    assert!(matches!(scene.standing("u.3"), Standing::Refused(_)));
+}
+
+#[test]
+fn of_two_generations_the_newest_healthy_task_says_the_labels_and_both_serve() {
+    let new = &[("traefik.http.routers.a.rule", "Path(`/new`)")];
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.register("s.2", Health::Starting, new);
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/a`)");
+    scene.healthy("s.2", new);
+    assert_eq!(scene.servers("s").len(), 2);
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)");
+    scene.healthy("s.1", A);
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)", "a heartbeat is not news");
+}
+
+#[test]
+fn a_bad_label_harms_only_the_task_that_carries_it() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.healthy("s.2", &[("traefik.http.routers.a.rulle", "Path(`/a`)")]);
+    scene.healthy("t.3", &[("traefik.http.routers.t.priority", "high")]);
+    assert_eq!(scene.servers("s"), ["http://10.0.1.1:8080"]);
+    assert!(matches!(scene.standing("s.2"), Standing::Refused(reason) if reason.contains("rulle")));
+    assert!(matches!(scene.standing("t.3"), Standing::Refused(reason) if reason.contains("\"high\"")));
+}
+
+#[test]
+fn what_no_label_routes_is_unrouted() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", &[("com.example", "x")]);
+    assert_eq!(scene.document(), serde_json::json!({}));
+    assert_eq!(scene.standing("s.1"), Standing::Unrouted);
+}
+
+#[test]
+fn an_instance_counts_from_the_generation_that_brought_it_in() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.document();
+    scene.healthy("s.2", A);
+    scene.document();
+    scene.document();
+    assert_eq!(scene.standing("s.1"), Standing::Routed(1));
+    assert_eq!(scene.standing("s.2"), Standing::Routed(2));
+}

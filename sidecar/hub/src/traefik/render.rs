@@ -1,0 +1,161 @@
+//! From plans and instances to the document that Traefik fetches.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+
+use serde_json::{Value, json};
+
+use super::plan::{PROTOCOLS, Plan, Tree, object};
+
+/// The name of the hub's own router and service in Traefik, by which Traefik shows what it has in use.
+pub(crate) const BEACON: &str = "swarmlings-beacon";
+
+/// Traefik's dynamic configuration, as its HTTP provider takes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Document(Tree);
+
+/// An instance that gets requests.
+pub(crate) struct Backend<'a> {
+    /// Where it is.
+    pub(crate) address: IpAddr,
+    /// Its port, unless its plan says another.
+    pub(crate) port: NonZeroU16,
+    /// What its own labels say: of two generations each keeps its own port and scheme.
+    pub(crate) plan: &'a Plan,
+}
+
+/// Adds a service to the document: its plan, with `backends` as the servers of each of its Traefik services.
+///
+/// No name of the plan may be in the document already, unless with the same content.
+pub(crate) fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
+    for (protocol, kind, name, value) in plan.claims() {
+        let mut value = value.clone();
+        if kind == "services" && PROTOCOLS.contains(&protocol) {
+            let servers = backends.iter().map(|backend| server(protocol, name, plan, backend)).collect();
+            if let Some(service) = value.as_object_mut() {
+                object(service.entry("loadbalancer")).insert("servers".to_owned(), servers);
+            }
+        }
+        let kinds = object(document.0.entry(protocol));
+        object(kinds.entry(kind)).insert(name.to_owned(), value);
+    }
+}
+
+fn server(protocol: &str, name: &str, newest: &Plan, backend: &Backend<'_>) -> Value {
+    let key = (protocol.to_owned(), name.to_owned());
+    let said = backend.plan.server.get(&key).or_else(|| newest.server.get(&key));
+    let mut server = said.cloned().unwrap_or_default();
+    let port =
+        server.remove("port").and_then(|port| port.as_str()?.parse().ok()).unwrap_or(backend.port.get());
+    let address = SocketAddr::new(backend.address, port);
+    if protocol == "http" {
+        let scheme = server.remove("scheme");
+        let scheme = scheme.as_ref().and_then(Value::as_str).unwrap_or("http");
+        server.entry("url").or_insert_with(|| format!("{scheme}://{address}").into());
+    } else {
+        server.insert("address".to_owned(), address.to_string().into());
+    }
+    Value::Object(server)
+}
+
+impl Document {
+    /// The bytes that Traefik fetches. The same configuration is always the same bytes.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::Value::Object(self.0.clone()).to_string()
+    }
+
+    /// The same with a beacon: a service whose health check is `path` at `host`, which is the hub.
+    ///
+    /// Traefik starts the health checks of a configuration when it takes it into use, so a request for `path` proves
+    /// that it has. Only services that a router uses are checked, so there is a router, which never matches.
+    pub(crate) fn with_beacon(mut self, host: &str, path: &str) -> Self {
+        let http = object(self.0.entry("http"));
+        let router = json!({"rule": "Host(`a.invalid`) && Host(`b.invalid`)", "service": BEACON});
+        object(http.entry("routers")).insert(BEACON.to_owned(), router);
+        // The hub holds its answer, so the interval only counts for the first one. A hub that is away is asked seldom:
+        // the one that comes after it has another path, and so starts another check.
+        let check = json!({"path": path, "interval": "50ms", "timeout": "60s", "unhealthyinterval": "60s"});
+        let balancer = json!({"servers": [{"url": format!("http://{host}")}], "healthcheck": check});
+        object(http.entry("services")).insert(BEACON.to_owned(), json!({"loadbalancer": balancer}));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarmlings_protocol::Labels;
+
+    use super::*;
+
+    fn plan(service: &str, pairs: &[(&str, &str)]) -> Plan {
+        let labels = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Plan::read(service, &Labels(labels), None).unwrap()
+    }
+
+    fn backend(plan: &Plan, last: u8) -> Backend<'_> {
+        Backend { address: IpAddr::from([10, 0, 1, last]), port: NonZeroU16::new(8080).unwrap(), plan }
+    }
+
+    fn document(plan: &Plan, backends: &[Backend<'_>]) -> Value {
+        let mut document = Document::default();
+        render(&mut document, plan, backends);
+        serde_json::from_str(&document.to_json()).unwrap()
+    }
+
+    #[test]
+    fn each_instance_is_a_server_at_its_own_port() {
+        let old = plan(
+            "s",
+            &[
+                ("traefik.http.routers.a.rule", "r"),
+                ("traefik.http.services.x.loadbalancer.server.port", "80"),
+            ],
+        );
+        let new = plan(
+            "s",
+            &[
+                ("traefik.http.routers.a.rule", "r"),
+                ("traefik.http.services.x.loadbalancer.server.port", "81"),
+                ("traefik.http.services.x.loadbalancer.server.scheme", "https"),
+            ],
+        );
+        let document = document(&new, &[backend(&old, 1), backend(&new, 2)]);
+        assert_eq!(
+            document["http"]["services"]["x"],
+            json!({"loadbalancer": {"servers": [{"url": "http://10.0.1.1:80"}, {"url": "https://10.0.1.2:81"}]}})
+        );
+    }
+
+    #[test]
+    fn a_service_without_instances_keeps_its_router_with_no_servers() {
+        let plan = plan("s", &[("traefik.http.routers.a.rule", "r")]);
+        assert_eq!(
+            document(&plan, &[]),
+            json!({"http": {
+                "routers": {"a": {"rule": "r", "service": "s"}},
+                "services": {"s": {"loadbalancer": {"servers": []}}},
+            }})
+        );
+    }
+
+    #[test]
+    fn an_empty_document_is_the_one_form_of_empty_that_traefik_takes() {
+        assert_eq!(Document::default().to_json(), "{}");
+    }
+
+    #[test]
+    fn tcp_servers_have_an_address_and_ipv6_its_brackets() {
+        let plan = plan(
+            "s",
+            &[
+                ("traefik.tcp.routers.a.rule", "HostSNI(`*`)"),
+                ("traefik.tcp.services.x.loadbalancer.server.port", "5432"),
+            ],
+        );
+        let backend = Backend { address: "fd00::1".parse().unwrap(), port: NonZeroU16::MIN, plan: &plan };
+        assert_eq!(
+            document(&plan, &[backend])["tcp"]["services"]["x"]["loadbalancer"]["servers"],
+            json!([{"address": "[fd00::1]:5432"}])
+        );
+    }
+}

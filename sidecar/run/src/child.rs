@@ -1,0 +1,104 @@
+//! The service's process: started, signalled, and how it ended.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use rustix::process::{Pid, Signal, WaitStatus, kill_process};
+use swarmlings_cli::Failure;
+use tracing::{debug, info};
+
+use crate::signals;
+
+/// The shells' exit codes for a command that cannot be executed, and for one that is not there.
+const EXIT_NOT_EXECUTABLE: u8 = 126;
+const EXIT_NOT_FOUND: u8 = 127;
+
+/// The service's process, which has not been waited for: its PID is its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Child {
+    pid: Pid,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Exited(i32),
+    Killed(i32),
+}
+
+impl Child {
+    /// Starts `command`. `exec` resets the signals that the sidecar handles, and the standard library SIGPIPE, which
+    /// it ignores in the sidecar; the signal mask is inherited, and empty.
+    pub(crate) fn spawn(command: &[OsString]) -> Result<Self, Failure> {
+        let mut service = build(command);
+        if io::stdin().is_terminal() {
+            // A terminal's Ctrl-C goes to its whole foreground group: in a group of its own the service hears of it
+            // from the sidecar, after the withdrawal.
+            service.process_group(0);
+        }
+        let child = service.spawn().map_err(|error| failure(command, &error))?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        pid.map(|pid| Self { pid }).ok_or_else(|| Failure::new("starting the service: it has no process ID"))
+    }
+
+    pub(crate) fn pid(self) -> Pid {
+        self.pid
+    }
+
+    /// Passes a signal on.
+    pub(crate) fn signal(self, signal: Signal) {
+        match kill_process(self.pid, signal) {
+            Ok(()) if signal == Signal::WINCH => debug!(signal = signals::name(signal), "signal passed on"),
+            Ok(()) => info!(signal = signals::name(signal), "signal passed on"),
+            Err(error) => debug!(signal = signals::name(signal), %error, "signal not passed on"),
+        }
+    }
+}
+
+impl Ended {
+    pub(crate) fn of(status: WaitStatus) -> Option<Self> {
+        status.exit_status().map(Self::Exited).or_else(|| status.terminating_signal().map(Self::Killed))
+    }
+
+    /// The code that the sidecar exits with in turn.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Exited(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+            Self::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+/// Replaces this process by `command`. It returns only when that fails.
+pub(crate) fn replace(command: &[OsString]) -> Result<ExitCode, Failure> {
+    Err(failure(command, &build(command).exec()))
+}
+
+fn build(command: &[OsString]) -> Command {
+    let mut built = Command::new(&command[0]);
+    built.args(&command[1..]);
+    built
+}
+
+fn failure(command: &[OsString], error: &io::Error) -> Failure {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => EXIT_NOT_FOUND,
+        _ => EXIT_NOT_EXECUTABLE,
+    };
+    Failure::with_code(code, format!("starting {}: {error}", command[0].display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_process_gives_the_shells_exit_code() {
+        assert_eq!(Ended::Exited(0).code(), 0);
+        assert_eq!(Ended::Exited(255).code(), 255);
+        assert_eq!(Ended::Killed(15).code(), 143);
+        assert_eq!(Ended::Killed(9).code(), 137);
+    }
+}

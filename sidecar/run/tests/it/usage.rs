@@ -1,0 +1,55 @@
+use crate::support::sidecar::{BINARY, plain};
+
+/// Exit code, stdout and stderr.
+fn sidecar(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let output = plain(BINARY).args(args).envs(environment.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn bad_usage_exits_64_and_names_the_fault() {
+    let missing = format!("{}/missing", env!("CARGO_TARGET_TMPDIR"));
+    let empty = format!("{}/empty.{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::write(&empty, "\n").unwrap();
+    for (args, environment, fault) in [
+        (&["run"][..], &[][..], "<CMD>"),
+        (&["run", "--hub", "http://h", "true"], &[], "unexpected argument 'true'"),
+        (&["run", "--nope", "--", "true"], &[], "--nope"),
+        (&["run", "--hub", "https://h", "--", "true"], &[], "scheme \"https\""),
+        (&["run", "--", "true"], &[("SIDECAR_LABELS", "a=1&b")], "label 2 (\"b\"): '=' is missing"),
+        (&["run", "--", "true"], &[("SIDECAR_PROBE", "127.0.0.1:1")], "the scheme is missing"),
+        (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "a duration has a unit"),
+        (&["healthcheck", "--task", "a/b"], &[], "instance ID \"a/b\""),
+        (
+            &["run", "--hub", "http://h", "--token-file", &missing, "--", "true"],
+            &[],
+            "missing: No such file or directory",
+        ),
+        (&["run", "--hub", "http://h", "--", "true"], &[("SIDECAR_TOKEN_FILE", &empty)], "it is empty"),
+    ] {
+        let (code, stdout, stderr) = sidecar(args, environment);
+        assert_eq!(code, Some(64), "{args:?} {environment:?}: {stderr}");
+        assert!(stderr.contains(fault) && stdout.is_empty(), "{args:?} {environment:?}: {stderr}");
+    }
+    std::fs::remove_file(empty).unwrap();
+}
+
+#[test]
+fn help_shows_examples_and_a_version_is_known() {
+    for args in [&["run", "--help"][..], &["healthcheck", "--help"]] {
+        let (code, stdout, _) = sidecar(args, &[]);
+        assert_eq!(code, Some(0));
+        assert!(stdout.contains("Examples:") && stdout.contains("SIDECAR_HUB"));
+    }
+    let (code, stdout, _) = sidecar(&["--version"], &[]);
+    assert_eq!((code, stdout.trim_end()), (Some(0), concat!("sidecar ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn empty_variables_mean_nothing() {
+    let names = ["HUB", "TASK", "SERVICE", "SLOT", "NODE", "HOST", "LABELS", "ADDRESS", "TOKEN_FILE"];
+    let names = names.map(|name| format!("SIDECAR_{name}"));
+    let environment: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(sidecar(&["run", "--", "sh", "-c", "exit 3"], &environment).0, Some(3));
+}
