@@ -23,6 +23,7 @@ use tracing::warn;
 
 use crate::hub::{Answer, Beacon, Hub, Poll};
 use crate::query::Query;
+use crate::registry::Withdrawn;
 use crate::state::BEACON_PATH;
 use crate::token::Token;
 use crate::{metrics, sse};
@@ -147,7 +148,15 @@ impl Api {
                 registration.address
             )));
         }
-        Ok(json(StatusCode::OK, &self.hub.register(id, connection.id, registration, wait).await))
+        match self.hub.register(id, connection.id, registration, wait).await {
+            Ok(lease) => Ok(json(StatusCode::OK, &lease)),
+            Err(Withdrawn) => Err((
+                StatusCode::CONFLICT,
+                format!(
+                    "instance {id} has withdrawn; one that starts anew under its name says another `started`"
+                ),
+            )),
+        }
     }
 
     async fn withdraw(&self, id: &InstanceId, mut query: Query<'_>) -> Result<Response, Refusal> {

@@ -10,7 +10,7 @@ use tokio::time::{sleep_until, timeout};
 use tracing::info;
 
 use crate::events::{Event, Events};
-use crate::registry::Settings;
+use crate::registry::{Settings, Withdrawn};
 use crate::routers::Confirmation;
 use crate::state::{Change, Counters, Phase, State};
 
@@ -92,7 +92,7 @@ impl Hub {
         connection: u64,
         registration: Registration,
         wait: Duration,
-    ) -> Lease {
+    ) -> Result<Lease, Withdrawn> {
         let deadline = now() + wait;
         self.update(|state, now| {
             if state.phase == Phase::Blank {
@@ -101,17 +101,19 @@ impl Hub {
             }
             let learning = matches!(state.phase, Phase::Learning(_));
             let news = state.registry.register(now, learning, id, connection, registration);
-            (if news { Change::Registry } else { Change::Nothing }, ())
-        });
-        self.until(deadline, |state, over| {
-            let routing = state.routing(id);
-            (over || !routing.is_pending()).then(|| Lease {
-                generation: state.generation,
-                ttl_ms: millis(state.registry.ttl()),
-                routing,
+            (if news == Ok(true) { Change::Registry } else { Change::Nothing }, news)
+        })?;
+        let lease = self
+            .until(deadline, |state, over| {
+                let routing = state.routing(id);
+                (over || !routing.is_pending()).then(|| Lease {
+                    generation: state.generation,
+                    ttl_ms: millis(state.registry.ttl()),
+                    routing,
+                })
             })
-        })
-        .await
+            .await;
+        Ok(lease)
     }
 
     /// Ends a lease; answers when every router has a configuration without it in use, or the wait is over.
@@ -119,8 +121,8 @@ impl Hub {
     /// An instance that is not known is treated alike: a router may still have it from the hub that was here before.
     pub(crate) async fn withdraw(&self, id: &InstanceId, wait: Duration) -> Withdrawal {
         let deadline = now() + wait;
-        self.update(|state, _| {
-            let known = state.registry.withdraw(id);
+        self.update(|state, now| {
+            let known = state.registry.withdraw(now, id);
             if known {
                 info!(instance = %id, "withdrawn");
                 state.counters.withdrawn += 1;

@@ -49,7 +49,7 @@ fn keep_alive(hub: &Arc<Hub>, number: u8) {
     let hub = hub.clone();
     tokio::spawn(async move {
         loop {
-            hub.register(&id(number), number.into(), registration(number), Duration::ZERO).await;
+            hub.register(&id(number), number.into(), registration(number), Duration::ZERO).await.unwrap();
             sleep(Duration::from_secs(1)).await;
         }
     });
@@ -127,11 +127,11 @@ async fn a_poll_is_held_until_there_is_something_new() {
 #[tokio::test(start_paused = true)]
 async fn routed_means_that_the_router_has_confirmed() {
     let hub = hub(&Readiness::default());
-    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(1)).await;
+    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(1)).await.unwrap();
     assert_eq!(lease.routing, Routing::Pending, "no router polls");
     keep_alive(&hub, 1);
     route(&hub);
-    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(30)).await;
+    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(30)).await.unwrap();
     assert_eq!(lease.routing, Routing::Confirmed);
 }
 
@@ -155,7 +155,7 @@ async fn the_beacon_of_a_configuration_confirms_what_is_in_it() {
 async fn withdrawn_means_that_the_router_has_confirmed() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
-    hub.register(&id(2), 2, registration(2), Duration::ZERO).await;
+    hub.register(&id(2), 2, registration(2), Duration::ZERO).await.unwrap();
     route(&hub);
     sleep(LEARN + THROTTLE * 3).await;
     let before = now();
@@ -182,7 +182,7 @@ async fn a_withdrawal_that_no_router_confirms_says_so_when_its_wait_is_over() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_connection_closes_is_out_and_followers_are_told() {
     let hub = hub(&Readiness::default());
-    hub.register(&id(1), 7, registration(1), Duration::ZERO).await;
+    hub.register(&id(1), 7, registration(1), Duration::ZERO).await.unwrap();
     let (instances, mut changes) = hub.subscribe();
     assert!(instances[0].connected);
     hub.disconnected(7);

@@ -22,12 +22,17 @@ pub(crate) struct Settings {
     pub(crate) default_rule: Option<DefaultRule>,
 }
 
+/// A heartbeat that a task sent before it withdrew may arrive after, for it went by another connection.
+const WITHDRAWN_FOR: Duration = Duration::from_mins(1);
+
 /// Who is there.
 #[derive(Debug)]
 pub(crate) struct Registry {
     settings: Settings,
     instances: BTreeMap<InstanceId, Instance>,
     services: BTreeMap<String, Service>,
+    /// Tasks that have withdrawn, by what they said of their start, and until when that is remembered.
+    withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
     /// Counts services, in the order in which they first came.
     arrivals: u64,
 }
@@ -57,6 +62,10 @@ struct Service {
     empty_since: Option<Instant>,
 }
 
+/// The task has withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Withdrawn;
+
 /// Whether an instance gets requests, as far as the registry knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -72,10 +81,19 @@ pub(crate) enum Standing {
 
 impl Registry {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, instances: BTreeMap::new(), services: BTreeMap::new(), arrivals: 0 }
+        Self {
+            settings,
+            instances: BTreeMap::new(),
+            services: BTreeMap::new(),
+            withdrawn: BTreeMap::new(),
+            arrivals: 0,
+        }
     }
 
     /// Takes or renews a lease, bound to `connection`. Tells whether anything but the lease's time has changed.
+    ///
+    /// # Errors
+    /// [`Withdrawn`] if the same task, not one that has started anew under its name, has withdrawn already.
     ///
     /// `learning`: the hub has just started and services come back in no order: the one whose task is oldest counts as
     /// first. Later the one that comes first does.
@@ -86,7 +104,10 @@ impl Registry {
         id: &InstanceId,
         connection: u64,
         registration: Registration,
-    ) -> bool {
+    ) -> Result<bool, Withdrawn> {
+        if self.withdrawn.get(id).is_some_and(|(started, _)| *started == registration.started) {
+            return Err(Withdrawn);
+        }
         let expires = now + self.settings.ttl;
         let plan = |registration: &Registration| {
             let rule = self.settings.default_rule.as_ref();
@@ -98,7 +119,7 @@ impl Registry {
                 instance.connection = Some(connection);
                 instance.expires = expires;
                 if instance.registration == registration {
-                    return false;
+                    return Ok(false);
                 }
                 if instance.registration.labels != registration.labels
                     || instance.registration.service != registration.service
@@ -128,12 +149,14 @@ impl Registry {
             empty_since: None,
         });
         service.rank = service.rank.min(rank);
-        true
+        Ok(true)
     }
 
     /// Ends a lease. Tells whether there was one.
-    pub(crate) fn withdraw(&mut self, id: &InstanceId) -> bool {
-        self.instances.remove(id).is_some()
+    pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId) -> bool {
+        let Some(instance) = self.instances.remove(id) else { return false };
+        self.withdrawn.insert(id.clone(), (instance.registration.started, now + WITHDRAWN_FOR));
+        true
     }
 
     /// `connection` has closed: unless they are renewed on another, its leases end soon.
@@ -147,6 +170,7 @@ impl Registry {
     /// Lets time pass: returns the instances whose lease has run out, and whether anything has changed.
     pub(crate) fn advance(&mut self, now: Instant) -> (Vec<InstanceId>, bool) {
         let lost: Vec<_> = self.instances.extract_if(.., |_, i| i.expires <= now).map(|(id, _)| id).collect();
+        self.withdrawn.retain(|_, (_, until)| now < *until);
         let alive: BTreeSet<&str> =
             self.instances.values().map(|i| i.registration.service.as_str()).collect();
         let keep_empty = self.settings.keep_empty;

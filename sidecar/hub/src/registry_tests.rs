@@ -40,7 +40,8 @@ impl Scene {
             health,
             labels: Labels(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()),
         };
-        self.registry.register(self.now, false, &id.parse().unwrap(), number.into(), registration);
+        let id = id.parse().unwrap();
+        self.registry.register(self.now, false, &id, number.into(), registration).unwrap();
     }
 
     fn healthy(&mut self, id: &str, labels: &[(&str, &str)]) {
@@ -113,11 +114,28 @@ fn a_lease_ends_soon_after_its_connection_unless_another_takes_it_over() {
 }
 
 #[test]
+fn a_heartbeat_that_comes_after_the_withdrawal_does_not_undo_it() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    let id = "s.1".parse().unwrap();
+    let mut registration = scene.registry.instances().next().unwrap().1.registration.clone();
+    scene.registry.withdraw(scene.now, &id);
+    scene.pass(TTL);
+    assert_eq!(scene.registry.register(scene.now, false, &id, 1, registration.clone()), Err(Withdrawn));
+    registration.started += 1;
+    assert_eq!(
+        scene.registry.register(scene.now, false, &id, 1, registration),
+        Ok(true),
+        "it has started anew"
+    );
+}
+
+#[test]
 fn a_service_without_instances_keeps_its_router_for_a_while() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.document();
-    assert!(scene.registry.withdraw(&"s.1".parse().unwrap()));
+    assert!(scene.registry.withdraw(scene.now, &"s.1".parse().unwrap()));
     assert!(scene.servers("s").is_empty());
     scene.pass(KEEP_EMPTY / 2);
     assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/a`)");
@@ -134,7 +152,7 @@ fn a_router_name_stays_with_the_service_that_came_first() {
     let reason = "traefik.http.routers.a is held by the service first".to_owned();
     assert_eq!(scene.standing("second.1"), Standing::Refused(reason));
     assert_eq!(scene.standing("first.9"), Standing::Routed(1));
-    scene.registry.withdraw(&"first.9".parse().unwrap());
+    scene.registry.withdraw(scene.now, &"first.9".parse().unwrap());
     scene.document();
     assert!(matches!(scene.standing("second.1"), Standing::Refused(_)), "the first may come back");
     scene.pass(KEEP_EMPTY);
@@ -151,7 +169,7 @@ fn while_the_hub_learns_the_oldest_task_came_first() {
         scene.registry.instances().map(|(id, i)| (id.clone(), i.registration.clone())).collect();
     scene.registry = Scene::new().registry;
     for (id, registration) in registrations.into_iter().rev() {
-        scene.registry.register(scene.now, true, &id, 1, registration);
+        scene.registry.register(scene.now, true, &id, 1, registration).unwrap();
     }
     assert_eq!(scene.servers("first").len(), 1);
     assert!(matches!(scene.standing("second.8"), Standing::Refused(_)));

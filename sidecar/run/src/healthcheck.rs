@@ -4,7 +4,7 @@
 //! sidecar. Both sides make its name from the same environment.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{self, SocketAddr};
 use std::process::ExitCode;
@@ -39,7 +39,8 @@ pub(crate) fn run(args: &ServiceArgs) -> Result<ExitCode, Failure> {
         Ok(line) => (ExitCode::SUCCESS, line),
         Err(reason) => (ExitCode::FAILURE, reason),
     };
-    println!("{line}");
+    // The exit code says the same to whoever has closed stdout.
+    let _ = writeln!(io::stdout(), "{line}");
     Ok(code)
 }
 

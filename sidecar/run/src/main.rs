@@ -1,17 +1,12 @@
 //! PID 1 of a task: starts the service, probes it, tells the hub, and withdraws it before it stops.
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | [`args`], [`url`] | flags and environment |
-//! | [`lifecycle`] | `sidecar run`, from the spawn to the exit code |
-//! | [`signals`], [`child`], [`process`] | PID 1's duties: handlers, the only `waitpid`, orphans |
-//! | [`probe`], [`health`] | asking the service, and what its answers amount to |
-//! | [`lease`], [`hub`], [`connection`], [`backoff`] | the registration, kept and withdrawn |
-//! | [`status`], [`healthcheck`] | what the sidecar knows, and `sidecar healthcheck`, which asks it |
+//! - `sidecar run`: [`lifecycle`], from the spawn to the exit code; [`args`] and [`url`] are its flags
+//! - PID 1's duties: [`signals`], [`child`], and [`process`], which alone waits for processes
+//! - the service's health: [`probe`] asks, [`health`] counts
+//! - the registration: [`lease`] keeps it at the [`hub`], over a [`connection`], with a [`backoff`]
+//! - `sidecar healthcheck`: [`healthcheck`] asks the running sidecar for its [`status`]
 
 use std::process::ExitCode;
-
-use args::{Cli, Command};
 
 mod args;
 mod backoff;
@@ -30,14 +25,10 @@ mod status;
 mod url;
 
 fn main() -> ExitCode {
-    match swarmlings_cli::parse::<Cli>() {
-        Ok(cli) => swarmlings_cli::exit_with(
-            "sidecar",
-            match cli.command {
-                Command::Run(args) => lifecycle::run(&args),
-                Command::Healthcheck(args) => healthcheck::run(&args),
-            },
-        ),
-        Err(code) => code,
-    }
+    let outcome = match swarmlings_cli::parse::<args::Cli>().map(|cli| cli.command) {
+        Ok(args::Command::Run(args)) => lifecycle::run(&args),
+        Ok(args::Command::Healthcheck(args)) => healthcheck::run(&args),
+        Err(code) => return code,
+    };
+    swarmlings_cli::exit_with("sidecar", outcome)
 }

@@ -35,8 +35,7 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, rest) =
-            text.split_once("://").ok_or("the scheme is missing; a URL begins with http:// or tcp://")?;
+        let (scheme, rest) = text.split_once("://").ok_or("the scheme is missing, as in http://HOST:PORT")?;
         let scheme = match scheme {
             "http" => Scheme::Http,
             "tcp" => Scheme::Tcp,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{self, Poll};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use swarmlings_runtime::{
@@ -19,12 +19,15 @@ use tokio::sync::{oneshot, watch};
 
 use crate::client::{Client, PATIENCE};
 
+/// Longer than any test waits.
+pub(crate) const LONG: Duration = Duration::from_hours(1);
+
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) context: Context,
     shutdown: Option<oneshot::Sender<()>>,
     hurry: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Drained>>,
+    ended: mpsc::Receiver<Drained>,
 }
 
 pub(crate) fn context(limits: Limits) -> Context {
@@ -33,7 +36,7 @@ pub(crate) fn context(limits: Limits) -> Context {
 
 /// Limits that no test reaches unless it means to.
 pub(crate) fn limits() -> Limits {
-    Limits { linger: Duration::ZERO, grace: PATIENCE, ..Limits::default() }
+    Limits { linger: Duration::ZERO, grace: LONG, ..Limits::default() }
 }
 
 impl Server {
@@ -60,13 +63,16 @@ impl Server {
         let (hurry, hurried) = oneshot::channel();
         let (listening, address) = mpsc::channel();
         let surroundings = context.clone();
-        let thread = thread::spawn(move || {
+        let (end, ended) = mpsc::channel();
+        thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-            runtime.unwrap().block_on(async {
+            let drained = runtime.unwrap().block_on(async {
                 let listener = listener.await.unwrap();
                 listening.send(listener.address()).unwrap();
                 run(listener, service, &surroundings, after(asked, hurried)).await
-            })
+            });
+            // A test that is over need not know.
+            let _ = end.send(drained);
         });
         Self {
             // A unix socket has none, and nobody asks for it.
@@ -74,7 +80,7 @@ impl Server {
             context: context.clone(),
             shutdown: Some(shutdown),
             hurry: Some(hurry),
-            thread: Some(thread),
+            ended,
         }
     }
 
@@ -93,8 +99,8 @@ impl Server {
     }
 
     /// Waits for the end.
-    pub(crate) fn drained(mut self) -> Drained {
-        self.thread.take().unwrap().join().unwrap()
+    pub(crate) fn drained(self) -> Drained {
+        self.ended.recv_timeout(PATIENCE).expect("the drain goes on for ever")
     }
 
     /// One line of `/metrics`.
@@ -135,9 +141,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.take();
         self.hurry.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.ended.recv_timeout(PATIENCE);
     }
 }
 
