@@ -1,1 +1,48 @@
-//! What integration tests and `cargo xtask up` start the real thing with.
+//! What integration tests, and `cargo xtask up`, start the real thing with: real Traefik, real processes, no mocks.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`eventually`] | waits for a condition, never for a time |
+//! | [`process`], [`log`], [`proc`] | a program that does not outlive its owner; what it wrote; processes it started |
+//! | [`loopback`] | an address of one's own, and ports that nobody else takes |
+//! | [`binaries`], [`tools`] | where ping, hello, sidecar, hub and Traefik are |
+//! | [`hub`], [`traefik`], [`instance`] | the parts |
+//! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
+//! | [`http`], [`load`] | one request; many, counted |
+//! | [`docker`], [`engine`] | the client; an engine in swarm mode, started if none runs |
+//! | [`images`], [`stack`] | the project's images; the demo's stack, deployed |
+//!
+//! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
+
+pub mod binaries;
+pub mod docker;
+pub mod engine;
+pub mod eventually;
+pub mod fleet;
+pub mod http;
+pub mod hub;
+pub mod images;
+pub mod instance;
+pub mod labels;
+pub mod load;
+pub mod log;
+pub mod loopback;
+pub mod proc;
+pub mod process;
+pub mod stack;
+pub mod tools;
+pub mod traefik;
+
+pub use binaries::Binaries;
+pub use docker::Docker;
+pub use engine::{Engine, SharedEngine};
+pub use eventually::eventually;
+pub use fleet::{Fleet, FleetOptions};
+pub use hub::Hub;
+pub use images::{Images, root};
+pub use instance::{Instance, InstanceSpec};
+pub use load::{Load, LoadOptions, Report};
+pub use loopback::Loopback;
+pub use process::{Process, Signal, SpawnOptions};
+pub use stack::{Stack, SwarmStack};
+pub use traefik::Traefik;

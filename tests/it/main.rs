@@ -1,1 +1,21 @@
-//! Stub.
+//! Integration tests: real Traefik, real processes, real Docker engines. `cargo xtask test` runs them all, over
+//! binaries that it has built just before.
+//!
+//! Tests of this binary run at the same time: each has addresses, ports and processes of its own.
+
+/// Who may register, who holds docker.sock, and what the hub says to bad input.
+mod authority;
+/// Routed means confirmed, and the wait for it is bounded.
+mod confirmation;
+/// Labels that are wrong, or claim what another service holds.
+mod labels;
+/// What vanishes without a word: a task, the hub, Traefik.
+mod loss;
+/// What does no I/O and reads no clock.
+mod purity;
+/// Stopping and starting again, unnoticed.
+mod restart;
+/// The article's scenario: both services behind Traefik, to the byte.
+mod scenario;
+/// The stack on a real engine: the article's answers, updates under load, and what containers may not do.
+mod swarm;

@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod build;
+mod demo;
 mod images;
+mod needs;
 mod swarm;
 mod test;
 mod up;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Swarmlings' own commands", version)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Swarmlings' own commands", version)]
 struct Xtask {
     #[command(subcommand)]
     command: Command,
@@ -24,6 +28,8 @@ enum Command {
     Swarm(swarm::Args),
     /// Build the images for this machine's architecture
     Images(images::Args),
+    /// Measure what a test would be no place for
+    Bench(bench::Args),
     /// Install what tests need, then format check, clippy, unit and integration tests
     Test(test::Args),
 }
@@ -33,6 +39,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Swarm(args) => swarm::run(&args),
         Command::Images(args) => images::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Test(args) => test::run(&args),
     };
     match outcome {

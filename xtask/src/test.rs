@@ -1,8 +1,134 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: what CI runs, and a laptop too.
+
+use std::fmt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use swarmlings_harness::binaries;
+
+use crate::build::{cargo, musl_target, release};
+use crate::needs;
 
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Run only this step, after those that it needs; may be given more than once
+    #[arg(long, value_name = "STEP", value_enum)]
+    only: Vec<Step>,
+    /// Run only tests with this in their name
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
 
-pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("not there yet")
+/// In the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Step {
+    /// Install Debian packages that tests need, as root, and fetch Traefik
+    Packages,
+    /// Add the toolchain's components and its musl target
+    Toolchain,
+    /// cargo fmt --check
+    Format,
+    /// cargo clippy, warnings denied
+    Lint,
+    /// Build ping, hello, sidecar and hub as they are in images
+    Build,
+    /// Run the tests beside the code
+    Unit,
+    /// Run the tests with real Traefik and a real Docker engine
+    Integration,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let began = Instant::now();
+    for step in selected(&args.only) {
+        eprintln!("== {step}");
+        let began = Instant::now();
+        step.run(args.filter.as_deref()).with_context(|| format!("{step} failed"))?;
+        eprintln!("== {step} done in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    eprintln!("== all well, in {:.1} s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// All steps, or those that are asked for with those that they need.
+fn selected(only: &[Step]) -> Vec<Step> {
+    let wanted =
+        |step: &Step| only.is_empty() || only.iter().any(|one| one == step || one.needs().contains(step));
+    Step::value_variants().iter().copied().filter(wanted).collect()
+}
+
+impl Step {
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Packages | Self::Toolchain => &[],
+            Self::Format | Self::Lint | Self::Build | Self::Unit => &[Self::Toolchain],
+            Self::Integration => &[Self::Packages, Self::Toolchain, Self::Build],
+        }
+    }
+
+    fn run(self, filter: Option<&str>) -> Result<()> {
+        match self {
+            Self::Packages => needs::packages(),
+            Self::Toolchain => needs::toolchain(&musl_target()),
+            Self::Format => check(cargo("fmt").args(["--all", "--check"])),
+            Self::Lint => {
+                check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+            }
+            Self::Build => release(Some(&musl_target())).map(drop),
+            Self::Unit => {
+                let started_for_real = ["--exclude", "swarmlings-tests", "--exclude", "xtask"];
+                check(cargo("test").arg("--workspace").args(started_for_real).args(filter))
+            }
+            Self::Integration => {
+                // There already: this only tells where.
+                let built = release(Some(&musl_target()))?;
+                let mut command = cargo("test");
+                command.args(["--package", "swarmlings-tests", "--package", "xtask"]).args(filter);
+                check(command.env(binaries::DIRECTORY, built.directory()).env("PATH", needs::path()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every step has its name on the command line.
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// Runs `command` with its output shown; another exit code than 0 is an error.
+pub(crate) fn check(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let status = command.status().with_context(|| format!("running {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_comes_after_all_that_it_needs() {
+        assert_eq!(selected(&[]), Step::value_variants());
+        assert_eq!(selected(&[Step::Lint]), [Step::Toolchain, Step::Lint]);
+        for step in Step::value_variants() {
+            let steps = selected(&[*step]);
+            assert_eq!(steps.last(), Some(step));
+            for (position, step) in steps.iter().enumerate() {
+                assert!(step.needs().iter().all(|needed| steps[..position].contains(needed)), "{step}");
+            }
+        }
+    }
 }

@@ -1,0 +1,97 @@
+//! Where ping, hello, sidecar and hub are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+
+/// Names the directory of the binaries to be used.
+pub const DIRECTORY: &str = "SWARMLINGS_BIN_DIR";
+
+/// What the project puts into images.
+pub const NAMES: [&str; 4] = ["ping", "hello", "sidecar", "hub"];
+
+/// A directory with all of [`NAMES`] in it.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    /// Those in `directory`.
+    pub fn at(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        let missing: Vec<_> = NAMES.into_iter().filter(|name| !directory.join(name).is_file()).collect();
+        if !missing.is_empty() {
+            bail!("looking for binaries in {}: no {}", directory.display(), missing.join(", "));
+        }
+        // The parts are started with other working directories, perhaps.
+        let directory =
+            directory.canonicalize().with_context(|| format!("resolving {}", directory.display()))?;
+        Ok(Self { directory })
+    }
+
+    /// Those in [`DIRECTORY`], or else the newest in the target directory that this program was built to.
+    pub fn find() -> Result<Self> {
+        if let Some(named) = Self::named()? {
+            return Ok(named);
+        }
+        let target = target_directory()?;
+        let musl = format!("{}-unknown-linux-musl/release", env::consts::ARCH);
+        let built = [musl.as_str(), "release", "debug"]
+            .into_iter()
+            .filter_map(|place| Self::at(target.join(place)).ok());
+        built.max_by_key(Self::built_at).with_context(|| {
+            let (target, names) = (target.display(), NAMES.join(", "));
+            format!("looking for {names} in {target}: not built yet, run `cargo xtask test --only build`")
+        })
+    }
+
+    /// Those in [`DIRECTORY`], if that is set.
+    pub fn named() -> Result<Option<Self>> {
+        let directory = env::var_os(DIRECTORY).filter(|directory| !directory.is_empty());
+        directory.map(Self::at).transpose().with_context(|| format!("using {DIRECTORY}"))
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The path of one of [`NAMES`].
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn built_at(&self) -> Option<SystemTime> {
+        NAMES.iter().filter_map(|name| self.path(name).metadata().ok()?.modified().ok()).max()
+    }
+}
+
+/// Cargo's target directory: where this program itself was built to.
+pub fn target_directory() -> Result<PathBuf> {
+    let program = env::current_exe().context("looking for the running program")?;
+    let tagged = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    tagged.map(Path::to_owned).with_context(|| {
+        format!("looking for cargo's target directory above {}: no CACHEDIR.TAG", program.display())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_directory_must_hold_them_all() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["ping", "hello", "hub"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let error = Binaries::at(directory.path()).unwrap_err().to_string();
+        assert!(error.ends_with(": no sidecar"), "{error}");
+        fs::write(directory.path().join("sidecar"), "").unwrap();
+        assert!(Binaries::at(directory.path()).unwrap().path("ping").is_file());
+    }
+}

@@ -1,0 +1,114 @@
+//! The `docker` client, as a user has it: `DOCKER_HOST`, contexts and all.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::tools;
+
+/// How to come by a client and an engine.
+const INSTALL: &str = "install Docker, on Debian or Ubuntu with `apt-get install docker.io`";
+
+/// A client for one engine.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    program: PathBuf,
+    host: Option<OsString>,
+}
+
+impl Docker {
+    /// For the engine that the environment names, or the client's own settings.
+    pub fn from_environment() -> Result<Self> {
+        let program =
+            tools::on_path("docker").with_context(|| format!("no docker client on PATH: {INSTALL}"))?;
+        Ok(Self { program, host: None })
+    }
+
+    /// For the engine at `host`, such as `unix:///run/docker.sock`.
+    pub fn at(host: impl Into<OsString>) -> Result<Self> {
+        Ok(Self { host: Some(host.into()), ..Self::from_environment()? })
+    }
+
+    /// A command of the client's.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::null());
+        if let Some(host) = &self.host {
+            // A context that the user has chosen would win over a host in the environment.
+            command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
+        }
+        command
+    }
+
+    /// Runs `docker ARGUMENTS` and returns what it prints, without the last line's end.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        answer(arguments, self.command(arguments).output())
+    }
+
+    /// Runs `docker ARGUMENTS` with `input` as its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<String> {
+        self.run_command_with_input(arguments, self.command(arguments), input)
+    }
+
+    /// Like [`Self::run_with_input`], for a command that was prepared further.
+    pub fn run_command_with_input(
+        &self,
+        arguments: &[&str],
+        mut command: Command,
+        input: &[u8],
+    ) -> Result<String> {
+        let mut run = || -> io::Result<Output> {
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            let stdin = child.stdin.take();
+            thread::scope(|scope| {
+                // A client that ends early says itself why it did not read to the end.
+                scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+                child.wait_with_output()
+            })
+        };
+        answer(arguments, run())
+    }
+
+    /// Runs `docker ARGUMENTS`, which prints one item a line.
+    pub fn list(&self, arguments: &[&str]) -> Result<Vec<String>> {
+        Ok(self.run(arguments)?.lines().map(str::to_owned).collect())
+    }
+
+    /// The engine's architecture as Docker names it, such as `amd64`. Fails, and says what to do, if there is no engine.
+    pub fn architecture(&self) -> Result<String> {
+        self.run(&["version", "--format", "{{.Server.Arch}}"]).map_err(|error| {
+            let text = error.to_string();
+            let hint = if text.contains("permission denied") {
+                "run this as root or as a member of the group docker"
+            } else {
+                "start it, with `systemctl start docker`, or name another one by DOCKER_HOST"
+            };
+            anyhow!("no Docker engine can be reached: {hint} ({text})")
+        })
+    }
+
+    /// The client's version, such as 28.
+    pub fn client_major(&self) -> Result<u32> {
+        // The client fails without an engine, but says its own version before.
+        let output = self.command(&["version", "--format", "{{.Client.Version}}"]).output();
+        let output = output.context("running docker version")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let major = text.trim().split('.').next().and_then(|major| major.parse().ok());
+        major.with_context(|| format!("reading the docker client's version {:?}", text.trim()))
+    }
+}
+
+fn answer(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
+    let shown = || format!("docker {}", arguments.iter().take(3).copied().collect::<Vec<_>>().join(" "));
+    let output = output.with_context(|| format!("running {}", shown()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}", shown(), said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}

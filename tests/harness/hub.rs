@@ -1,0 +1,117 @@
+//! The hub as a process.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::http;
+use crate::process::{self, Process, SpawnOptions};
+
+/// How long the hub may take to start.
+const START: Duration = Duration::from_secs(10);
+
+/// How a hub is started.
+#[derive(Clone, Debug)]
+pub struct HubOptions {
+    /// Its binary.
+    pub program: PathBuf,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Where its token is kept.
+    pub token_file: PathBuf,
+    /// Further flags.
+    pub arguments: Vec<String>,
+}
+
+/// A running hub, or one that was killed and can be restarted.
+pub struct Hub {
+    options: HubOptions,
+    spawn: SpawnOptions,
+    process: Process,
+}
+
+impl Hub {
+    /// Starts a hub and waits until it answers.
+    ///
+    /// `learn` is for this start only: where nothing was routed before, there is little to learn.
+    pub fn start(options: HubOptions, learn: Option<Duration>, spawn: SpawnOptions) -> Result<Self> {
+        let process = process_of(&options, learn, spawn)?;
+        let mut hub = Self { options, spawn, process };
+        hub.wait_ready()?;
+        Ok(hub)
+    }
+
+    /// Where it answers: `http://IP:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.options.address)
+    }
+
+    /// How it is started.
+    pub fn options(&self) -> &HubOptions {
+        &self.options
+    }
+
+    /// The token that registers.
+    pub fn token(&self) -> Result<String> {
+        let path = &self.options.token_file;
+        fs::read_to_string(path).with_context(|| format!("reading token file {}", path.display()))
+    }
+
+    /// The running program.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The list of instances, as `GET /v1/instances` shows it.
+    pub fn instances(&self) -> Result<Vec<Value>> {
+        match http::json(&format!("{}/v1/instances", self.url()))? {
+            Value::Array(instances) => Ok(instances),
+            other => anyhow::bail!("reading the hub's list of instances: {other} is no list"),
+        }
+    }
+
+    /// Kills it, as a lost node does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Kills it if it still runs, starts it anew at the same address with its default time to learn, and waits until
+    /// it answers.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.process = process_of(&self.options, None, self.spawn)?;
+        self.wait_ready()
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let url = format!("{}/healthz", self.url());
+        self.process.wait_until(START, || http::well(&url)).map(drop)
+    }
+}
+
+fn process_of(options: &HubOptions, learn: Option<Duration>, spawn: SpawnOptions) -> Result<Process> {
+    let (ip, port) = (options.address.ip().to_string(), options.address.port().to_string());
+    let mut command = process::command(&options.program);
+    command.args(["--address", &ip, "--port", &port]).arg("--token-file").arg(&options.token_file);
+    if let Some(learn) = learn {
+        command.args(["--learn", &format!("{}ms", learn.as_millis())]);
+    }
+    Process::spawn("hub", command.args(&options.arguments), spawn)
+}
+
+/// Makes up a token, and writes it to a new file that only its owner can read.
+pub fn write_token(path: &Path) -> Result<()> {
+    let write = || -> io::Result<()> {
+        // 122 random bits, which nobody guesses.
+        let token = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(token.trim().as_bytes())
+    };
+    write().with_context(|| format!("writing token file {}", path.display()))
+}

@@ -1,0 +1,134 @@
+//! The project's images, built from binaries that need nothing but a kernel.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::binaries::NAMES;
+use crate::{Binaries, Docker};
+
+/// An image of a Traefik binary, laid out as in the official image.
+const TRAEFIK: &str = r#"FROM scratch
+COPY traefik /usr/local/bin/traefik
+ENV PATH=/usr/local/bin
+ENTRYPOINT ["traefik"]
+"#;
+
+/// The project's directory.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the harness is in a directory of the project's")
+}
+
+/// How a set of images is called: `PREFIX/ping:TAG` and so on.
+#[derive(Clone, Debug)]
+pub struct Images {
+    prefix: String,
+    tag: String,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// With prefix and tag.
+    pub name: String,
+    /// Of all its files, unpacked.
+    pub bytes: u64,
+}
+
+impl Images {
+    /// Images that are called `PREFIX/ping:TAG` and so on.
+    pub fn new(prefix: impl Into<String>, tag: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), tag: tag.into() }
+    }
+
+    /// What comes before a name.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What comes after it.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The whole name of `ping` and so on.
+    pub fn name(&self, image: &str) -> String {
+        format!("{}/{image}:{}", self.prefix, self.tag)
+    }
+
+    /// Builds all of them from `binaries`, which are for `architecture` (as Docker names it).
+    pub fn build(&self, docker: &Docker, architecture: &str, binaries: &Binaries) -> Result<Vec<Image>> {
+        let context = tempfile::tempdir().context("creating a directory for the images' files")?;
+        let directory = context.path().join(architecture);
+        fs::create_dir(&directory).with_context(|| format!("creating {}", directory.display()))?;
+        for name in NAMES {
+            let binary = binaries.path(name);
+            ensure_static(&binary)?;
+            place(&binary, &directory.join(name))?;
+        }
+        let dockerfile = root().join("Dockerfile");
+        let argument = format!("TARGETARCH={architecture}");
+        NAMES
+            .into_iter()
+            .map(|name| {
+                let flags = ["--target", name, "--build-arg", &argument];
+                build(docker, &self.name(name), &dockerfile, context.path(), &flags)
+            })
+            .collect()
+    }
+}
+
+/// Builds an image that holds nothing but the Traefik at `program`, and returns its name.
+pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
+    let context = tempfile::tempdir().context("creating a directory for Traefik's image")?;
+    let dockerfile = context.path().join("Dockerfile");
+    fs::write(&dockerfile, TRAEFIK).with_context(|| format!("writing {}", dockerfile.display()))?;
+    ensure_static(program)?;
+    place(program, &context.path().join("traefik"))?;
+    let name = format!("{prefix}/traefik:{}", traefik_version(program)?);
+    build(docker, &name, &dockerfile, context.path(), &[])?;
+    Ok(name)
+}
+
+fn build(docker: &Docker, name: &str, dockerfile: &Path, context: &Path, flags: &[&str]) -> Result<Image> {
+    let paths = [dockerfile, context].map(Path::to_string_lossy);
+    let mut arguments = vec!["build", "--quiet", "--tag", name, "--file", &paths[0]];
+    arguments.extend(flags);
+    arguments.push(&paths[1]);
+    docker.run(&arguments).with_context(|| format!("building image {name}"))?;
+    let bytes = docker.run(&["image", "inspect", "--format", "{{.Size}}", name])?;
+    let bytes = bytes.parse().with_context(|| format!("reading the size {bytes:?} of image {name}"))?;
+    Ok(Image { name: name.to_owned(), bytes })
+}
+
+/// Gives a build context a file: as a link where that can be.
+fn place(file: &Path, to: &Path) -> Result<()> {
+    let placed = fs::hard_link(file, to).or_else(|_| fs::copy(file, to).map(|_| ()));
+    placed.with_context(|| format!("copying {} to {}", file.display(), to.display()))
+}
+
+/// A binary that wants a dynamic loader names it near its beginning. In an image without one it cannot be started, and
+/// the kernel's reason is that the binary itself is not there.
+fn ensure_static(binary: &Path) -> Result<()> {
+    let mut beginning = Vec::new();
+    let opened = File::open(binary).and_then(|file| file.take(8192).read_to_end(&mut beginning));
+    opened.with_context(|| format!("reading {}", binary.display()))?;
+    if beginning.windows(b"/ld-".len()).any(|window| window == b"/ld-") {
+        bail!(
+            "{} wants a dynamic loader, which images do not have: a musl build is needed",
+            binary.display()
+        );
+    }
+    Ok(())
+}
+
+fn traefik_version(program: &Path) -> Result<String> {
+    let output = Command::new(program).arg("version").output();
+    let output = output.with_context(|| format!("running {} version", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
+    Ok(version.context("Traefik does not say its version")?.trim().to_owned())
+}

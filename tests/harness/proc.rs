@@ -1,0 +1,135 @@
+//! Processes that somebody else started, as `/proc` shows them.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// A process by its number and the time it began: a later one that gets the same number is not taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    pid: u32,
+    began: u64,
+}
+
+impl Task {
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it still runs; a zombie does not.
+    pub fn is_alive(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.began == self.began && !matches!(stat.state, 'Z' | 'X'))
+    }
+
+    /// Sends `signal`, if it still runs.
+    pub fn signal(&self, signal: Signal) {
+        if self.is_alive() {
+            // It may have ended in between, which is as good.
+            let _ = send(self.pid, signal);
+        }
+    }
+}
+
+/// The children of `pid`, oldest first.
+pub fn children(pid: u32) -> Vec<Task> {
+    let mut children: Vec<Task> = all().filter(|(_, stat)| stat.parent == pid).map(Task::from).collect();
+    children.sort_by_key(|child| (child.began, child.pid));
+    children
+}
+
+/// The children of `pid`, theirs, and so on.
+pub fn descendants(pid: u32) -> Vec<Task> {
+    let mut found = children(pid);
+    let mut looked_at = 0;
+    while let Some(next) = found.get(looked_at) {
+        found.extend(children(next.pid));
+        looked_at += 1;
+    }
+    found
+}
+
+/// All processes that were started with `variable` set to `value`, whoever is their parent by now.
+pub fn with_environment(variable: &str, value: &str) -> Vec<Task> {
+    let wanted = format!("{variable}={value}").into_bytes();
+    let has = |pid: u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == wanted)
+    };
+    all().filter(|(pid, _)| has(*pid)).map(Task::from).collect()
+}
+
+/// The memory that `pid` holds in RAM, in KiB.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let Some(value) = status.lines().find_map(|line| line.strip_prefix("VmRSS:")) else {
+        bail!("reading {path}: no VmRSS, the process has ended");
+    };
+    value.trim().trim_end_matches(" kB").parse().with_context(|| format!("reading {path}: VmRSS {value:?}"))
+}
+
+/// Sends `signal` to `pid`, of which the caller knows that it is still the right one.
+pub(crate) fn send(pid: u32, signal: Signal) -> Result<()> {
+    kill_process(number(pid)?, signal).with_context(|| format!("sending {signal:?} to process {pid}"))
+}
+
+/// The same for the group that `pid` leads.
+pub(crate) fn send_to_group(pid: u32, signal: Signal) -> Result<()> {
+    kill_process_group(number(pid)?, signal)
+        .with_context(|| format!("sending {signal:?} to process group {pid}"))
+}
+
+fn number(pid: u32) -> Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process has a number above 0")
+}
+
+struct Stat {
+    state: char,
+    parent: u32,
+    began: u64,
+}
+
+impl From<(u32, Stat)> for Task {
+    fn from((pid, stat): (u32, Stat)) -> Self {
+        Self { pid, began: stat.began }
+    }
+}
+
+fn all() -> impl Iterator<Item = (u32, Stat)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, stat(pid)?)))
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may itself hold spaces and parentheses: what counts begins after the last one.
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        // The 22nd field in all, so the 20th after the name.
+        began: fields.nth(17)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, id};
+
+    #[test]
+    fn a_child_is_told_from_a_later_process_with_its_number() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let task = *children(id()).iter().find(|task| task.pid() == child.id()).unwrap();
+        assert!(task.is_alive());
+        assert!(!Task { began: task.began + 1, ..task }.is_alive());
+        assert!(resident_kib(task.pid()).unwrap() > 0);
+
+        task.signal(Signal::KILL);
+        child.wait().unwrap();
+        assert!(!task.is_alive());
+    }
+}

@@ -1,0 +1,311 @@
+//! `stacks/demo.yml` on a swarm.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::engine::{Engine, SharedEngine};
+use crate::{Docker, Images, Loopback, eventually, http, root};
+
+/// The label by which Docker marks what belongs to a stack.
+const NAMESPACE: &str = "com.docker.stack.namespace";
+
+/// The label by which Docker marks the tasks of a service.
+const SERVICE: &str = "com.docker.swarm.service.name";
+
+/// How long a deployed stack may take until it runs, and a removed one until it is gone: more than the stack's grace
+/// period, after which Swarm kills what has not ended.
+pub const SETTLED: Duration = Duration::from_secs(90);
+
+/// What the stack file takes from the environment.
+#[derive(Clone, Debug)]
+pub struct Settings<'a> {
+    /// The project's images.
+    pub images: &'a Images,
+    /// Traefik's image.
+    pub traefik: &'a str,
+    /// The name of the secret that holds the token.
+    pub token: &'a str,
+    /// Where Traefik answers.
+    pub port: u16,
+    /// Where its dashboard is.
+    pub dashboard_port: u16,
+}
+
+/// A stack by its name, deployed or not.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    docker: Docker,
+    name: String,
+}
+
+impl Stack {
+    /// Does nothing yet.
+    pub fn new(docker: Docker, name: impl Into<String>) -> Self {
+        Self { docker, name: name.into() }
+    }
+
+    /// A client for its engine.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Deploys `file`. Tasks use the images that their node has.
+    pub fn deploy(&self, file: &Path, settings: &Settings<'_>) -> Result<()> {
+        let shown = || file.display();
+        let text = fs::read_to_string(file).with_context(|| format!("reading {}", shown()))?;
+        // Older clients take a file without a version for one of 2014.
+        let version = if self.docker.client_major()? < 23 { "version: \"3.9\"\n" } else { "" };
+        let arguments = ["stack", "deploy", "--resolve-image", "never", "--compose-file", "-", &self.name];
+        let mut command = self.docker.command(&arguments);
+        command
+            .env("SWARMLINGS_PREFIX", settings.images.prefix())
+            .env("SWARMLINGS_TAG", settings.images.tag())
+            .env("SWARMLINGS_TOKEN", settings.token)
+            .env("TRAEFIK_IMAGE", settings.traefik)
+            .env("HTTP_PORT", settings.port.to_string())
+            .env("DASHBOARD_PORT", settings.dashboard_port.to_string());
+        let input = format!("{version}{text}");
+        let deployed = self.docker.run_command_with_input(&arguments, command, input.as_bytes());
+        deployed.with_context(|| format!("deploying {} as stack {}", shown(), self.name))?;
+        Ok(())
+    }
+
+    /// The whole name of one of its services.
+    pub fn service(&self, service: &str) -> String {
+        format!("{}_{service}", self.name)
+    }
+
+    /// Waits until every service has all its tasks, and each of them is healthy.
+    pub fn wait_running(&self, timeout: Duration) -> Result<()> {
+        let running = eventually(timeout, || {
+            let services = self.docker.list(&[
+                "stack",
+                "services",
+                "--format",
+                "{{.Name}} {{.Replicas}}",
+                &self.name,
+            ])?;
+            let waiting: Vec<_> = services.iter().filter(|line| !is_complete(line)).cloned().collect();
+            if services.is_empty() || !waiting.is_empty() {
+                bail!("not all tasks run: {}", waiting.join(", "));
+            }
+            Ok(())
+        });
+        running.with_context(|| format!("waiting for stack {}", self.name))
+    }
+
+    /// Replaces the tasks of `service` as its update settings say, and waits until that is done.
+    pub fn force_update(&self, service: &str) -> Result<()> {
+        let name = self.service(service);
+        let flags =
+            ["service", "update", "--quiet", "--detach=false", "--no-resolve-image", "--force", &name];
+        self.docker.run(&flags)?;
+        // The client's wait also ends well when the update was rolled back.
+        let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}: {{.UpdateStatus.Message}}{{end}}";
+        let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
+        if !state.starts_with("completed") {
+            bail!("updating {name}: {state}");
+        }
+        Ok(())
+    }
+
+    /// The IDs of its containers on the engine's own node, stopped ones too if `all`.
+    pub fn containers(&self, all: bool) -> Result<Vec<String>> {
+        let filter = format!("label={NAMESPACE}={}", self.name);
+        let which = if all { "--all=true" } else { "--all=false" };
+        self.docker.list(&["ps", which, "--quiet", "--no-trunc", "--filter", &filter])
+    }
+
+    /// Services of which a container here runs another image than the one that has its name by now.
+    pub fn outdated(&self) -> Result<Vec<String>> {
+        let mut outdated = Vec::new();
+        for container in self.containers(false)? {
+            let format =
+                format!("{{{{.Image}}}} {{{{.Config.Image}}}} {{{{index .Config.Labels {SERVICE:?}}}}}");
+            let text = self.docker.run(&["inspect", "--format", &format, &container])?;
+            let [running, name, service] = text.split(' ').collect::<Vec<_>>()[..] else { continue };
+            let present = self.docker.run(&["image", "inspect", "--format", "{{.Id}}", name]);
+            let short = service.strip_prefix(&format!("{}_", self.name)).unwrap_or(service).to_owned();
+            if present.is_ok_and(|present| present != running) && !outdated.contains(&short) {
+                outdated.push(short);
+            }
+        }
+        Ok(outdated)
+    }
+
+    /// What its tasks are up to, and why those that failed have failed.
+    pub fn tasks(&self) -> Result<Vec<String>> {
+        let format = "{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}";
+        self.docker.list(&["stack", "ps", "--no-trunc", "--format", format, &self.name])
+    }
+
+    /// Whether it has any service.
+    pub fn is_deployed(&self) -> Result<bool> {
+        let filter = format!("label={NAMESPACE}={}", self.name);
+        Ok(!self.docker.list(&["service", "ls", "--quiet", "--filter", &filter])?.is_empty())
+    }
+
+    /// Removes it, and waits until its tasks, containers and networks are gone.
+    pub fn remove(&self, timeout: Duration) -> Result<()> {
+        if self.is_deployed()? {
+            // It fails if a network is still in use, as each is until the last task on any node has ended: see below.
+            let _ = self.docker.run(&["stack", "rm", &self.name]);
+        }
+        let filter = format!("label={NAMESPACE}={}", self.name);
+        let gone = eventually(timeout, || {
+            if self.is_deployed()? {
+                bail!("services are left");
+            }
+            for network in self.docker.list(&["network", "ls", "--quiet", "--filter", &filter])? {
+                self.docker.run(&["network", "rm", &network])?;
+            }
+            let containers = self.containers(true)?;
+            if !containers.is_empty() {
+                bail!("containers are left: {}", containers.join(", "));
+            }
+            Ok(())
+        });
+        gone.with_context(|| format!("removing stack {}", self.name))
+    }
+}
+
+/// Of a line such as `demo_ping 1/1`. Before the first task is made Swarm shows `0/0`.
+fn is_complete(line: &str) -> bool {
+    let replicas = line.split(' ').nth(1).and_then(|replicas| replicas.split_once('/'));
+    replicas.is_some_and(|(running, wanted)| running == wanted && wanted != "0")
+}
+
+/// Makes the secret `name` of 32 random bytes, unless there is one. Returns whether it was made.
+pub fn ensure_token(docker: &Docker, name: &str) -> Result<bool> {
+    if has_token(docker, name)? {
+        return Ok(false);
+    }
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("reading /dev/urandom")?;
+    let token = bytes.map(|byte| format!("{byte:02x}")).concat();
+    docker.run_with_input(&["secret", "create", name, "-"], token.as_bytes())?;
+    Ok(true)
+}
+
+/// Whether there is a secret `name`.
+pub fn has_token(docker: &Docker, name: &str) -> Result<bool> {
+    // The filter takes the beginning of a name for the name.
+    let names =
+        docker.list(&["secret", "ls", "--format", "{{.Name}}", "--filter", &format!("name={name}")])?;
+    Ok(names.iter().any(|found| found == name))
+}
+
+/// The demo's stack with a name, a token and ports of its own. Dropped, it is removed.
+pub struct SwarmStack {
+    stack: Stack,
+    token: String,
+    port: u16,
+    engine: SharedEngine,
+}
+
+impl SwarmStack {
+    /// Deploys `stacks/demo.yml` and waits until it runs.
+    pub fn deploy() -> Result<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let engine = Engine::shared()?;
+        let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
+        let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
+        let stack = Stack::new(engine.docker().clone(), name);
+        // From here on there is something to be removed, whatever fails.
+        let stack = Self { token: stack.service("token"), stack, port, engine };
+
+        ensure_token(stack.docker(), &stack.token)?;
+        let settings = Settings {
+            images: stack.engine.images()?,
+            traefik: stack.engine.traefik_image()?,
+            token: &stack.token,
+            port,
+            dashboard_port,
+        };
+        stack.stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
+        let running = stack.stack.wait_running(SETTLED);
+        running.inspect_err(|_| stack.show())?;
+        Ok(stack)
+    }
+
+    /// Waits until `path` is answered with 200, and returns the body.
+    pub fn wait_answer(&self, path: &str) -> Result<String> {
+        let url = self.url(path);
+        eventually(SETTLED, || {
+            let answer = http::get(&url)?;
+            if answer.status != 200 {
+                bail!("{url}: status {}", answer.status);
+            }
+            Ok(answer.body)
+        })
+    }
+
+    /// A path on Traefik's published port.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A client for the engine.
+    pub fn docker(&self) -> &Docker {
+        self.engine.docker()
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The stack.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Shows what its tasks are up to and what they say.
+    fn show(&self) {
+        let tasks = self.stack.tasks().unwrap_or_default();
+        eprintln!("--- tasks of {}:\n{}", self.stack.name, tasks.join("\n"));
+        for container in self.stack.containers(true).unwrap_or_default() {
+            let logs = self.docker().command(&["logs", "--tail", "30", &container]).output();
+            let said = logs.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+            eprintln!("--- container {container}, its last lines:\n{}", String::from_utf8_lossy(&said));
+        }
+    }
+}
+
+impl Drop for SwarmStack {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.show();
+        }
+        let removed = self.stack.remove(SETTLED);
+        let removed = removed.and_then(|()| self.docker().run(&["secret", "rm", &self.token]));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_complete_once_all_its_tasks_run() {
+        assert!(is_complete("demo_ping 3/3"));
+        assert!(is_complete("demo_ping 2/2 (max 1 per node)"));
+        for incomplete in ["demo_ping 1/2", "demo_ping 0/0", "demo_ping", ""] {
+            assert!(!is_complete(incomplete), "{incomplete:?}");
+        }
+    }
+}

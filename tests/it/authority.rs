@@ -1,0 +1,132 @@
+//! Invariants 2 and 9: who may register, and who holds `docker.sock`. And what the hub says to bad input.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use swarmlings_harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, process};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn send(method: &str, url: &str, token: Option<&str>, body: &str) -> (u16, Value) {
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let agent = swarmlings_harness::http::agent(Duration::from_secs(10), false);
+    let mut response = agent.run(request.body(body.to_owned()).unwrap()).unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+fn registration() -> Value {
+    json!({
+        "service": "ping", "host": "ping-1", "address": "127.0.0.1", "port": 8080, "started": 1, "health": "healthy",
+        "labels": {"traefik.http.routers.ping.rule": "Path(`/ping`)"},
+    })
+}
+
+#[test]
+fn only_whoever_holds_the_token_can_register_or_withdraw() {
+    let fleet = Fleet::start().unwrap();
+    let url = format!("{}/v1/instances/ping.1", fleet.hub.url());
+    let body = registration().to_string();
+    for method in ["PUT", "DELETE"] {
+        for token in [None, Some("wrong"), Some("")] {
+            let (status, fault) = send(method, &url, token, &body);
+            assert_eq!(status, 401, "{method} with {token:?}: {fault}");
+            assert!(fault["error"].as_str().unwrap().contains("token"), "{fault}");
+        }
+    }
+    assert!(fleet.hub.instances().unwrap().is_empty());
+    let token = fleet.hub.token().unwrap();
+    let (status, lease) = send("PUT", &url, Some(&token), &body);
+    assert_eq!((status, &lease["routing"]["state"]), (200, &json!("pending")), "{lease}");
+}
+
+#[test]
+fn sidecar_with_a_wrong_token_says_so_and_is_not_routed() {
+    let fleet = Fleet::start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut spec = fleet.spec("ping", "ping-1").unwrap();
+    spec.token_file = directory.path().join("token");
+    fs::write(&spec.token_file, "wrong").unwrap();
+    let mut instance = fleet.launch(spec).unwrap();
+    instance.sidecar().log().wait_for("token", SOON).unwrap();
+    assert!(fleet.hub.instances().unwrap().is_empty());
+    // The right one is picked up without a restart.
+    fs::write(directory.path().join("token"), fleet.hub.token().unwrap()).unwrap();
+    fleet.wait_routed([&mut instance]).unwrap();
+}
+
+#[test]
+fn hub_does_not_start_without_a_token_unless_told() {
+    let binaries = Binaries::find().unwrap();
+    let hub = |arguments: &[&str]| {
+        let address = Loopback::new().free().unwrap();
+        let mut command = process::command(binaries.path("hub"));
+        command
+            .args(["--address", &address.ip().to_string(), "--port", &address.port().to_string()])
+            .args(arguments);
+        Process::spawn("hub", &mut command, SpawnOptions::default()).unwrap()
+    };
+    let mut without = hub(&[]);
+    assert_eq!(without.wait(SOON).unwrap().code(), Some(64));
+    assert!(without.tail().contains("--token-file"), "{}", without.tail());
+    let mut missing = hub(&["--token-file", "/nowhere/token"]);
+    assert_eq!(missing.wait(SOON).unwrap().code(), Some(1));
+    assert!(missing.tail().contains("reading token file /nowhere/token"), "{}", missing.tail());
+    let told = hub(&["--insecure"]);
+    told.log().wait_for("listening", SOON).unwrap();
+}
+
+#[test]
+fn bad_input_gets_an_error_that_names_it() {
+    let fleet = Fleet::start().unwrap();
+    let (hub, token) = (fleet.hub.url(), fleet.hub.token().unwrap());
+    let error = |method: &str, path: &str, body: &Value| {
+        let (status, fault) = send(method, &format!("{hub}{path}"), Some(&token), &body.to_string());
+        (status, fault["error"].as_str().unwrap_or_default().to_owned())
+    };
+    let with = |key: &str, value: Value| {
+        let mut registration = registration();
+        registration[key] = value;
+        registration
+    };
+    let cases = [
+        ("PUT", "/v1/instances/a%2Fb", registration(), 400, "instance ID"),
+        ("PUT", "/v1/instances/a?wait=4", registration(), 400, "wait=4"),
+        ("PUT", "/v1/instances/a?wiat=4s", registration(), 400, "wiat"),
+        ("PUT", "/v1/instances/a", json!("no registration"), 400, "registration: "),
+        ("PUT", "/v1/instances/a", with("port", json!(0)), 400, "nonzero"),
+        ("PUT", "/v1/instances/a", with("address", json!("ping")), 400, "IP address"),
+        ("PUT", "/v1/instances/a", with("address", json!("0.0.0.0")), 400, "0.0.0.0"),
+        ("PUT", "/v1/instances/a", with("health", json!("fine")), 400, "fine"),
+        ("PUT", "/v1/instances/a", with("service", json!("")), 400, "service"),
+        ("POST", "/v1/instances/a", registration(), 405, "PUT, DELETE"),
+        ("PUT", "/traefik", registration(), 405, "GET"),
+        ("GET", "/v2/instances", registration(), 404, "/v2/instances"),
+    ];
+    for (method, path, body, expected, word) in cases {
+        let (status, message) = error(method, path, &body);
+        assert_eq!(status, expected, "{method} {path}: {message}");
+        assert!(message.contains(word), "{method} {path}: {message}");
+    }
+    let large = with("labels", json!({ "x": "y".repeat(64 << 20) }));
+    assert_eq!(error("PUT", "/v1/instances/a", &large).0, 413);
+    assert!(fleet.hub.instances().unwrap().is_empty());
+}
+
+#[test]
+fn no_stack_file_but_the_classic_one_names_docker_sock() {
+    let stacks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks");
+    let mut seen = 0;
+    for entry in fs::read_dir(stacks).unwrap() {
+        let path = entry.unwrap().path();
+        seen += 1;
+        let holds = fs::read_to_string(&path).unwrap().contains("/docker.sock");
+        assert!(!holds || path.ends_with("classic.yml"), "{}", path.display());
+    }
+    assert!(seen > 0);
+}

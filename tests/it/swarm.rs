@@ -1,0 +1,124 @@
+//! `stacks/demo.yml` on a real engine with a swarm of one node.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Largest size of ping's image, in bytes: whoami's is 7.8 MB.
+const PING_IMAGE: u64 = 2_800_000;
+
+#[test]
+fn the_stack_answers_as_in_the_article() {
+    let stack = SwarmStack::deploy().unwrap();
+
+    let [ping] = &hosts(&stack, "ping")[..] else { panic!("one node has one ping") };
+    assert_eq!(stack.wait_answer("/ping").unwrap(), format!("Pong from {ping}\n"));
+
+    let hellos = hosts(&stack, "hello");
+    assert_eq!(hellos.len(), 2);
+    let expected: BTreeSet<_> = hellos.iter().map(|host| format!("Hello, Viktor! (from {host})\n")).collect();
+    let mut seen = BTreeSet::new();
+    eventually(LONG, || {
+        seen.insert(stack.wait_answer("/hello/viktor").unwrap());
+        seen == expected
+    })
+    .unwrap_or_else(|error| panic!("{error}: {seen:?} instead of {expected:?}"));
+}
+
+#[test]
+fn no_container_holds_docker_sock_or_a_privilege() {
+    let stack = SwarmStack::deploy().unwrap();
+    let containers = stack.stack().containers(false).unwrap();
+    assert_eq!(containers.len(), 5, "Traefik, hub, ping and two hellos");
+    for container in containers {
+        let text = stack.docker().run(&["inspect", "--format", "{{json .}}", &container]).unwrap();
+        assert!(!text.contains("docker.sock"), "{text}");
+        let inspected: Value = serde_json::from_str(&text).unwrap();
+        let (config, host) = (&inspected["Config"], &inspected["HostConfig"]);
+        assert_eq!(config["User"], "65532:65532", "{text}");
+        assert_eq!(host["ReadonlyRootfs"], true, "{text}");
+        assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]), "{text}");
+        assert_eq!(host["CapAdd"], Value::Null, "{text}");
+        assert_eq!(host["Privileged"], false, "{text}");
+    }
+}
+
+#[test]
+fn an_update_of_hello_under_load_fails_no_request() {
+    update_under_load("hello");
+}
+
+#[test]
+fn an_update_of_a_global_service_under_load_fails_no_request_even_on_one_node() {
+    update_under_load("ping");
+}
+
+#[test]
+fn an_update_of_the_hub_under_load_fails_no_request() {
+    update_under_load("hub");
+}
+
+#[test]
+fn pings_image_is_small() {
+    let engine = swarmlings_harness::Engine::shared().unwrap();
+    let name = engine.images().unwrap().name("ping");
+    let bytes: u64 =
+        engine.docker().run(&["image", "inspect", "--format", "{{.Size}}", &name]).unwrap().parse().unwrap();
+    assert!(bytes <= PING_IMAGE, "{bytes} bytes");
+}
+
+/// Replaces all tasks of `service` while clients ask for ping and for hello, with kept connections and with new ones.
+fn update_under_load(service: &str) {
+    let stack = SwarmStack::deploy().unwrap();
+    let loads = [("/ping", "Pong from "), ("/hello/viktor", "Hello, Viktor! (from ")].map(|(path, body)| {
+        stack.wait_answer(path).unwrap();
+        [true, false].map(|keep_alive| {
+            let interval = Duration::from_millis(10);
+            let options = LoadOptions { threads: 2, interval, keep_alive, body, ..LoadOptions::default() };
+            Load::start(stack.url(path), options)
+        })
+    });
+    let loads = loads.into_iter().flatten().collect::<Vec<_>>();
+    let wait_for_more = || loads.iter().for_each(|load| load.wait_for_more(100, LONG).unwrap());
+    let before = hosts(&stack, service);
+
+    wait_for_more();
+    stack.stack().force_update(service).unwrap();
+    // Swarm is done with an old task before that has ended.
+    eventually(LONG, || {
+        let after = hosts(&stack, service);
+        after.len() == before.len() && !after.iter().any(|host| before.contains(host))
+    })
+    .unwrap();
+    wait_for_more();
+
+    for load in loads {
+        load.stop().no_failures().unwrap();
+    }
+    // The new tasks are what answers.
+    for path in ["/ping", "/hello/viktor"] {
+        assert_eq!(http::get(&stack.url(path)).unwrap().status, 200);
+    }
+}
+
+/// The names by which the running containers of `service` know themselves, in order.
+fn hosts(stack: &SwarmStack, service: &str) -> Vec<String> {
+    let name = stack.stack().service(service);
+    let filter = format!("label=com.docker.swarm.service.name={name}");
+    let format = ["ps", "--filter", &filter, "--quiet"];
+    let mut hosts: Vec<_> = stack
+        .docker()
+        .list(&format)
+        .unwrap()
+        .iter()
+        .map(|container| {
+            stack.docker().run(&["inspect", "--format", "{{.Config.Hostname}}", container]).unwrap()
+        })
+        .collect();
+    hosts.sort();
+    hosts
+}

@@ -1,0 +1,101 @@
+//! `cargo xtask bench`: figures for which a test would be no place.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
+use swarmlings_harness::labels::routed;
+use swarmlings_harness::{Fleet, FleetOptions, Load, LoadOptions, eventually, http};
+
+use crate::build;
+
+/// Nothing here takes that long unless something is wrong.
+const SOON: Duration = Duration::from_secs(20);
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// How long until a healthy task gets requests, and until a killed one gets none
+    Routing {
+        /// How often each is measured
+        #[arg(long, default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        rounds: u16,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Bench::Routing { rounds } = args.bench;
+    let options = FleetOptions { binaries: Some(build::release(None)?), ..FleetOptions::default() };
+    let mut fleet = Fleet::spawn(options)?;
+    fleet.traefik.wait_ready()?;
+    let mut instances = fleet.start_all("ping", 3)?;
+
+    let routed = (0..rounds).map(|round| routed_after_healthy(&fleet, round)).collect::<Result<Vec<_>>>()?;
+    let mut unrouted = Vec::new();
+    for round in 0..rounds {
+        let index = usize::from(round) % instances.len();
+        unrouted.push(unrouted_after_kill(&fleet, &mut instances, index)?);
+    }
+
+    println!("Traefik polls every 100 ms and throttles to 100 ms; {rounds} rounds each; milliseconds");
+    println!("{:34}{:>8}{:>8}{:>8}", "", "min", "median", "max");
+    print("routed after healthy", routed);
+    print("last failed request after SIGKILL", unrouted);
+    Ok(())
+}
+
+/// From the first time that the service calls itself ready to the first answer through Traefik.
+fn routed_after_healthy(fleet: &Fleet, round: u16) -> Result<Duration> {
+    let name = format!("bench-{round}");
+    let mut spec = fleet.spec("ping", &name)?;
+    spec.service.clone_from(&name);
+    spec.labels = routed(&name, &format!("Path(`/{name}`)"), None, spec.address.port());
+    let (ready, url) = (format!("http://{}/readyz", spec.admin), format!("{}/{name}", fleet.traefik.url()));
+    let mut instance = fleet.launch(spec)?;
+    let (healthy, answered) = thread::scope(|scope| {
+        let healthy = scope.spawn(|| first_well(&ready));
+        let answered = first_well(&url);
+        (healthy.join(), answered)
+    });
+    let healthy = healthy.map_err(|_| anyhow::anyhow!("watching {ready} panicked"))??;
+    let took = answered?.saturating_duration_since(healthy);
+    instance.stop()?;
+    Ok(took)
+}
+
+fn first_well(url: &str) -> Result<Instant> {
+    eventually(SOON, || http::well(url).map(|_| Instant::now())).with_context(|| format!("asking for {url}"))
+}
+
+/// From the kill to the last request that was sent to the dead task; nothing if none was.
+fn unrouted_after_kill(
+    fleet: &Fleet,
+    instances: &mut [swarmlings_harness::Instance],
+    index: usize,
+) -> Result<Duration> {
+    let options = LoadOptions { interval: Duration::from_millis(1), ..LoadOptions::default() };
+    let load = Load::start(format!("{}/ping", fleet.traefik.url()), options);
+    load.wait_for_more(200, SOON)?;
+    let before = load.so_far();
+    ensure!(before.failures() == 0, "load failed before anything was killed: {before}");
+    instances[index].kill()?;
+    fleet.wait_unrouted(&instances[index], SOON)?;
+    load.wait_for_more(500, SOON)?;
+    let report = load.stop();
+    instances[index].start_again()?;
+    fleet.wait_routed([&mut instances[index]])?;
+    Ok(report.last_failure.map_or(Duration::ZERO, |at| at.saturating_sub(before.elapsed)))
+}
+
+fn print(what: &str, mut figures: Vec<Duration>) {
+    figures.sort();
+    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let [min, median, max] = [0, figures.len() / 2, figures.len() - 1].map(|index| millis(figures[index]));
+    println!("{what:34}{min:>8.1}{median:>8.1}{max:>8.1}");
+}

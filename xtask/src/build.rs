@@ -1,0 +1,47 @@
+//! Cargo, called from here.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use swarmlings_harness::Binaries;
+use swarmlings_harness::binaries::NAMES;
+
+/// The workspace's directory.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a directory of the workspace")
+}
+
+/// A command of the cargo that has called this program, in the workspace's directory and without input.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg(subcommand).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// The target of binaries that need nothing from the image they are in, for this machine's architecture.
+pub(crate) fn musl_target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Builds ping, hello, sidecar and hub as released, for `target` or else for this machine.
+pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
+    let mut command = cargo("build");
+    command.args(["--release", "--message-format=json-render-diagnostics"]);
+    command.args(NAMES.iter().flat_map(|name| ["--package", name]));
+    command.args(target.iter().flat_map(|target| ["--target", target]));
+    let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
+    if !output.status.success() {
+        bail!("building {}: cargo build failed", NAMES.join(", "));
+    }
+    // Where they are is cargo's to say: its settings may name another target and another directory.
+    let messages =
+        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let mut programs = messages.filter_map(|message: Value| Some(message["executable"].as_str()?.to_owned()));
+    let Some(program) = programs.next_back() else {
+        bail!("building {}: cargo build made no program", NAMES.join(", "))
+    };
+    Binaries::at(Path::new(&program).parent().unwrap_or(root()))
+}
