@@ -5,13 +5,18 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::eventually::{Outcome, eventually};
 use crate::tools;
 
 /// How to come by a client and an engine.
 const INSTALL: &str = "install Docker, on Debian or Ubuntu with `apt-get install docker.io`";
+
+/// Pause between two questions to an engine: each costs a start of the client.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A client for one engine.
 #[derive(Clone, Debug)]
@@ -111,4 +116,14 @@ fn answer(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
         bail!("{}: {}", shown(), said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// Like [`eventually`], for conditions that ask an engine.
+pub fn settled<O: Outcome>(timeout: Duration, mut condition: impl FnMut() -> O) -> Result<O::Value> {
+    let mut pause = Duration::ZERO;
+    eventually(timeout, || {
+        thread::sleep(pause);
+        pause = PAUSE;
+        condition()
+    })
 }

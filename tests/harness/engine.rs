@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::json;
 
+use crate::docker::settled;
 use crate::log::Log;
 use crate::{Binaries, Docker, Images, Loopback, eventually, images, tools};
 
@@ -210,7 +211,7 @@ impl OwnEngine {
 
     fn wait_ready(&mut self) -> Result<()> {
         let Self { docker, child, log, .. } = self;
-        let ready = eventually(START, || -> Result<Result<()>> {
+        let ready = settled(START, || -> Result<Result<()>> {
             if let Some(status) = child.try_wait()? {
                 return Ok(Err(anyhow!("dockerd has ended ({status})")));
             }

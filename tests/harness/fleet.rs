@@ -68,7 +68,8 @@ impl Fleet {
             program: binaries.path("hub"),
             address: loopback.free()?,
             token_file: directory.path().join("token"),
-            arguments: options.hub_arguments,
+            // As the demo's stack has it.
+            arguments: [vec!["--default-certificate".to_owned()], options.hub_arguments].concat(),
         };
         write_token(&hub.token_file)?;
         // Nothing was routed before this hub, so there is no one to come back.

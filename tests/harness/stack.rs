@@ -9,13 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::docker::settled;
 use crate::engine::{Engine, SharedEngine};
 use crate::{Docker, Images, Loopback, eventually, http, root};
-
-/// The label by which Docker marks what belongs to a stack.
-const NAMESPACE: &str = "com.docker.stack.namespace";
 
 /// The label by which Docker marks the tasks of a service.
 const SERVICE: &str = "com.docker.swarm.service.name";
@@ -85,7 +83,7 @@ impl Stack {
 
     /// Waits until every service has all its tasks, and each of them is healthy.
     pub fn wait_running(&self, timeout: Duration) -> Result<()> {
-        let running = eventually(timeout, || {
+        let running = settled(timeout, || {
             let services = self.docker.list(&[
                 "stack",
                 "services",
@@ -119,9 +117,8 @@ impl Stack {
 
     /// The IDs of its containers on the engine's own node, stopped ones too if `all`.
     pub fn containers(&self, all: bool) -> Result<Vec<String>> {
-        let filter = format!("label={NAMESPACE}={}", self.name);
         let which = if all { "--all=true" } else { "--all=false" };
-        self.docker.list(&["ps", which, "--quiet", "--no-trunc", "--filter", &filter])
+        self.docker.list(&["ps", which, "--quiet", "--no-trunc", "--filter", &self.filter()])
     }
 
     /// Services of which a container here runs another image than the one that has its name by now.
@@ -149,31 +146,60 @@ impl Stack {
 
     /// Whether it has any service.
     pub fn is_deployed(&self) -> Result<bool> {
-        let filter = format!("label={NAMESPACE}={}", self.name);
-        Ok(!self.docker.list(&["service", "ls", "--quiet", "--filter", &filter])?.is_empty())
+        Ok(!self.services()?.is_empty())
     }
 
     /// Removes it, and waits until its tasks, containers and networks are gone.
     pub fn remove(&self, timeout: Duration) -> Result<()> {
-        if self.is_deployed()? {
-            // It fails if a network is still in use, as each is until the last task on any node has ended: see below.
-            let _ = self.docker.run(&["stack", "rm", &self.name]);
-        }
-        let filter = format!("label={NAMESPACE}={}", self.name);
-        let gone = eventually(timeout, || {
-            if self.is_deployed()? {
-                bail!("services are left");
-            }
-            for network in self.docker.list(&["network", "ls", "--quiet", "--filter", &filter])? {
-                self.docker.run(&["network", "rm", &network])?;
-            }
-            let containers = self.containers(true)?;
-            if !containers.is_empty() {
-                bail!("containers are left: {}", containers.join(", "));
-            }
-            Ok(())
+        let removed = self.remove_services(timeout).and_then(|()| {
+            settled(timeout, || {
+                self.ensure_no_container(|_| true)?;
+                // A network is in use until the last task on any node has ended.
+                self.networks()?
+                    .iter()
+                    .try_for_each(|network| self.docker.run(&["network", "rm", network]).map(|_| ()))
+            })
         });
-        gone.with_context(|| format!("removing stack {}", self.name))
+        removed.with_context(|| format!("removing stack {}", self.name))
+    }
+
+    /// Removes hub and Traefik last: a task that ends asks them to take it out, and without them it would do so in vain
+    /// until its patience is over.
+    fn remove_services(&self, timeout: Duration) -> Result<()> {
+        let is_last = |service: &str| ["hub", "traefik"].iter().any(|name| self.service(name) == service);
+        let (last, first): (Vec<_>, Vec<_>) =
+            self.services()?.into_iter().partition(|service| is_last(service));
+        for services in [first, last].iter().filter(|services| !services.is_empty()) {
+            let mut arguments = vec!["service", "rm"];
+            arguments.extend(services.iter().map(String::as_str));
+            self.docker.run(&arguments)?;
+            settled(timeout, || {
+                self.ensure_no_container(|service| services.iter().any(|removed| removed == service))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Fails if there is a container, even a stopped one, of a service that is `meant`.
+    fn ensure_no_container(&self, meant: impl Fn(&str) -> bool) -> Result<()> {
+        let format = format!("{{{{.Label {SERVICE:?}}}}}");
+        let services = self.docker.list(&["ps", "--all", "--format", &format, "--filter", &self.filter()])?;
+        let left: Vec<_> = services.into_iter().filter(|service| meant(service)).collect();
+        ensure!(left.is_empty(), "there are containers of {}", left.join(", "));
+        Ok(())
+    }
+
+    fn services(&self) -> Result<Vec<String>> {
+        self.docker.list(&["service", "ls", "--format", "{{.Name}}", "--filter", &self.filter()])
+    }
+
+    fn networks(&self) -> Result<Vec<String>> {
+        self.docker.list(&["network", "ls", "--quiet", "--filter", &self.filter()])
+    }
+
+    /// Finds what belongs to the stack.
+    fn filter(&self) -> String {
+        format!("label=com.docker.stack.namespace={}", self.name)
     }
 }
 

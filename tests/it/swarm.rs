@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use swarmlings_harness::docker::settled;
 use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -89,7 +90,7 @@ fn update_under_load(service: &str) {
     wait_for_more();
     stack.stack().force_update(service).unwrap();
     // Swarm is done with an old task before that has ended.
-    eventually(LONG, || {
+    settled(LONG, || {
         let after = hosts(&stack, service);
         after.len() == before.len() && !after.iter().any(|host| before.contains(host))
     })

@@ -31,7 +31,7 @@ enum Bench {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Bench::Routing { rounds } = args.bench;
-    let options = FleetOptions { binaries: Some(build::release(None)?), ..FleetOptions::default() };
+    let options = FleetOptions { binaries: Some(build::for_this_machine()?), ..FleetOptions::default() };
     let mut fleet = Fleet::spawn(options)?;
     fleet.traefik.wait_ready()?;
     let mut instances = fleet.start_all("ping", 3)?;

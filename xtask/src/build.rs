@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use swarmlings_harness::Binaries;
-use swarmlings_harness::binaries::NAMES;
+use swarmlings_harness::binaries::{self, NAMES};
 
 /// The workspace's directory.
 pub(crate) fn root() -> &'static Path {
@@ -24,6 +24,11 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
 /// The target of binaries that need nothing from the image they are in, for this machine's architecture.
 pub(crate) fn musl_target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Ping, hello, sidecar and hub, to be run here: those that the environment names, or else built as released.
+pub(crate) fn for_this_machine() -> Result<Binaries> {
+    if env::var_os(binaries::DIRECTORY).is_some() { Binaries::find() } else { release(None) }
 }
 
 /// Builds ping, hello, sidecar and hub as released, for `target` or else for this machine.

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::info;
 
+use crate::certificate::Certificate;
 use crate::events::{Event, Events};
 use crate::registry::{Settings, Withdrawn};
 use crate::routers::Confirmation;
@@ -64,9 +65,14 @@ pub(crate) enum Answer {
 impl Hub {
     /// A hub that knows nobody. `unready` is dropped when it has learnt who is there: `learn` after the first
     /// registration.
-    pub(crate) fn new(settings: Settings, learn: Duration, unready: Latch) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: Settings,
+        learn: Duration,
+        certificate: Option<Certificate>,
+        unready: Latch,
+    ) -> Arc<Self> {
         let life = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let state = State::new(now(), life, settings, learn, unready);
+        let state = State::new(now(), life, settings, learn, certificate, unready);
         Arc::new(Self { state: Mutex::new(state), changes: watch::Sender::new(0) })
     }
 

@@ -20,7 +20,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         keep_empty: Duration::from_mins(1),
         default_rule: None,
     };
-    let hub = Hub::new(settings, LEARN, readiness.latch());
+    let hub = Hub::new(settings, LEARN, None, readiness.latch());
     tokio::spawn(hub.clone().tick());
     hub
 }

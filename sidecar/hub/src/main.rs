@@ -10,6 +10,7 @@ use swarmlings_runtime::{About, Context, about, main_with};
 use tracing::warn;
 
 mod api;
+mod certificate;
 mod events;
 mod hub;
 mod metrics;
@@ -51,6 +52,9 @@ struct Flags {
     /// How long a service without instances keeps its routers
     #[arg(long, env = "HUB_KEEP_EMPTY", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     keep_empty: Duration,
+    /// Give Traefik a default certificate, so that it does not make one at each change; not where it has one already
+    #[arg(long, env = "HUB_DEFAULT_CERTIFICATE")]
+    default_certificate: bool,
     /// Rule for services without a router label, with {{ .Name }} or {{ normalize .Name }} for the service
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE")]
     default_rule: Option<traefik::DefaultRule>,
@@ -75,7 +79,8 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         keep_empty: flags.keep_empty,
         default_rule: flags.default_rule,
     };
-    let hub = hub::Hub::new(settings, flags.learn, context.latch());
+    let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose()?;
+    let hub = hub::Hub::new(settings, flags.learn, certificate, context.latch());
     tokio::spawn(hub.clone().tick());
     Ok(api::Api::new(hub, token, context.admin().clone()))
 }

@@ -6,6 +6,7 @@ use swarmlings_protocol::{Instance, InstanceId, Routing};
 use swarmlings_runtime::Latch;
 use tracing::{info, warn};
 
+use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::registry::{self, Registry, Settings, Standing};
 use crate::routers::Routers;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) life: u128,
     pub(crate) phase: Phase,
     pub(crate) learn: Duration,
+    /// For Traefik's default store.
+    pub(crate) certificate: Option<Certificate>,
     /// The hub is about to stop: nobody is kept waiting.
     pub(crate) draining: bool,
     /// Kept until the hub has learnt who is there.
@@ -66,7 +69,14 @@ pub(crate) struct Counters {
 
 impl State {
     /// Nobody is known. `unready` is dropped when that has changed: `learn` after the first registration.
-    pub(crate) fn new(now: Instant, life: u128, settings: Settings, learn: Duration, unready: Latch) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        life: u128,
+        settings: Settings,
+        learn: Duration,
+        certificate: Option<Certificate>,
+        unready: Latch,
+    ) -> Self {
         Self {
             registry: Registry::new(settings),
             routers: Routers::new(now),
@@ -76,6 +86,7 @@ impl State {
             life,
             phase: Phase::Blank,
             learn,
+            certificate,
             draining: false,
             unready: Some(unready),
             events: Events::default(),
@@ -123,12 +134,18 @@ impl State {
     }
 
     /// The configuration for the router that polls on `connection`: with a beacon, if it is known to reach the hub as
-    /// `host`.
+    /// `host`, and with a default certificate.
     pub(crate) fn document_for(&self, connection: u64, host: Option<&str>) -> String {
-        let Some(host) = host else { return self.text.clone() };
-        let Self { life, generation, .. } = self;
-        let path = format!("{BEACON_PATH}?life={life}&connection={connection}&generation={generation}");
-        self.document.clone().with_beacon(host, &path).to_json()
+        let mut document = self.document.clone();
+        if let Some(host) = host {
+            let Self { life, generation, .. } = self;
+            let path = format!("{BEACON_PATH}?life={life}&connection={connection}&generation={generation}");
+            document.add_beacon(host, &path);
+        }
+        if let Some(Certificate { chain, key }) = &self.certificate {
+            document.add_default_certificate(chain, key);
+        }
+        document.to_json()
     }
 
     /// Whether requests reach an instance.

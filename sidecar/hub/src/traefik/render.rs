@@ -64,11 +64,11 @@ impl Document {
         serde_json::Value::Object(self.0.clone()).to_string()
     }
 
-    /// The same with a beacon: a service whose health check is `path` at `host`, which is the hub.
+    /// Adds a beacon: a service whose health check is `path` at `host`, which is the hub.
     ///
     /// Traefik starts the health checks of a configuration when it takes it into use, so a request for `path` proves
     /// that it has. Only services that a router uses are checked, so there is a router, which never matches.
-    pub(crate) fn with_beacon(mut self, host: &str, path: &str) -> Self {
+    pub(crate) fn add_beacon(&mut self, host: &str, path: &str) {
         let http = object(self.0.entry("http"));
         let router = json!({"rule": "Host(`a.invalid`) && Host(`b.invalid`)", "service": BEACON});
         object(http.entry("routers")).insert(BEACON.to_owned(), router);
@@ -77,7 +77,14 @@ impl Document {
         let check = json!({"path": path, "interval": "50ms", "timeout": "60s", "unhealthyinterval": "60s"});
         let balancer = json!({"servers": [{"url": format!("http://{host}")}], "healthcheck": check});
         object(http.entry("services")).insert(BEACON.to_owned(), json!({"loadbalancer": balancer}));
-        self
+    }
+
+    /// Adds a certificate and its key, both as PEM, for requests that no other fits; unless a service's labels have
+    /// said something of the default store.
+    pub(crate) fn add_default_certificate(&mut self, chain: &str, key: &str) {
+        let stores = object(object(self.0.entry("tls")).entry("stores"));
+        let certificate = json!({"defaultcertificate": {"certfile": chain, "keyfile": key}});
+        stores.entry("default").or_insert(certificate);
     }
 }
 
@@ -136,6 +143,19 @@ mod tests {
                 "services": {"s": {"loadbalancer": {"servers": []}}},
             }})
         );
+    }
+
+    #[test]
+    fn a_default_store_that_labels_speak_of_is_left_alone() {
+        let label = ("traefik.tls.stores.default.defaultgeneratedcert.resolver", "le");
+        let mut labelled = Document::default();
+        render(&mut labelled, &plan("s", &[label]), &[]);
+        let before = labelled.to_json();
+        labelled.add_default_certificate("chain", "key");
+        assert_eq!(labelled.to_json(), before);
+        let mut bare = Document::default();
+        bare.add_default_certificate("chain", "key");
+        assert!(bare.to_json().contains(r#"{"certfile":"chain","keyfile":"key"}"#));
     }
 
     #[test]
