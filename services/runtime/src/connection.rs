@@ -43,7 +43,7 @@ pub(crate) async fn serve<S: Service>(stream: Stream, line: Line<S>, mut closing
     let mut close = pin!(closing.wait_for(|&closing| closing));
     let mut watch = Watch::new(&line.server.limits, &line.progress);
     let mut is_closing = false;
-    let mut has_closed = false;
+    let mut is_told = false;
     let outcome = poll_fn(|cx| {
         loop {
             if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
@@ -52,8 +52,8 @@ pub(crate) async fn serve<S: Service>(stream: Stream, line: Line<S>, mut closing
             is_closing = is_closing || close.as_mut().poll(cx).is_ready();
             match watch.poll_expired(cx, is_closing) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Phase::Idle) if !has_closed => {
-                    has_closed = true;
+                Poll::Ready(Phase::Idle) if !is_told => {
+                    is_told = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
                 Poll::Ready(_) => return Poll::Ready(None),

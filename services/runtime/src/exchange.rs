@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,32 +14,60 @@ use crate::body::StreamError;
 use crate::io::SERVED_BY;
 use crate::metrics::CountedMethod;
 use crate::server::Line;
-use crate::{Body, BodyError, RequestBody, Response, Service, status};
+use crate::{Body, BodyError, Request, RequestBody, Response, Service, status};
 
-/// Has a request answered, and sees to what all answers share.
-pub(crate) async fn exchange<S: Service>(
+/// Has a request answered.
+pub(crate) fn exchange<S: Service>(
     line: Arc<Line<S>>,
     request: http::Request<Incoming>,
-) -> Result<http::Response<Answer<S>>, Infallible> {
+) -> impl Future<Output = Result<http::Response<Answer<S>>, Infallible>> {
     line.progress.begin();
-    let counted = CountedMethod::from(request.method());
-    let mut response = if let Some(refusal) = refuse(&line, &request) {
-        refusal
-    } else {
-        let request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
-        line.server.service.call(request, &line.connection).await
-    };
+    let method = CountedMethod::from(request.method());
+    // Not within the future: as long as a request is kept, so is hyper's buffer that it came in, and hyper, which looks
+    // for more before it polls the future, would have to allocate another for each request.
+    let asked = ask(&line, request);
+    async move {
+        let response = match asked {
+            Asked::Answered(response) => response,
+            Asked::Waiting(request) => line.server.service.call(request, &line.connection).await,
+        };
+        Ok(conclude(line, method, response))
+    }
+}
+
+enum Asked {
+    Answered(Response),
+    Waiting(Request),
+}
+
+fn ask<S: Service>(line: &Arc<Line<S>>, request: http::Request<Incoming>) -> Asked {
+    if let Some(refusal) = refuse(line, &request) {
+        return Asked::Answered(refusal);
+    }
+    let request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
+    match line.server.service.at_once(&request) {
+        Some(response) => Asked::Answered(response),
+        None => Asked::Waiting(request),
+    }
+}
+
+/// Sees to what all answers share.
+fn conclude<S>(
+    line: Arc<Line<S>>,
+    method: CountedMethod,
+    mut response: Response,
+) -> http::Response<Answer<S>> {
     if let Some((code, reason)) = line.progress.refusal() {
         response = status(*code, format!("{reason}\n"));
     }
-    line.server.metrics.count(counted, response.status());
+    line.server.metrics.count(method, response.status());
 
     let headers = response.headers_mut();
     headers.insert(&SERVED_BY, line.server.served_by.clone());
     if line.progress.is_unread() || line.server.readiness.is_draining() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Answer { body, line }))
+    response.map(|body| Answer { body, line })
 }
 
 /// Answers what is not for the service.

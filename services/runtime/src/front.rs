@@ -19,6 +19,13 @@ impl<S: Service> Service for Front<S> {
         }
     }
 
+    fn at_once(&self, request: &Request) -> Option<Response> {
+        match self {
+            Self::Service(service) => service.at_once(request),
+            Self::Admin(admin) => admin.at_once(request),
+        }
+    }
+
     async fn call(&self, request: Request, connection: &Connection) -> Response {
         match self {
             Self::Service(service) => service.call(request, connection).await,

@@ -23,38 +23,37 @@ pub(crate) struct Io {
     stream: Stream,
     progress: Arc<Progress>,
     served_by: HeaderValue,
-    /// The signed answer, and how much of it is written.
-    refusal: Option<Refusal>,
+    signed: Option<Signed>,
 }
 
+/// An answer of hyper's own with this host's name in it, and how much of it is written.
 #[derive(Debug)]
-struct Refusal {
+struct Signed {
     answer: Vec<u8>,
     written: usize,
 }
 
 impl Io {
     pub(crate) fn new(stream: Stream, progress: Arc<Progress>, served_by: HeaderValue) -> Self {
-        Self { stream, progress, served_by, refusal: None }
+        Self { stream, progress, served_by, signed: None }
     }
 
+    /// Adds this host's name below the status line: `HTTP/1.1 431 Request Header Fields Too Large`.
     fn sign(&mut self, head: &[u8]) {
         let code = head.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
         self.progress.rejected(code.unwrap_or(StatusCode::BAD_REQUEST));
         let line = head.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let name = SERVED_BY.as_str().as_bytes();
         let answer = [&head[..line], name, b": ", self.served_by.as_bytes(), b"\r\n", &head[line..]].concat();
-        self.refusal = Some(Refusal { answer, written: 0 });
+        self.signed = Some(Signed { answer, written: 0 });
     }
 
-    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
-        while let rest = &refusal.answer[refusal.written..]
-            && !rest.is_empty()
-        {
-            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
+    fn poll_signed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(signed) = &mut self.signed else { return Poll::Ready(Ok(())) };
+        while signed.written < signed.answer.len() {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &signed.answer[signed.written..]);
             self.progress.wrote(written.is_ready());
-            refusal.written += ready!(written)?;
+            signed.written += ready!(written)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -77,7 +76,7 @@ impl AsyncRead for Io {
 
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.progress.is_busy() && self.refusal.is_none() {
+        if !self.progress.is_busy() && self.signed.is_none() {
             self.sign(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -87,14 +86,14 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_refusal(cx))?;
+        ready!(self.poll_signed(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.progress.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_refusal(cx))?;
+        ready!(self.poll_signed(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

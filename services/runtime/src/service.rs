@@ -18,6 +18,12 @@ pub trait Service: Send + Sync + 'static {
         Some(&[Method::GET, Method::HEAD])
     }
 
+    /// The answer to a request that need not wait for anything. Asked first, before [`Service::call`]; this is the
+    /// faster way.
+    fn at_once(&self, _request: &Request) -> Option<Response> {
+        None
+    }
+
     /// Answers one request. Dropped unfinished when the client goes away.
     fn call(&self, request: Request, connection: &Connection) -> impl Future<Output = Response> + Send;
 
@@ -35,6 +41,10 @@ impl<F> Service for F
 where
     F: Fn(&Request) -> Response + Send + Sync + 'static,
 {
+    fn at_once(&self, request: &Request) -> Option<Response> {
+        Some(self(request))
+    }
+
     fn call(&self, request: Request, _connection: &Connection) -> impl Future<Output = Response> + Send {
         future::ready(self(&request))
     }

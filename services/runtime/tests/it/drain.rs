@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use swarmlings_runtime::{Body, Drained, Limits, Request, Response, text};
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::client::PATIENCE;
+use crate::client::{Client, PATIENCE};
 use crate::server::{Chunks, Event, Holding, LONG, Server, eventually, limits};
 
 #[test]
@@ -57,7 +57,7 @@ fn idle_connections_are_closed_after_the_linger() {
 
 #[test]
 fn who_waits_in_the_queue_when_the_listener_closes_is_served() {
-    let (mut server, block) = blocked_beyond(Duration::from_millis(50));
+    let (server, _idle, block) = blocked_beyond_its_linger();
     let mut queue: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for client in &mut queue {
         client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -73,15 +73,18 @@ fn who_waits_in_the_queue_when_the_listener_closes_is_served() {
 
 #[test]
 fn who_is_let_in_late_has_time_for_a_first_request() {
-    let (server, block) = blocked_beyond(Duration::from_secs(2));
+    let (server, mut idle, block) = blocked_beyond_its_linger();
     let mut late = server.connect();
     block.send(()).unwrap();
+    idle.expect_end();
     server.eventually_refusing();
     assert_eq!(late.get("/").code, 200);
 }
 
-/// A server that drains, and whose only thread has been stopped until after its linger: nobody is let in meanwhile.
-fn blocked_beyond(linger: Duration) -> (Server, mpsc::Sender<()>) {
+/// A server that drains, and whose only thread has been stopped until after its linger, so that nobody is let in
+/// meanwhile; and a client that was there before.
+fn blocked_beyond_its_linger() -> (Server, Client, mpsc::Sender<()>) {
+    let linger = Duration::from_secs(2);
     let (block, blocked) = mpsc::channel();
     let blocked = Mutex::new(blocked);
     let mut server = Server::start(Limits { linger, ..limits() }, move |request: &Request| {
@@ -90,15 +93,15 @@ fn blocked_beyond(linger: Duration) -> (Server, mpsc::Sender<()>) {
         }
         text("served\n")
     });
-    let mut client = server.connect();
-    client.get("/");
+    let (mut client, mut idle) = (server.connect(), server.connect());
+    idle.get("/");
     server.shut_down();
     server.eventually_draining();
     client.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
     server.eventually_in_flight(1);
     let start = Instant::now();
     eventually("the linger is over", || start.elapsed() > linger);
-    (server, block)
+    (server, idle, block)
 }
 
 #[test]
