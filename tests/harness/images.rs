@@ -3,12 +3,11 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::binaries::NAMES;
-use crate::{Binaries, Docker};
+use crate::{Binaries, Docker, tools};
 
 /// An image of a Traefik binary, laid out as in the official image.
 const TRAEFIK: &str = r#"FROM scratch
@@ -18,7 +17,7 @@ ENTRYPOINT ["traefik"]
 "#;
 
 /// The project's directory.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the harness is in a directory of the project's")
 }
 
@@ -88,7 +87,7 @@ pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<St
     fs::write(&dockerfile, TRAEFIK).with_context(|| format!("writing {}", dockerfile.display()))?;
     ensure_static(program)?;
     place(program, &context.path().join("traefik"))?;
-    let name = format!("{prefix}/traefik:{}", traefik_version(program)?);
+    let name = format!("{prefix}/traefik:{}", tools::traefik_version(program)?);
     build(docker, &name, &dockerfile, context.path(), &[])?;
     Ok(name)
 }
@@ -123,12 +122,4 @@ fn ensure_static(binary: &Path) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn traefik_version(program: &Path) -> Result<String> {
-    let output = Command::new(program).arg("version").output();
-    let output = output.with_context(|| format!("running {} version", program.display()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
-    Ok(version.context("Traefik does not say its version")?.trim().to_owned())
 }

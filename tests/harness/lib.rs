@@ -39,7 +39,7 @@ pub use engine::{Engine, SharedEngine};
 pub use eventually::eventually;
 pub use fleet::{Fleet, FleetOptions};
 pub use hub::Hub;
-pub use images::{Images, root};
+pub use images::Images;
 pub use instance::{Instance, InstanceSpec};
 pub use load::{Load, LoadOptions, Report};
 pub use loopback::Loopback;

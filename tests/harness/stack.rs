@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::docker::settled;
 use crate::engine::{Engine, SharedEngine};
-use crate::{Docker, Images, Loopback, eventually, http, root};
+use crate::images::root;
+use crate::{Docker, Images, Loopback, eventually, http};
 
 /// The label by which Docker marks the tasks of a service.
 const SERVICE: &str = "com.docker.swarm.service.name";

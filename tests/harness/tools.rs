@@ -51,8 +51,17 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|directory| directory.join(name)).find(|candidate| is_executable(candidate))
 }
 
-/// Whether `program` is version 3 of Traefik.
+/// Fails unless `program` is version 3 of Traefik.
 fn check(program: &Path) -> Result<()> {
+    let version = traefik_version(program)?;
+    if !version.starts_with("3.") {
+        bail!("{} is Traefik {version}: version 3 is needed", program.display());
+    }
+    Ok(())
+}
+
+/// The version of the Traefik at `program`, such as `3.7.15`.
+pub fn traefik_version(program: &Path) -> Result<String> {
     let shown = program.display();
     let output = Command::new(program)
         .arg("version")
@@ -60,12 +69,9 @@ fn check(program: &Path) -> Result<()> {
         .output()
         .with_context(|| format!("running {shown} version"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.lines().find_map(|line| line.strip_prefix("Version:")).map(str::trim);
-    match version {
-        Some(version) if version.trim_start_matches('v').starts_with("3.") => Ok(()),
-        Some(version) => bail!("{shown} is Traefik {version}: version 3 is needed"),
-        None => bail!("{shown} version does not answer as Traefik does"),
-    }
+    let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
+    let version = version.with_context(|| format!("{shown} version does not answer as Traefik does"))?;
+    Ok(version.trim().trim_start_matches('v').to_owned())
 }
 
 fn directory() -> Result<PathBuf> {

@@ -1,11 +1,9 @@
 //! `cargo xtask images`: an image of each of ping, hello, sidecar and hub.
 
-use std::process::{Command, Stdio};
+use anyhow::{Result, bail};
+use swarmlings_harness::{Docker, Images};
 
-use anyhow::{Context, Result, bail, ensure};
-use swarmlings_harness::{Docker, Images, root};
-
-use crate::build;
+use crate::{build, needs};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,7 +25,7 @@ impl Args {
     pub(crate) fn build(&self, docker: &Docker) -> Result<Images> {
         let architecture = docker.architecture()?;
         let target = musl_target(&architecture)?;
-        ensure_target(target)?;
+        needs::target(target)?;
         eprintln!("building ping, hello, sidecar and hub for {target}");
         let binaries = build::release(Some(target))?;
         let images = Images::new(&self.prefix, &self.tag);
@@ -46,24 +44,4 @@ fn musl_target(architecture: &str) -> Result<&'static str> {
         "arm64" => "aarch64-unknown-linux-musl",
         other => bail!("the Docker engine's architecture is {other}: images are made for amd64 and arm64"),
     })
-}
-
-/// Adds `target` to the toolchain if it is missing.
-fn ensure_target(target: &str) -> Result<()> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
-    let output = output.context("running rustc")?;
-    ensure!(output.status.success(), "running rustc: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if std::path::Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir() {
-        return Ok(());
-    }
-    eprintln!("adding {target} to the Rust toolchain");
-    let mut rustup = Command::new("rustup");
-    rustup.args(["target", "add", target]).current_dir(root()).stdin(Stdio::null()).stdout(Stdio::null());
-    let status = rustup.status();
-    let status = status.with_context(|| {
-        format!("adding {target}: no rustup; install the target's rust-std by other means")
-    })?;
-    ensure!(status.success(), "adding {target}: rustup target add {target} failed");
-    Ok(())
 }

@@ -69,6 +69,11 @@ pub(crate) fn toolchain(target: &str) -> Result<()> {
             rustup(&["component", "add", component])?;
         }
     }
+    self::target(target)
+}
+
+/// Sees to the standard library for `target`.
+pub(crate) fn target(target: &str) -> Result<()> {
     if !sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir() {
         rustup(&["target", "add", target])?;
     }

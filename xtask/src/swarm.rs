@@ -8,8 +8,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use swarmlings_harness::images::build_traefik;
 use swarmlings_harness::stack::{self, SETTLED, Settings, Stack};
-use swarmlings_harness::{Docker, eventually, http, root, tools};
+use swarmlings_harness::{Docker, eventually, http, tools};
 
+use crate::build::root;
 use crate::images;
 
 /// The secret that holds the token, as `stacks/demo.yml` calls it by default.
