@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use swarmlings_cli::Failure;
+use swarmlings_cli::{Failure, reason};
 
 /// The secret. Not printed.
 pub(crate) struct Token(Vec<u8>);
@@ -12,8 +12,8 @@ impl Token {
     /// Reads the file, without white space at its ends.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let file = path.display();
-        let text =
-            fs::read(path).map_err(|error| Failure::new(format!("reading token file {file}: {error}")))?;
+        let text = fs::read(path)
+            .map_err(|error| Failure::new(format!("reading token file {file}: {}", reason(&error))))?;
         let token = text.trim_ascii();
         if token.is_empty() {
             return Err(Failure::new(format!("reading token file {file}: it is empty")));

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
-use swarmlings_cli::Failure;
+use swarmlings_cli::{Failure, reason};
 use tracing::{debug, info};
 
 use crate::signals;
@@ -87,7 +87,7 @@ fn failure(command: &[OsString], error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => EXIT_NOT_FOUND,
         _ => EXIT_NOT_EXECUTABLE,
     };
-    Failure::with_code(code, format!("starting {}: {error}", command[0].display()))
+    Failure::with_code(code, format!("starting {}: {}", command[0].display(), reason(error)))
 }
 
 #[cfg(test)]

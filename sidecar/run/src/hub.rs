@@ -64,7 +64,7 @@ impl Hub {
         let Some(file) = &self.token_file else { return Ok(None) };
         let fault =
             |why: &dyn fmt::Display| HubError::Token(format!("reading token file {}: {why}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| fault(&error))?;
+        let text = std::fs::read_to_string(file).map_err(|error| fault(&swarmlings_cli::reason(&error)))?;
         let token = text.trim();
         if token.is_empty() {
             return Err(fault(&"it is empty"));

@@ -24,7 +24,7 @@ fn bad_usage_exits_64_and_names_the_fault() {
         (
             &["run", "--hub", "http://h", "--token-file", &missing, "--", "true"],
             &[],
-            "missing: No such file or directory",
+            "missing: no such file or directory",
         ),
         (&["run", "--hub", "http://h", "--", "true"], &[("SIDECAR_TOKEN_FILE", &empty)], "it is empty"),
     ] {
