@@ -1,5 +1,7 @@
 //! Labels that are wrong, or claim what another service holds, through real Traefik. Invariants 6 and 7.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -75,4 +77,51 @@ fn service_without_a_router_label_gets_none() {
     let disabled = fleet.launch(spec).unwrap();
     wait_for_state(&fleet, &disabled, "unrouted").unwrap();
     assert!(fleet.traefik.routers().unwrap().is_empty());
+}
+
+/// A label for each line of the field tree, with a value of its type.
+fn every_label() -> Vec<(String, String)> {
+    let fields = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sidecar/hub/src/traefik/fields.txt");
+    let fields = fs::read_to_string(fields).unwrap();
+    let lines = fields.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let mut labels = Vec::new();
+    for (number, line) in lines {
+        let (path, kind) = line.split_once(' ').unwrap();
+        // The first name is the router's, service's or middleware's own, so that no line disturbs another.
+        let path = path.replacen('*', &format!("n{number}"), 1).replace('*', "key");
+        let path = path.replace("**", "plugin.option").replace(".[n]", "[0]");
+        let value = match (path.rsplit('.').next().unwrap(), kind) {
+            ("scheme", _) => "http",
+            ("url", _) => "http://127.0.0.1:1",
+            ("port", _) | (_, "int") => "42",
+            (_, "bool") => "true",
+            (_, "duration") => "42s",
+            (_, "list") => "one, other",
+            _ => "text",
+        };
+        if let Some((protocol, _)) = path.split_once(".routers.") {
+            let router = format!("traefik.{protocol}.routers.n{number}");
+            let needed = [("rule", "Path(`/`)"), ("service", "elsewhere")];
+            let needed = needed
+                .iter()
+                .filter(|(option, _)| !path.ends_with(option) && (*option, protocol) != ("rule", "udp"));
+            labels.extend(needed.map(|(option, value)| (format!("{router}.{option}"), (*value).to_owned())));
+        }
+        labels.push((format!("traefik.{path}"), value.to_owned()));
+    }
+    labels
+}
+
+#[test]
+fn traefik_takes_a_document_with_every_field_of_the_tree() {
+    let fleet = Fleet::start().unwrap();
+    let mut spec = fleet.spec("ping", "ping-1").unwrap();
+    let labels = every_label();
+    assert!(labels.len() > 250, "{}", labels.len());
+    spec.labels.extend(labels);
+    spec.labels.push(("traefik.http.routers.ping.service".to_owned(), "ping".to_owned()));
+    let instance = fleet.launch(spec).unwrap();
+    // Confirmed is what Traefik has in use: one field that it does not know, and it would not be.
+    wait_for_state(&fleet, &instance, "confirmed").unwrap();
+    let _more = fleet.start_all("hello", 1).unwrap();
 }

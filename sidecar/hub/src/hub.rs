@@ -165,7 +165,7 @@ impl Hub {
                 return over.then_some(Answer::NotYet);
             }
             (over || given != Some(state.generation)).then(|| {
-                state.routers.answered(connection, state.generation);
+                state.routers.answered(connection, state.generation, router.host.is_some());
                 Answer::Document(state.document_for(connection, router.host))
             })
         })

@@ -1,16 +1,17 @@
 //! Which router has which generation of the configuration in use. Pure: time is passed in.
 //!
 //! A router that polls says nothing of what it holds. But each answer has a beacon in it, that the router asks for as
-//! soon as it has the configuration in use: that proves it, however long the router has taken. For a router that asks
-//! for no beacon there is a second best: its next poll on the same connection means that it has read the answer
-//! before, and after its throttle and some time more it should have it in use.
+//! soon as it has the configuration in use: that proves it, however long the router has taken, and whether it has
+//! taken offence at the document. Where it is not known how the router reaches the hub there is no beacon, and only a
+//! second best: its next poll on the same connection means that it has read the answer before, and after its throttle
+//! and some time more it should have it in use.
 //!
 //! A router is known by its connection. One that comes back on another one has to fetch and to prove anew.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// A router that asks for no beacon is believed to have a configuration in use that long after its throttle.
+/// A router without a beacon is believed to have a configuration in use that long after its throttle.
 const UNPROVEN: Duration = Duration::from_secs(3);
 /// A router whose connection broke is waited for that long before it counts as gone: it may only have timed out.
 const GONE_AFTER: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ struct Router {
     throttle: Duration,
     /// The generation of the last answer.
     given: Option<u64>,
+    /// Whether that answer had a beacon.
+    provable: bool,
     /// Generations that have arrived, and when each is believed to be in use without a proof.
     arrived: VecDeque<(u64, Instant)>,
     in_use: Option<u64>,
@@ -66,22 +69,26 @@ impl Routers {
             name: name.to_owned(),
             throttle,
             given: None,
+            provable: false,
             arrived: VecDeque::new(),
             in_use: None,
             gone_at: None,
         });
         router.throttle = throttle;
         let newest = router.arrived.back().map(|(generation, _)| *generation).or(router.in_use);
-        if let Some(generation) = router.given.filter(|given| newest.is_none_or(|newest| *given > newest)) {
+        if let Some(generation) =
+            router.given.filter(|given| !router.provable && newest.is_none_or(|newest| *given > newest))
+        {
             router.arrived.push_back((generation, now + throttle + UNPROVEN));
         }
         router.given
     }
 
-    /// The poll on `connection` is answered with `generation`.
-    pub(crate) fn answered(&mut self, connection: u64, generation: u64) {
+    /// The poll on `connection` is answered with `generation`, and with a beacon if that is `provable`.
+    pub(crate) fn answered(&mut self, connection: u64, generation: u64, provable: bool) {
         if let Some(router) = self.polling.get_mut(&connection) {
             router.given = Some(generation);
+            router.provable = provable;
         }
     }
 
@@ -173,7 +180,9 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 7);
+        routers.answered(1, 7, true);
+        routers.poll(now, 1, "traefik", THROTTLE);
+        assert!(!complete(&mut routers, now + SETTLED, 7), "that it has read the answer is no proof");
         assert!(routers.proven(1, 7));
         assert!(complete(&mut routers, now, 7));
         assert!(!complete(&mut routers, now, 8));
@@ -189,7 +198,7 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         assert_eq!(routers.poll(now, 1, "traefik", THROTTLE), None);
-        routers.answered(1, 7);
+        routers.answered(1, 7, false);
         assert!(!complete(&mut routers, now + SETTLED, 7), "an answer that was sent may never have arrived");
         assert_eq!(routers.poll(now, 1, "traefik", THROTTLE), Some(7));
         assert!(!complete(&mut routers, now + THROTTLE, 7));
@@ -203,9 +212,9 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 1);
+        routers.answered(1, 1, false);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 1);
+        routers.answered(1, 1, false);
         routers.poll(now + THROTTLE, 1, "traefik", THROTTLE);
         assert!(complete(&mut routers, now + SETTLED, 1));
     }
@@ -216,7 +225,7 @@ mod tests {
         let mut routers = Routers::new(now);
         for connection in [1, 2] {
             routers.poll(now, connection, "traefik", THROTTLE);
-            routers.answered(connection, 1);
+            routers.answered(connection, 1, false);
         }
         routers.poll(now, 1, "traefik", THROTTLE);
         assert!(!complete(&mut routers, now + SETTLED, 1));
@@ -230,12 +239,12 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 1);
+        routers.answered(1, 1, false);
         routers.disconnected(now, 1);
         assert_eq!(routers.poll(now, 2, "traefik", THROTTLE), None);
         assert!(!complete(&mut routers, now + SETTLED, 1));
         assert_eq!(routers.len(), 1);
-        routers.answered(2, 1);
+        routers.answered(2, 1, false);
         routers.poll(now, 2, "traefik", THROTTLE);
         assert!(complete(&mut routers, now + SETTLED, 1), "the old connection is no longer missed");
     }

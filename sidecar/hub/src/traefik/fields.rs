@@ -10,8 +10,10 @@ pub(super) struct Field {
     /// The type of its value; `None`: it takes none.
     pub(super) kind: Option<Kind>,
     below: BTreeMap<&'static str, Field>,
-    /// Below a name or an index, that the user chooses.
+    /// Below a name that the user chooses.
     chosen: Option<Box<Field>>,
+    /// Below an index.
+    indexed: Option<Box<Field>>,
     /// Anything may come below: the configuration of a plugin.
     open: bool,
 }
@@ -51,7 +53,8 @@ impl Field {
         if self.open {
             return Some(Step::Open);
         }
-        self.chosen.as_deref().map(Step::Chosen)
+        let chosen = if segment.starts_with('[') { &self.indexed } else { &self.chosen };
+        chosen.as_deref().map(Step::Chosen)
     }
 }
 
@@ -66,7 +69,8 @@ fn read(text: &'static str) -> Field {
                     field.open = true;
                     field
                 }
-                "*" | "[n]" => field.chosen.get_or_insert_default(),
+                "*" => field.chosen.get_or_insert_default(),
+                "[n]" => field.indexed.get_or_insert_default(),
                 name => field.below.entry(name).or_default(),
             };
         }

@@ -314,6 +314,8 @@ mod tests {
                 .ends_with("a whole number is expected, not \"many\"")
         );
         assert!(fault("traefik.http.routers.a.tls.domains[x].main", "a").contains("\"[x]\" is not an index"));
+        assert!(fault("traefik.http.routers.a.tls.domains.x.main", "a").contains("(\"x\" is unknown)"));
+        assert!(fault("traefik.http.routers[0].rule", "a").contains("(\"[0]\" is unknown)"));
         assert!(fault("traefik.http..a.rule", "a").ends_with("a name is missing between two dots"));
         assert!(fault("traefik.http.routers.a", "a").ends_with("it takes no value, an option below it does"));
         assert!(fault("traefik.http.routers.a.priority", "1").ends_with("it has no rule"));
