@@ -46,5 +46,5 @@ COPY ${TARGETARCH}/hub /hub
 USER 65532:65532
 EXPOSE 8080
 # Swarm's DNS knows the hub only once it is healthy.
-HEALTHCHECK --interval=1s --timeout=5s --start-period=10s --retries=3 CMD ["/hub", "healthcheck"]
+HEALTHCHECK --interval=2s --timeout=5s --start-period=10s --retries=3 CMD ["/hub", "healthcheck"]
 ENTRYPOINT ["/hub"]

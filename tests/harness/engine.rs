@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use serde_json::json;
 
 use crate::docker::settled;
 use crate::log::Log;
-use crate::{Binaries, Docker, Images, Loopback, eventually, images, tools};
+use crate::network::Inside;
+use crate::{Binaries, Docker, Images, Loopback, Signal, eventually, images, proc, tools};
 
 /// How long an engine may take to start on a busy machine.
 const START: Duration = Duration::from_mins(1);
@@ -22,11 +23,11 @@ const START: Duration = Duration::from_mins(1);
 /// How long an engine may take to end: it gives its containers 15 s.
 const STOP: Duration = Duration::from_secs(40);
 
-/// Runs the second script, and removes the engine's directory when that has ended, however it has ended. The processes
-/// have a process table and a mount table of their own: whatever the engine has started is gone with the first of them,
-/// and nothing stays mounted.
+/// Runs the second script in namespaces of its own, and removes the engine's directory when that has ended, however it
+/// has ended: whatever the engine has started is gone with its first process, nothing stays mounted, and the machine's
+/// own network is left as it is.
 const OUTER: &str = r#"
-unshare --mount --pid --fork --kill-child --mount-proc sh -c "$1" inner "$2"
+unshare --mount --pid --net --fork --kill-child --mount-proc sh -c "$1" inner "$2"
 rm -rf "$2"
 "#;
 
@@ -34,28 +35,22 @@ rm -rf "$2"
 ///
 /// An empty /run hides the containerd of the system, which knows nothing of these mounts; the engine starts its own.
 const INNER: &str = r#"
-mount -t tmpfs tmpfs /run || exit
-export DOCKER_HOST="unix://$1/docker.sock"
+mount -t tmpfs tmpfs /run && ip link set lo up || exit
 exec 3<&0
 dockerd --config-file "$1/daemon.json" 3<&- &
 engine=$!
-{
-    read -r _ <&3
-    docker swarm leave --force
-    docker network rm docker_gwbridge
-    kill "$engine"
-} >"$1/end.log" 2>&1 &
+{ read -r _ <&3; kill "$engine"; } &
 wait "$engine"
 "#;
 
 /// An engine, with the images that were built for it.
 pub struct Engine {
     docker: Docker,
-    images: OnceLock<Images>,
-    traefik: OnceLock<String>,
+    images: Mutex<Option<Images>>,
+    traefik: Mutex<Option<String>>,
     // Their order is that of their ends.
     _membership: Option<Membership>,
-    _own: Option<OwnEngine>,
+    own: Option<OwnEngine>,
 }
 
 /// A hold on the one engine that all tests of this process share. The engine ends with the last hold on it.
@@ -86,7 +81,7 @@ impl Engine {
         };
         let membership = Membership::of(&docker)?;
         let (images, traefik) = Default::default();
-        Ok(Self { docker, images, traefik, _membership: membership, _own: own })
+        Ok(Self { docker, images, traefik, _membership: membership, own })
     }
 
     /// A client for it.
@@ -94,8 +89,14 @@ impl Engine {
         &self.docker
     }
 
+    /// Takes the calling thread, and those that it starts from then on, to where ports that the engine publishes answer
+    /// on loopback. An engine that is started here has a network of its own.
+    pub fn enter(&self) -> Result<Option<Inside>> {
+        self.own.as_ref().map(|own| Inside::enter(own.unshare()?)).transpose()
+    }
+
     /// The project's images, built when they are first asked for. Their tag leaves those of the user alone.
-    pub fn images(&self) -> Result<&Images> {
+    pub fn images(&self) -> Result<Images> {
         once(&self.images, || {
             let images = Images::new("swarmlings", "test");
             images.build(&self.docker, &self.docker.architecture()?, &Binaries::find()?)?;
@@ -103,20 +104,19 @@ impl Engine {
         })
     }
 
-    /// The name of an image of Traefik's binary.
-    pub fn traefik_image(&self) -> Result<&str> {
+    /// The name of an image of Traefik's binary, built when it is first asked for.
+    pub fn traefik_image(&self) -> Result<String> {
         once(&self.traefik, || images::build_traefik(&self.docker, "swarmlings", &tools::traefik()?))
-            .map(String::as_str)
     }
 }
 
-/// What `cell` holds, made now if it is empty. Of two threads that come at once the later one makes it in vain.
-fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if let Some(value) = cell.get() {
-        return Ok(value);
+/// What `cell` holds, made now if it is empty. Whoever else comes meanwhile waits for it.
+fn once<T: Clone>(cell: &Mutex<Option<T>>, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
+    if cell.is_none() {
+        *cell = Some(make()?);
     }
-    let value = make()?;
-    Ok(cell.get_or_init(|| value))
+    cell.clone().context("it was made just now")
 }
 
 impl Deref for SharedEngine {
@@ -209,6 +209,12 @@ impl OwnEngine {
         Ok(engine)
     }
 
+    /// The process that has made the engine's network, and is in it.
+    fn unshare(&self) -> Result<u32> {
+        let first = proc::children(self.child.id()).first().map(proc::Task::pid);
+        first.context("looking for the engine's network: it has ended")
+    }
+
     fn wait_ready(&mut self) -> Result<()> {
         let Self { docker, child, log, .. } = self;
         let ready = settled(START, || -> Result<Result<()>> {
@@ -230,8 +236,11 @@ impl Drop for OwnEngine {
         let ended = eventually(STOP, || child.try_wait().is_ok_and(|status| status.is_some()));
         if ended.is_err() {
             eprintln!("the engine did not end within {STOP:?}: killing it");
-            // The kernel ends with it what it has started.
-            let _ = child.kill().and_then(|()| child.wait());
+            // That is unshare, with which all the rest ends; the shell then tidies up.
+            for task in proc::children(child.id()) {
+                task.signal(Signal::KILL);
+            }
+            let _ = child.wait();
         }
         if thread::panicking() {
             eprint!("--- dockerd, its last lines:\n{}", self.log.tail(20));
@@ -247,11 +256,6 @@ fn write_configuration(directory: &Path) -> Result<()> {
         "exec-root": place("exec"),
         "pidfile": place("pid"),
         "deprecated-key-path": place("key.json"),
-        // With these the machine's own network is left as it is. Ports that are published answer on loopback without.
-        "bridge": "none",
-        "iptables": false,
-        "ip6tables": false,
-        "ip-forward": false,
         // Names that are not the stack's own are asked of nobody, and those without a dot are known at once not to be
         // there: the hub's, before it is healthy.
         "dns": ["127.0.0.1"],
@@ -260,4 +264,29 @@ fn write_configuration(directory: &Path) -> Result<()> {
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
     });
     fs::write(place("daemon.json"), configuration.to_string()).context("writing the engine's configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::{Task, children};
+
+    #[test]
+    fn an_engine_that_was_started_here_leaves_nothing_behind() {
+        let engine = OwnEngine::start().unwrap();
+        let data = engine.docker.run(&["info", "--format", "{{.DockerRootDir}}"]).unwrap();
+        let directory = Path::new(&data).parent().unwrap();
+        let mut started = children(engine.child.id());
+        let mut looked_at = 0;
+        while let Some(task) = started.get(looked_at) {
+            started.extend(children(task.pid()));
+            looked_at += 1;
+        }
+        assert!(started.len() >= 4, "unshare, a shell, dockerd and containerd: {started:?}");
+        assert!(directory.is_dir());
+
+        drop(engine);
+        assert!(!started.iter().any(Task::is_alive), "{started:?}");
+        assert!(!directory.exists(), "{}", directory.display());
+    }
 }

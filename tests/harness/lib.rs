@@ -9,7 +9,7 @@
 //! | [`hub`], [`traefik`], [`instance`] | the parts |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
-//! | [`docker`], [`engine`] | the client; an engine in swarm mode, started if none runs |
+//! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
 //! | [`images`], [`stack`] | the project's images; the demo's stack, deployed |
 //!
 //! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
@@ -27,6 +27,7 @@ pub mod labels;
 pub mod load;
 pub mod log;
 pub mod loopback;
+pub mod network;
 pub mod proc;
 pub mod process;
 pub mod stack;

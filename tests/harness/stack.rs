@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::docker::settled;
 use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
+use crate::network::Inside;
 use crate::{Docker, Images, Loopback, eventually, http};
 
 /// The label by which Docker marks the tasks of a service.
@@ -233,10 +234,13 @@ pub fn has_token(docker: &Docker, name: &str) -> Result<bool> {
 }
 
 /// The demo's stack with a name, a token and ports of its own. Dropped, it is removed.
+///
+/// For so long the thread that has deployed it is [where](Engine::enter) its ports answer on loopback.
 pub struct SwarmStack {
     stack: Stack,
     token: String,
     port: u16,
+    _inside: Option<Inside>,
     engine: SharedEngine,
 }
 
@@ -245,21 +249,18 @@ impl SwarmStack {
     pub fn deploy() -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
+        let (images, traefik) = (engine.images()?, engine.traefik_image()?);
+        let inside = engine.enter()?;
         let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
         let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
         let stack = Stack::new(engine.docker().clone(), name);
         // From here on there is something to be removed, whatever fails.
-        let stack = Self { token: stack.service("token"), stack, port, engine };
+        let stack = Self { token: stack.service("token"), stack, port, _inside: inside, engine };
 
         ensure_token(stack.docker(), &stack.token)?;
-        let settings = Settings {
-            images: stack.engine.images()?,
-            traefik: stack.engine.traefik_image()?,
-            token: &stack.token,
-            port,
-            dashboard_port,
-        };
+        let settings =
+            Settings { images: &images, traefik: &traefik, token: &stack.token, port, dashboard_port };
         stack.stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
         let running = stack.stack.wait_running(SETTLED);
         running.inspect_err(|_| stack.show())?;

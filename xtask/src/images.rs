@@ -45,3 +45,8 @@ fn musl_target(architecture: &str) -> Result<&'static str> {
         other => bail!("the Docker engine's architecture is {other}: images are made for amd64 and arm64"),
     })
 }
+
+/// Whether programs of this machine run on an engine of `architecture`.
+pub(crate) fn is_this_machines(architecture: &str) -> bool {
+    musl_target(architecture).is_ok_and(|target| target == build::musl_target())
+}

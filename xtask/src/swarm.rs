@@ -105,6 +105,7 @@ impl Up {
             port: self.port,
             dashboard_port: self.dashboard_port,
         };
+        eprintln!("deploying stack {}", self.stack);
         stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
         for service in stack.outdated()? {
             eprintln!("updating {} to its new image", stack.service(&service));
@@ -135,8 +136,10 @@ impl Down {
             }
             state => bail!("{}", no_manager(state)),
         }
-        Stack::new(docker.clone(), &self.stack).remove(SETTLED)?;
-        eprintln!("removed stack {}", self.stack);
+        let stack = Stack::new(docker.clone(), &self.stack);
+        let said = if stack.is_deployed()? { "removed stack" } else { "there is no stack" };
+        stack.remove(SETTLED)?;
+        eprintln!("{said} {}", self.stack);
         if stack::has_token(&docker, TOKEN)? {
             // Another stack may be using it, which the engine then says.
             match docker.run(&["secret", "rm", TOKEN]) {
@@ -172,6 +175,11 @@ fn traefik_image(docker: &Docker, prefix: &str) -> Result<String> {
     if there || docker.run(&["pull", "--quiet", TRAEFIK]).is_ok() {
         return Ok(TRAEFIK.to_owned());
     }
+    ensure!(
+        images::is_this_machines(&docker.architecture()?),
+        "image {TRAEFIK} cannot be pulled, and Traefik's binary here is for another architecture than the engine's: \
+         name an image by TRAEFIK_IMAGE"
+    );
     let image = build_traefik(docker, prefix, &tools::traefik()?)?;
     eprintln!("image {TRAEFIK} cannot be pulled: using {image} instead, made here of Traefik's own binary");
     Ok(image)
@@ -216,19 +224,21 @@ fn no_manager(state: &str) -> String {
 /// Where the engine's published ports are: on this machine, unless the engine is on another.
 fn engine_host(docker: &Docker) -> Result<String> {
     let endpoint = docker.run(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])?;
-    let Some((scheme, rest)) = endpoint.split_once("://") else {
-        bail!("reading the engine's address {endpoint:?}")
-    };
+    host_of(&endpoint).with_context(|| format!("reading the engine's address {endpoint:?}"))
+}
+
+/// The host in an address such as `ssh://pi@192.168.2.1:22`.
+fn host_of(endpoint: &str) -> Option<String> {
+    let (scheme, rest) = endpoint.split_once("://")?;
     if matches!(scheme, "unix" | "npipe" | "fd") {
-        return Ok(LOCAL.to_owned());
+        return Some(LOCAL.to_owned());
     }
-    let authority = rest.split('/').next().unwrap_or(rest);
+    let authority = rest.split('/').next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-    // A port follows the last colon, unless that is one of an IPv6 address.
-    Ok(host
-        .rsplit_once(':')
-        .map_or(host, |(name, port)| if port.ends_with(']') { host } else { name })
-        .to_owned())
+    // What follows the last colon is a port, unless it belongs to an IPv6 address.
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _port)| host);
+    Some(host.to_owned())
 }
 
 /// Whether there is a swarm with the stack.
@@ -260,4 +270,29 @@ fn wait_answers(stack: &Stack, urls: &[String]) -> Result<()> {
         let tasks = stack.tasks().unwrap_or_default();
         anyhow!("waiting for the stack: {error:#}; its tasks:\n  {}", tasks.join("\n  "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_ports_are_where_the_engine_is() {
+        for (endpoint, host) in [
+            ("unix:///var/run/docker.sock", LOCAL),
+            ("tcp://192.168.2.1:2375", "192.168.2.1"),
+            ("ssh://pi@pi-1", "pi-1"),
+            ("ssh://pi@[fd00::1]:22/", "[fd00::1]"),
+            ("ssh://[fd00::1]", "[fd00::1]"),
+        ] {
+            assert_eq!(host_of(endpoint).as_deref(), Some(host), "{endpoint}");
+        }
+        assert_eq!(host_of("pi-1"), None);
+    }
+
+    #[test]
+    fn the_usual_port_is_left_out_of_an_address() {
+        assert_eq!(address("192.168.2.1", 80), "http://192.168.2.1");
+        assert_eq!(address("192.168.2.1", 8000), "http://192.168.2.1:8000");
+    }
 }
