@@ -73,10 +73,10 @@ fn hub_does_not_start_without_a_token_unless_told() {
     };
     let mut without = hub(&[]);
     assert_eq!(without.wait(SOON).unwrap().code(), Some(64));
-    assert!(without.tail().contains("--token-file"), "{}", without.tail());
+    without.log().wait_for("--token-file", SOON).unwrap();
     let mut missing = hub(&["--token-file", "/nowhere/token"]);
     assert_eq!(missing.wait(SOON).unwrap().code(), Some(1));
-    assert!(missing.tail().contains("reading token file /nowhere/token"), "{}", missing.tail());
+    missing.log().wait_for("reading token file /nowhere/token", SOON).unwrap();
     let told = hub(&["--insecure"]);
     told.log().wait_for("listening", SOON).unwrap();
 }
