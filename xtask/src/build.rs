@@ -1,6 +1,7 @@
-//! Cargo, called from here.
+//! Commands, and above all cargo, called from here.
 
 use std::env;
+use std::iter;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -49,4 +50,20 @@ pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
         bail!("building {}: cargo build made no program", NAMES.join(", "))
     };
     Binaries::at(Path::new(&program).parent().unwrap_or(root()))
+}
+
+/// Runs `command` with its output shown; another exit code than 0 is an error.
+pub(crate) fn check(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let status = command.status().with_context(|| format!("running {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

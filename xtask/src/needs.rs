@@ -10,8 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use swarmlings_harness::tools;
 
-use crate::build::{cargo, root};
-use crate::test::check;
+use crate::build::{cargo, check, root};
 
 /// Programs that tests start, and Debian's and Ubuntu's packages that have them.
 const PROGRAMS: [(&str, &str); 3] = [("dockerd", "docker.io"), ("ip", "iproute2"), ("iptables", "iptables")];

@@ -1,14 +1,13 @@
 //! `cargo xtask test`: what CI runs, and a laptop too.
 
 use std::fmt;
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use swarmlings_harness::binaries;
 
-use crate::build::{cargo, musl_target, release};
+use crate::build::{cargo, check, musl_target, release};
 use crate::needs;
 
 #[derive(clap::Args)]
@@ -97,22 +96,6 @@ impl fmt::Display for Step {
         // Every step has its name on the command line.
         f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
     }
-}
-
-/// Runs `command` with its output shown; another exit code than 0 is an error.
-pub(crate) fn check(command: &mut Command) -> Result<()> {
-    let shown = shown(command);
-    let status = command.status().with_context(|| format!("running {shown}"))?;
-    if !status.success() {
-        bail!("{shown}: {status}");
-    }
-    Ok(())
-}
-
-fn shown(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or_default();
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
