@@ -28,9 +28,7 @@ fn unready_as_soon_as_the_drain_begins() {
     let mut server = Server::start(limits(), service);
     let admin = Server::admin(&server.context);
     assert_eq!(admin.connect().get("/readyz").code, 200);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let _client = server.connect_held(&hold);
     server.shut_down();
     hold.expect(Event::Draining);
     let answer = admin.connect().get("/readyz");
@@ -63,9 +61,7 @@ fn metrics_tell_what_was_answered() {
 fn metrics_tell_what_is_going_on() {
     let (service, hold) = Holding::new();
     let server = Server::start(limits(), service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let mut client = server.connect_held(&hold);
     assert_eq!(server.in_flight(), 1);
     assert_eq!(server.metric("swarmlings_connections_open").as_deref(), Some("1"));
     hold.release();

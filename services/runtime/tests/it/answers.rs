@@ -106,9 +106,7 @@ fn an_answer_without_a_body_leaves_the_connection_usable() {
 fn a_client_that_goes_away_ends_its_request() {
     let (service, hold) = Holding::new();
     let server = Server::start(limits(), service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let client = server.connect_held(&hold);
     assert_eq!(server.in_flight(), 1);
     drop(client);
     hold.expect(Event::Disconnected);

@@ -11,9 +11,7 @@ use crate::server::{Chunks, Event, Holding, LONG, Server, eventually, limits};
 fn a_request_in_flight_is_answered_and_its_connection_closed() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(limits(), service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let mut client = server.connect_held(&hold);
     server.shut_down();
     hold.expect(Event::Draining);
     hold.release();
@@ -145,9 +143,7 @@ fn a_stream_is_sent_to_its_end() {
 fn a_request_that_outlasts_the_grace_is_cut_off() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(Limits { grace: Duration::from_millis(50), ..limits() }, service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let mut client = server.connect_held(&hold);
     server.shut_down();
     client.expect_end();
     assert_eq!(server.drained(), Drained { drained: 0, aborted: 1 });
@@ -160,9 +156,7 @@ fn a_request_that_outlasts_the_grace_is_cut_off() {
 fn a_second_signal_ends_it_at_once() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(Limits { linger: LONG, ..limits() }, service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let mut client = server.connect_held(&hold);
     server.shut_down();
     hold.expect(Event::Draining);
     server.hurry();
@@ -174,9 +168,7 @@ fn a_second_signal_ends_it_at_once() {
 fn a_client_that_leaves_during_the_drain_is_neither_drained_nor_aborted() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(limits(), service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let client = server.connect_held(&hold);
     server.shut_down();
     hold.expect(Event::Draining);
     drop(client);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use swarmlings_runtime::{Body, Limits, Request, Response, text};
 
 use crate::client::Client;
-use crate::server::{Endless, Event, Holding, Measuring, Server, limits};
+use crate::server::{Endless, Holding, Measuring, Server, limits};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -56,9 +56,7 @@ fn a_service_may_take_longer_than_any_client() {
     let short = Limits { header_timeout: SHORT, idle_timeout: SHORT, stall_timeout: SHORT, ..limits() };
     let (service, hold) = Holding::new();
     let server = Server::start(short, service);
-    let mut client = server.connect();
-    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
-    hold.expect(Event::Called);
+    let mut client = server.connect_held(&hold);
     for _ in 0..3 {
         server.connect().expect_end();
     }

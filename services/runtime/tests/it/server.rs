@@ -88,6 +88,14 @@ impl Server {
         Client::connect(self.address)
     }
 
+    /// A client whose request is in flight: the service has it, and keeps it until it is released.
+    pub(crate) fn connect_held(&self, hold: &Hold) -> Client {
+        let mut client = self.connect();
+        client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+        hold.expect(Event::Called);
+        client
+    }
+
     /// Asks for the drain, as a first signal does.
     pub(crate) fn shut_down(&mut self) {
         let _ = self.shutdown.take().unwrap().send(());
