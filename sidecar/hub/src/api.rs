@@ -22,14 +22,12 @@ use swarmlings_runtime::{
 use tracing::warn;
 
 use crate::hub::{Answer, Beacon, Hub, Poll};
-use crate::query::Query;
+use crate::query::{LONGEST_WAIT, Query};
 use crate::registry::Withdrawn;
 use crate::state::BEACON_PATH;
 use crate::token::Token;
 use crate::{metrics, sse};
 
-/// Nobody is kept waiting for longer, whatever was asked.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Traefik's own `providersThrottleDuration`.
 const TRAEFIK_THROTTLE: Duration = Duration::from_secs(2);
 
@@ -92,7 +90,7 @@ impl Api {
         host: Option<&str>,
         mut query: Query<'_>,
     ) -> Result<Response, Refusal> {
-        let wait = query.duration("wait")?;
+        let wait = query.wait()?;
         let throttle = query.duration("throttle")?.unwrap_or(TRAEFIK_THROTTLE).min(LONGEST_WAIT);
         let name = query.text("router")?;
         query.finish()?;
@@ -101,7 +99,7 @@ impl Api {
             self.hub.peek()
         } else {
             let name = name.unwrap_or_else(|| connection.peer.to_string());
-            let wait = wait.unwrap_or_default().min(LONGEST_WAIT);
+            let wait = wait.unwrap_or_default();
             // Only what can stand in a URL.
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '[' | ']');
             let host = host.filter(|host| !host.is_empty() && host.chars().all(plain));
@@ -134,7 +132,7 @@ impl Api {
         mut query: Query<'_>,
         body: RequestBody,
     ) -> Result<Response, Refusal> {
-        let wait = query.duration("wait")?.unwrap_or_default().min(LONGEST_WAIT);
+        let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
         let body = body.bytes().await.map_err(|error| (error.response().status(), error.to_string()))?;
         let registration: Registration =
@@ -160,7 +158,7 @@ impl Api {
     }
 
     async fn withdraw(&self, id: &InstanceId, mut query: Query<'_>) -> Result<Response, Refusal> {
-        let wait = query.duration("wait")?.unwrap_or_default().min(LONGEST_WAIT);
+        let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
         let withdrawal = self.hub.withdraw(id, wait).await;
         if !withdrawal.pending.is_empty() && self.hub.is_draining() {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use swarmlings_runtime::StatusCode;
 
+/// Nobody is kept waiting for longer, whatever was asked.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
 /// Parameters that have not been read yet.
 pub(crate) struct Query<'a>(BTreeMap<&'a str, &'a str>);
 
@@ -30,6 +33,11 @@ impl<'a> Query<'a> {
     pub(crate) fn duration(&mut self, name: &str) -> Result<Option<Duration>, Refusal> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         swarmlings_cli::duration(&text).map(Some).map_err(|why| refusal(format!("{name}={text}: {why}")))
+    }
+
+    /// For how long an answer may be held: `wait`, which is cut to what the hub holds at most.
+    pub(crate) fn wait(&mut self) -> Result<Option<Duration>, Refusal> {
+        Ok(self.duration("wait")?.map(|wait| wait.min(LONGEST_WAIT)))
     }
 
     /// A whole number, which has to be there.
