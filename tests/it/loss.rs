@@ -5,13 +5,16 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
-use swarmlings_harness::{Fleet, Load, LoadOptions, Signal, eventually, http};
+use swarmlings_harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn killed_instance_leaves_the_routing_and_the_others_serve() {
-    let fleet = Fleet::start().unwrap();
+    // Only its connection can tell: its lease would hold on.
+    let hub_arguments = ["--ttl", "10m"].map(str::to_owned).to_vec();
+    let mut fleet = Fleet::spawn(FleetOptions { hub_arguments, ..FleetOptions::default() }).unwrap();
+    fleet.traefik.wait_ready().unwrap();
     let mut instances = fleet.start_all("ping", 2).unwrap();
     instances[0].kill().unwrap();
     fleet.wait_unrouted(&instances[0], SOON).unwrap();
@@ -55,9 +58,10 @@ fn hub_that_is_killed_and_restarted_loses_no_request_and_never_empties_the_route
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), LoadOptions::default());
     load.wait_for_more(100, SOON).unwrap();
     let api = format!("{}/api/http/services?per_page=1000", fleet.traefik.api_url());
+    let urls: Vec<_> = instances.iter().map(Instance::url).collect();
     let servers = || {
         let answer = http::get(&api).unwrap();
-        instances.iter().filter(|instance| answer.body.contains(&instance.url())).count()
+        urls.iter().filter(|url| answer.body.contains(*url)).count()
     };
     assert_eq!(servers(), 3);
     let done = AtomicBool::new(false);
@@ -73,7 +77,11 @@ fn hub_that_is_killed_and_restarted_loses_no_request_and_never_empties_the_route
             for _ in 0..2 {
                 fleet.hub.kill()?;
                 load.wait_for_more(200, SOON)?;
+                // Traefik comes back first, to a hub that knows nobody.
+                instances.iter_mut().try_for_each(|instance| instance.sidecar().signal(Signal::STOP))?;
                 fleet.hub.restart()?;
+                fleet.hub.process().log().wait_for("polls", SOON)?;
+                instances.iter_mut().try_for_each(|instance| instance.sidecar().signal(Signal::CONT))?;
                 eventually(SOON, || {
                     let listed = fleet.hub.instances()?;
                     let confirmed = listed.iter().filter(|i| i["routing"]["state"] == "confirmed").count();
