@@ -38,6 +38,11 @@ impl Docker {
         Ok(Self { host: Some(host.into()), ..Self::from_environment()? })
     }
 
+    /// The engine's address, unless it is left to the environment.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()?.to_str()
+    }
+
     /// A command of the client's.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

@@ -1,47 +1,12 @@
 //! A Docker engine in swarm mode: the one that runs, or else one that is started here.
 
-use std::fs;
 use std::ops::Deref;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use serde_json::json;
+use anyhow::{Context, Result, bail};
 
-use crate::docker::settled;
-use crate::log::Log;
 use crate::network::Inside;
-use crate::{Binaries, Docker, Images, Loopback, Signal, eventually, images, proc, tools};
-
-/// How long an engine may take to start on a busy machine.
-const START: Duration = Duration::from_mins(1);
-
-/// How long an engine may take to end: it gives its containers 15 s.
-const STOP: Duration = Duration::from_secs(40);
-
-/// Runs the second script in namespaces of its own, and removes the engine's directory when that has ended, however it
-/// has ended: whatever the engine has started is gone with its first process, nothing stays mounted, and the machine's
-/// own network is left as it is.
-const OUTER: &str = r#"
-unshare --mount --pid --net --fork --kill-child --mount-proc sh -c "$1" inner "$2"
-rm -rf "$2"
-"#;
-
-/// Runs the engine until it ends by itself, or standard input is closed: by its owner, or by the owner's death.
-///
-/// An empty /run hides the containerd of the system, which knows nothing of these mounts; the engine starts its own.
-const INNER: &str = r#"
-mount -t tmpfs tmpfs /run && ip link set lo up || exit
-exec 3<&0
-dockerd --config-file "$1/daemon.json" 3<&- &
-engine=$!
-{ read -r _ <&3; kill "$engine"; } &
-wait "$engine"
-"#;
+use crate::{Binaries, Docker, Images, Lab, LabOptions, Loopback, images, tools};
 
 /// An engine, with the images that were built for it.
 pub struct Engine {
@@ -50,7 +15,7 @@ pub struct Engine {
     traefik: Mutex<Option<String>>,
     // Their order is that of their ends.
     _membership: Option<Membership>,
-    own: Option<OwnEngine>,
+    own: Option<Lab>,
 }
 
 /// A hold on the one engine that all tests of this process share. The engine ends with the last hold on it.
@@ -74,9 +39,9 @@ impl Engine {
         let (docker, own) = match docker.architecture() {
             Ok(_) => (docker, None),
             Err(unreachable) => {
-                let own =
-                    OwnEngine::start().with_context(|| format!("starting an engine, as {unreachable:#}"))?;
-                (own.docker.clone(), Some(own))
+                let own = Lab::create(&LabOptions::owned(1))
+                    .with_context(|| format!("starting an engine, as {unreachable:#}"))?;
+                (own.docker().clone(), Some(own))
             }
         };
         let membership = Membership::of(&docker)?;
@@ -92,7 +57,7 @@ impl Engine {
     /// Takes the calling thread, and those that it starts from then on, to where ports that the engine publishes answer
     /// on loopback. An engine that is started here has a network of its own.
     pub fn enter(&self) -> Result<Option<Inside>> {
-        self.own.as_ref().map(|own| Inside::enter(own.unshare()?)).transpose()
+        self.own.as_ref().map(|own| own.nodes()[0].enter()).transpose()
     }
 
     /// The project's images, built when they are first asked for. Their tag leaves those of the user alone.
@@ -165,128 +130,5 @@ impl Drop for Membership {
         if let Err(error) = self.docker.run(&["swarm", "leave", "--force"]) {
             eprintln!("{error:#}");
         }
-    }
-}
-
-/// An engine that was started here, with all it has in a directory of its own. Dropped, it ends and leaves nothing.
-struct OwnEngine {
-    docker: Docker,
-    child: Child,
-    /// Closed, it tells the engine to end.
-    input: Option<ChildStdin>,
-    log: Log,
-}
-
-impl OwnEngine {
-    fn start() -> Result<Self> {
-        for (program, package) in
-            [("dockerd", "docker.io"), ("unshare", "util-linux"), ("iptables", "iptables")]
-        {
-            tools::on_path(program)
-                .with_context(|| format!("no {program} on PATH: apt-get install {package}"))?;
-        }
-        if !rustix::process::geteuid().is_root() {
-            bail!("only root can start an engine: run this as root, or start Docker");
-        }
-        let directory = tempfile::Builder::new().prefix("swarmlings-engine-").tempdir();
-        let directory = directory.context("creating a directory for the engine")?;
-        write_configuration(directory.path())?;
-        let docker = Docker::at(format!("unix://{}/docker.sock", directory.path().display()))?;
-
-        let mut command = Command::new("sh");
-        command.args(["-c", OUTER, "outer", INNER]).arg(directory.path());
-        // Or each task would first wait for a registry that has none of these images.
-        command.env("DOCKER_SERVICE_PREFER_OFFLINE_IMAGE", "1");
-        // Ctrl-C is for the tests, whose end is then the engine's.
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("starting sh")?;
-        // From here on the script removes it.
-        let _ = directory.keep();
-        let (input, output) = (child.stdin.take(), child.stderr.take());
-        let log = Log::read(output.context("the engine has no stderr")?, None);
-        let mut engine = Self { docker, child, input, log };
-        engine.wait_ready()?;
-        Ok(engine)
-    }
-
-    /// The process that has made the engine's network, and is in it.
-    fn unshare(&self) -> Result<u32> {
-        let first = proc::children(self.child.id()).first().map(proc::Task::pid);
-        first.context("looking for the engine's network: it has ended")
-    }
-
-    fn wait_ready(&mut self) -> Result<()> {
-        let Self { docker, child, log, .. } = self;
-        let ready = settled(START, || -> Result<Result<()>> {
-            if let Some(status) = child.try_wait()? {
-                return Ok(Err(anyhow!("dockerd has ended ({status})")));
-            }
-            docker.architecture().map(|_| Ok(()))
-        });
-        ready
-            .and_then(|outcome| outcome)
-            .with_context(|| format!("waiting for dockerd, which said\n{}", log.tail(20)))
-    }
-}
-
-impl Drop for OwnEngine {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let child = &mut self.child;
-        let ended = eventually(STOP, || child.try_wait().is_ok_and(|status| status.is_some()));
-        if ended.is_err() {
-            eprintln!("the engine did not end within {STOP:?}: killing it");
-            // That is unshare, with which all the rest ends; the shell then tidies up.
-            for task in proc::children(child.id()) {
-                task.signal(Signal::KILL);
-            }
-            let _ = child.wait();
-        }
-        if thread::panicking() {
-            eprint!("--- dockerd, its last lines:\n{}", self.log.tail(20));
-        }
-    }
-}
-
-fn write_configuration(directory: &Path) -> Result<()> {
-    let place = |name: &str| directory.join(name);
-    let configuration = json!({
-        "hosts": [format!("unix://{}", place("docker.sock").display())],
-        "data-root": place("data"),
-        "exec-root": place("exec"),
-        "pidfile": place("pid"),
-        "deprecated-key-path": place("key.json"),
-        // Names that are not the stack's own are asked of nobody, and those without a dot are known at once not to be
-        // there: the hub's, before it is healthy.
-        "dns": ["127.0.0.1"],
-        "dns-opts": ["ndots:1"],
-        // Needs no systemd.
-        "exec-opts": ["native.cgroupdriver=cgroupfs"],
-    });
-    fs::write(place("daemon.json"), configuration.to_string()).context("writing the engine's configuration")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proc::{Task, children};
-
-    #[test]
-    fn an_engine_that_was_started_here_leaves_nothing_behind() {
-        let engine = OwnEngine::start().unwrap();
-        let data = engine.docker.run(&["info", "--format", "{{.DockerRootDir}}"]).unwrap();
-        let directory = Path::new(&data).parent().unwrap();
-        let mut started = children(engine.child.id());
-        let mut looked_at = 0;
-        while let Some(task) = started.get(looked_at) {
-            started.extend(children(task.pid()));
-            looked_at += 1;
-        }
-        assert!(started.len() >= 4, "unshare, a shell, dockerd and containerd: {started:?}");
-        assert!(directory.is_dir());
-
-        drop(engine);
-        assert!(!started.iter().any(Task::is_alive), "{started:?}");
-        assert!(!directory.exists(), "{}", directory.display());
     }
 }

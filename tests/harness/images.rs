@@ -80,6 +80,11 @@ impl Images {
     }
 }
 
+/// Pushes an image to the registry that its name begins with.
+pub fn push(docker: &Docker, name: &str) -> Result<()> {
+    docker.run(&["push", "--quiet", name]).map(drop).with_context(|| format!("pushing image {name}"))
+}
+
 /// Builds an image that holds nothing but the Traefik at `program`, and returns its name.
 pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
     let context = tempfile::tempdir().context("creating a directory for Traefik's image")?;

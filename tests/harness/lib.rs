@@ -10,7 +10,8 @@
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
-//! | [`images`], [`stack`] | the project's images; the demo's stack, deployed |
+//! | [`lab`] | several engines on this machine, as hosts of one swarm |
+//! | [`images`], [`stack`], [`swarm_stack`] | the project's images; a stack; the demo's, deployed for a test |
 //!
 //! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
 
@@ -23,6 +24,7 @@ pub mod http;
 pub mod hub;
 pub mod images;
 pub mod instance;
+pub mod lab;
 pub mod labels;
 pub mod load;
 pub mod log;
@@ -31,6 +33,7 @@ pub mod network;
 pub mod proc;
 pub mod process;
 pub mod stack;
+pub mod swarm_stack;
 pub mod tools;
 pub mod traefik;
 
@@ -42,8 +45,10 @@ pub use fleet::{Fleet, FleetOptions};
 pub use hub::Hub;
 pub use images::Images;
 pub use instance::{Instance, InstanceSpec};
+pub use lab::{Lab, LabOptions};
 pub use load::{Load, LoadOptions, Report};
 pub use loopback::Loopback;
 pub use process::{Process, Signal, SpawnOptions};
-pub use stack::{Stack, SwarmStack};
+pub use stack::Stack;
+pub use swarm_stack::SwarmStack;
 pub use traefik::Traefik;

@@ -24,6 +24,11 @@ impl Inside {
             .with_context(|| format!("entering the network of process {pid}"))?;
         Ok(Self { home, _not_send: PhantomData })
     }
+
+    /// What `action` returns, after which the stay ends.
+    pub fn with<T>(self, action: impl FnOnce() -> T) -> T {
+        action()
+    }
 }
 
 impl Drop for Inside {

@@ -18,6 +18,19 @@ impl Task {
         self.pid
     }
 
+    /// When it began, in the kernel's ticks since the machine did.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// Whether it is the first process of a PID namespace, with which all others of that end.
+    pub fn is_first_in_namespace(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        // From the outermost namespace to its own.
+        numbers.and_then(|numbers| numbers.split_whitespace().last()) == Some("1")
+    }
+
     /// Whether it still runs; a zombie does not.
     pub fn is_alive(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.began == self.began && !matches!(stat.state, 'Z' | 'X'))

@@ -1,21 +1,15 @@
-//! `stacks/demo.yml` on a swarm.
+//! A stack on a swarm.
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::Ipv4Addr;
+use std::iter;
 use std::path::Path;
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::docker::settled;
-use crate::engine::{Engine, SharedEngine};
-use crate::images::root;
-use crate::network::Inside;
-use crate::{Docker, Images, Loopback, eventually, http};
+use crate::{Docker, Images};
 
 /// The label by which Docker marks the tasks of a service.
 const SERVICE: &str = "com.docker.swarm.service.name";
@@ -43,13 +37,61 @@ pub struct Settings<'a> {
 #[derive(Clone, Debug)]
 pub struct Stack {
     docker: Docker,
+    workers: Vec<Docker>,
     name: String,
+}
+
+/// A container of a task.
+#[derive(Clone, Debug)]
+pub struct Container {
+    docker: Docker,
+    id: String,
+}
+
+impl Container {
+    /// A client for the engine that it is on.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Its ID.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What `docker inspect` says of it, in a Go template's words.
+    pub fn inspect(&self, format: &str) -> Result<String> {
+        self.docker.run(&["inspect", "--format", format, &self.id])
+    }
+
+    /// The name by which it knows itself.
+    pub fn host(&self) -> Result<String> {
+        self.inspect("{{.Config.Hostname}}")
+    }
+
+    /// The number of its first process.
+    pub fn pid(&self) -> Result<u32> {
+        let pid = self.inspect("{{.State.Pid}}")?;
+        pid.parse().with_context(|| format!("reading the process {pid:?} of container {}", self.id))
+    }
 }
 
 impl Stack {
     /// Does nothing yet.
     pub fn new(docker: Docker, name: impl Into<String>) -> Self {
-        Self { docker, name: name.into() }
+        Self { docker, workers: Vec::new(), name: name.into() }
+    }
+
+    /// Where else than on `docker`'s engine, a manager's, there are containers of it.
+    #[must_use]
+    pub fn with_workers(mut self, workers: impl IntoIterator<Item = Docker>) -> Self {
+        self.workers.extend(workers);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A client for its engine.
@@ -117,10 +159,24 @@ impl Stack {
         Ok(())
     }
 
-    /// The IDs of its containers on the engine's own node, stopped ones too if `all`.
-    pub fn containers(&self, all: bool) -> Result<Vec<String>> {
+    /// Its containers, stopped ones too if `all`.
+    pub fn containers(&self, all: bool) -> Result<Vec<Container>> {
+        self.filtered(all, &self.filter())
+    }
+
+    /// The running containers of one of its services.
+    pub fn containers_of(&self, service: &str) -> Result<Vec<Container>> {
+        self.filtered(false, &format!("label={SERVICE}={}", self.service(service)))
+    }
+
+    fn filtered(&self, all: bool, filter: &str) -> Result<Vec<Container>> {
         let which = if all { "--all=true" } else { "--all=false" };
-        self.docker.list(&["ps", which, "--quiet", "--no-trunc", "--filter", &self.filter()])
+        let mut containers = Vec::new();
+        for docker in iter::once(&self.docker).chain(&self.workers) {
+            let ids = docker.list(&["ps", which, "--quiet", "--no-trunc", "--filter", filter])?;
+            containers.extend(ids.into_iter().map(|id| Container { docker: docker.clone(), id }));
+        }
+        Ok(containers)
     }
 
     /// Services of which a container here runs another image than the one that has its name by now.
@@ -129,9 +185,9 @@ impl Stack {
         for container in self.containers(false)? {
             let format =
                 format!("{{{{.Image}}}} {{{{.Config.Image}}}} {{{{index .Config.Labels {SERVICE:?}}}}}");
-            let text = self.docker.run(&["inspect", "--format", &format, &container])?;
+            let text = container.inspect(&format)?;
             let [running, name, service] = text.split(' ').collect::<Vec<_>>()[..] else { continue };
-            let present = self.docker.run(&["image", "inspect", "--format", "{{.Id}}", name]);
+            let present = container.docker.run(&["image", "inspect", "--format", "{{.Id}}", name]);
             let short = service.strip_prefix(&format!("{}_", self.name)).unwrap_or(service).to_owned();
             if present.is_ok_and(|present| present != running) && !outdated.contains(&short) {
                 outdated.push(short);
@@ -144,6 +200,25 @@ impl Stack {
     pub fn tasks(&self) -> Result<Vec<String>> {
         let format = "{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}";
         self.docker.list(&["stack", "ps", "--no-trunc", "--format", format, &self.name])
+    }
+
+    /// Shows what its tasks are up to and what they say.
+    pub fn show(&self) {
+        let tasks = self.tasks().unwrap_or_default();
+        eprintln!("--- tasks of {}:\n{}", self.name, tasks.join("\n"));
+        for Container { docker, id } in self.containers(true).unwrap_or_default() {
+            let logs = docker.command(&["logs", "--tail", "30", &id]).output();
+            let said = logs.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+            eprintln!("--- container {id}, its last lines:\n{}", String::from_utf8_lossy(&said));
+        }
+    }
+
+    /// The images of its services.
+    pub fn images(&self) -> Result<Vec<String>> {
+        let mut images = self.docker.list(&["stack", "services", "--format", "{{.Image}}", &self.name])?;
+        images.sort();
+        images.dedup();
+        Ok(images)
     }
 
     /// Whether it has any service.
@@ -185,8 +260,11 @@ impl Stack {
     /// Fails if there is a container, even a stopped one, of a service that is `meant`.
     fn ensure_no_container(&self, meant: impl Fn(&str) -> bool) -> Result<()> {
         let format = format!("{{{{.Label {SERVICE:?}}}}}");
-        let services = self.docker.list(&["ps", "--all", "--format", &format, "--filter", &self.filter()])?;
-        let left: Vec<_> = services.into_iter().filter(|service| meant(service)).collect();
+        let mut left = Vec::new();
+        for docker in iter::once(&self.docker).chain(&self.workers) {
+            let services = docker.list(&["ps", "--all", "--format", &format, "--filter", &self.filter()])?;
+            left.extend(services.into_iter().filter(|service| meant(service)));
+        }
         ensure!(left.is_empty(), "there are containers of {}", left.join(", "));
         Ok(())
     }
@@ -231,97 +309,6 @@ pub fn has_token(docker: &Docker, name: &str) -> Result<bool> {
     let names =
         docker.list(&["secret", "ls", "--format", "{{.Name}}", "--filter", &format!("name={name}")])?;
     Ok(names.iter().any(|found| found == name))
-}
-
-/// The demo's stack with a name, a token and ports of its own. Dropped, it is removed.
-///
-/// For so long the thread that has deployed it is [where](Engine::enter) its ports answer on loopback.
-pub struct SwarmStack {
-    stack: Stack,
-    token: String,
-    port: u16,
-    _inside: Option<Inside>,
-    engine: SharedEngine,
-}
-
-impl SwarmStack {
-    /// Deploys `stacks/demo.yml` and waits until it runs.
-    pub fn deploy() -> Result<Self> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let engine = Engine::shared()?;
-        let (images, traefik) = (engine.images()?, engine.traefik_image()?);
-        let inside = engine.enter()?;
-        let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
-        let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
-        let stack = Stack::new(engine.docker().clone(), name);
-        // From here on there is something to be removed, whatever fails.
-        let stack = Self { token: stack.service("token"), stack, port, _inside: inside, engine };
-
-        ensure_token(stack.docker(), &stack.token)?;
-        let settings =
-            Settings { images: &images, traefik: &traefik, token: &stack.token, port, dashboard_port };
-        stack.stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
-        let running = stack.stack.wait_running(SETTLED);
-        running.inspect_err(|_| stack.show())?;
-        Ok(stack)
-    }
-
-    /// Waits until `path` is answered with 200, and returns the body.
-    pub fn wait_answer(&self, path: &str) -> Result<String> {
-        let url = self.url(path);
-        eventually(SETTLED, || {
-            let answer = http::get(&url)?;
-            if answer.status != 200 {
-                bail!("{url}: status {}", answer.status);
-            }
-            Ok(answer.body)
-        })
-    }
-
-    /// A path on Traefik's published port.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    /// A client for the engine.
-    pub fn docker(&self) -> &Docker {
-        self.engine.docker()
-    }
-
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// The stack.
-    pub fn stack(&self) -> &Stack {
-        &self.stack
-    }
-
-    /// Shows what its tasks are up to and what they say.
-    fn show(&self) {
-        let tasks = self.stack.tasks().unwrap_or_default();
-        eprintln!("--- tasks of {}:\n{}", self.stack.name, tasks.join("\n"));
-        for container in self.stack.containers(true).unwrap_or_default() {
-            let logs = self.docker().command(&["logs", "--tail", "30", &container]).output();
-            let said = logs.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-            eprintln!("--- container {container}, its last lines:\n{}", String::from_utf8_lossy(&said));
-        }
-    }
-}
-
-impl Drop for SwarmStack {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.show();
-        }
-        let removed = self.stack.remove(SETTLED);
-        let removed = removed.and_then(|()| self.docker().run(&["secret", "rm", &self.token]));
-        if let Err(error) = removed {
-            eprintln!("{error:#}");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn no_container_holds_docker_sock_or_a_privilege() {
     let containers = stack.stack().containers(false).unwrap();
     assert_eq!(containers.len(), 5, "Traefik, hub, ping and two hellos");
     for container in containers {
-        let text = stack.docker().run(&["inspect", "--format", "{{json .}}", &container]).unwrap();
+        let text = container.inspect("{{json .}}").unwrap();
         assert!(!text.contains("docker.sock"), "{text}");
         let inspected: Value = serde_json::from_str(&text).unwrap();
         let (config, host) = (&inspected["Config"], &inspected["HostConfig"]);
@@ -108,18 +108,8 @@ fn update_under_load(service: &str) {
 
 /// The names by which the running containers of `service` know themselves, in order.
 fn hosts(stack: &SwarmStack, service: &str) -> Vec<String> {
-    let name = stack.stack().service(service);
-    let filter = format!("label=com.docker.swarm.service.name={name}");
-    let format = ["ps", "--filter", &filter, "--quiet"];
-    let mut hosts: Vec<_> = stack
-        .docker()
-        .list(&format)
-        .unwrap()
-        .iter()
-        .map(|container| {
-            stack.docker().run(&["inspect", "--format", "{{.Config.Hostname}}", container]).unwrap()
-        })
-        .collect();
+    let containers = stack.stack().containers_of(service).unwrap();
+    let mut hosts: Vec<_> = containers.iter().map(|container| container.host().unwrap()).collect();
     hosts.sort();
     hosts
 }

@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod demo;
 mod images;
+mod lab;
 mod needs;
 mod swarm;
 mod test;
@@ -26,6 +27,8 @@ enum Command {
     Up(up::Args),
     /// Run the demo on a Docker engine, in swarm mode
     Swarm(swarm::Args),
+    /// Rehearse on a swarm of several hosts, made on this machine
+    Lab(lab::Args),
     /// Build the images for this machine's architecture
     Images(images::Args),
     /// Measure what a test would be no place for
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
         Command::Up(args) => up::run(&args),
         Command::Swarm(args) => swarm::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Test(args) => test::run(&args),

@@ -1,0 +1,497 @@
+//! Several hosts on one machine: Docker engines in network namespaces of their own, joined to a swarm.
+//!
+//! ```text
+//!    the machine .253 ──┐  (only where a link is asked for)
+//!   ┌ the lab's network ┴───────────────────────────┐
+//!   │ registry .254 ──── bridge                     │
+//!   │              port-1 │ port-2 │ port-3 │       │
+//!   └─────────────────────┼────────┼────────┼───────┘
+//!                 leader .1        │        │
+//!                       worker-1 .2         │
+//!                                worker-2 .3
+//! ```
+//!
+//! All of it hangs on one process, the first one of a PID namespace. When that ends, the kernel ends every process of the
+//! lab, and with them go links, mounts and firewall rules, since none of these is the machine's own. What is left are
+//! files and control groups. Processes are found by their environment and nothing is remembered elsewhere, so that a lab
+//! can be taken down by another process than the one that has made it, also if that was killed half-way.
+
+mod node;
+mod subnet;
+mod traces;
+
+use std::env;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::{Value, json};
+
+pub use node::Node;
+pub use subnet::{MOST_NODES, Subnet};
+pub use traces::Traces;
+
+use crate::docker::settled;
+use crate::network::Inside;
+use crate::proc::{self, Task};
+use crate::{Binaries, Docker, Images, Stack, eventually, images, tools};
+
+/// Where a lab with a registry gets it from: a program, and Debian's package that has it.
+const REGISTRY: (&str, &str) = ("docker-registry", "docker-registry");
+
+/// Programs that every lab is made of, and Debian's packages that have them.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("dockerd", "docker.io"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+];
+
+/// In the environment of every process of a lab: its directory.
+const LAB: &str = "SWARMLINGS_PART_OF_LAB";
+
+/// In the environment of every process of a lab: the part's name.
+const PART: &str = "SWARMLINGS_PART";
+
+/// The part that all others hang on.
+const NETWORK: &str = "network";
+
+/// The link to the machine: its end in the lab, and the machine's.
+const LINK: [&str; 2] = ["machine", "swarmlings0"];
+
+/// What a lab consists of, in its directory.
+const DESCRIPTION: &str = "lab.json";
+
+/// How long a part may take to start on a busy machine.
+const START: Duration = Duration::from_mins(1);
+
+/// Starts the first process of a lab, and tidies up when it has ended, however that came about: its owner may be dead.
+const OUTER: &str = r#"
+unshare --net --pid --fork --kill-child sh -c "$1" init "$2" "$3"
+if [ "$3" = owned ]; then
+    rm -rf "$4"
+    find /sys/fs/cgroup -depth -type d -path "*/$(basename "$4")*" -exec rmdir {} ';'
+fi
+"#;
+
+/// The first process. One with an owner ends when that closes its input, or dies. It reaps those that others leave.
+const INIT: &str = r#"
+ip link set lo up &&
+ip link add bridge type bridge &&
+ip address add "$1" dev bridge &&
+ip link set bridge up || exit
+if [ "$2" = owned ]; then cat >/dev/null; else sleep infinity; fi
+"#;
+
+/// What a lab is to be.
+#[derive(Clone, Debug)]
+pub struct LabOptions {
+    /// Where all its files go: a directory that is not there yet. Its last component names the lab's control groups.
+    pub directory: PathBuf,
+    /// How many hosts, from 1 to [`MOST_NODES`].
+    pub nodes: u8,
+    /// Where they are.
+    pub subnet: Subnet,
+    /// Whether there is an image registry.
+    pub registry: bool,
+    /// Whether the machine itself can reach them. Otherwise only those can who [enter](Lab::enter) the lab.
+    pub link: bool,
+    /// Whether the lab ends with the value, or the process, that has made it.
+    pub owned: bool,
+}
+
+impl LabOptions {
+    /// A lab of `nodes` hosts that ends with its owner, in a directory of its own among the temporary ones.
+    pub fn owned(nodes: u8) -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("swarmlings-lab-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let (directory, subnet) = (env::temp_dir().join(name), Subnet::default());
+        Self { directory, nodes, subnet, registry: nodes > 1, link: false, owned: true }
+    }
+
+    /// Fails, and says what to do, if this machine or this user cannot have such a lab.
+    pub fn ensure_possible(&self) -> Result<()> {
+        let wanted = PROGRAMS.into_iter().chain(self.registry.then_some(REGISTRY));
+        let missing = wanted.filter(|(program, _)| tools::on_path(program).is_none());
+        let (programs, mut packages): (Vec<_>, Vec<_>) = missing.unzip();
+        packages.dedup();
+        if !programs.is_empty() {
+            bail!("no {} on PATH: apt-get install {}", programs.join(", "), packages.join(" "));
+        }
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "only root can make network namespaces and start engines in them: run this as root"
+        );
+        if self.link { subnet::ensure_unused(self.subnet) } else { Ok(()) }
+    }
+}
+
+/// A lab that runs.
+#[derive(Debug)]
+pub struct Lab {
+    directory: PathBuf,
+    subnet: Subnet,
+    init: Task,
+    nodes: Vec<Node>,
+    owner: Option<Child>,
+}
+
+impl Lab {
+    /// Makes a lab: network, registry, engines, swarm. If any of it fails, nothing is left.
+    pub fn create(options: &LabOptions) -> Result<Self> {
+        options.ensure_possible()?;
+        let directory = &options.directory;
+        let traces = Traces::of(directory);
+        ensure!(traces.is_empty(), "there is a lab, or what is left of one: {traces}");
+        DirBuilder::new()
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("creating {}", directory.display()))?;
+        let started = Self::start(options);
+        if started.is_err() {
+            let left = Traces::remove(directory);
+            if !left.is_empty() {
+                eprintln!("could not remove: {left}");
+            }
+        }
+        started.with_context(|| format!("making a lab in {}", directory.display()))
+    }
+
+    fn start(options: &LabOptions) -> Result<Self> {
+        let LabOptions { directory, nodes, subnet, registry, link, owned } = options;
+        let description = json!({"subnet": subnet.to_string(), "nodes": nodes});
+        fs::write(directory.join(DESCRIPTION), description.to_string()).context("describing the lab")?;
+
+        let mut command = Command::new("sh");
+        let address = Subnet::with_length(subnet.registry());
+        let owner = if *owned { "owned" } else { "free" };
+        command.args(["-c", OUTER, "outer", INIT, &address, owner]).arg(directory);
+        command.stdin(if *owned { Stdio::piped() } else { Stdio::null() });
+        let mut child = part(command, directory, NETWORK)?.spawn().context("starting sh")?;
+        let init = eventually(START, || -> Result<Result<Task>> {
+            if let Some(status) = child.try_wait()? {
+                return Ok(Err(anyhow!("it has ended ({status}): {}", said(directory, NETWORK))));
+            }
+            let init = first_process(directory, NETWORK).context("it has not started")?;
+            // The address is there last.
+            let bridge = Inside::enter(init.pid())?.with(|| ip(&["-4", "address", "show", "bridge"]))?;
+            ensure!(bridge.contains(&address), "the bridge has no address yet");
+            Ok(Ok(init))
+        });
+        let init = init.and_then(|init| init).context("starting the lab's network")?;
+
+        let nodes = (1..=*nodes).map(|number| Node::new(directory, *subnet, number));
+        let nodes = nodes.collect::<Result<_>>()?;
+        let owner = owned.then_some(child);
+        let lab = Self { directory: directory.clone(), subnet: *subnet, init, nodes, owner };
+        if *registry {
+            lab.start_registry()?;
+        }
+        if *link {
+            lab.link()?;
+        }
+        thread::scope(|scope| {
+            let starting: Vec<_> =
+                lab.nodes.iter().map(|node| scope.spawn(|| node.start(&lab.init))).collect();
+            starting.into_iter().try_for_each(|node| node.join().expect("starting a node does not panic"))
+        })?;
+        lab.form_swarm()?;
+        Ok(lab)
+    }
+
+    /// The lab in `directory`, if there is one.
+    pub fn find(directory: &Path) -> Result<Option<Self>> {
+        let traces = Traces::of(directory);
+        if traces.is_empty() {
+            return Ok(None);
+        }
+        let read = || -> Result<(Subnet, u8)> {
+            let text = fs::read_to_string(directory.join(DESCRIPTION))?;
+            let description: Value = serde_json::from_str(&text)?;
+            let subnet = description["subnet"].as_str().context("no subnet")?;
+            let nodes = description["nodes"].as_u64().context("no nodes")?;
+            Ok((subnet.parse().map_err(anyhow::Error::msg)?, u8::try_from(nodes)?))
+        };
+        let (subnet, nodes) =
+            read().with_context(|| format!("reading {}", directory.join(DESCRIPTION).display()))?;
+        let init = first_process(directory, NETWORK);
+        let init = init.with_context(|| format!("the lab has ended, of which there is left: {traces}"))?;
+        let nodes = (1..=nodes).map(|number| Node::new(directory, subnet, number)).collect::<Result<_>>()?;
+        Ok(Some(Self { directory: directory.to_owned(), subnet, init, nodes, owner: None }))
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its addresses.
+    pub fn subnet(&self) -> Subnet {
+        self.subnet
+    }
+
+    /// Its hosts. The first one is the swarm's manager.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The host with this name, number or address.
+    pub fn node(&self, name: &str) -> Result<&Node> {
+        let found = self.nodes.iter().find(|node| node.is_called(name));
+        let names: Vec<_> = self.nodes.iter().map(Node::name).collect();
+        found.with_context(|| format!("no node {name:?} in the lab: there are {}", names.join(", ")))
+    }
+
+    /// A client for the swarm's manager.
+    pub fn docker(&self) -> &Docker {
+        self.nodes[0].docker()
+    }
+
+    /// What images are called that are to be pushed to its registry, `192.168.2.254:5000` by default.
+    pub fn registry(&self) -> String {
+        format!("{}:{}", self.subnet.registry(), subnet::REGISTRY_PORT)
+    }
+
+    /// Builds the project's images and Traefik's of binaries, and pushes them to its registry. Returns the project's, and
+    /// the name of Traefik's.
+    pub fn provide_images(&self, binaries: &Binaries, traefik: &Path) -> Result<(Images, String)> {
+        let docker = self.docker();
+        let images = Images::new(format!("{}/swarmlings", self.registry()), "latest");
+        for image in images.build(docker, &docker.architecture()?, binaries)? {
+            images::push(docker, &image.name)?;
+        }
+        let traefik = images::build_traefik(docker, images.prefix(), traefik)?;
+        images::push(docker, &traefik)?;
+        Ok((images, traefik))
+    }
+
+    /// A stack on its swarm, deployed or not.
+    pub fn stack(&self, name: &str) -> Stack {
+        let workers = self.nodes[1..].iter().map(|node| node.docker().clone());
+        Stack::new(self.docker().clone(), name).with_workers(workers)
+    }
+
+    /// Takes the calling thread, and those that it starts from then on, to the lab's network, where all hosts can be
+    /// reached at their addresses.
+    pub fn enter(&self) -> Result<Inside> {
+        Inside::enter(self.init.pid())
+    }
+
+    /// Takes a host off the network: what it sends is lost without a word, and so is what is sent to it.
+    pub fn cut(&self, node: &Node) -> Result<()> {
+        node.running()?;
+        self.enter()?.with(|| ip(&["link", "set", &node.port(), "nomaster"])).map(drop)
+    }
+
+    /// Takes a host back, whether it was cut off or killed, and waits for its engine.
+    pub fn heal(&self, node: &Node) -> Result<()> {
+        if node.running().is_err() {
+            return node.start(&self.init);
+        }
+        self.enter()?.with(|| ip(&["link", "set", &node.port(), "master", "bridge"])).map(drop)
+    }
+
+    /// Whether what is sent to the host arrives.
+    pub fn is_connected(&self, node: &Node) -> Result<bool> {
+        let port = Path::new("/sys/class/net").join(node.port());
+        let shown = self.enter()?.with(|| ip(&["link", "show", "master", "bridge"]))?;
+        let name = port.file_name().unwrap_or_default().to_string_lossy();
+        Ok(shown.contains(&*name))
+    }
+
+    /// Waits until the swarm's manager takes exactly those hosts for ready that run and are connected.
+    pub fn wait_ready(&self, timeout: Duration) -> Result<()> {
+        settled(timeout, || {
+            let listed = self.docker().list(&["node", "ls", "--format", "{{.Hostname}} {{.Status}}"])?;
+            for node in &self.nodes {
+                let ready = node.running().is_ok() && self.is_connected(node)?;
+                let line = format!("{} {}", node.name(), if ready { "Ready" } else { "Down" });
+                ensure!(listed.contains(&line), "{line:?} is not in {listed:?}");
+            }
+            Ok(())
+        })
+        .context("waiting for the swarm's nodes")
+    }
+
+    fn start_registry(&self) -> Result<()> {
+        let storage = self.directory.join("registry");
+        let address = self.registry();
+        let configuration = json!({
+            "version": 0.1,
+            "log": {"level": "warn"},
+            "storage": {"filesystem": {"rootdirectory": storage}},
+            "http": {"addr": address},
+        });
+        let file = self.directory.join("registry.json");
+        fs::write(&file, configuration.to_string()).context("writing the registry's configuration")?;
+        let mut command = nsenter(&self.init, &["--net", "--pid"]);
+        command.args(["docker-registry", "serve"]).arg(file).stdin(Stdio::null());
+        spawn(part(command, &self.directory, "registry")?)?;
+        let url = format!("http://{address}/v2/");
+        let inside = self.enter()?;
+        let answered = inside.with(|| eventually(START, || crate::http::well(&url)));
+        answered.map(drop).with_context(|| {
+            format!("waiting for the registry, which said\n{}", said(&self.directory, "registry"))
+        })
+    }
+
+    /// Gives the machine an address in the lab's network.
+    fn link(&self) -> Result<()> {
+        let ([inner, outer], init) = (LINK, self.init.pid().to_string());
+        let link = || -> Result<()> {
+            ip(&["link", "add", outer, "type", "veth", "peer", "name", inner, "netns", &init])?;
+            ip(&["link", "set", outer, "alias", &self.directory.to_string_lossy()])?;
+            let address = Subnet::with_length(self.subnet.machine());
+            ip(&["address", "add", &address, "dev", outer])?;
+            ip(&["link", "set", outer, "up"])?;
+            self.enter()?.with(|| ip(&["link", "set", inner, "master", "bridge", "up"]))?;
+            Ok(())
+        };
+        link().with_context(|| format!("linking this machine to the lab by {outer}"))
+    }
+
+    fn form_swarm(&self) -> Result<()> {
+        let [leader, workers @ ..] = &self.nodes[..] else { return Ok(()) };
+        let address = leader.address().to_string();
+        leader.docker().run(&["swarm", "init", "--advertise-addr", &address])?;
+        let token = leader.docker().run(&["swarm", "join-token", "--quiet", "worker"])?;
+        for worker in workers {
+            let own = worker.address().to_string();
+            let flags = ["swarm", "join", "--token", &token, "--advertise-addr", &own, &address];
+            worker.docker().run(&flags).with_context(|| format!("joining {} to the swarm", worker.name()))?;
+        }
+        self.wait_ready(START)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let Some(mut owner) = self.owner.take() else { return };
+        if thread::panicking() {
+            for node in &self.nodes {
+                eprint!("--- {}, its last lines:\n{}", node.name(), said(&self.directory, node.name()));
+            }
+        }
+        let left = Traces::remove(&self.directory);
+        let _ = owner.wait();
+        if !left.is_empty() {
+            eprintln!("could not remove what is left of a lab: {left}");
+        }
+    }
+}
+
+/// Makes `command` start `name`, a part of the lab in `directory`, out of reach of the terminal's Ctrl-C.
+fn part(mut command: Command, directory: &Path, name: &str) -> Result<Command> {
+    let file = log(directory, name);
+    let log = File::options().create(true).append(true).open(&file);
+    let log = log.with_context(|| format!("opening {}", file.display()))?;
+    let stderr = log.try_clone().context("sharing a log")?;
+    command.env(LAB, directory).env(PART, name).stdout(log).stderr(stderr).process_group(0);
+    Ok(command)
+}
+
+/// Starts a part that ends with the lab, and sees to it that no zombie is left of it.
+fn spawn(mut command: Command) -> Result<()> {
+    let shown = command.get_program().to_owned();
+    let mut child = command.spawn().with_context(|| format!("starting {}", shown.display()))?;
+    thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// A command in namespaces of `process`.
+fn nsenter(process: &Task, namespaces: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &process.pid().to_string()]).args(namespaces).arg("--");
+    command
+}
+
+/// The first process, in its PID namespace, of a part of a lab.
+fn first_process(directory: &Path, name: &str) -> Option<Task> {
+    let parts = proc::with_environment(LAB, &directory.to_string_lossy());
+    let named = proc::with_environment(PART, name);
+    // Containers' first processes, before they have become what they are to run, are younger.
+    parts
+        .into_iter()
+        .filter(|task| named.contains(task) && task.is_first_in_namespace())
+        .min_by_key(Task::began)
+}
+
+fn log(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.log"))
+}
+
+/// The last lines that a part has written.
+fn said(directory: &Path, name: &str) -> String {
+    let text = fs::read(log(directory, name)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Runs `ip ARGUMENTS` in the network that the calling thread is in.
+fn ip(arguments: &[&str]) -> Result<String> {
+    let shown = || format!("ip {}", arguments.join(" "));
+    let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("running {}", shown()))?;
+    ensure!(output.status.success(), "{}: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Signal;
+
+    #[test]
+    fn a_lab_leaves_nothing_behind() {
+        let options = LabOptions::owned(1);
+        let lab = Lab::create(&options).unwrap();
+        let parts = proc::with_environment(LAB, &options.directory.to_string_lossy());
+        assert!(
+            parts.len() >= 6,
+            "a shell, unshare, the first process, nsenter, the host's, dockerd: {parts:?}"
+        );
+
+        drop(lab);
+        assert!(!parts.iter().any(Task::is_alive), "{parts:?}");
+        let left = Traces::of(&options.directory);
+        assert!(left.is_empty(), "{left}");
+    }
+
+    #[test]
+    fn a_lab_whose_owner_has_vanished_leaves_nothing_behind() {
+        let options = LabOptions::owned(1);
+        let mut lab = Lab::create(&options).unwrap();
+        // What the kernel does when the owner dies.
+        let mut owner = lab.owner.take().unwrap();
+        drop(owner.stdin.take());
+
+        eventually(START, || {
+            let left = Traces::of(&options.directory);
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        })
+        .unwrap();
+        owner.wait().unwrap();
+    }
+
+    #[test]
+    fn what_is_left_of_a_lab_that_crashed_is_found_and_removed() {
+        let options = LabOptions { owned: false, ..LabOptions::owned(1) };
+        let lab = Lab::create(&options).unwrap();
+        lab.init.signal(Signal::KILL);
+        eventually(START, || !lab.init.is_alive()).unwrap();
+        assert!(Lab::find(&options.directory).is_err(), "it is no lab any more");
+        assert!(Lab::create(&options).is_err(), "and in the way of another");
+
+        let left = Traces::remove(&options.directory);
+        assert!(left.is_empty(), "{left}");
+        assert!(Lab::find(&options.directory).unwrap().is_none());
+    }
+}

@@ -1,0 +1,94 @@
+//! `stacks/demo.yml` on an engine, for one test.
+
+use std::net::Ipv4Addr;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use anyhow::{Result, bail};
+
+use crate::engine::{Engine, SharedEngine};
+use crate::images::root;
+use crate::network::Inside;
+use crate::stack::{SETTLED, Settings, Stack, ensure_token};
+use crate::{Docker, Loopback, eventually, http};
+
+/// The demo's stack with a name, a token and ports of its own. Dropped, it is removed.
+///
+/// For so long the thread that has deployed it is [where](Engine::enter) its ports answer on loopback.
+pub struct SwarmStack {
+    stack: Stack,
+    token: String,
+    port: u16,
+    _inside: Option<Inside>,
+    engine: SharedEngine,
+}
+
+impl SwarmStack {
+    /// Deploys `stacks/demo.yml` and waits until it runs.
+    pub fn deploy() -> Result<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let engine = Engine::shared()?;
+        let (images, traefik) = (engine.images()?, engine.traefik_image()?);
+        let inside = engine.enter()?;
+        let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
+        let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
+        let stack = Stack::new(engine.docker().clone(), name);
+        // From here on there is something to be removed, whatever fails.
+        let stack = Self { token: stack.service("token"), stack, port, _inside: inside, engine };
+
+        ensure_token(stack.docker(), &stack.token)?;
+        let settings =
+            Settings { images: &images, traefik: &traefik, token: &stack.token, port, dashboard_port };
+        stack.stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
+        let running = stack.stack.wait_running(SETTLED);
+        running.inspect_err(|_| stack.stack.show())?;
+        Ok(stack)
+    }
+
+    /// Waits until `path` is answered with 200, and returns the body.
+    pub fn wait_answer(&self, path: &str) -> Result<String> {
+        let url = self.url(path);
+        eventually(SETTLED, || {
+            let answer = http::get(&url)?;
+            if answer.status != 200 {
+                bail!("{url}: status {}", answer.status);
+            }
+            Ok(answer.body)
+        })
+    }
+
+    /// A path on Traefik's published port.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A client for the engine.
+    pub fn docker(&self) -> &Docker {
+        self.engine.docker()
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The stack.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+impl Drop for SwarmStack {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.stack.show();
+        }
+        let removed = self.stack.remove(SETTLED);
+        let removed = removed.and_then(|()| self.docker().run(&["secret", "rm", &self.token]));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
+    }
+}
