@@ -56,21 +56,17 @@ impl Docker {
 
     /// Runs `docker ARGUMENTS` and returns what it prints, without the last line's end.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
-        answer(arguments, self.command(arguments).output())
+        self.run_command(arguments, self.command(arguments))
+    }
+
+    /// Like [`Self::run`], for a command that was prepared further.
+    pub fn run_command(&self, arguments: &[&str], mut command: Command) -> Result<String> {
+        answer(arguments, command.output())
     }
 
     /// Runs `docker ARGUMENTS` with `input` as its standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<String> {
-        self.run_command_with_input(arguments, self.command(arguments), input)
-    }
-
-    /// Like [`Self::run_with_input`], for a command that was prepared further.
-    pub fn run_command_with_input(
-        &self,
-        arguments: &[&str],
-        mut command: Command,
-        input: &[u8],
-    ) -> Result<String> {
+        let mut command = self.command(arguments);
         let mut run = || -> io::Result<Output> {
             let mut child =
                 command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

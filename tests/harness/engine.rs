@@ -1,10 +1,10 @@
 //! A Docker engine in swarm mode: the one that runs, or else one that is started here.
 
-use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
+use crate::hold::{Hold, Shared};
 use crate::network::Inside;
 use crate::{Binaries, Docker, Images, Lab, LabOptions, Loopback, images, tools};
 
@@ -19,19 +19,15 @@ pub struct Engine {
 }
 
 /// A hold on the one engine that all tests of this process share. The engine ends with the last hold on it.
-pub struct SharedEngine(Option<Arc<Engine>>);
+pub type SharedEngine = Hold<Engine>;
 
-static SHARED: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
+static SHARED: Shared<Engine> = Shared::new();
 
 impl Engine {
     /// The engine that the environment names or that runs on this machine, or else one that is started now, which takes
     /// root. It is a manager of a swarm, if need be of a new one with no other member that ends with this hold.
     pub fn shared() -> Result<SharedEngine> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.is_none() {
-            *shared = Some(Arc::new(Self::start()?));
-        }
-        Ok(SharedEngine(shared.clone()))
+        SHARED.hold(|_| true, Self::start)
     }
 
     fn start() -> Result<Self> {
@@ -82,25 +78,6 @@ fn once<T: Clone>(cell: &Mutex<Option<T>>, make: impl FnOnce() -> Result<T>) -> 
         *cell = Some(make()?);
     }
     cell.clone().context("it was made just now")
-}
-
-impl Deref for SharedEngine {
-    type Target = Engine;
-
-    fn deref(&self) -> &Engine {
-        self.0.as_deref().expect("it is taken only by drop")
-    }
-}
-
-impl Drop for SharedEngine {
-    fn drop(&mut self) {
-        // The lock is held until the engine has ended: no test is to start the next one while this one has the ports.
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0 = None;
-        if shared.as_ref().is_some_and(|engine| Arc::strong_count(engine) == 1) {
-            *shared = None;
-        }
-    }
 }
 
 /// A swarm that was initialised here, left when dropped.

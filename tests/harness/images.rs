@@ -80,6 +80,24 @@ impl Images {
     }
 }
 
+/// Builds an image of a service of one's own, in the way that the README shows, and returns its name.
+pub fn build_wrapped(docker: &Docker, images: &Images, program: &Path) -> Result<String> {
+    let name = program.file_name().context("a program has a name")?.to_string_lossy();
+    let context = tempfile::tempdir().context("creating a directory for an image's files")?;
+    let dockerfile = context.path().join("Dockerfile");
+    let text = format!(
+        "FROM {}\nCOPY {name} /{name}\nENTRYPOINT [\"/sidecar\", \"run\", \"--\", \"/{name}\"]\n\
+         HEALTHCHECK --interval=2s --start-period=60s CMD [\"/sidecar\", \"healthcheck\"]\n",
+        images.name("sidecar")
+    );
+    fs::write(&dockerfile, text).with_context(|| format!("writing {}", dockerfile.display()))?;
+    ensure_static(program)?;
+    place(program, &context.path().join(&*name))?;
+    let image = images.name(&name);
+    build(docker, &image, &dockerfile, context.path(), &[])?;
+    Ok(image)
+}
+
 /// Pushes an image to the registry that its name begins with.
 pub fn push(docker: &Docker, name: &str) -> Result<()> {
     docker.run(&["push", "--quiet", name]).map(drop).with_context(|| format!("pushing image {name}"))

@@ -7,11 +7,14 @@
 //! | [`loopback`] | an address of one's own, and ports that nobody else takes |
 //! | [`binaries`], [`tools`] | where ping, hello, sidecar, hub and Traefik are |
 //! | [`hub`], [`traefik`], [`instance`] | the parts |
+//! | [`traefik_view`] | what a Traefik has in use |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
+//! | [`hold`] | what all tests of a process share |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
 //! | [`lab`] | several engines on this machine, as hosts of one swarm |
 //! | [`images`], [`stack`], [`swarm_stack`] | the project's images; a stack; the demo's, deployed for a test |
+//! | [`rehearsal`] | the demo on three hosts, which tests take turns with |
 //!
 //! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
 
@@ -20,6 +23,7 @@ pub mod docker;
 pub mod engine;
 pub mod eventually;
 pub mod fleet;
+pub mod hold;
 pub mod http;
 pub mod hub;
 pub mod images;
@@ -32,10 +36,12 @@ pub mod loopback;
 pub mod network;
 pub mod proc;
 pub mod process;
+pub mod rehearsal;
 pub mod stack;
 pub mod swarm_stack;
 pub mod tools;
 pub mod traefik;
+pub mod traefik_view;
 
 pub use binaries::Binaries;
 pub use docker::Docker;
@@ -52,3 +58,4 @@ pub use process::{Process, Signal, SpawnOptions};
 pub use stack::Stack;
 pub use swarm_stack::SwarmStack;
 pub use traefik::Traefik;
+pub use traefik_view::TraefikView;

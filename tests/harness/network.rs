@@ -19,9 +19,13 @@ pub struct Inside {
 impl Inside {
     /// Takes the calling thread to the network of process `pid`, which takes root.
     pub fn enter(pid: u32) -> Result<Self> {
+        Self::enter_at(&format!("/proc/{pid}/ns/net"))
+    }
+
+    /// Takes the calling thread to the network that the file at `path` stands for.
+    pub fn enter_at(path: &str) -> Result<Self> {
         let home = open("/proc/thread-self/ns/net")?;
-        go(&open(&format!("/proc/{pid}/ns/net"))?)
-            .with_context(|| format!("entering the network of process {pid}"))?;
+        go(&open(path)?).with_context(|| format!("entering the network {path}"))?;
         Ok(Self { home, _not_send: PhantomData })
     }
 

@@ -1,12 +1,13 @@
 //! A stack on a swarm.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::iter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::NamedTempFile;
 
 use crate::docker::settled;
 use crate::{Docker, Images};
@@ -31,6 +32,38 @@ pub struct Settings<'a> {
     pub port: u16,
     /// Where its dashboard is.
     pub dashboard_port: u16,
+    /// What else the file takes, by name.
+    pub variables: &'a [(&'a str, &'a str)],
+}
+
+/// A stack file as the client can read it.
+enum Usable {
+    Itself(String),
+    /// With a version.
+    Copy(tempfile::TempPath),
+}
+
+impl Usable {
+    fn new(docker: &Docker, file: &Path) -> Result<Self> {
+        let shown = || file.display();
+        let text = fs::read_to_string(file).with_context(|| format!("reading {}", shown()))?;
+        // Older clients take a file without a version for one of 2014.
+        if docker.client_major()? >= 23 || text.lines().any(|line| line.starts_with("version:")) {
+            return Ok(Self::Itself(file.to_string_lossy().into_owned()));
+        }
+        let mut copy = NamedTempFile::new().context("creating a file for a stack")?;
+        copy.write_all(format!("version: \"3.9\"\n{text}").as_bytes())
+            .with_context(|| format!("copying {}", shown()))?;
+        Ok(Self::Copy(copy.into_temp_path()))
+    }
+
+    fn path(&self) -> &str {
+        match self {
+            Self::Itself(path) => path,
+            // The system's own directory for such files has a name that can be read.
+            Self::Copy(path) => path.to_str().unwrap_or_default(),
+        }
+    }
 }
 
 /// A stack by its name, deployed or not.
@@ -69,10 +102,21 @@ impl Container {
         self.inspect("{{.Config.Hostname}}")
     }
 
-    /// The number of its first process.
-    pub fn pid(&self) -> Result<u32> {
-        let pid = self.inspect("{{.State.Pid}}")?;
-        pid.parse().with_context(|| format!("reading the process {pid:?} of container {}", self.id))
+    /// Its address on the stack's network `apps`.
+    pub fn address(&self) -> Result<String> {
+        // It has the stack's name before its own.
+        let addresses =
+            "{{range $name, $network := .NetworkSettings.Networks}}{{$name}}={{$network.IPAddress}} {{end}}";
+        let addresses = self.inspect(addresses)?;
+        let found = addresses.split(' ').find_map(|entry| entry.split_once("_apps="));
+        found
+            .map(|(_, address)| address.to_owned())
+            .with_context(|| format!("looking for the address of container {} in {addresses:?}", self.id))
+    }
+
+    /// Kills it, as the kernel does when memory runs out.
+    pub fn kill(&self) -> Result<()> {
+        self.docker.run(&["kill", &self.id]).map(drop)
     }
 }
 
@@ -99,13 +143,12 @@ impl Stack {
         &self.docker
     }
 
-    /// Deploys `file`. Tasks use the images that their node has.
-    pub fn deploy(&self, file: &Path, settings: &Settings<'_>) -> Result<()> {
-        let shown = || file.display();
-        let text = fs::read_to_string(file).with_context(|| format!("reading {}", shown()))?;
-        // Older clients take a file without a version for one of 2014.
-        let version = if self.docker.client_major()? < 23 { "version: \"3.9\"\n" } else { "" };
-        let arguments = ["stack", "deploy", "--resolve-image", "never", "--compose-file", "-", &self.name];
+    /// Deploys `files`, of which later ones add to earlier ones.
+    pub fn deploy(&self, files: &[PathBuf], settings: &Settings<'_>) -> Result<()> {
+        let usable = files.iter().map(|file| Usable::new(&self.docker, file)).collect::<Result<Vec<_>>>()?;
+        let mut arguments = vec!["stack", "deploy", "--resolve-image", "never"];
+        arguments.extend(usable.iter().flat_map(|file| ["--compose-file", file.path()]));
+        arguments.push(&self.name);
         let mut command = self.docker.command(&arguments);
         command
             .env("SWARMLINGS_PREFIX", settings.images.prefix())
@@ -113,10 +156,12 @@ impl Stack {
             .env("SWARMLINGS_TOKEN", settings.token)
             .env("TRAEFIK_IMAGE", settings.traefik)
             .env("HTTP_PORT", settings.port.to_string())
-            .env("DASHBOARD_PORT", settings.dashboard_port.to_string());
-        let input = format!("{version}{text}");
-        let deployed = self.docker.run_command_with_input(&arguments, command, input.as_bytes());
-        deployed.with_context(|| format!("deploying {} as stack {}", shown(), self.name))?;
+            .env("DASHBOARD_PORT", settings.dashboard_port.to_string())
+            .envs(settings.variables.iter().copied());
+        self.docker.run_command(&arguments, command).with_context(|| {
+            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            format!("deploying {} as stack {}", files.join(", "), self.name)
+        })?;
         Ok(())
     }
 
@@ -146,10 +191,50 @@ impl Stack {
 
     /// Replaces the tasks of `service` as its update settings say, and waits until that is done.
     pub fn force_update(&self, service: &str) -> Result<()> {
+        self.update(service, &["--detach=false"])?;
+        self.ensure_updated(service)
+    }
+
+    /// Replaces the tasks of all `services` at the same time, and waits until the last of the old ones has ended.
+    pub fn replace(&self, services: &[&str], timeout: Duration) -> Result<()> {
+        let before = self.ids(services)?;
+        for service in services {
+            self.update(service, &["--detach"])?;
+        }
+        settled(timeout, || {
+            let now = self.ids(services)?;
+            let left = now.iter().filter(|id| before.contains(id)).count();
+            ensure!(left == 0 && now.len() == before.len(), "{left} old ones of {} are left", now.len());
+            Ok(())
+        })
+        .with_context(|| format!("waiting for new tasks of {}", services.join(", ")))
+    }
+
+    fn update(&self, service: &str, flags: &[&str]) -> Result<()> {
         let name = self.service(service);
-        let flags =
-            ["service", "update", "--quiet", "--detach=false", "--no-resolve-image", "--force", &name];
-        self.docker.run(&flags)?;
+        let common = ["service", "update", "--quiet", "--no-resolve-image", "--force"];
+        self.docker.run(&[&common, flags, &[name.as_str()]].concat()).map(drop)
+    }
+
+    /// Adds a placement constraint to `service`, such as `node.hostname==leader`. Swarm then moves what has to be moved.
+    pub fn constrain(&self, service: &str, constraint: &str) -> Result<()> {
+        self.place(service, "--constraint-add", constraint)
+    }
+
+    /// Takes a placement constraint away, after which everything stays where it is.
+    pub fn release(&self, service: &str, constraint: &str) -> Result<()> {
+        self.place(service, "--constraint-rm", constraint)
+    }
+
+    fn place(&self, service: &str, change: &str, constraint: &str) -> Result<()> {
+        let name = self.service(service);
+        let flags = ["service", "update", "--quiet", "--no-resolve-image", "--detach", change];
+        self.docker.run(&[&flags[..], &[constraint, &name]].concat()).map(drop)
+    }
+
+    /// Fails if the last update of `service` was rolled back.
+    fn ensure_updated(&self, service: &str) -> Result<()> {
+        let name = self.service(service);
         // The client's wait also ends well when the update was rolled back.
         let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}: {{.UpdateStatus.Message}}{{end}}";
         let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
@@ -157,6 +242,14 @@ impl Stack {
             bail!("updating {name}: {state}");
         }
         Ok(())
+    }
+
+    fn ids(&self, services: &[&str]) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for service in services {
+            ids.extend(self.containers_of(service)?.into_iter().map(|container| container.id));
+        }
+        Ok(ids)
     }
 
     /// Its containers, stopped ones too if `all`.

@@ -25,7 +25,7 @@ pub struct SwarmStack {
 }
 
 impl SwarmStack {
-    /// Deploys `stacks/demo.yml` and waits until it runs.
+    /// Deploys `stacks/demo.yml`, with `tests/stacks/plain.yml` on top, and waits until it runs.
     pub fn deploy() -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
@@ -39,9 +39,16 @@ impl SwarmStack {
         let stack = Self { token: stack.service("token"), stack, port, _inside: inside, engine };
 
         ensure_token(stack.docker(), &stack.token)?;
-        let settings =
-            Settings { images: &images, traefik: &traefik, token: &stack.token, port, dashboard_port };
-        stack.stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
+        let settings = Settings {
+            images: &images,
+            traefik: &traefik,
+            token: &stack.token,
+            port,
+            dashboard_port,
+            variables: &[],
+        };
+        let files = ["stacks/demo.yml", "tests/stacks/plain.yml"].map(|file| root().join(file));
+        stack.stack.deploy(&files, &settings)?;
         let running = stack.stack.wait_running(SETTLED);
         running.inspect_err(|_| stack.stack.show())?;
         Ok(stack)

@@ -11,11 +11,9 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::TraefikView;
 use crate::http;
 use crate::process::{Process, SpawnOptions};
-
-/// The router and service by which the hub learns what Traefik has in use.
-const BEACON: &str = "swarmlings-beacon@http";
 
 /// How long Traefik may take to start: its binary is large, and the first start reads all of it from the disk.
 const START: Duration = Duration::from_secs(30);
@@ -124,38 +122,29 @@ impl Traefik {
         &mut self.process
     }
 
+    /// What it has in use.
+    pub fn view(&self) -> TraefikView {
+        TraefikView::new(self.api_url(), "http")
+    }
+
     /// The API's answer to `GET /api/PATH`.
     pub fn api(&self, path: &str) -> Result<Value> {
-        http::json(&format!("{}/api/{path}", self.api_url()))
+        self.view().get(path)
     }
 
     /// The routers that come from the hub, by name (such as `ping@http`), as the API shows them.
     pub fn routers(&self) -> Result<BTreeMap<String, Value>> {
-        self.hub_entries("http/routers")
+        self.view().routers()
     }
 
     /// The services that come from the hub, by name (such as `ping@http`), as the API shows them.
     pub fn services(&self) -> Result<BTreeMap<String, Value>> {
-        self.hub_entries("http/services")
+        self.view().services()
     }
 
     /// The URLs of all servers that requests may be sent to, of all services from the hub.
     pub fn servers(&self) -> Result<BTreeSet<String>> {
-        let services = self.services()?;
-        let lists = services.values().filter_map(|service| service["loadBalancer"]["servers"].as_array());
-        Ok(lists
-            .flatten()
-            .filter_map(|server| Some(server["url"].as_str()?.trim_end_matches('/').to_owned()))
-            .collect())
-    }
-
-    fn hub_entries(&self, path: &str) -> Result<BTreeMap<String, Value>> {
-        // All on one page: the API's default is 100.
-        let list = self.api(&format!("{path}?per_page=100000"))?;
-        let list = list.as_array().with_context(|| format!("reading Traefik's API, {path}: not a list"))?;
-        // What the hub asks for on its own behalf is none of its services'.
-        let of_hub = list.iter().filter(|entry| entry["provider"] == "http" && entry["name"] != BEACON);
-        Ok(of_hub.filter_map(|entry| Some((entry["name"].as_str()?.to_owned(), entry.clone()))).collect())
+        self.view().servers()
     }
 
     /// Kills it.

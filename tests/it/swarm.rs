@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use swarmlings_harness::docker::settled;
+use swarmlings_harness::load::Pace;
 use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -75,11 +76,12 @@ fn pings_image_is_small() {
 /// Replaces all tasks of `service` while clients ask for ping and for hello, with kept connections and with new ones.
 fn update_under_load(service: &str) {
     let stack = SwarmStack::deploy().unwrap();
-    let loads = [("/ping", "Pong from "), ("/hello/viktor", "Hello, Viktor! (from ")].map(|(path, body)| {
+    let paths = [("/plain/ping", "Pong from "), ("/plain/hello/viktor", "Hello, Viktor! (from ")];
+    let loads = paths.map(|(path, body)| {
         stack.wait_answer(path).unwrap();
         [true, false].map(|keep_alive| {
-            let interval = Duration::from_millis(10);
-            let options = LoadOptions { threads: 2, interval, keep_alive, body, ..LoadOptions::default() };
+            let pace = Pace::Closed(Duration::from_millis(10));
+            let options = LoadOptions { threads: 2, pace, keep_alive, body, ..LoadOptions::default() };
             Load::start(stack.url(path), options)
         })
     });

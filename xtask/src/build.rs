@@ -2,10 +2,10 @@
 
 use std::env;
 use std::iter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use swarmlings_harness::Binaries;
 use swarmlings_harness::binaries::{self, NAMES};
@@ -38,18 +38,28 @@ pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
     command.args(["--release", "--message-format=json-render-diagnostics"]);
     command.args(NAMES.iter().flat_map(|name| ["--package", name]));
     command.args(target.iter().flat_map(|target| ["--target", target]));
+    let program = built(&mut command).with_context(|| format!("building {}", NAMES.join(", ")))?;
+    Binaries::at(program.parent().unwrap_or(root()))
+}
+
+/// Builds an example of `package`, as released, for `target`.
+pub(crate) fn example(target: &str, package: &str, name: &str) -> Result<PathBuf> {
+    let mut command = cargo("build");
+    command.args(["--release", "--message-format=json-render-diagnostics", "--target", target]);
+    command.args(["--package", package, "--example", name]);
+    built(&mut command).with_context(|| format!("building example {name} of {package}"))
+}
+
+/// Runs a `cargo build` that prints messages, and returns the last program that it has made. Where that is, is cargo's to
+/// say: its settings may name another target and another directory.
+fn built(command: &mut Command) -> Result<PathBuf> {
     let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
-    if !output.status.success() {
-        bail!("building {}: cargo build failed", NAMES.join(", "));
-    }
-    // Where they are is cargo's to say: its settings may name another target and another directory.
+    ensure!(output.status.success(), "cargo build failed");
     let messages =
         output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let mut programs = messages.filter_map(|message: Value| Some(message["executable"].as_str()?.to_owned()));
-    let Some(program) = programs.next_back() else {
-        bail!("building {}: cargo build made no program", NAMES.join(", "))
-    };
-    Binaries::at(Path::new(&program).parent().unwrap_or(root()))
+    let mut programs =
+        messages.filter_map(|message: Value| message["executable"].as_str().map(PathBuf::from));
+    programs.next_back().context("cargo build made no program")
 }
 
 /// Runs `command` with its output shown; another exit code than 0 is an error.

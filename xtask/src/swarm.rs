@@ -104,9 +104,10 @@ impl Up {
             token: TOKEN,
             port: self.port,
             dashboard_port: self.dashboard_port,
+            variables: &[],
         };
         eprintln!("deploying stack {}", self.stack);
-        stack.deploy(&root().join("stacks/demo.yml"), &settings)?;
+        stack.deploy(&[root().join("stacks/demo.yml")], &settings)?;
         for service in stack.outdated()? {
             eprintln!("updating {} to its new image", stack.service(&service));
             stack.force_update(&service)?;

@@ -22,6 +22,7 @@ mod traces;
 
 use std::env;
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -40,14 +41,16 @@ pub use traces::Traces;
 use crate::docker::settled;
 use crate::network::Inside;
 use crate::proc::{self, Task};
+use crate::stack::Container;
 use crate::{Binaries, Docker, Images, Stack, eventually, images, tools};
 
-/// Where a lab with a registry gets it from: a program, and Debian's package that has it.
-const REGISTRY: (&str, &str) = ("docker-registry", "docker-registry");
+/// The one that a lab without a registry can do without.
+const REGISTRY: &str = "docker-registry";
 
-/// Programs that every lab is made of, and Debian's packages that have them.
-const PROGRAMS: [(&str, &str); 5] = [
+/// Programs that a lab is made of, and Debian's and Ubuntu's packages that have them.
+pub const PROGRAMS: [(&str, &str); 6] = [
     ("dockerd", "docker.io"),
+    (REGISTRY, "docker-registry"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("nsenter", "util-linux"),
@@ -118,7 +121,7 @@ impl LabOptions {
 
     /// Fails, and says what to do, if this machine or this user cannot have such a lab.
     pub fn ensure_possible(&self) -> Result<()> {
-        let wanted = PROGRAMS.into_iter().chain(self.registry.then_some(REGISTRY));
+        let wanted = PROGRAMS.into_iter().filter(|(program, _)| self.registry || *program != REGISTRY);
         let missing = wanted.filter(|(program, _)| tools::on_path(program).is_none());
         let (programs, mut packages): (Vec<_>, Vec<_>) = missing.unzip();
         packages.dedup();
@@ -150,10 +153,7 @@ impl Lab {
         let directory = &options.directory;
         let traces = Traces::of(directory);
         ensure!(traces.is_empty(), "there is a lab, or what is left of one: {traces}");
-        DirBuilder::new()
-            .mode(0o700)
-            .create(directory)
-            .with_context(|| format!("creating {}", directory.display()))?;
+        create_directory(directory).with_context(|| format!("creating {}", directory.display()))?;
         let started = Self::start(options);
         if started.is_err() {
             let left = Traces::remove(directory);
@@ -284,6 +284,45 @@ impl Lab {
         Inside::enter(self.init.pid())
     }
 
+    /// The host that a container is on.
+    pub fn node_of(&self, container: &Container) -> Result<&Node> {
+        let host = container.docker().host();
+        let node = self.nodes.iter().find(|node| node.docker().host() == host);
+        node.with_context(|| format!("container {} is on none of the lab's nodes", container.id()))
+    }
+
+    /// The container of a stack's `service` that is on `node`, if there is one.
+    pub fn container_on(&self, stack: &Stack, service: &str, node: &Node) -> Result<Option<Container>> {
+        let host = node.docker().host();
+        Ok(stack.containers_of(service)?.into_iter().find(|container| container.docker().host() == host))
+    }
+
+    /// Sees to it that the only task of a stack's `service` is on `node`, from where Swarm may move it again.
+    pub fn move_to(&self, stack: &Stack, service: &str, node: &Node) -> Result<()> {
+        let is_only_there = || -> Result<()> {
+            let all = stack.containers_of(service)?;
+            let there = self.container_on(stack, service, node)?;
+            ensure!(all.len() == 1 && there.is_some(), "{service} is not, or not only, on {}", node.name());
+            Ok(())
+        };
+        if is_only_there().is_err() {
+            let constraint = format!("node.hostname=={}", node.name());
+            stack.constrain(service, &constraint)?;
+            settled(START, is_only_there)?;
+            stack.release(service, &constraint)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the calling thread, and those that it starts from then on, to a container's network.
+    pub fn enter_container(&self, container: &Container) -> Result<Inside> {
+        let first = self.node_of(container)?.running()?;
+        // Its path, without the link /var/run, is one of the host's own.
+        let network = container.inspect("{{.NetworkSettings.SandboxKey}}")?;
+        let network = network.strip_prefix("/var").unwrap_or(&network);
+        Inside::enter_at(&format!("/proc/{}/root{network}", first.pid()))
+    }
+
     /// Takes a host off the network: what it sends is lost without a word, and so is what is sent to it.
     pub fn cut(&self, node: &Node) -> Result<()> {
         node.running()?;
@@ -332,7 +371,7 @@ impl Lab {
         let file = self.directory.join("registry.json");
         fs::write(&file, configuration.to_string()).context("writing the registry's configuration")?;
         let mut command = nsenter(&self.init, &["--net", "--pid"]);
-        command.args(["docker-registry", "serve"]).arg(file).stdin(Stdio::null());
+        command.args([REGISTRY, "serve"]).arg(file).stdin(Stdio::null());
         spawn(part(command, &self.directory, "registry")?)?;
         let url = format!("http://{address}/v2/");
         let inside = self.enter()?;
@@ -384,6 +423,15 @@ impl Drop for Lab {
         if !left.is_empty() {
             eprintln!("could not remove what is left of a lab: {left}");
         }
+    }
+}
+
+/// Creates a directory for its owner alone. One that is there must be empty, as a crash may leave it.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let is_empty = || Ok::<_, io::Error>(fs::read_dir(directory)?.next().is_none());
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_empty()? => Ok(()),
+        outcome => outcome,
     }
 }
 
@@ -479,6 +527,18 @@ mod tests {
         })
         .unwrap();
         owner.wait().unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_no_labs_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("precious");
+        fs::write(&file, "").unwrap();
+        assert!(Traces::remove(directory.path()).is_empty());
+        assert!(file.exists());
+        let options = LabOptions { directory: directory.path().to_owned(), ..LabOptions::owned(1) };
+        assert!(format!("{:#}", Lab::create(&options).unwrap_err()).contains("File exists"));
+        assert!(file.exists());
     }
 
     #[test]

@@ -136,7 +136,8 @@ impl Node {
         // What the kernel has room for, with the zero byte at the end.
         ensure!(socket.as_os_str().len() < 108, "{} is too long for a socket", socket.display());
         let configuration = json!({
-            "hosts": [format!("unix://{}", socket.display())],
+            // The second one is where containers look for it, on their own host.
+            "hosts": [format!("unix://{}", socket.display()), "unix:///run/docker.sock"],
             "data-root": place(""),
             "exec-root": "/run/docker",
             "pidfile": "/run/docker.pid",

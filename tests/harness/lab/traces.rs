@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{LAB, LINK};
+use super::{DESCRIPTION, LAB, LINK};
 use crate::proc::{self, Task};
 use crate::{Signal, eventually};
 
@@ -33,7 +33,8 @@ impl Traces {
         Self {
             processes: proc::with_environment(LAB, &directory.to_string_lossy()),
             control_groups: control_groups(directory),
-            directory: directory.exists().then(|| directory.to_owned()),
+            // Another directory that somebody has named by mistake is none.
+            directory: directory.join(DESCRIPTION).is_file().then(|| directory.to_owned()),
             link: (Path::new(linked.trim_end()) == directory).then_some(link),
         }
     }
@@ -68,7 +69,15 @@ impl Traces {
                 let Self { control_groups, link, .. } = Self::of(directory);
                 control_groups.is_empty() && link.is_none()
             });
-            let _ = fs::remove_dir_all(directory);
+            if Self::of(directory).directory.is_some() {
+                // That by which it is known goes last, in case that something else will not.
+                let is_known_by = |path: &PathBuf| path.ends_with(DESCRIPTION);
+                let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+                for path in entries.map(|entry| entry.path()).filter(|path| !is_known_by(path)) {
+                    let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+                }
+                let _ = fs::remove_dir_all(directory);
+            }
         }
         Self::of(directory)
     }

@@ -39,10 +39,16 @@ impl Args {
 
         let began = Instant::now();
         eprintln!("deploying stack {name}");
-        let settings =
-            Settings { images: &images, traefik: &traefik, token: TOKEN, port: 80, dashboard_port: 8080 };
+        let settings = Settings {
+            images: &images,
+            traefik: &traefik,
+            token: TOKEN,
+            port: 80,
+            dashboard_port: 8080,
+            variables: &[],
+        };
         let stack = lab.stack(&name);
-        stack.deploy(&self.file, &settings)?;
+        stack.deploy(std::slice::from_ref(&self.file), &settings)?;
         provide_own(lab, &stack)?;
         stack.wait_running(SETTLED).inspect_err(|_| stack.show())?;
         println!("{name} runs after {:.1} s", began.elapsed().as_secs_f64());

@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: figures for which a test would be no place.
+//! `cargo xtask bench routing`: how long until a healthy task gets requests, and until a killed one gets none.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Subcommand;
 use swarmlings_harness::labels::routed;
+use swarmlings_harness::load::Pace;
 use swarmlings_harness::{Fleet, FleetOptions, Load, LoadOptions, eventually, http};
 
 use crate::build;
@@ -15,22 +15,13 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[command(subcommand)]
-    bench: Bench,
-}
-
-#[derive(Subcommand)]
-enum Bench {
-    /// How long until a healthy task gets requests, and until a killed one gets none
-    Routing {
-        /// How often each is measured
-        #[arg(long, default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
-        rounds: u16,
-    },
+    /// How often each is measured
+    #[arg(long, default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Bench::Routing { rounds } = args.bench;
+    let rounds = args.rounds;
     let options = FleetOptions { binaries: Some(build::for_this_machine()?), ..FleetOptions::default() };
     let mut fleet = Fleet::spawn(options)?;
     fleet.traefik.wait_ready()?;
@@ -79,7 +70,7 @@ fn unrouted_after_kill(
     instances: &mut [swarmlings_harness::Instance],
     index: usize,
 ) -> Result<Duration> {
-    let options = LoadOptions { interval: Duration::from_millis(1), ..LoadOptions::default() };
+    let options = LoadOptions { pace: Pace::Closed(Duration::from_millis(1)), ..LoadOptions::default() };
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), options);
     load.wait_for_more(200, SOON)?;
     let before = load.so_far();
@@ -90,7 +81,7 @@ fn unrouted_after_kill(
     let report = load.stop();
     instances[index].start_again()?;
     fleet.wait_routed([&mut instances[index]])?;
-    Ok(report.last_failure.map_or(Duration::ZERO, |at| at.saturating_sub(before.elapsed)))
+    Ok(report.last_failure().map_or(Duration::ZERO, |at| at.saturating_sub(before.elapsed)))
 }
 
 fn print(what: &str, mut figures: Vec<Duration>) {

@@ -1,0 +1,27 @@
+//! A service that takes its time: it answers after 1, 2, 3, 4 and 5 seconds in turn.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use swarmlings_runtime::{Connection, Request, Response, Service, about, text};
+
+struct Slow {
+    host: String,
+    asked: AtomicU64,
+}
+
+impl Service for Slow {
+    async fn call(&self, _request: Request, _connection: &Connection) -> Response {
+        let seconds = 1 + self.asked.fetch_add(1, Ordering::Relaxed) % 5;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        text(format!("Slow after {seconds} s from {}\n", self.host))
+    }
+}
+
+fn main() -> ExitCode {
+    swarmlings_runtime::main(about!("Answers after one to five seconds"), |context| Slow {
+        host: context.host().to_owned(),
+        asked: AtomicU64::new(0),
+    })
+}

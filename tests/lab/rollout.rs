@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use swarmlings_harness::load::Pace;
+use swarmlings_harness::rehearsal::Rehearsal;
+use swarmlings_harness::{Load, LoadOptions, eventually, http};
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[test]
+fn updates_of_everything_behind_traefik_fail_no_request() {
+    let demo = Rehearsal::demo().unwrap();
+    let loads = loads(&demo);
+    for services in [&["ping", "hello"][..], &["hub"]] {
+        wait_for_more(&loads);
+        demo.stack().replace(services, LONG).unwrap();
+        demo.wait_routed().unwrap();
+    }
+    wait_for_more(&loads);
+    for load in loads {
+        load.stop().no_failures().unwrap();
+    }
+}
+
+#[test]
+fn scaling_up_and_down_fails_no_request() {
+    let demo = Rehearsal::demo().unwrap();
+    let loads = loads(&demo);
+    for replicas in [6, 2] {
+        wait_for_more(&loads);
+        let scale = format!("{}={replicas}", demo.stack().service("hello"));
+        demo.lab().docker().run(&["service", "scale", "--detach=false", &scale]).unwrap();
+        // The client does not wait for those that are to go.
+        eventually(LONG, || demo.stack().containers_of("hello").unwrap().len() == replicas).unwrap();
+    }
+    demo.wait_routed().unwrap();
+    wait_for_more(&loads);
+    for load in loads {
+        load.stop().no_failures().unwrap();
+    }
+}
+
+#[test]
+fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generations_serve_it() {
+    let demo = Rehearsal::demo().unwrap();
+    let node = &demo.lab().nodes()[1];
+    let new = demo.url(node, "/greet/viktor");
+    assert_eq!(http::get(&new).unwrap().status, 404);
+    let before: Vec<_> =
+        demo.stack().containers_of("hello").unwrap().iter().map(|old| old.host().unwrap()).collect();
+    let loads = loads(&demo);
+    wait_for_more(&loads);
+
+    let service = demo.stack().service("hello");
+    let labels = [
+        "traefik.http.routers.hello.rule=PathPrefix(`/hello/`) || PathPrefix(`/greet/`)",
+        "traefik.http.middlewares.hello.stripprefix.prefixes=/hello,/greet",
+    ];
+    let mut update = vec!["service", "update", "--quiet", "--no-resolve-image", "--detach", "--force"];
+    update.extend(labels.iter().flat_map(|label| ["--label-add", label]));
+    // The second generation's first task is left alone with the old ones for a while.
+    update.extend(["--update-delay", "5s", &service]);
+    demo.lab().docker().run(&update).unwrap();
+
+    let served_by_old = || {
+        let answer = http::get(&new).unwrap();
+        answer.status == 200 && before.iter().any(|host| answer.served_by() == Some(host))
+    };
+    eventually(LONG, served_by_old).unwrap();
+    // From then on it is never lost again.
+    let greetings = load(&new, true, "Hello, Viktor!");
+    eventually(LONG, || {
+        let now = demo.stack().containers_of("hello").unwrap();
+        now.len() == 2 && !now.iter().any(|one| before.contains(&one.host().unwrap()))
+    })
+    .unwrap();
+    greetings.wait_for_more(100, LONG).unwrap();
+    greetings.stop().no_failures().unwrap();
+    wait_for_more(&loads);
+    for load in loads {
+        load.stop().no_failures().unwrap();
+    }
+}
+
+/// Load on both services, by two nodes, with kept connections and with new ones.
+fn loads(demo: &Rehearsal) -> Vec<Load> {
+    let nodes = &demo.lab().nodes()[..2];
+    let paths = [("/plain/ping", "Pong from "), ("/plain/hello/viktor", "Hello, Viktor!")];
+    nodes
+        .iter()
+        .flat_map(|node| paths.map(|(path, body)| (demo.url(node, path), body)))
+        .flat_map(|(url, body)| [true, false].map(|keep_alive| load(&url, keep_alive, body)))
+        .collect()
+}
+
+fn load(url: &str, keep_alive: bool, body: &'static str) -> Load {
+    let pace = Pace::Closed(Duration::from_millis(20));
+    let options = LoadOptions { threads: 2, pace, keep_alive, body, ..LoadOptions::default() };
+    Load::start(url, options)
+}
+
+fn wait_for_more(loads: &[Load]) {
+    for load in loads {
+        load.wait_for_more(100, LONG).unwrap();
+    }
+}

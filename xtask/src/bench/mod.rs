@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: what a test would be no place for.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+mod rollout;
+mod routing;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// How long until a healthy task gets requests, and until a killed one gets none
+    Routing(routing::Args),
+    /// What rolling updates and losses cost, beside Traefik's own swarm provider, on a lab of three hosts; takes root
+    Rollout(rollout::Args),
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.bench {
+        Bench::Routing(args) => routing::run(args),
+        Bench::Rollout(args) => rollout::run(args),
+    }
+}

@@ -1,0 +1,185 @@
+//! Planned changes: updates of every service, of the hub, and scaling.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use swarmlings_harness::docker::settled;
+use swarmlings_harness::load::{Failure, Seen};
+use swarmlings_harness::{Load, LoadOptions, Report};
+
+use super::events::{self, Event, What};
+use super::setup::{Deployed, SetUp};
+
+/// How long one change may take.
+const CHANGE: Duration = Duration::from_mins(4);
+
+/// How long load waits for a number of answers.
+const SOON: Duration = Duration::from_mins(1);
+
+/// What came of one kind of load on one service during one kind of change, over all rounds.
+#[derive(Default)]
+pub(super) struct Row {
+    pub(super) set_up: &'static str,
+    pub(super) change: &'static str,
+    pub(super) load: &'static str,
+    pub(super) rounds: u16,
+    pub(super) requests: u64,
+    pub(super) failed: BTreeMap<Failure, u64>,
+    pub(super) longest_gap: Duration,
+    /// From Docker's `healthy` to the first request, of each new task, in milliseconds.
+    pub(super) healthy_to_first: Vec<f64>,
+    /// From the start of the container to the first request, of each new task, in milliseconds.
+    pub(super) start_to_first: Vec<f64>,
+    /// How many requests were sent to each task that was told to stop, after it was.
+    pub(super) after_stop: Vec<f64>,
+}
+
+/// Load on one path.
+struct Kind {
+    name: &'static str,
+    service: &'static str,
+    path: &'static str,
+    options: LoadOptions,
+}
+
+/// An action, and the load that is to notice nothing.
+struct Change {
+    name: &'static str,
+    loaded: &'static [&'static str],
+    action: fn(&Deployed<'_>) -> Result<()>,
+}
+
+const CHANGES: [Change; 3] = [
+    Change {
+        name: "update",
+        loaded: &["ping", "pings", "hello", "slow"],
+        action: |deployed| deployed.stack.replace(&["ping", "pings", "hello", "slow"], CHANGE),
+    },
+    Change { name: "update of the hub", loaded: &["ping", "hello"], action: update_hub },
+    Change { name: "scale 3→6→2", loaded: &["pings"], action: scale },
+];
+
+/// Makes every change so often, and returns a row for each kind of load on each service.
+pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for change in CHANGES.iter().filter(|change| is_possible(deployed.set_up, change)) {
+        let kinds: Vec<_> =
+            kinds().into_iter().filter(|kind| change.loaded.contains(&kind.service)).collect();
+        let mut of_change: Vec<_> = kinds.iter().map(|kind| row(deployed, change, kind, rounds)).collect();
+        for round in 1..=rounds {
+            eprintln!("{}: {}, {round} of {rounds}", deployed.set_up.name(), change.name);
+            deployed.wait_settled()?;
+            let since = SystemTime::now();
+            let loads: Vec<_> =
+                kinds.iter().map(|kind| Load::start(deployed.url(kind.path), kind.options.clone())).collect();
+            wait_for_more(&loads)?;
+            (change.action)(deployed)?;
+            deployed.wait_settled()?;
+            wait_for_more(&loads)?;
+            let reports: Vec<_> = loads.into_iter().map(Load::stop).collect();
+            let events = events::of(deployed.lab, since)?;
+            for ((row, kind), report) in of_change.iter_mut().zip(&kinds).zip(&reports) {
+                row.count(report, &deployed.stack.service(kind.service), &events);
+                if report.failures() > 0 {
+                    eprintln!("{} {}: {report}", row.change, row.load);
+                }
+            }
+        }
+        rows.extend(of_change);
+    }
+    Ok(rows)
+}
+
+/// There is a hub in our set-up only.
+fn is_possible(set_up: SetUp, change: &Change) -> bool {
+    set_up == SetUp::Ours || change.name != "update of the hub"
+}
+
+fn kinds() -> Vec<Kind> {
+    let open = |rate, timeout, threads, body| LoadOptions {
+        threads,
+        timeout,
+        body,
+        keep_alive: false,
+        ..LoadOptions::per_second(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN))
+    };
+    let kept = |body| LoadOptions { threads: 2, body, ..LoadOptions::every(Duration::from_millis(20)) };
+    let (short, long) = (Duration::from_secs(2), Duration::from_secs(15));
+    let kind = |name, service, path, options| Kind { name, service, path, options };
+    vec![
+        kind("ping, global, 50/s, new connections", "ping", "/plain/ping", open(50, short, 64, "Pong from ")),
+        kind("ping, global, 2 clients, kept connections", "ping", "/plain/ping", kept("Pong from ")),
+        kind(
+            "ping, 3 replicas, 50/s, new connections",
+            "pings",
+            "/plain/pings",
+            open(50, short, 64, "Pong from "),
+        ),
+        kind("ping, 3 replicas, 2 clients, kept connections", "pings", "/plain/pings", kept("Pong from ")),
+        kind(
+            "hello, 50/s, new connections",
+            "hello",
+            "/plain/hello/viktor",
+            open(50, short, 64, "Hello, Viktor!"),
+        ),
+        kind("hello, 2 clients, kept connections", "hello", "/plain/hello/viktor", kept("Hello, Viktor!")),
+        kind("answers after 1 to 5 s, 10/s", "slow", "/plain/slow", open(10, long, 200, "Slow after ")),
+    ]
+}
+
+fn wait_for_more(loads: &[Load]) -> Result<()> {
+    loads.iter().try_for_each(|load| load.wait_for_more(20, SOON))
+}
+
+fn update_hub(deployed: &Deployed<'_>) -> Result<()> {
+    deployed.stack.replace(&["hub"], CHANGE)
+}
+
+fn scale(deployed: &Deployed<'_>) -> Result<()> {
+    for replicas in [6, 2] {
+        let scale = format!("{}={replicas}", deployed.stack.service("pings"));
+        deployed.lab.docker().run(&["service", "scale", "--detach", &scale])?;
+        settled(CHANGE, || deployed.containers("pings").is_ok_and(|all| all.len() == replicas))?;
+        deployed.wait_settled()?;
+    }
+    let back = format!("{}=3", deployed.stack.service("pings"));
+    deployed.lab.docker().run(&["service", "scale", "--detach", &back])?;
+    settled(CHANGE, || deployed.containers("pings").is_ok_and(|all| all.len() == 3))
+}
+
+fn row(deployed: &Deployed<'_>, change: &Change, kind: &Kind, rounds: u16) -> Row {
+    Row { set_up: deployed.set_up.name(), change: change.name, load: kind.name, rounds, ..Row::default() }
+}
+
+impl Row {
+    fn count(&mut self, report: &Report, service: &str, events: &[Event]) {
+        self.requests += report.ok + report.failures();
+        for (class, count) in &report.failed {
+            *self.failed.entry(*class).or_default() += count;
+        }
+        self.longest_gap = self.longest_gap.max(report.longest_gap);
+        for event in events.iter().filter(|event| event.service == service) {
+            // Since the start of the load; before it nothing was asked for.
+            let at = event.at.duration_since(report.started).unwrap_or_default();
+            let seen = report.by_instance.get(&event.host);
+            let first = seen.and_then(Seen::first).map(|first| millis(first) - millis(at));
+            match event.what {
+                What::Started => self.start_to_first.extend(first),
+                What::Healthy => self.healthy_to_first.extend(first),
+                // Of a task that this load has never asked nothing is known.
+                What::Stopping => self.after_stop.extend(seen.map(|seen| as_float(seen.since(at)))),
+                What::Killed => {}
+            }
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn as_float(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
