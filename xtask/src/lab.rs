@@ -120,9 +120,11 @@ impl Up {
             traces.is_empty(),
             "run `cargo xtask lab down` first: there is left of an earlier lab {traces}"
         );
-        eprintln!("starting {} engines", self.nodes);
         let (nodes, subnet, link) = (self.nodes, self.subnet, !self.no_link);
-        let lab = Lab::create(&LabOptions { directory, nodes, subnet, registry: true, link, owned: false })?;
+        let options = LabOptions { directory, nodes, subnet, registry: true, link, owned: false };
+        options.ensure_possible()?;
+        eprintln!("starting {nodes} engines");
+        let lab = Lab::create(&options)?;
         show(&lab);
         eprintln!(
             "`cargo xtask lab stack stacks/demo.yml` deploys the demo, `cargo xtask lab down` ends it all"

@@ -17,51 +17,35 @@
 //! can be taken down by another process than the one that has made it, also if that was killed half-way.
 
 mod node;
+mod options;
+mod part;
 mod subnet;
 mod traces;
 
-use std::env;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 pub use node::Node;
+pub use options::{LabOptions, PROGRAMS};
 pub use subnet::{MOST_NODES, Subnet};
 pub use traces::Traces;
 
+use options::REGISTRY;
+use part::{first_process, nsenter, part, said, spawn};
+
 use crate::docker::settled;
 use crate::network::Inside;
-use crate::proc::{self, Task};
+use crate::proc::Task;
 use crate::stack::Container;
-use crate::{Binaries, Docker, Images, Stack, eventually, images, tools};
-
-/// The one that a lab without a registry can do without.
-const REGISTRY: &str = "docker-registry";
-
-/// Programs that a lab is made of, and Debian's and Ubuntu's packages that have them.
-pub const PROGRAMS: [(&str, &str); 6] = [
-    ("dockerd", "docker.io"),
-    (REGISTRY, "docker-registry"),
-    ("ip", "iproute2"),
-    ("iptables", "iptables"),
-    ("nsenter", "util-linux"),
-    ("unshare", "util-linux"),
-];
-
-/// In the environment of every process of a lab: its directory.
-const LAB: &str = "SWARMLINGS_PART_OF_LAB";
-
-/// In the environment of every process of a lab: the part's name.
-const PART: &str = "SWARMLINGS_PART";
+use crate::{Binaries, Docker, Images, Stack, eventually, images};
 
 /// The part that all others hang on.
 const NETWORK: &str = "network";
@@ -92,49 +76,6 @@ ip address add "$1" dev bridge &&
 ip link set bridge up || exit
 if [ "$2" = owned ]; then cat >/dev/null; else sleep infinity; fi
 "#;
-
-/// What a lab is to be.
-#[derive(Clone, Debug)]
-pub struct LabOptions {
-    /// Where all its files go: a directory that is not there yet. Its last component names the lab's control groups.
-    pub directory: PathBuf,
-    /// How many hosts, from 1 to [`MOST_NODES`].
-    pub nodes: u8,
-    /// Where they are.
-    pub subnet: Subnet,
-    /// Whether there is an image registry.
-    pub registry: bool,
-    /// Whether the machine itself can reach them. Otherwise only those can who [enter](Lab::enter) the lab.
-    pub link: bool,
-    /// Whether the lab ends with the value, or the process, that has made it.
-    pub owned: bool,
-}
-
-impl LabOptions {
-    /// A lab of `nodes` hosts that ends with its owner, in a directory of its own among the temporary ones.
-    pub fn owned(nodes: u8) -> Self {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("swarmlings-lab-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let (directory, subnet) = (env::temp_dir().join(name), Subnet::default());
-        Self { directory, nodes, subnet, registry: nodes > 1, link: false, owned: true }
-    }
-
-    /// Fails, and says what to do, if this machine or this user cannot have such a lab.
-    pub fn ensure_possible(&self) -> Result<()> {
-        let wanted = PROGRAMS.into_iter().filter(|(program, _)| self.registry || *program != REGISTRY);
-        let missing = wanted.filter(|(program, _)| tools::on_path(program).is_none());
-        let (programs, mut packages): (Vec<_>, Vec<_>) = missing.unzip();
-        packages.dedup();
-        if !programs.is_empty() {
-            bail!("no {} on PATH: apt-get install {}", programs.join(", "), packages.join(" "));
-        }
-        ensure!(
-            rustix::process::geteuid().is_root(),
-            "only root can make network namespaces and start engines in them: run this as root"
-        );
-        if self.link { subnet::ensure_unused(self.subnet) } else { Ok(()) }
-    }
-}
 
 /// A lab that runs.
 #[derive(Debug)]
@@ -435,54 +376,6 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes `command` start `name`, a part of the lab in `directory`, out of reach of the terminal's Ctrl-C.
-fn part(mut command: Command, directory: &Path, name: &str) -> Result<Command> {
-    let file = log(directory, name);
-    let log = File::options().create(true).append(true).open(&file);
-    let log = log.with_context(|| format!("opening {}", file.display()))?;
-    let stderr = log.try_clone().context("sharing a log")?;
-    command.env(LAB, directory).env(PART, name).stdout(log).stderr(stderr).process_group(0);
-    Ok(command)
-}
-
-/// Starts a part that ends with the lab, and sees to it that no zombie is left of it.
-fn spawn(mut command: Command) -> Result<()> {
-    let shown = command.get_program().to_owned();
-    let mut child = command.spawn().with_context(|| format!("starting {}", shown.display()))?;
-    thread::spawn(move || child.wait());
-    Ok(())
-}
-
-/// A command in namespaces of `process`.
-fn nsenter(process: &Task, namespaces: &[&str]) -> Command {
-    let mut command = Command::new("nsenter");
-    command.args(["--target", &process.pid().to_string()]).args(namespaces).arg("--");
-    command
-}
-
-/// The first process, in its PID namespace, of a part of a lab.
-fn first_process(directory: &Path, name: &str) -> Option<Task> {
-    let parts = proc::with_environment(LAB, &directory.to_string_lossy());
-    let named = proc::with_environment(PART, name);
-    // Containers' first processes, before they have become what they are to run, are younger.
-    parts
-        .into_iter()
-        .filter(|task| named.contains(task) && task.is_first_in_namespace())
-        .min_by_key(Task::began)
-}
-
-fn log(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!("{name}.log"))
-}
-
-/// The last lines that a part has written.
-fn said(directory: &Path, name: &str) -> String {
-    let text = fs::read(log(directory, name)).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(20)..].iter().flat_map(|line| [line, "\n"]).collect()
-}
-
 /// Runs `ip ARGUMENTS` in the network that the calling thread is in.
 fn ip(arguments: &[&str]) -> Result<String> {
     let shown = || format!("ip {}", arguments.join(" "));
@@ -493,65 +386,4 @@ fn ip(arguments: &[&str]) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Signal;
-
-    #[test]
-    fn a_lab_leaves_nothing_behind() {
-        let options = LabOptions::owned(1);
-        let lab = Lab::create(&options).unwrap();
-        let parts = proc::with_environment(LAB, &options.directory.to_string_lossy());
-        assert!(
-            parts.len() >= 6,
-            "a shell, unshare, the first process, nsenter, the host's, dockerd: {parts:?}"
-        );
-
-        drop(lab);
-        assert!(!parts.iter().any(Task::is_alive), "{parts:?}");
-        let left = Traces::of(&options.directory);
-        assert!(left.is_empty(), "{left}");
-    }
-
-    #[test]
-    fn a_lab_whose_owner_has_vanished_leaves_nothing_behind() {
-        let options = LabOptions::owned(1);
-        let mut lab = Lab::create(&options).unwrap();
-        // What the kernel does when the owner dies.
-        let mut owner = lab.owner.take().unwrap();
-        drop(owner.stdin.take());
-
-        eventually(START, || {
-            let left = Traces::of(&options.directory);
-            if left.is_empty() { Ok(()) } else { Err(left) }
-        })
-        .unwrap();
-        owner.wait().unwrap();
-    }
-
-    #[test]
-    fn a_directory_that_is_no_labs_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("precious");
-        fs::write(&file, "").unwrap();
-        assert!(Traces::remove(directory.path()).is_empty());
-        assert!(file.exists());
-        let options = LabOptions { directory: directory.path().to_owned(), ..LabOptions::owned(1) };
-        assert!(format!("{:#}", Lab::create(&options).unwrap_err()).contains("File exists"));
-        assert!(file.exists());
-    }
-
-    #[test]
-    fn what_is_left_of_a_lab_that_crashed_is_found_and_removed() {
-        let options = LabOptions { owned: false, ..LabOptions::owned(1) };
-        let lab = Lab::create(&options).unwrap();
-        lab.init.signal(Signal::KILL);
-        eventually(START, || !lab.init.is_alive()).unwrap();
-        assert!(Lab::find(&options.directory).is_err(), "it is no lab any more");
-        assert!(Lab::create(&options).is_err(), "and in the way of another");
-
-        let left = Traces::remove(&options.directory);
-        assert!(left.is_empty(), "{left}");
-        assert!(Lab::find(&options.directory).unwrap().is_none());
-    }
-}
+mod tests;

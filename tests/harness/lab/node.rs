@@ -8,8 +8,9 @@ use std::process::Stdio;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 
+use super::part::{first_process, nsenter, part, said, spawn};
 use super::subnet::{REGISTRY_PORT, Subnet};
-use super::{START, first_process, ip, nsenter, part, said, spawn, traces};
+use super::{START, ip, traces};
 use crate::docker::settled;
 use crate::network::Inside;
 use crate::proc::Task;

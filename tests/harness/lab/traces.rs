@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{DESCRIPTION, LAB, LINK};
+use super::part::LAB;
+use super::{DESCRIPTION, LINK};
 use crate::proc::{self, Task};
 use crate::{Signal, eventually};
 

@@ -136,3 +136,17 @@ fn classify(error: &ureq::Error) -> Failure {
         _ => Failure::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_due_before_the_load_ended_is_still_asked_for() {
+        let shared = Shared::new(String::new(), LoadOptions::default());
+        shared.end_now(true);
+        let end = shared.end().unwrap().at;
+        assert!(shared.wait_until(end));
+        assert!(!shared.wait_until(end + Duration::from_nanos(1)));
+    }
+}

@@ -1,13 +1,18 @@
 //! A stack on a swarm.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+mod container;
+mod file;
+
+use std::fs::File;
+use std::io::Read;
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::NamedTempFile;
+
+pub use container::Container;
+use file::Usable;
 
 use crate::docker::settled;
 use crate::{Docker, Images};
@@ -36,88 +41,12 @@ pub struct Settings<'a> {
     pub variables: &'a [(&'a str, &'a str)],
 }
 
-/// A stack file as the client can read it.
-enum Usable {
-    Itself(String),
-    /// With a version.
-    Copy(tempfile::TempPath),
-}
-
-impl Usable {
-    fn new(docker: &Docker, file: &Path) -> Result<Self> {
-        let shown = || file.display();
-        let text = fs::read_to_string(file).with_context(|| format!("reading {}", shown()))?;
-        // Older clients take a file without a version for one of 2014.
-        if docker.client_major()? >= 23 || text.lines().any(|line| line.starts_with("version:")) {
-            return Ok(Self::Itself(file.to_string_lossy().into_owned()));
-        }
-        let mut copy = NamedTempFile::new().context("creating a file for a stack")?;
-        copy.write_all(format!("version: \"3.9\"\n{text}").as_bytes())
-            .with_context(|| format!("copying {}", shown()))?;
-        Ok(Self::Copy(copy.into_temp_path()))
-    }
-
-    fn path(&self) -> &str {
-        match self {
-            Self::Itself(path) => path,
-            // The system's own directory for such files has a name that can be read.
-            Self::Copy(path) => path.to_str().unwrap_or_default(),
-        }
-    }
-}
-
 /// A stack by its name, deployed or not.
 #[derive(Clone, Debug)]
 pub struct Stack {
     docker: Docker,
     workers: Vec<Docker>,
     name: String,
-}
-
-/// A container of a task.
-#[derive(Clone, Debug)]
-pub struct Container {
-    docker: Docker,
-    id: String,
-}
-
-impl Container {
-    /// A client for the engine that it is on.
-    pub fn docker(&self) -> &Docker {
-        &self.docker
-    }
-
-    /// Its ID.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What `docker inspect` says of it, in a Go template's words.
-    pub fn inspect(&self, format: &str) -> Result<String> {
-        self.docker.run(&["inspect", "--format", format, &self.id])
-    }
-
-    /// The name by which it knows itself.
-    pub fn host(&self) -> Result<String> {
-        self.inspect("{{.Config.Hostname}}")
-    }
-
-    /// Its address on the stack's network `apps`.
-    pub fn address(&self) -> Result<String> {
-        // It has the stack's name before its own.
-        let addresses =
-            "{{range $name, $network := .NetworkSettings.Networks}}{{$name}}={{$network.IPAddress}} {{end}}";
-        let addresses = self.inspect(addresses)?;
-        let found = addresses.split(' ').find_map(|entry| entry.split_once("_apps="));
-        found
-            .map(|(_, address)| address.to_owned())
-            .with_context(|| format!("looking for the address of container {} in {addresses:?}", self.id))
-    }
-
-    /// Kills it, as the kernel does when memory runs out.
-    pub fn kill(&self) -> Result<()> {
-        self.docker.run(&["kill", &self.id]).map(drop)
-    }
 }
 
 impl Stack {
