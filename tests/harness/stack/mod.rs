@@ -201,7 +201,7 @@ impl Stack {
         Ok(containers)
     }
 
-    /// Services of which a container here runs another image than the one that has its name by now.
+    /// Services of which a container runs another image than the one that has its name by now, on the manager.
     pub fn outdated(&self) -> Result<Vec<String>> {
         let mut outdated = Vec::new();
         for container in self.containers(false)? {
@@ -209,7 +209,7 @@ impl Stack {
                 format!("{{{{.Image}}}} {{{{.Config.Image}}}} {{{{index .Config.Labels {SERVICE:?}}}}}");
             let text = container.inspect(&format)?;
             let [running, name, service] = text.split(' ').collect::<Vec<_>>()[..] else { continue };
-            let present = container.docker.run(&["image", "inspect", "--format", "{{.Id}}", name]);
+            let present = self.docker.run(&["image", "inspect", "--format", "{{.Id}}", name]);
             let short = service.strip_prefix(&format!("{}_", self.name)).unwrap_or(service).to_owned();
             if present.is_ok_and(|present| present != running) && !outdated.contains(&short) {
                 outdated.push(short);

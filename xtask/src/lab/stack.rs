@@ -50,6 +50,10 @@ impl Args {
         let stack = lab.stack(&name);
         stack.deploy(std::slice::from_ref(&self.file), &settings)?;
         provide_own(lab, &stack)?;
+        for service in stack.outdated()? {
+            eprintln!("updating {} to its new image", stack.service(&service));
+            stack.force_update(&service)?;
+        }
         stack.wait_running(SETTLED).inspect_err(|_| stack.show())?;
         println!("{name} runs after {:.1} s", began.elapsed().as_secs_f64());
         Ok(())
