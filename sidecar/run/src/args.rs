@@ -39,7 +39,8 @@ Examples:
   sidecar run --hub http://hub:8080 --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx -g 'daemon off;'
 
 Signals: TERM, INT and QUIT withdraw the service and are passed on after that. A second one is passed on at once,
-a third one kills. HUP, USR1, USR2 and WINCH are passed on.
+a third one kills. All others that a process can hear of are passed on as they come, real-time signals included, but
+for CHLD and for those that tell of a fault: ILL, TRAP, BUS, FPE, SEGV and SYS.
 
 Exit code: the command's own, 128+N if signal N ended it, 126 if it cannot be executed, 127 if it is not found,
 64 on bad usage.";

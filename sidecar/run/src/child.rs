@@ -29,8 +29,8 @@ pub(crate) enum Ended {
 }
 
 impl Child {
-    /// Starts `command`. `exec` resets the signals that the sidecar handles, and the standard library SIGPIPE, which
-    /// it ignores in the sidecar; the signal mask is inherited, and empty.
+    /// Starts `command`, with no signal blocked and none ignored, whoever had started the sidecar in what way.
+    #[allow(unsafe_code)]
     pub(crate) fn spawn(command: &[OsString]) -> Result<Self, Failure> {
         let mut service = build(command);
         if io::stdin().is_terminal() {
@@ -38,6 +38,8 @@ impl Child {
             // from the sidecar, after the withdrawal.
             service.process_group(0);
         }
+        // SAFETY: between fork and exec `clean` makes system calls, and nothing else.
+        unsafe { service.pre_exec(signals::clean) };
         let child = service.spawn().map_err(|error| failure(command, &error))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         pid.map(|pid| Self { pid }).ok_or_else(|| Failure::new("starting the service: it has no process ID"))

@@ -32,10 +32,10 @@ pub(crate) enum Event {
 }
 
 impl Process {
-    /// Installs the handlers, makes orphans come to the sidecar, and only then starts the service.
+    /// Listens for signals, makes orphans come to the sidecar, and only then starts the service.
     pub(crate) fn start(args: &RunArgs) -> Result<Self, Failure> {
         let signals =
-            Signals::install().map_err(|error| Failure::new(format!("handling signals: {error}")))?;
+            Signals::install().map_err(|error| Failure::new(format!("listening for signals: {error}")))?;
         if !is_init() {
             // PID 1 is given orphans anyhow. Without this nothing is lost but the sweep.
             if let Err(error) = set_child_subreaper(Some(getpid())) {

@@ -2,20 +2,9 @@ use rustix::process::Signal;
 use swarmlings_protocol::Health;
 
 use crate::support::hub::{Answer, ScriptedHub};
+use crate::support::proc::unshare;
 use crate::support::service::Service;
-use crate::support::sidecar::{Run, TELLTALE, plain};
-
-/// The command that makes the next one PID 1: as root, or with a user namespace.
-fn unshare() -> &'static [&'static str; 6] {
-    const ROOT: [&str; 6] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--"];
-    const USER: [&str; 6] = ["unshare", "-Ur", "--fork", "--pid", "--mount-proc", "--kill-child"];
-    [&ROOT, &USER]
-        .into_iter()
-        .find(|words| {
-            plain(words[0]).args(&words[1..]).arg("true").output().is_ok_and(|out| out.status.success())
-        })
-        .expect("a PID namespace is needed: `unshare` of util-linux, and root or user namespaces")
-}
+use crate::support::sidecar::{Run, TELLTALE};
 
 #[test]
 fn as_pid_1_it_reaps_orphans_and_keeps_the_exit_code() {

@@ -1,8 +1,9 @@
 //! The real `sidecar` binary, with shell scripts as services and a scripted hub.
 
-/// A hub that records and answers as told, a service to probe, and the sidecar's process.
+/// A hub that records and answers as told, a service to probe, the sidecar's process, and others as the kernel sees them.
 mod support {
     pub(crate) mod hub;
+    pub(crate) mod proc;
     pub(crate) mod service;
     pub(crate) mod sidecar;
 
@@ -25,7 +26,7 @@ mod support {
     }
 }
 
-/// Exit codes, the child's signals and what it leaves behind.
+/// How the service starts and how it ends.
 mod child;
 /// `sidecar healthcheck`.
 mod healthcheck;
@@ -33,6 +34,12 @@ mod healthcheck;
 mod init;
 /// How the registration is kept.
 mod lease;
+/// What the service leaves behind.
+mod orphans;
+/// Every signal that a process can hear of.
+mod signals;
+/// What the service reads and writes, and what it has open.
+mod streams;
 /// Wrong flags, wrong input.
 mod usage;
 /// How the registration is withdrawn.

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::eventually;
 use super::hub::ScriptedHub;
+use super::proc::children;
 use super::service::Service;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sidecar");
@@ -70,6 +71,11 @@ impl Run {
             hub: None,
             probe: NOWHERE.to_owned(),
         }
+    }
+
+    /// With a hub that is not there: PID 1's duties do not depend on it.
+    pub(crate) fn alone() -> Self {
+        Self::new().hub("http://127.0.0.1:1")
     }
 
     pub(crate) fn with(hub: &ScriptedHub, service: &Service) -> Self {
@@ -239,13 +245,6 @@ impl Drop for Sidecar {
 fn kill_tree(pid: Pid) {
     children(pid).into_iter().for_each(kill_tree);
     let _ = kill_process(pid, Signal::KILL);
-}
-
-/// The processes that a process without further threads has started.
-pub(crate) fn children(pid: Pid) -> Vec<Pid> {
-    let pid = pid.as_raw_nonzero();
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect()
 }
 
 /// The process or the descendant of it that is a sidecar.

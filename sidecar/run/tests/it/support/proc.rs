@@ -1,0 +1,58 @@
+//! Processes as `/proc` shows them.
+
+use std::fs;
+
+use rustix::process::Pid;
+
+use super::eventually;
+use super::sidecar::{Sidecar, plain};
+
+/// A field of `/proc/PID/status`; nothing if there is no such process.
+pub(crate) fn status(pid: Pid, field: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(field)?.trim_start_matches(':').trim().to_owned()))
+}
+
+/// A field that is a set of signals: bit N - 1 stands for signal N.
+#[track_caller]
+pub(crate) fn signals(pid: Pid, field: &str) -> u64 {
+    u64::from_str_radix(&status(pid, field).unwrap(), 16).unwrap()
+}
+
+/// Whether it is stopped, as by SIGSTOP.
+pub(crate) fn is_stopped(pid: Pid) -> bool {
+    status(pid, "State").is_some_and(|state| state.starts_with('T'))
+}
+
+/// The processes that a process without further threads has started or adopted.
+pub(crate) fn children(pid: Pid) -> Vec<Pid> {
+    let pid = pid.as_raw_nonzero();
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect()
+}
+
+/// The child of `parent` that is called `name`, once there is one.
+#[track_caller]
+pub(crate) fn child(parent: Pid, name: &str) -> Pid {
+    eventually(&format!("start of {name}"), || {
+        children(parent).into_iter().find(|pid| status(*pid, "Name").as_deref() == Some(name))
+    })
+}
+
+/// The service, once it is called `name`.
+#[track_caller]
+pub(crate) fn service(sidecar: &Sidecar, name: &str) -> Pid {
+    child(sidecar.pid(), name)
+}
+
+/// The command that makes the next one PID 1: as root, or with a user namespace.
+pub(crate) fn unshare() -> &'static [&'static str; 6] {
+    const ROOT: [&str; 6] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--"];
+    const USER: [&str; 6] = ["unshare", "-Ur", "--fork", "--pid", "--mount-proc", "--kill-child"];
+    [&ROOT, &USER]
+        .into_iter()
+        .find(|words| {
+            plain(words[0]).args(&words[1..]).arg("true").output().is_ok_and(|out| out.status.success())
+        })
+        .expect("a PID namespace is needed: `unshare` of util-linux, and root or user namespaces")
+}
