@@ -42,6 +42,9 @@ Signals: TERM, INT and QUIT withdraw the service and are passed on after that. A
 a third one kills. All others that a process can hear of are passed on as they come, real-time signals included, but
 for CHLD and for those that tell of a fault: ILL, TRAP, BUS, FPE, SEGV and SYS.
 
+Terminal: Ctrl-C withdraws as INT does, until the service reads or sets the terminal; from then on keys are the
+service's own affair.
+
 Exit code: the command's own, 128+N if signal N ended it, 126 if it cannot be executed, 127 if it is not found,
 64 on bad usage.";
 

@@ -1,11 +1,11 @@
 //! The service's process: started, signalled, and how it ended.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Pid, Signal, WaitStatus, kill_process};
+use rustix::process::{Pid, Signal, WaitStatus, kill_process, kill_process_group};
 use swarmlings_cli::{Failure, reason};
 use tracing::{debug, info};
 
@@ -19,6 +19,17 @@ const EXIT_NOT_FOUND: u8 = 127;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Child {
     pid: Pid,
+    group: Group,
+}
+
+/// How the service's process stands to its process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// It is in the sidecar's.
+    Shared,
+    /// It leads one, which is stopped and continued as a whole, as a terminal's jobs are. All other signals are for
+    /// the process alone.
+    Job,
 }
 
 /// How a process ended.
@@ -31,18 +42,17 @@ pub(crate) enum Ended {
 impl Child {
     /// Starts `command`, with no signal blocked and none ignored, whoever had started the sidecar in what way.
     #[allow(unsafe_code)]
-    pub(crate) fn spawn(command: &[OsString]) -> Result<Self, Failure> {
+    pub(crate) fn spawn(command: &[OsString], group: Group) -> Result<Self, Failure> {
         let mut service = build(command);
-        if io::stdin().is_terminal() {
-            // A terminal's Ctrl-C goes to its whole foreground group: in a group of its own the service hears of it
-            // from the sidecar, after the withdrawal.
+        if group != Group::Shared {
             service.process_group(0);
         }
         // SAFETY: between fork and exec `clean` makes system calls, and nothing else.
         unsafe { service.pre_exec(signals::clean) };
         let child = service.spawn().map_err(|error| failure(command, &error))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        pid.map(|pid| Self { pid }).ok_or_else(|| Failure::new("starting the service: it has no process ID"))
+        pid.map(|pid| Self { pid, group })
+            .ok_or_else(|| Failure::new("starting the service: it has no process ID"))
     }
 
     pub(crate) fn pid(self) -> Pid {
@@ -51,8 +61,15 @@ impl Child {
 
     /// Passes a signal on.
     pub(crate) fn signal(self, signal: Signal) {
-        match kill_process(self.pid, signal) {
-            Ok(()) if signal == Signal::WINCH => debug!(signal = signals::name(signal), "signal passed on"),
+        let to_all = match self.group {
+            Group::Shared => false,
+            Group::Job => signals::is_job_control(signal),
+        };
+        let sent = if to_all { kill_process_group(self.pid, signal) } else { kill_process(self.pid, signal) };
+        match sent {
+            Ok(()) if signal == Signal::WINCH || signals::is_job_control(signal) => {
+                debug!(signal = signals::name(signal), "signal passed on");
+            }
             Ok(()) => info!(signal = signals::name(signal), "signal passed on"),
             Err(error) => debug!(signal = signals::name(signal), %error, "signal not passed on"),
         }

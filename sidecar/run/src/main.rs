@@ -1,7 +1,7 @@
 //! PID 1 of a task: starts the service, probes it, tells the hub, and withdraws it before it stops.
 //!
 //! - `sidecar run`: [`lifecycle`], from the spawn to the exit code; [`args`] and [`url`] are its flags
-//! - PID 1's duties: [`signals`], [`child`], and [`process`], which alone waits for processes
+//! - PID 1's duties: [`signals`], [`child`], [`terminal`], and [`process`], which alone waits for processes
 //! - the service's health: [`probe`] asks, [`health`] counts
 //! - the registration: [`lease`] keeps it at the [`hub`], over a [`connection`], with a [`backoff`]
 //! - `sidecar healthcheck`: [`healthcheck`] asks the running sidecar for its [`status`]
@@ -22,6 +22,7 @@ mod process;
 mod runtime;
 mod signals;
 mod status;
+mod terminal;
 mod url;
 
 fn main() -> ExitCode {

@@ -10,8 +10,9 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::args::RunArgs;
-use crate::child::{Child, Ended};
+use crate::child::{Child, Ended, Group};
 use crate::signals::{self, Signals};
+use crate::terminal::{self, Terminal};
 
 /// How long leftover processes may take to die of SIGKILL.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Process {
     child: Child,
     signals: Signals,
+    terminal: Option<Terminal>,
 }
 
 /// What the sidecar has to decide upon; all other signals are dealt with here.
@@ -29,6 +31,12 @@ pub(crate) enum Event {
     Stop(Signal),
     /// The service has ended.
     Ended(Ended),
+}
+
+/// What has become of the service.
+enum Change {
+    Ended(Ended),
+    Stopped(Signal),
 }
 
 impl Process {
@@ -42,7 +50,12 @@ impl Process {
                 debug!(%error, "orphans go to PID 1");
             }
         }
-        Ok(Self { child: Child::spawn(&args.command)?, signals })
+        let terminal = Terminal::controlling();
+        let group = match &terminal {
+            Some(_) => Group::Job,
+            None => Group::Shared,
+        };
+        Ok(Self { child: Child::spawn(&args.command, group)?, signals, terminal })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -54,13 +67,28 @@ impl Process {
     pub(crate) async fn next(&mut self) -> Event {
         loop {
             match self.signals.next().await {
-                Signal::CHILD => {
-                    if let Some(ended) = reap(self.child.pid()) {
+                Signal::CHILD => match reap(self.child.pid()) {
+                    Some(Change::Ended(ended)) => {
+                        if let Some(terminal) = &self.terminal {
+                            terminal.take_back(self.child.pid());
+                        }
                         return Event::Ended(ended);
                     }
-                }
+                    Some(Change::Stopped(signal)) => {
+                        debug!(signal = signals::name(signal), "the service was stopped");
+                        if let Some(terminal) = &self.terminal {
+                            terminal.stopped(self.child, signal);
+                        }
+                    }
+                    None => {}
+                },
                 signal if signals::is_stopping(signal) => return Event::Stop(signal),
-                signal => self.child.signal(signal),
+                signal => {
+                    self.child.signal(signal);
+                    if signal == Signal::TSTP && self.terminal.is_some() {
+                        terminal::follow(self.child);
+                    }
+                }
             }
         }
     }
@@ -92,18 +120,20 @@ impl Process {
     }
 }
 
-/// Reaps whatever has ended, and says if the service was among them.
-fn reap(service: Pid) -> Option<Ended> {
-    let mut ended = None;
+/// Reaps whatever has ended, and says what has become of the service.
+fn reap(service: Pid) -> Option<Change> {
+    let mut change = None;
     // Not `waitpid(None, …)`, which misses those in other process groups. It fails when no child is left at all.
-    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
         if pid == service {
-            ended = Ended::of(status);
-        } else {
+            let stopped = || status.stopping_signal().and_then(Signal::from_named_raw).map(Change::Stopped);
+            // Nothing comes after the end.
+            change = Ended::of(status).map(Change::Ended).or_else(stopped);
+        } else if !status.stopped() {
             debug!(pid = pid.as_raw_nonzero(), "orphan reaped");
         }
     }
-    ended
+    change
 }
 
 /// The children of all threads of this process.

@@ -3,7 +3,8 @@
 //! | signals | what becomes of them |
 //! |---|---|
 //! | TERM, INT, QUIT | the task is withdrawn, and only then they are passed on |
-//! | CHLD | a child has ended |
+//! | TSTP, TTIN, TTOU, CONT | passed on; where there is a terminal, as [`terminal`](crate::terminal) says |
+//! | CHLD | a child has ended or stopped |
 //! | ILL, TRAP, BUS, FPE, SEGV, SYS | left to the kernel: they tell of a fault of the sidecar's own, and end it |
 //! | KILL, STOP | nobody can catch them |
 //! | 32, 33 | left to the kernel: every libc has reserved them to itself |
@@ -25,7 +26,7 @@ use std::process;
 use std::ptr;
 
 use libc::c_long;
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_current_process_group};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::error;
@@ -122,6 +123,11 @@ pub(crate) fn is_stopping(signal: Signal) -> bool {
     [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal)
 }
 
+/// Whether the signal stops or continues a whole job.
+pub(crate) fn is_job_control(signal: Signal) -> bool {
+    [Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::CONT].contains(&signal)
+}
+
 /// The signal's name without `SIG`, for people; a real-time signal, which each libc counts in its own way, has none.
 pub(crate) fn name(signal: Signal) -> &'static str {
     let index = usize::try_from(signal.as_raw() - 1).unwrap_or(usize::MAX);
@@ -133,6 +139,14 @@ pub(crate) fn name(signal: Signal) -> &'static str {
 pub(crate) fn clean() -> io::Result<()> {
     reset(Set::MAX)?;
     set_mask(libc::SIG_SETMASK, 0)
+}
+
+/// Stops the sidecar, and whatever is one job with it, as Ctrl-Z does, and returns when it is continued. The kernel
+/// stops nobody whom no shell could continue; then it returns at once.
+pub(crate) fn suspend() -> io::Result<()> {
+    kill_current_process_group(Signal::TSTP)?;
+    set_mask(libc::SIG_UNBLOCK, bit(Signal::TSTP.as_raw()))?;
+    block(bit(Signal::TSTP.as_raw()))
 }
 
 fn is_heard(number: i32) -> bool {

@@ -40,6 +40,8 @@ mod orphans;
 mod signals;
 /// What the service reads and writes, and what it has open.
 mod streams;
+/// With a controlling terminal.
+mod terminal;
 /// Wrong flags, wrong input.
 mod usage;
 /// How the registration is withdrawn.

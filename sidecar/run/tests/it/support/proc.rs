@@ -24,6 +24,14 @@ pub(crate) fn is_stopped(pid: Pid) -> bool {
     status(pid, "State").is_some_and(|state| state.starts_with('T'))
 }
 
+/// Whether its group is its terminal's foreground.
+pub(crate) fn has_foreground(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    // After the name: state, parent, group, session, terminal, the terminal's foreground group.
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    matches!(fields[..], [_, _, group, _, _, foreground, ..] if group == foreground)
+}
+
 /// The processes that a process without further threads has started or adopted.
 pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     let pid = pid.as_raw_nonzero();
