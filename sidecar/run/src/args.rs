@@ -130,6 +130,9 @@ pub(crate) struct RunArgs {
     /// How long the service may take to end before it is killed
     #[arg(long, env = "SIDECAR_GRACE", value_name = "TIME", value_parser = time, default_value = "15s")]
     pub(crate) grace: Duration,
+    /// Send signals to the service's whole process group, for a shell script whose children have to hear them too
+    #[arg(long, env = "SIDECAR_GROUP", value_parser = switch)]
+    pub(crate) group: bool,
     /// How long a healthy service may stay without a route before `healthcheck` succeeds all the same
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "TIME", value_parser = time, default_value = "30s")]
     pub(crate) routed_timeout: Duration,
@@ -209,6 +212,15 @@ fn nonzero(text: &str) -> Result<Duration, String> {
     match time(text)? {
         Duration::ZERO => Err("more than no time is expected".to_owned()),
         time => Ok(time),
+    }
+}
+
+/// Not clap's own parsers: of those one refuses an empty value, and the other brings Unicode's tables along.
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "" | "0" | "no" | "false" => Ok(false),
+        "1" | "yes" | "true" => Ok(true),
+        _ => Err("true or false is expected".to_owned()),
     }
 }
 

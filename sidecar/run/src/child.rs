@@ -30,6 +30,8 @@ pub(crate) enum Group {
     /// It leads one, which is stopped and continued as a whole, as a terminal's jobs are. All other signals are for
     /// the process alone.
     Job,
+    /// It leads one that gets all signals.
+    Whole,
 }
 
 /// How a process ended.
@@ -64,6 +66,7 @@ impl Child {
         let to_all = match self.group {
             Group::Shared => false,
             Group::Job => signals::is_job_control(signal),
+            Group::Whole => true,
         };
         let sent = if to_all { kill_process_group(self.pid, signal) } else { kill_process(self.pid, signal) };
         match sent {

@@ -52,6 +52,7 @@ impl Process {
         }
         let terminal = Terminal::controlling();
         let group = match &terminal {
+            _ if args.group => Group::Whole,
             Some(_) => Group::Job,
             None => Group::Shared,
         };

@@ -28,6 +28,8 @@ mod support {
 
 /// How the service starts and how it ends.
 mod child;
+/// Signals for a whole process group.
+mod group;
 /// `sidecar healthcheck`.
 mod healthcheck;
 /// As PID 1 of a namespace of its own.

@@ -20,6 +20,7 @@ fn bad_usage_exits_64_and_names_the_fault() {
         (&["run", "--", "true"], &[("SIDECAR_LABELS", "a=1&b")], "label 2 (\"b\"): '=' is missing"),
         (&["run", "--", "true"], &[("SIDECAR_PROBE", "127.0.0.1:1")], "the scheme is missing"),
         (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "a duration has a unit"),
+        (&["run", "--", "true"], &[("SIDECAR_GROUP", "maybe")], "true or false is expected"),
         (&["healthcheck", "--task", "a/b"], &[], "instance ID \"a/b\""),
         (
             &["run", "--hub", "http://h", "--token-file", &missing, "--", "true"],
@@ -48,7 +49,8 @@ fn help_shows_examples_and_a_version_is_known() {
 
 #[test]
 fn empty_variables_mean_nothing() {
-    let names = ["HUB", "TASK", "SERVICE", "SLOT", "NODE", "HOST", "LABELS", "ADDRESS", "TOKEN_FILE"];
+    let names =
+        ["HUB", "TASK", "SERVICE", "SLOT", "NODE", "HOST", "LABELS", "ADDRESS", "TOKEN_FILE", "GROUP"];
     let names = names.map(|name| format!("SIDECAR_{name}"));
     let environment: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
     assert_eq!(sidecar(&["run", "--", "sh", "-c", "exit 3"], &environment).0, Some(3));
