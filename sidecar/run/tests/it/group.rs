@@ -13,12 +13,15 @@ const FAMILY: &str = r#"
 
 #[test]
 fn with_group_the_services_children_hear_what_it_hears() {
-    let grace = ["--grace", "200ms"];
-    let mut sidecar = Run::alone().flags(grace).script(FAMILY);
-    sidecar.says("ready");
-    sidecar.signal(Signal::TERM);
-    assert_eq!(sidecar.ends().code(), Some(128 + 9));
-    assert_eq!(sidecar.said(), ["ready", "parent"]);
+    // Not even with a terminal, for which the service has a group of its own.
+    for run in [Run::alone(), Run::alone().in_terminal()] {
+        let mut sidecar = run.flags(["--grace", "200ms"]).script(FAMILY);
+        sidecar.says("ready");
+        sidecar.signal(Signal::TERM);
+        assert_eq!(sidecar.ends().code(), Some(128 + 9));
+        let said = |word| sidecar.said().iter().any(|line| line == word);
+        assert!(said("parent") && !said("child"));
+    }
 
     for run in [Run::alone().flags(["--group"]), Run::alone().under(["env", "SIDECAR_GROUP=true"])] {
         let mut sidecar = run.script(FAMILY);
