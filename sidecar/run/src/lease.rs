@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use swarmlings_protocol::{self as protocol, Health, Routing, Withdrawal};
 use tokio::select;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
+use crate::alarm::Alarm;
 use crate::args::RunArgs;
 use crate::backoff::Backoff;
 use crate::hub::{Hub, HubError, Session};
@@ -41,6 +42,8 @@ pub(crate) struct Lease<'a> {
     /// Still holds the lease while `session` waits for its first answer.
     previous: Option<Session>,
     heartbeat: Duration,
+    /// Wakes for the next heartbeat.
+    alarm: Alarm,
     backoff: Backoff,
     known: Known,
     /// Whether the hub has ever answered with a lease.
@@ -62,7 +65,7 @@ enum Known {
 }
 
 impl<'a> Lease<'a> {
-    pub(crate) fn new(hub: Hub, args: &'a RunArgs, board: &'a Board) -> Self {
+    pub(crate) fn new(hub: Hub, args: &'a RunArgs, board: &'a Board, alarm: Alarm) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             hub,
@@ -72,6 +75,7 @@ impl<'a> Lease<'a> {
             session: None,
             previous: None,
             heartbeat: FIRST_HEARTBEAT,
+            alarm,
             backoff: Backoff::new(),
             known: Known::Not,
             granted: false,
@@ -167,7 +171,7 @@ impl<'a> Lease<'a> {
 
         let Some(session) = &mut self.session else { return Err(HubError::Closed) };
         select! {
-            () = sleep_until(sent + self.heartbeat) => {
+            () = self.alarm.at(sent + self.heartbeat) => {
                 // Not earlier: something that closes each connection must not be tried again without a pause.
                 self.backoff.reset();
                 Ok(())

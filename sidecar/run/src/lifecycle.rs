@@ -10,6 +10,7 @@ use tokio::select;
 use tokio::time::{sleep, sleep_until};
 use tracing::{info, warn};
 
+use crate::alarm::Alarm;
 use crate::args::RunArgs;
 use crate::child::{self, Ended};
 use crate::hub::{Hub, HubError};
@@ -30,15 +31,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn supervise(args: &RunArgs, hub: Hub) -> Result<ExitCode, Failure> {
+    let alarm = || Alarm::new().map_err(|error| Failure::new(format!("making a timer: {error}")));
+    let (of_probe, of_lease) = (alarm()?, alarm()?);
     let mut process = Process::start(args)?;
     let board = Board::new();
     healthcheck::answer(&args.service, &board);
     tokio::spawn(end_wait_for_route(board.clone(), args.routed_timeout));
-    let mut lease = Lease::new(hub, args, &board);
+    let mut lease = Lease::new(hub, args, &board, of_lease);
 
     let event = select! {
         event = process.next() => event,
-        never = probe::watch(args, &board) => match never {},
+        never = probe::watch(args, &board, of_probe) => match never {},
         never = lease.keep() => match never {},
     };
     let ended = match event {

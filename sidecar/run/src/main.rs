@@ -4,14 +4,17 @@
 //! - PID 1's duties: [`signals`], [`child`], [`terminal`], and [`process`], which alone waits for processes
 //! - the service's health: [`probe`] asks, [`health`] counts
 //! - the registration: [`lease`] keeps it at the [`hub`], over a [`connection`], with a [`backoff`]
+//! - what wakes it: an [`alarm`], and other [`descriptor`]s of the kernel's
 //! - `sidecar healthcheck`: [`healthcheck`] asks the running sidecar for its [`status`]
 
 use std::process::ExitCode;
 
+mod alarm;
 mod args;
 mod backoff;
 mod child;
 mod connection;
+mod descriptor;
 mod health;
 mod healthcheck;
 mod hub;

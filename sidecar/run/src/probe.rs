@@ -9,9 +9,10 @@ use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
 use swarmlings_protocol::Health;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use crate::alarm::Alarm;
 use crate::args::{RunArgs, ServiceArgs};
 use crate::connection::{Connection, Error, connect};
 use crate::health::Gauge;
@@ -66,7 +67,7 @@ impl<'a> Probe<'a> {
 }
 
 /// Asks for ever, and posts on `board` what the answers amount to.
-pub(crate) async fn watch(args: &RunArgs, board: &Board) -> Infallible {
+pub(crate) async fn watch(args: &RunArgs, board: &Board, mut alarm: Alarm) -> Infallible {
     let probe = Probe::new(&args.service);
     let mut gauge = Gauge::new(args.rise, args.fall);
     let mut health = Health::Starting;
@@ -85,7 +86,7 @@ pub(crate) async fn watch(args: &RunArgs, board: &Board) -> Infallible {
         }
         board.probed(health, fault);
         let pause = if health == Health::Starting { args.probe_start_interval } else { args.probe_interval };
-        sleep(pause).await;
+        alarm.after(pause).await;
     }
 }
 

@@ -10,16 +10,15 @@
 //! | 32, 33 | left to the kernel: every libc has reserved them to itself |
 //! | all others, real-time signals included | passed on as they come |
 //!
-//! tini and dumb-init do the same but for two things. tini keeps ABRT to itself, while here it is for the service:
-//! many make it their last words. And PIPE or XFSZ that the sidecar has brought about itself, by writing a log line
-//! that nobody reads, is not passed on.
+//! dumb-init passes on the faults' signals as well, and tini keeps ABRT, TTIN and TTOU from the service; ABRT is what
+//! many programs make their last words, so here it is passed on. PIPE and XFSZ are not where the sidecar itself has
+//! brought them about, by a log line that nobody reads or that no longer fits.
 //!
 //! The signals are blocked and read from a descriptor. With handlers a real-time signal that comes twice would be
 //! passed on once, and nothing would tell who has sent a PIPE.
 
-use std::fs::File;
 use std::future::pending;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroI32;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::process;
@@ -27,9 +26,9 @@ use std::ptr;
 
 use libc::c_long;
 use rustix::process::{Signal, kill_current_process_group};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tracing::error;
+
+use crate::descriptor::Descriptor;
 
 /// Signals as the kernel writes a set of them: bit N - 1 stands for signal N. libc's own sets would leave out number
 /// 34, which musl has reserved to itself but glibc gives to programs, and the service's libc may well be glibc.
@@ -49,26 +48,22 @@ const NAMES: [&str; 31] = [
 ];
 
 /// The signals that have come. From the moment that this exists none of them ends or stops the sidecar.
-pub(crate) struct Signals(AsyncFd<File>);
+pub(crate) struct Signals(Descriptor);
 
 impl Signals {
     /// Makes the sidecar hear all signals that it can, whatever whoever started it had left blocked or ignored.
-    #[allow(unsafe_code)]
     pub(crate) fn install() -> io::Result<Self> {
         let heard = (1..=LAST).filter(|number| is_heard(*number)).fold(0, |set, number| set | bit(number));
         block(heard)?;
         // An ignored CHLD would make the kernel reap children before their exit codes are read.
         reset(heard)?;
-        let file = open(heard)?;
-        // SAFETY: the file is open, and what only reads from it neither closes nor replaces it.
-        let file = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
-        Ok(Self(file))
+        Descriptor::new(open(heard)?).map(Self)
     }
 
     /// The next signal. None is lost when the caller stops waiting.
     pub(crate) async fn next(&mut self) -> Signal {
         loop {
-            match self.0.async_io_mut(Interest::READABLE, Info::read).await {
+            match self.0.read().await.map(Info::from) {
                 Ok(info) if info.is_own_doing() => {}
                 Ok(info) => {
                     if let Some(signal) = info.signal() {
@@ -91,19 +86,19 @@ struct Info {
     sender: u32,
 }
 
-impl Info {
-    fn read(file: &mut File) -> io::Result<Self> {
-        let mut bytes = [0; size_of::<libc::signalfd_siginfo>()];
-        file.read_exact(&mut bytes)?;
+impl From<[u8; size_of::<libc::signalfd_siginfo>()]> for Info {
+    fn from(bytes: [u8; size_of::<libc::signalfd_siginfo>()]) -> Self {
         let word = |index: usize| {
             let mut word = [0; 4];
             word.copy_from_slice(&bytes[index * 4..][..4]);
             i32::from_ne_bytes(word)
         };
         // Number, errno, code, and the sender's PID.
-        Ok(Self { number: word(0), code: word(2), sender: word(3).cast_unsigned() })
+        Self { number: word(0), code: word(2), sender: word(3).cast_unsigned() }
     }
+}
 
+impl Info {
     /// Whether the sidecar itself has brought it about, by writing where nobody reads or where no more fits.
     fn is_own_doing(&self) -> bool {
         self.code == libc::SI_USER && self.sender == process::id()
@@ -193,14 +188,14 @@ fn set_mask(how: i32, set: Set) -> io::Result<()> {
 
 /// A descriptor to read the blocked signals of `set` from.
 #[allow(unsafe_code)]
-fn open(set: Set) -> io::Result<File> {
+fn open(set: Set) -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the kernel reads `set`, whose size it is told, and writes nothing.
     let fd =
         check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<Set>(), flags) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the descriptor is new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// What a system call has returned, or the error that it has left.

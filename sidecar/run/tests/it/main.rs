@@ -32,6 +32,8 @@ mod child;
 mod group;
 /// `sidecar healthcheck`.
 mod healthcheck;
+/// What wakes a sidecar that has nothing to do.
+mod idle;
 /// As PID 1 of a namespace of its own.
 mod init;
 /// How the registration is kept.
