@@ -1,6 +1,8 @@
 //! Processes that somebody else started, as `/proc` shows them.
 
 use std::fs;
+use std::ops::Sub;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -83,6 +85,54 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
     value.trim().trim_end_matches(" kB").parse().with_context(|| format!("reading {path}: VmRSS {value:?}"))
 }
 
+/// What a process has cost the machine so far, all its threads together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on a processor.
+    pub cpu: Duration,
+    /// How often it has waited for something, and was woken.
+    pub voluntary: u64,
+    /// How often it had to make room for another process.
+    pub involuntary: u64,
+}
+
+impl Sub for Usage {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            voluntary: self.voluntary.saturating_sub(earlier.voluntary),
+            involuntary: self.involuntary.saturating_sub(earlier.involuntary),
+        }
+    }
+}
+
+/// What `pid` has used so far. Threads that have ended do not count any more.
+pub fn usage(pid: u32) -> Result<Usage> {
+    let mut usage = Usage::default();
+    let tasks = format!("/proc/{pid}/task");
+    for thread in fs::read_dir(&tasks).with_context(|| format!("reading {tasks}"))? {
+        let thread = thread.with_context(|| format!("reading {tasks}"))?.path();
+        let read = |file: &str| {
+            let path = thread.join(file);
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+        };
+        // Time on a processor, time of waiting for one, how often it got one; in nanoseconds.
+        let schedstat = read("schedstat")?;
+        let nanoseconds = schedstat.split(' ').next().and_then(|first| first.parse().ok());
+        usage.cpu += Duration::from_nanos(nanoseconds.with_context(|| format!("schedstat {schedstat:?}"))?);
+        let status = read("status")?;
+        let count = |field: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(field));
+            value.and_then(|value| value.trim().parse::<u64>().ok()).with_context(|| format!("no {field}"))
+        };
+        usage.voluntary += count("voluntary_ctxt_switches:")?;
+        usage.involuntary += count("nonvoluntary_ctxt_switches:")?;
+    }
+    Ok(usage)
+}
+
 /// Sends `signal` to `pid`, of which the caller knows that it is still the right one.
 pub(crate) fn send(pid: u32, signal: Signal) -> Result<()> {
     kill_process(number(pid)?, signal).with_context(|| format!("sending {signal:?} to process {pid}"))
@@ -131,7 +181,10 @@ fn stat(pid: u32) -> Option<Stat> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, id};
+    use crate::eventually;
+    use anyhow::ensure;
+    use std::io::Write;
+    use std::process::{Command, Stdio, id};
 
     #[test]
     fn a_child_is_told_from_a_later_process_with_its_number() {
@@ -144,5 +197,24 @@ mod tests {
         task.signal(Signal::KILL);
         child.wait().unwrap();
         assert!(!task.is_alive());
+    }
+
+    #[test]
+    fn a_wait_is_a_voluntary_switch() {
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let before = eventually(Duration::from_secs(10), || {
+            let usage = usage(cat.id()).ok().filter(|usage| usage.voluntary > 0 && !usage.cpu.is_zero());
+            usage.context("cat has not waited yet")
+        });
+        let before = before.unwrap();
+        cat.stdin.as_ref().unwrap().write_all(b"on").unwrap();
+        let once_more = || {
+            let used = usage(cat.id())? - before;
+            ensure!(used.voluntary > 0, "cat has not waited once more");
+            Ok(())
+        };
+        eventually(Duration::from_secs(10), once_more).unwrap();
+        drop(cat.stdin.take());
+        cat.wait().unwrap();
     }
 }

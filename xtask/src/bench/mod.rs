@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
+mod idle;
 mod rollout;
 mod routing;
 
@@ -14,6 +15,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What a task, its sidecar and the hub cost while nobody asks for anything
+    Idle(idle::Args),
     /// How long until a healthy task gets requests, and until a killed one gets none
     Routing(routing::Args),
     /// What rolling updates and losses cost, beside Traefik's own swarm provider, on a lab of three hosts; takes root
@@ -22,6 +25,7 @@ enum Bench {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
+        Bench::Idle(args) => idle::run(args),
         Bench::Routing(args) => routing::run(args),
         Bench::Rollout(args) => rollout::run(args),
     }
