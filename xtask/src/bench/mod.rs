@@ -6,6 +6,7 @@ use clap::Subcommand;
 mod idle;
 mod rollout;
 mod routing;
+mod services;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -19,6 +20,8 @@ enum Bench {
     Idle(idle::Args),
     /// How long until a healthy task gets requests, and until a killed one gets none
     Routing(routing::Args),
+    /// How fast ping is and what it takes, beside nginx, Go, Python and the practical limit
+    Services(services::Args),
     /// What rolling updates and losses cost, beside Traefik's own swarm provider, on a lab of three hosts; takes root
     Rollout(rollout::Args),
 }
@@ -27,6 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Idle(args) => idle::run(args),
         Bench::Routing(args) => routing::run(args),
+        Bench::Services(args) => services::run(args),
         Bench::Rollout(args) => rollout::run(args),
     }
 }

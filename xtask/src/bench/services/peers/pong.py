@@ -1,0 +1,15 @@
+"""The article's ping, which has its address and port from the command line. Usage: pong.py IP PORT"""
+
+import socket
+import sys
+from http.server import HTTPServer, BaseHTTPRequestHandler
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(bytes('Pong from %s\n' % socket.gethostname(), 'utf8'))
+
+
+HTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
