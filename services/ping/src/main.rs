@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use swarmlings_runtime::{Bytes, Request, about, text};
+use swarmlings_runtime::{Request, about, text};
 
 const EXAMPLES: &str = "
   ping
@@ -13,7 +13,8 @@ const EXAMPLES: &str = "
 fn main() -> ExitCode {
     let about = about!("Answers `Pong from HOST`, whatever the path").examples(EXAMPLES);
     swarmlings_runtime::main(about, |context| {
-        let pong = Bytes::from(format!("Pong from {}\n", context.host()));
-        move |_: &Request| text(pong.clone())
+        // As long as the process lives this is its answer.
+        let pong: &'static str = format!("Pong from {}\n", context.host()).leak();
+        move |_: &Request| text(pong)
     })
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::Peer;
 use crate::listener::{Listener, Stream};
-use crate::metrics::Metrics;
+use crate::metrics::Tally;
 
 /// First and longest pause after the system has refused a connection; each is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -18,14 +18,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     pub(crate) listener: Listener,
-    metrics: Arc<Metrics>,
+    tally: Arc<Tally>,
     /// Since the last failure, if no connection has been accepted after it.
     pause: Option<Duration>,
 }
 
 impl Acceptor {
-    pub(crate) fn new(listener: Listener, metrics: Arc<Metrics>) -> Self {
-        Self { listener, metrics, pause: None }
+    pub(crate) fn new(listener: Listener, tally: Arc<Tally>) -> Self {
+        Self { listener, tally, pause: None }
     }
 
     /// The next client. A pause that is cut short, by dropping this future, is not made up for: whatever ended it may
@@ -46,7 +46,7 @@ impl Acceptor {
     }
 
     async fn back_off(&mut self, error: &io::Error) {
-        self.metrics.accept_failed();
+        self.tally.accept_failed();
         if self.pause.is_none() {
             tracing::warn!("accepting a connection: {}", reason(error));
         }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches, value_parser};
 use swarmlings_cli::{LogArgs, parse_with};
 
 use crate::{About, Limits};
@@ -35,6 +35,10 @@ pub(crate) struct ServerArgs {
     /// Name to show to clients [default: the host's]
     #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
     host: Option<String>,
+    /// How many threads serve, each of which can use one core
+    #[arg(long, env = "SERVICE_THREADS", value_name = "N", default_value = "1")]
+    #[arg(value_parser = value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: u32,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten, next_help_heading = "Logs")]

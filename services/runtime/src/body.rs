@@ -12,6 +12,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
 
+use crate::spare;
+
 /// What a service answers.
 pub type Response = http::Response<Body>;
 
@@ -120,7 +122,8 @@ pub fn text(body: impl Into<Body>) -> Response {
 pub fn status(code: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    let mut headers = spare::headers();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    *response.headers_mut() = headers;
     response
 }

@@ -1,11 +1,14 @@
 //! What a service is made from.
 
+use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::metrics::Metrics;
 use crate::server::Server;
+use crate::threads::Threads;
 use crate::{About, Admin, Latch, Limits, Readiness, Service};
 
 /// What a service may know of its surroundings when it is made, and what [`run`](crate::run) runs it by.
@@ -16,15 +19,26 @@ pub struct Context {
     readiness: Readiness,
     metrics: Arc<Metrics>,
     admin: Admin,
+    threads: Threads,
 }
 
 impl Context {
     /// For a service that shows itself as `host`. Control characters, which no header can carry, are left out of it.
     pub fn new(about: About, host: &str, limits: Limits) -> Self {
+        Self::on(about, host, limits, Threads::default())
+    }
+
+    /// The same for a service that so many threads serve: the one that runs it, and others that are started now and end
+    /// with the last copy of this. None is as good as one.
+    pub fn threaded(about: About, host: &str, limits: Limits, threads: usize) -> io::Result<Self> {
+        Ok(Self::on(about, host, limits, Threads::start(threads.saturating_sub(1))?))
+    }
+
+    fn on(about: About, host: &str, limits: Limits, threads: Threads) -> Self {
         let readiness = Readiness::default();
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(1 + threads.others().len()));
         let admin = Admin::new(about, readiness.clone(), Arc::clone(&metrics));
-        Self { host: host.replace(char::is_control, ""), limits, readiness, metrics, admin }
+        Self { host: host.replace(char::is_control, ""), limits, readiness, metrics, admin, threads }
     }
 
     /// The name that clients see.
@@ -55,12 +69,16 @@ impl Context {
     pub(crate) fn server<S: Service>(&self, service: S) -> Server<S> {
         let service = Arc::new(service);
         self.admin.show(&service);
+        // Each answer has a copy. One that lives as long as the process needs no count of them, which threads would have
+        // to share.
+        let host = Bytes::from_static(self.host.clone().leak().as_bytes());
         Server {
             service,
-            served_by: HeaderValue::from_bytes(self.host.as_bytes()).unwrap_or(HeaderValue::from_static("")),
+            served_by: HeaderValue::from_maybe_shared(host).unwrap_or(HeaderValue::from_static("")),
             limits: self.limits.clone(),
             readiness: self.readiness.clone(),
             metrics: Arc::clone(&self.metrics),
+            threads: self.threads.clone(),
         }
     }
 }

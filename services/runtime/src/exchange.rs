@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use crate::body::StreamError;
 use crate::io::SERVED_BY;
 use crate::metrics::CountedMethod;
 use crate::server::Line;
-use crate::{Body, BodyError, Request, RequestBody, Response, Service, status};
+use crate::{Body, BodyError, Request, RequestBody, Response, Service, spare, status};
 
 /// Has a request answered.
 pub(crate) fn exchange<S: Service>(
@@ -44,11 +45,10 @@ fn ask<S: Service>(line: &Arc<Line<S>>, request: http::Request<Incoming>) -> Ask
     if let Some(refusal) = refuse(line, &request) {
         return Asked::Answered(refusal);
     }
-    let request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
-    match line.server.service.at_once(&request) {
-        Some(response) => Asked::Answered(response),
-        None => Asked::Waiting(request),
-    }
+    let mut request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
+    let Some(response) = line.server.service.at_once(&request) else { return Asked::Waiting(request) };
+    spare::keep(mem::take(request.headers_mut()));
+    Asked::Answered(response)
 }
 
 /// Sees to what all answers share.
@@ -60,7 +60,7 @@ fn conclude<S>(
     if let Some((code, reason)) = line.progress.refusal() {
         response = status(*code, format!("{reason}\n"));
     }
-    line.server.metrics.count(method, response.status());
+    line.progress.count(method, response.status());
 
     let headers = response.headers_mut();
     headers.insert(&SERVED_BY, line.server.served_by.clone());

@@ -94,6 +94,11 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_signed(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // Only a socket that is read from for a while after this one needs to be told; any other is closed anyway.
+        if self.progress.is_unread() {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 }

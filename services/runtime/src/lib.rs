@@ -39,6 +39,8 @@ mod server;
 mod service;
 mod signals;
 mod socket_file;
+mod spare;
+mod threads;
 mod watch;
 
 pub use about::About;

@@ -1,16 +1,20 @@
 //! Where requests come in: a TCP port or a unix socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::os::unix;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use crate::Peer;
 use crate::socket_file::SocketFile;
+
+/// How many clients may wait to be let in.
+const BACKLOG: u32 = 1024;
 
 /// Where requests come in.
 #[derive(Debug)]
@@ -31,8 +35,13 @@ pub(crate) enum Stream {
 
 impl Listener {
     /// Listens on `address`; port 0 is any free one.
-    pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self(Kind::Tcp(TcpListener::bind(address).await?)))
+    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        // An answer goes out whole, so there is nothing to wait for. Each connection inherits this.
+        socket.set_nodelay(true)?;
+        socket.bind(address)?;
+        Ok(Self(Kind::Tcp(socket.listen(BACKLOG)?)))
     }
 
     /// Listens on a unix socket at `path`, which is removed at the end. One that is there already is replaced if
@@ -82,10 +91,38 @@ impl Listener {
     }
 }
 
+/// A client's socket on its way to the thread that serves it.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// It is to stay where it has come in.
+    Here(Stream),
+    /// By TCP, to another thread.
+    Tcp(net::TcpStream),
+    /// By the unix socket, to another thread.
+    Unix(unix::net::UnixStream),
+}
+
+impl Arrival {
+    /// The socket, known to the calling thread's runtime.
+    pub(crate) fn settle(self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Here(stream) => stream,
+            Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
 impl Stream {
+    /// Takes it from the calling thread's runtime, for another one.
+    pub(crate) fn leave(self) -> io::Result<Arrival> {
+        Ok(match self {
+            Self::Tcp(stream) => Arrival::Tcp(stream.into_std()?),
+            Self::Unix(stream) => Arrival::Unix(stream.into_std()?),
+        })
+    }
+
     fn of_tcp(stream: TcpStream, peer: SocketAddr) -> (Self, Peer) {
-        // An answer goes out whole, so there is nothing to wait for. It fails only for a client that has gone.
-        let _ = stream.set_nodelay(true);
         (Self::Tcp(stream), Peer::Tcp(peer))
     }
 
@@ -125,5 +162,18 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_connection_waits_for_more_to_send() {
+        let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        let _client = TcpStream::connect(listener.address().unwrap()).await.unwrap();
+        let Ok((Stream::Tcp(stream), _)) = listener.accept().await else { panic!("it is one of TCP") };
+        assert!(stream.nodelay().unwrap());
     }
 }

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use swarmlings_cli::{Failure, LogFormat, exit_with, reason};
-use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Asked, ServerArgs, parse};
 use crate::front::Front;
 use crate::healthcheck::healthcheck;
 use crate::signals::Signals;
+use crate::threads::{block_on, runtime};
 use crate::{About, Context, Drained, Listener, Service, run};
 
 /// Runs a service without flags of its own as a whole program. `make` is called within the runtime.
@@ -44,34 +44,34 @@ fn serve<S: Service>(
     make: impl FnOnce(&Context) -> Result<S, Failure>,
 ) -> Result<ExitCode, Failure> {
     args.log.init();
-    runtime()?.block_on(async {
+    let runtime = runtime().map_err(|error| failed("starting the runtime", &error))?;
+    let mut outcome = Ok(ExitCode::SUCCESS);
+    let serving = async {
         // Before anything shows outside, so that whoever reacts to it by a signal does not kill the process.
         let signals = Signals::catch().map_err(|error| failed("catching signals", &error))?;
-        let context = Context::new(about, &args.host(), args.limits.clone());
+        let context = Context::threaded(about, &args.host(), args.limits.clone(), args.threads as usize)
+            .map_err(|error| failed(format_args!("starting {} threads", args.threads), &error))?;
         let starting = context.latch();
         let service = make(&context)?;
         let listener = match &args.socket {
             Some(path) => listen_unix(path)?,
-            None => listen_tcp(args.service_address()).await?,
+            None => listen_tcp(args.service_address())?,
         };
-        let admin = if about.admin_port { Some(listen_tcp(args.admin_address()).await?) } else { None };
+        let admin = if about.admin_port { Some(listen_tcp(args.admin_address())?) } else { None };
         announce(args, &listener, admin.as_ref());
         if let Some(admin) = admin {
             serve_admin::<S>(about, admin, &context);
         }
         drop(starting);
         conclude(args, run(listener, Front::Service(service), &context, signals.shutdown()).await);
-        Ok(ExitCode::SUCCESS)
-    })
+        Ok(())
+    };
+    block_on(&runtime, Box::pin(async { outcome = serving.await.map(|()| ExitCode::SUCCESS) }));
+    outcome
 }
 
-fn runtime() -> Result<Runtime, Failure> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
-    runtime.map_err(|error| failed("starting the runtime", &error))
-}
-
-async fn listen_tcp(address: SocketAddr) -> Result<Listener, Failure> {
-    Listener::tcp(address).await.map_err(|error| failed(format_args!("listening on {address}"), &error))
+fn listen_tcp(address: SocketAddr) -> Result<Listener, Failure> {
+    Listener::tcp(address).map_err(|error| failed(format_args!("listening on {address}"), &error))
 }
 
 fn listen_unix(path: &Path) -> Result<Listener, Failure> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 
-use crate::metrics::{CountedMethod, Metrics};
+use crate::metrics::{CountedMethod, Tally};
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Phase {
 /// way they cost what plain integers do.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    metrics: Arc<Metrics>,
+    tally: Arc<Tally>,
     /// Requests that have begun, ...
     begun: AtomicU32,
     /// ... those of them whose answer is complete, ...
@@ -47,10 +47,10 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        metrics.connection_opened();
+    pub(crate) fn new(tally: Arc<Tally>) -> Self {
+        tally.connection_opened();
         Self {
-            metrics,
+            tally,
             begun: AtomicU32::new(0),
             complete: AtomicU32::new(0),
             settled: AtomicU32::new(0),
@@ -72,7 +72,7 @@ impl Progress {
 
     /// A request's header has come whole.
     pub(crate) fn begin(&self) {
-        self.metrics.request_began();
+        self.tally.request_began();
         bump(&self.begun);
         bump(&self.steps);
         self.header.store(false, Relaxed);
@@ -95,7 +95,7 @@ impl Progress {
     pub(crate) fn flushed(&self) {
         let (complete, settled) = (self.complete.load(Relaxed), self.settled.load(Relaxed));
         if complete != settled {
-            self.metrics.requests_answered(complete.wrapping_sub(settled));
+            self.tally.requests_answered(complete.wrapping_sub(settled));
             self.settled.store(complete, Relaxed);
             bump(&self.steps);
         }
@@ -104,8 +104,8 @@ impl Progress {
     /// The connection has ended, and with it whatever was not answered.
     pub(crate) fn close(&self) {
         let begun = self.begun.load(Relaxed);
-        self.metrics.requests_given_up(begun.wrapping_sub(self.settled.swap(begun, Relaxed)));
-        self.metrics.connection_closed();
+        self.tally.requests_given_up(begun.wrapping_sub(self.settled.swap(begun, Relaxed)));
+        self.tally.connection_closed();
     }
 
     /// The request's body cannot be taken. As the rest of it is left unread there is no next request.
@@ -117,9 +117,14 @@ impl Progress {
         self.refusal.get()
     }
 
+    /// The request is answered with `code`.
+    pub(crate) fn count(&self, method: CountedMethod, code: StatusCode) {
+        self.tally.count(method, code);
+    }
+
     /// hyper has answered by itself what it could not understand.
     pub(crate) fn rejected(&self, code: StatusCode) {
-        self.metrics.count(CountedMethod::UNKNOWN, code);
+        self.tally.count(CountedMethod::UNKNOWN, code);
         self.leave_unread();
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use swarmlings_cli::reason;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::accept::Acceptor;
-use crate::listener::{Listener, Stream};
+use crate::listener::{Arrival, Listener, Stream};
 use crate::progress::Progress;
 use crate::server::{Line, Server};
 use crate::{Connection, Context, Peer, Service, connection};
@@ -45,7 +46,7 @@ where
 {
     let mut clients = Clients::new(context.server(service));
     let server = Arc::clone(&clients.server);
-    let mut acceptor = Acceptor::new(listener, Arc::clone(&server.metrics));
+    let mut acceptor = Acceptor::new(listener, Arc::clone(&server.metrics.tallies()[0]));
     let hurry = clients.serve_until(&mut acceptor, shutdown).await;
 
     server.readiness.drain();
@@ -68,15 +69,23 @@ where
 }
 
 /// The connections that are open, each a task.
+///
+/// This thread lets all of them in and hands them round: each thread has as many as the others, and the drain is the same
+/// for one and for several.
 struct Clients<S> {
     server: Arc<Server<S>>,
     tasks: JoinSet<()>,
     closing: watch::Sender<bool>,
+    /// This thread.
+    here: Handle,
+    /// Which thread has the next one; the first is this.
+    next: usize,
 }
 
 impl<S: Service> Clients<S> {
     fn new(server: Server<S>) -> Self {
-        Self { server: Arc::new(server), tasks: JoinSet::new(), closing: watch::Sender::new(false) }
+        let (server, closing) = (Arc::new(server), watch::Sender::new(false));
+        Self { server, tasks: JoinSet::new(), closing, here: Handle::current(), next: 0 }
     }
 
     /// Lets clients in until `end`.
@@ -93,12 +102,18 @@ impl<S: Service> Clients<S> {
 
     fn welcome(&mut self, stream: Stream, peer: Peer) {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let thread = self.next;
+        let tallies = self.server.metrics.tallies();
+        self.next = (thread + 1) % tallies.len();
         let line = Line {
             server: Arc::clone(&self.server),
             connection: Connection { id: NEXT.fetch_add(1, Ordering::Relaxed), peer },
-            progress: Arc::new(Progress::new(Arc::clone(&self.server.metrics))),
+            progress: Arc::new(Progress::new(Arc::clone(&tallies[thread]))),
         };
-        self.tasks.spawn(connection::serve(stream, line, self.closing.subscribe()));
+        let other = thread.checked_sub(1).map(|thread| &self.server.threads.others()[thread]);
+        let arrival = if other.is_some() { stream.leave() } else { Ok(Arrival::Here(stream)) };
+        let serving = connection::serve(arrival, line, self.closing.subscribe());
+        self.tasks.spawn_on(serving, other.unwrap_or(&self.here));
     }
 
     /// Lets the last clients in, and closes every connection as soon as it is idle.

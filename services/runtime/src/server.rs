@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use crate::metrics::Metrics;
 use crate::progress::Progress;
+use crate::threads::Threads;
 use crate::{Connection, Limits, Readiness};
 
 /// What all connections share.
@@ -16,6 +17,7 @@ pub(crate) struct Server<S> {
     pub(crate) limits: Limits,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) threads: Threads,
 }
 
 /// One connection's line to the server.

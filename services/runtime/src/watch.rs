@@ -7,10 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::Limits;
 use crate::progress::{Phase, Progress};
+
+/// By what part of the idle time-out an idle connection may outlast it.
+const SLACK: u32 = 8;
 
 /// Watches how long one connection stays in one [`Phase`].
 pub(crate) struct Watch<'a> {
@@ -19,10 +23,23 @@ pub(crate) struct Watch<'a> {
     accepted: Instant,
     /// What the deadline was set for: the phase with its number, and whether the server was closing.
     seen: ((Phase, u32), bool),
-    /// When the phase has lasted too long, if ever.
-    deadline: Option<Instant>,
+    deadline: Deadline,
     /// Rings at the deadline or sooner.
     bell: Pin<Box<Sleep>>,
+    /// Whether it rings soon enough for [`Deadline::Unreckoned`].
+    is_near: bool,
+    /// Whether it wakes the task.
+    is_set: bool,
+}
+
+/// When the phase has lasted too long.
+#[derive(Clone, Copy, Debug)]
+enum Deadline {
+    Never,
+    At(Instant),
+    /// An idle time-out after the bell rings next. After most answers another request comes long before that, and no
+    /// clock has been read in vain.
+    Unreckoned,
 }
 
 impl<'a> Watch<'a> {
@@ -34,8 +51,10 @@ impl<'a> Watch<'a> {
             progress,
             accepted,
             seen: (progress.phase(), false),
-            deadline: accepted.checked_add(limits.idle_timeout),
-            bell: Box::pin(sleep(limits.idle_timeout)),
+            deadline: after(accepted, limits.idle_timeout),
+            bell: Box::pin(sleep(limits.idle_timeout / SLACK)),
+            is_near: true,
+            is_set: false,
         }
     }
 
@@ -45,35 +64,61 @@ impl<'a> Watch<'a> {
         if self.seen != ((phase, number), closing) {
             self.seen = ((phase, number), closing);
             self.deadline = self.deadline(phase, closing);
-            if let Some(deadline) = self.deadline
-                && deadline < self.bell.deadline()
-            {
-                self.bell.as_mut().reset(deadline);
-            }
         }
+        // Polling is needed only to be woken by it.
+        if self.is_set && !self.bell.is_elapsed() {
+            return Poll::Pending;
+        }
+        // A task that has had its turn is told to come again whatever it asks, and the bell does not hear of it.
+        self.is_set = has_budget_remaining();
         while self.bell.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            match self.deadline {
-                Some(deadline) if deadline <= now => return Poll::Ready(phase),
-                Some(deadline) => self.bell.as_mut().reset(deadline),
-                None => self.bell.as_mut().reset(now + Duration::from_hours(1)),
+            if matches!(self.deadline, Deadline::Unreckoned) {
+                self.deadline = after(now, self.limits.idle_timeout);
             }
+            match self.deadline {
+                Deadline::At(deadline) if deadline <= now => return Poll::Ready(phase),
+                Deadline::At(deadline) => self.reset(deadline),
+                Deadline::Never | Deadline::Unreckoned => self.reset(now + Duration::from_hours(1)),
+            }
+            self.is_set = has_budget_remaining();
         }
         Poll::Pending
     }
 
-    fn deadline(&self, phase: Phase, closing: bool) -> Option<Instant> {
-        let now = Instant::now();
-        match phase {
-            Phase::Busy => None,
-            Phase::Header => now.checked_add(self.limits.header_timeout),
-            Phase::Stalled => now.checked_add(self.limits.stall_timeout),
+    fn deadline(&mut self, phase: Phase, closing: bool) -> Deadline {
+        let deadline = match phase {
+            Phase::Busy => Deadline::Never,
+            Phase::Header => after(Instant::now(), self.limits.header_timeout),
+            Phase::Stalled => after(Instant::now(), self.limits.stall_timeout),
             // Whoever was let in late has as long for the first request as the others had.
-            Phase::Idle if closing && self.progress.is_fresh() => {
-                self.accepted.checked_add(self.limits.linger)
+            Phase::Idle if closing && self.progress.is_fresh() => after(self.accepted, self.limits.linger),
+            Phase::Idle if closing => Deadline::At(Instant::now()),
+            Phase::Idle => {
+                if !self.is_near
+                    && let Deadline::At(near) = after(Instant::now(), self.limits.idle_timeout / SLACK)
+                {
+                    self.reset(near);
+                    self.is_near = true;
+                }
+                Deadline::Unreckoned
             }
-            Phase::Idle if closing => Some(now),
-            Phase::Idle => now.checked_add(self.limits.idle_timeout),
+        };
+        if let Deadline::At(deadline) = deadline
+            && deadline < self.bell.deadline()
+        {
+            self.reset(deadline);
         }
+        deadline
     }
+
+    fn reset(&mut self, deadline: Instant) {
+        self.bell.as_mut().reset(deadline);
+        self.is_near = false;
+        self.is_set = false;
+    }
+}
+
+fn after(begin: Instant, time: Duration) -> Deadline {
+    begin.checked_add(time).map_or(Deadline::Never, Deadline::At)
 }

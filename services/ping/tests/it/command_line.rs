@@ -11,6 +11,7 @@ fn bad_usage_ends_with_64_and_names_the_flag() {
         (&["--grace", "10"], "--grace"),
         (&["--max-header-bytes", "100"], "--max-header-bytes"),
         (&["--log-format", "xml"], "--log-format"),
+        (&["--threads", "0"], "--threads"),
         (&["--unknown"], "--unknown"),
         (&["surplus"], "surplus"),
         (&["healthcheck", "surplus"], "surplus"),
@@ -43,7 +44,7 @@ fn help_shows_every_flag_with_its_variable_and_examples() {
         let variable = if name.starts_with("log-") { variable } else { format!("SERVICE_{variable}") };
         assert!(flag.contains(&format!("[env: {variable}=")), "{flag}");
     }
-    assert_eq!(help.matches("[env: ").count(), 15, "{help}");
+    assert_eq!(help.matches("[env: ").count(), 16, "{help}");
 }
 
 #[test]

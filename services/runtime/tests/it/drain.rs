@@ -55,7 +55,16 @@ fn idle_connections_are_closed_after_the_linger() {
 
 #[test]
 fn who_waits_in_the_queue_when_the_listener_closes_is_served() {
-    let (server, _idle, block) = blocked_beyond_its_linger();
+    queue_is_served(1);
+}
+
+#[test]
+fn who_waits_in_the_queue_is_served_by_several_threads_too() {
+    queue_is_served(3);
+}
+
+fn queue_is_served(threads: usize) {
+    let (server, _idle, block) = blocked_beyond_its_linger(threads);
     let mut queue: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for client in &mut queue {
         client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -71,7 +80,7 @@ fn who_waits_in_the_queue_when_the_listener_closes_is_served() {
 
 #[test]
 fn who_is_let_in_late_has_time_for_a_first_request() {
-    let (server, mut idle, block) = blocked_beyond_its_linger();
+    let (server, mut idle, block) = blocked_beyond_its_linger(1);
     let mut late = server.connect();
     block.send(()).unwrap();
     idle.expect_end();
@@ -79,13 +88,13 @@ fn who_is_let_in_late_has_time_for_a_first_request() {
     assert_eq!(late.get("/").code, 200);
 }
 
-/// A server that drains, and whose only thread has been stopped until after its linger, so that nobody is let in
-/// meanwhile; and a client that was there before.
-fn blocked_beyond_its_linger() -> (Server, Client, mpsc::Sender<()>) {
+/// A server that drains, and whose first thread, which lets clients in, has been stopped until after its linger; and a
+/// client that was there before.
+fn blocked_beyond_its_linger(threads: usize) -> (Server, Client, mpsc::Sender<()>) {
     let linger = Duration::from_secs(2);
     let (block, blocked) = mpsc::channel();
     let blocked = Mutex::new(blocked);
-    let mut server = Server::start(Limits { linger, ..limits() }, move |request: &Request| {
+    let mut server = Server::threaded(Limits { linger, ..limits() }, threads, move |request: &Request| {
         if request.uri().path() == "/block" {
             blocked.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         }

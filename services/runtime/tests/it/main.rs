@@ -11,5 +11,7 @@ mod answers;
 mod drain;
 /// What clients may not do: send too much, or take too long.
 mod limits;
+/// Several threads.
+mod threads;
 /// Unix sockets.
 mod unix;

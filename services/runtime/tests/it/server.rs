@@ -34,6 +34,10 @@ pub(crate) fn context(limits: Limits) -> Context {
     Context::new(about!("A service under test"), "test-1", limits)
 }
 
+fn threaded_context(limits: Limits, threads: usize) -> Context {
+    Context::threaded(about!("A service under test"), "test-1", limits, threads).unwrap()
+}
+
 /// Limits that no test reaches unless it means to.
 pub(crate) fn limits() -> Limits {
     Limits { linger: Duration::ZERO, grace: LONG, ..Limits::default() }
@@ -41,23 +45,28 @@ pub(crate) fn limits() -> Limits {
 
 impl Server {
     pub(crate) fn start<S: Service>(limits: Limits, service: S) -> Self {
-        Self::listening(&context(limits), service, any_port())
+        Self::listening(&context(limits), service, any_port)
+    }
+
+    /// The same with so many threads.
+    pub(crate) fn threaded<S: Service>(limits: Limits, threads: usize, service: S) -> Self {
+        Self::listening(&threaded_context(limits, threads), service, any_port)
     }
 
     /// The operational endpoints of the servers with this context.
     pub(crate) fn admin(context: &Context) -> Self {
-        Self::listening(&self::context(limits()), context.admin().clone(), any_port())
+        Self::listening(&self::context(limits()), context.admin().clone(), any_port)
     }
 
-    pub(crate) fn on_socket<S: Service>(path: &Path, service: S) -> Self {
+    pub(crate) fn on_socket<S: Service>(path: &Path, threads: usize, service: S) -> Self {
         let path = path.to_owned();
-        Self::listening(&context(limits()), service, async move { Listener::unix(&path) })
+        Self::listening(&threaded_context(limits(), threads), service, move || Listener::unix(&path))
     }
 
     fn listening<S: Service>(
         context: &Context,
         service: S,
-        listener: impl Future<Output = io::Result<Listener>> + Send + 'static,
+        listen: impl FnOnce() -> io::Result<Listener> + Send + 'static,
     ) -> Self {
         let (shutdown, asked) = oneshot::channel();
         let (hurry, hurried) = oneshot::channel();
@@ -67,7 +76,7 @@ impl Server {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
             let drained = runtime.unwrap().block_on(async {
-                let listener = listener.await.unwrap();
+                let listener = listen().unwrap();
                 listening.send(listener.address()).unwrap();
                 run(listener, service, &surroundings, after(asked, hurried)).await
             });
@@ -140,8 +149,8 @@ async fn after<T>(asked: oneshot::Receiver<()>, then: T) -> T {
     then
 }
 
-async fn any_port() -> io::Result<Listener> {
-    Listener::tcp(([127, 0, 0, 1], 0).into()).await
+fn any_port() -> io::Result<Listener> {
+    Listener::tcp(([127, 0, 0, 1], 0).into())
 }
 
 /// No test leaves a server behind.

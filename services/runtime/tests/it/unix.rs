@@ -21,7 +21,7 @@ impl Service for WhoIsThere {
 fn a_unix_socket_serves_and_is_removed_at_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let server = Server::on_socket(&path, WhoIsThere);
+    let server = Server::on_socket(&path, 1, WhoIsThere);
     assert_eq!(Client::connect_unix(&path).get("/").body, "unix\n");
     drop(server);
     assert!(!path.exists());
@@ -33,7 +33,7 @@ fn a_socket_that_nobody_listens_on_is_replaced() {
     let path = directory.path().join("socket");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "the file outlives its listener");
-    let _server = Server::on_socket(&path, WhoIsThere);
+    let _server = Server::on_socket(&path, 1, WhoIsThere);
     assert_eq!(Client::connect_unix(&path).get("/").code, 200);
 }
 
@@ -41,7 +41,7 @@ fn a_socket_that_nobody_listens_on_is_replaced() {
 fn a_socket_that_somebody_listens_on_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _server = Server::on_socket(&path, WhoIsThere);
+    let _server = Server::on_socket(&path, 1, WhoIsThere);
     assert_eq!(Listener::unix(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
     assert_eq!(Client::connect_unix(&path).get("/").code, 200);
 }
@@ -59,9 +59,9 @@ fn a_file_that_is_no_socket_is_left_alone() {
 fn a_socket_that_another_has_replaced_is_not_removed_at_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let first = Server::on_socket(&path, WhoIsThere);
+    let first = Server::on_socket(&path, 1, WhoIsThere);
     fs::remove_file(&path).unwrap();
-    let _second = Server::on_socket(&path, WhoIsThere);
+    let _second = Server::on_socket(&path, 1, WhoIsThere);
     drop(first);
     assert_eq!(Client::connect_unix(&path).get("/").code, 200);
 }
