@@ -20,6 +20,8 @@ mod about;
 mod accept;
 mod admin;
 mod args;
+#[cfg(any(target_env = "musl", test))]
+mod blocks;
 mod body;
 mod connection;
 mod context;
