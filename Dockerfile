@@ -1,18 +1,43 @@
-# One target per image, over binaries that were built outside for musl: `cargo xtask images` does both.
+# One target per image: sidecar, ping, hello, hub. From source, for somebody who has nothing but Docker:
 #
-# The build context holds one directory per architecture, named as Docker names it, with ping, hello, sidecar and hub:
+#     docker build --target ping .
 #
-#     docker build --file Dockerfile --target ping --build-arg TARGETARCH=amd64 CONTEXT
+# Of binaries that were built outside, which is what `cargo xtask images` does: the build context is then a directory
+# that holds one for each platform, called by its architecture and variant (amd64, arm64, 386, armv7, riscv64).
 #
-# BuildKit sets TARGETARCH by itself; the legacy builder has to be told.
+#     docker build --file Dockerfile --target ping --build-arg BINARIES=outside CONTEXT
+#
+# Either way it takes BuildKit, or buildah: they make only those stages that lead to the target.
+
+# Which stage binaries come from: compiled or outside.
+ARG BINARIES=compiled
+# What they are compiled in: the toolchain that rust-toolchain.toml names, a shell, and a linker for build scripts.
+ARG BUILDER=docker.io/library/rust:1.95.0-slim-bookworm
+
+# On this machine's own architecture, whatever they are for: Rust's linker links for all of them.
+FROM --platform=${BUILDPLATFORM} ${BUILDER} AS compiled
+# Tells scanners what a binary is made of.
+ARG AUDITABLE=0.7.7
+RUN cargo auditable --version || cargo install --locked --version "${AUDITABLE}" cargo-auditable
+WORKDIR /swarmlings
+COPY . .
+ARG TARGETARCH
+ARG TARGETVARIANT
+RUN ["sh", "xtask/compile.sh", "/binaries"]
+
+FROM scratch AS outside
+ARG TARGETARCH
+ARG TARGETVARIANT
+COPY ${TARGETARCH}${TARGETVARIANT}/ /binaries/
+
+FROM ${BINARIES} AS binaries
 
 # Holds nothing else, for images that are to be wrapped: COPY --from=swarmlings/sidecar /sidecar /sidecar
 FROM scratch AS sidecar
-ARG TARGETARCH
 LABEL org.opencontainers.image.title="sidecar" \
       org.opencontainers.image.description="Runs a service, and gets it routed while it is healthy" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
-COPY ${TARGETARCH}/sidecar /sidecar
+COPY --from=binaries /binaries/sidecar /sidecar
 USER 65532:65532
 ENTRYPOINT ["/sidecar"]
 
@@ -24,25 +49,22 @@ EXPOSE 8080
 HEALTHCHECK --interval=2s --timeout=5s --start-period=60s --retries=3 CMD ["/sidecar", "healthcheck"]
 
 FROM service AS ping
-ARG TARGETARCH
 LABEL org.opencontainers.image.title="ping" \
       org.opencontainers.image.description="Answers Pong from HOST"
-COPY ${TARGETARCH}/ping /ping
+COPY --from=binaries /binaries/ping /ping
 ENTRYPOINT ["/sidecar", "run", "--", "/ping"]
 
 FROM service AS hello
-ARG TARGETARCH
 LABEL org.opencontainers.image.title="hello" \
       org.opencontainers.image.description="Greets whom the path names"
-COPY ${TARGETARCH}/hello /hello
+COPY --from=binaries /binaries/hello /hello
 ENTRYPOINT ["/sidecar", "run", "--", "/hello"]
 
 FROM scratch AS hub
-ARG TARGETARCH
 LABEL org.opencontainers.image.title="hub" \
       org.opencontainers.image.description="Holds who is there, as leases, and tells Traefik" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
-COPY ${TARGETARCH}/hub /hub
+COPY --from=binaries /binaries/hub /hub
 USER 65532:65532
 EXPOSE 8080
 # Swarm's DNS knows the hub only once it is healthy.

@@ -54,6 +54,27 @@ impl Docker {
         command
     }
 
+    /// A command of a client's that builds images with `BuildKit`: this one, or else the first on PATH that does.
+    pub fn builder(&self, arguments: &[&str]) -> Result<Command> {
+        let others = tools::all_on_path("docker").filter(|program| *program != self.program);
+        for program in [self.program.clone()].into_iter().chain(others) {
+            let client = Self { program, host: self.host.clone() };
+            // Up to 22 it is in the client itself.
+            let is_builder = client.client_major().is_ok_and(|major| major < 23)
+                || client.run(&["buildx", "version"]).is_ok();
+            if is_builder {
+                let mut command = client.command(arguments);
+                command.env("DOCKER_BUILDKIT", "1");
+                return Ok(command);
+            }
+        }
+        bail!(
+            "{} cannot build images with BuildKit: install its plug-in buildx, on Debian or Ubuntu with \
+             `apt-get install docker-buildx`",
+            self.program.display()
+        )
+    }
+
     /// Runs `docker ARGUMENTS` and returns what it prints, without the last line's end.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         self.run_command(arguments, self.command(arguments))

@@ -26,6 +26,7 @@ pub(crate) fn root() -> &'static Path {
 pub struct Images {
     prefix: String,
     tag: String,
+    labels: Vec<String>,
 }
 
 /// An image that was built.
@@ -40,7 +41,13 @@ pub struct Image {
 impl Images {
     /// Images that are called `PREFIX/ping:TAG` and so on.
     pub fn new(prefix: impl Into<String>, tag: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), tag: tag.into() }
+        Self { prefix: prefix.into(), tag: tag.into(), labels: Vec::new() }
+    }
+
+    /// With labels, each `KEY=VALUE`, besides those that the Dockerfile has.
+    #[must_use]
+    pub fn with_labels(self, labels: Vec<String>) -> Self {
+        Self { labels, ..self }
     }
 
     /// What comes before a name.
@@ -61,23 +68,30 @@ impl Images {
     /// Builds all of them from `binaries`, which are for `architecture` (as Docker names it).
     pub fn build(&self, docker: &Docker, architecture: &str, binaries: &Binaries) -> Result<Vec<Image>> {
         let context = tempfile::tempdir().context("creating a directory for the images' files")?;
-        let directory = context.path().join(architecture);
-        fs::create_dir(&directory).with_context(|| format!("creating {}", directory.display()))?;
-        for name in NAMES {
-            let binary = binaries.path(name);
-            ensure_static(&binary)?;
-            place(&binary, &directory.join(name))?;
-        }
+        lay_out(binaries, &context.path().join(architecture))?;
         let dockerfile = root().join("Dockerfile");
-        let argument = format!("TARGETARCH={architecture}");
+        // The engine may be more precise about its own platform than the directory's name.
+        let platform = format!("linux/{architecture}");
+        let labels: Vec<_> = self.labels.iter().flat_map(|label| ["--label", label]).collect();
         NAMES
             .into_iter()
             .map(|name| {
-                let flags = ["--target", name, "--build-arg", &argument];
-                build(docker, &self.name(name), &dockerfile, context.path(), &flags)
+                let flags = ["--target", name, "--build-arg", "BINARIES=outside", "--platform", &platform];
+                build(docker, &self.name(name), &dockerfile, context.path(), &[&flags[..], &labels].concat())
             })
             .collect()
     }
+}
+
+/// Makes `directory` a platform's part of the Dockerfile's build context.
+pub fn lay_out(binaries: &Binaries, directory: &Path) -> Result<()> {
+    fs::create_dir(directory).with_context(|| format!("creating {}", directory.display()))?;
+    for name in NAMES {
+        let binary = binaries.path(name);
+        ensure_static(&binary)?;
+        place(&binary, &directory.join(name))?;
+    }
+    Ok(())
 }
 
 /// Builds an image of a service of one's own, in the way that the README shows, and returns its name.
@@ -120,7 +134,9 @@ fn build(docker: &Docker, name: &str, dockerfile: &Path, context: &Path, flags: 
     let mut arguments = vec!["build", "--quiet", "--tag", name, "--file", &paths[0]];
     arguments.extend(flags);
     arguments.push(&paths[1]);
-    docker.run(&arguments).with_context(|| format!("building image {name}"))?;
+    docker
+        .run_command(&arguments, docker.builder(&arguments)?)
+        .with_context(|| format!("building image {name}"))?;
     let bytes = docker.run(&["image", "inspect", "--format", "{{.Size}}", name])?;
     let bytes = bytes.parse().with_context(|| format!("reading the size {bytes:?} of image {name}"))?;
     Ok(Image { name: name.to_owned(), bytes })

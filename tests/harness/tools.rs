@@ -67,8 +67,15 @@ pub fn has_pip() -> bool {
 
 /// A program that can be found along PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|directory| directory.join(name)).find(|candidate| is_executable(candidate))
+    all_on_path(name).next()
+}
+
+/// All programs of a name along PATH, in order.
+pub fn all_on_path(name: &str) -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path).collect();
+    let candidates = directories.into_iter().map(move |directory| directory.join(name));
+    candidates.filter(|candidate| is_executable(candidate))
 }
 
 /// Fails unless `program` is version 3 of Traefik.

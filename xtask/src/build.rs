@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use swarmlings_harness::Binaries;
-use swarmlings_harness::binaries::{self, NAMES};
+use swarmlings_harness::binaries::{self, NAMES, target_directory};
+
+use crate::needs;
 
 /// The workspace's directory.
 pub(crate) fn root() -> &'static Path {
@@ -34,25 +36,53 @@ pub(crate) fn for_this_machine() -> Result<Binaries> {
 
 /// Builds ping, hello, sidecar and hub as released, for `target` or else for this machine.
 pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
-    let mut command = cargo("build");
-    command.args(["--release", "--message-format=json-render-diagnostics"]);
+    let mut command = match target {
+        Some(target) => for_images(target)?,
+        None => cargo("build"),
+    };
     command.args(NAMES.iter().flat_map(|name| ["--package", name]));
-    command.args(target.iter().flat_map(|target| ["--target", target]));
     let program = built(&mut command).with_context(|| format!("building {}", NAMES.join(", ")))?;
     Binaries::at(program.parent().unwrap_or(root()))
 }
 
 /// Builds an example of `package`, as released, for `target`.
 pub(crate) fn example(target: &str, package: &str, name: &str) -> Result<PathBuf> {
-    let mut command = cargo("build");
-    command.args(["--release", "--message-format=json-render-diagnostics", "--target", target]);
+    let mut command = for_images(target)?;
     command.args(["--package", package, "--example", name]);
     built(&mut command).with_context(|| format!("building example {name} of {package}"))
 }
 
-/// Runs a `cargo build` that prints messages, and returns the last program that it has made. Where that is, is cargo's to
+/// A build for `target` as images have it: linked as small as it gets, with the list of its dependencies in each binary,
+/// where scanners find it, and without any path of this machine, so that all machines get the same bytes.
+/// `xtask/compile.sh` is its twin.
+fn for_images(target: &str) -> Result<Command> {
+    let mut command = cargo("auditable");
+    let path = needs::path();
+    let directories = needs::auditable()?.into_iter().chain(env::split_paths(&path));
+    command
+        .env("PATH", env::join_paths(directories).context("extending PATH by cargo-auditable's directory")?);
+    command.args(["build", "--locked", "--target", target]);
+    // Not relative to here: cargo-auditable asks for the dependencies from elsewhere.
+    command.arg("--config").arg(root().join(".cargo/images.toml"));
+    // A later one wins, and the target directory is usually in the workspace's.
+    let places =
+        [(root().to_owned(), "/swarmlings"), (target_directory()?, "/target"), (cargo_home()?, "/cargo")];
+    let flags = places.map(|(place, shown)| format!("--remap-path-prefix={}={shown}", place.display()));
+    command.arg("--config").arg(format!("target.{target}.rustflags = {flags:?}"));
+    Ok(command)
+}
+
+/// Where cargo keeps what it has fetched.
+fn cargo_home() -> Result<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(env::home_dir()?.join(".cargo")))
+        .context("looking for cargo's home: there is no HOME")
+}
+
+/// Runs a release build that prints messages, and returns the last program that it has made. Where that is, is cargo's to
 /// say: its settings may name another target and another directory.
 fn built(command: &mut Command) -> Result<PathBuf> {
+    command.args(["--release", "--message-format=json-render-diagnostics"]);
     let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
     ensure!(output.status.success(), "cargo build failed");
     let messages =

@@ -8,14 +8,22 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use swarmlings_harness::binaries::target_directory;
 use swarmlings_harness::lab::PROGRAMS;
 use swarmlings_harness::tools;
 
 use crate::build::{cargo, check, root};
 
+/// The release of cargo-auditable that is installed where there is none, here as in the Dockerfile.
+const AUDITABLE: &str = "0.7.7";
+
+/// Programs that tests of images start, and the Debian packages that they are in.
+const FOR_IMAGES: [(&str, &str); 3] =
+    [("buildah", "buildah"), ("skopeo", "skopeo"), ("qemu-aarch64-static", "qemu-user-static")];
+
 /// Sees to packages and Traefik.
 pub(crate) fn packages() -> Result<()> {
-    programs(&PROGRAMS, tools::traefik_at_hand()?.is_none())?;
+    programs(&[&PROGRAMS[..], &FOR_IMAGES].concat(), tools::traefik_at_hand()?.is_none())?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     Ok(())
@@ -51,6 +59,22 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     check(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))
 }
 
+/// Sees to `cargo auditable`, and returns the directory that it is in, unless that is cargo's own.
+pub(crate) fn auditable() -> Result<Option<PathBuf>> {
+    let found = cargo("auditable").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Ok(None);
+    }
+    let home = target_directory()?.join("tools").join(format!("cargo-auditable-{AUDITABLE}"));
+    if !home.join("bin/cargo-auditable").is_file() {
+        eprintln!("installing cargo-auditable, once");
+        let mut install = cargo("install");
+        install.args(["--quiet", "--locked", "--version", AUDITABLE, "--root"]).arg(&home);
+        check(install.arg("cargo-auditable")).context("installing cargo-auditable")?;
+    }
+    Ok(Some(home.join("bin")))
+}
+
 /// A program on [`path`].
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path()).map(|directory| directory.join(program)).find(|place| place.is_file())
@@ -65,14 +89,14 @@ pub(crate) fn path() -> OsString {
 }
 
 /// Sees to the pinned toolchain's parts.
-pub(crate) fn toolchain(target: &str) -> Result<()> {
+pub(crate) fn toolchain(targets: &[String]) -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         let found = cargo(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
             rustup(&["component", "add", component])?;
         }
     }
-    self::target(target)
+    targets.iter().try_for_each(|target| self::target(target))
 }
 
 /// Sees to the standard library for `target`.
@@ -94,5 +118,15 @@ fn rustup(arguments: &[&str]) -> Result<()> {
     if tools::on_path("rustup").is_none() {
         bail!("the toolchain lacks a part and there is no rustup; run: rustup {}", arguments.join(" "));
     }
-    check(Command::new("rustup").args(arguments).current_dir(root()).stdin(Stdio::null()))
+    let words = arguments.join(" ");
+    let mut command = Command::new("rustup");
+    // One that names a mirror's files in vain adds pages of its own state otherwise.
+    command.args(arguments).env("RUST_BACKTRACE", "0").current_dir(root()).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("running rustup {words}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let error = said.lines().find_map(|line| line.strip_prefix("error: "));
+        bail!("rustup {words}: {}", error.unwrap_or(said.trim()));
+    }
+    Ok(())
 }

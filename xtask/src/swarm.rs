@@ -60,7 +60,7 @@ struct Up {
     #[arg(long, value_name = "ADDRESS")]
     advertise_addr: Option<String>,
     #[command(flatten)]
-    images: images::Args,
+    images: images::Names,
 }
 
 #[derive(clap::Args)]

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use swarmlings_harness::binaries;
 
 use crate::build::{cargo, check, musl_target, release};
+use crate::images::Platform;
 use crate::needs;
 
 #[derive(clap::Args)]
@@ -25,13 +26,13 @@ pub(crate) struct Args {
 enum Step {
     /// Install Debian packages that tests need, as root, and fetch Traefik
     Packages,
-    /// Add the toolchain's components and its musl target
+    /// Add the toolchain's components and its musl targets
     Toolchain,
     /// cargo fmt --check
     Format,
     /// cargo clippy, warnings denied
     Lint,
-    /// Build ping, hello, sidecar and hub as they are in images
+    /// Build ping, hello, sidecar and hub as they are in images, for this machine and for arm64
     Build,
     /// Run the tests beside the code
     Unit,
@@ -58,6 +59,11 @@ fn selected(only: &[Step]) -> Vec<Step> {
     Step::value_variants().iter().copied().filter(wanted).collect()
 }
 
+/// What images are built for in tests.
+fn targets() -> [String; 2] {
+    [musl_target(), Platform::Arm64.target().to_owned()]
+}
+
 impl Step {
     fn needs(self) -> &'static [Self] {
         match self {
@@ -70,12 +76,12 @@ impl Step {
     fn run(self, filter: Option<&str>) -> Result<()> {
         match self {
             Self::Packages => needs::packages(),
-            Self::Toolchain => needs::toolchain(&musl_target()),
+            Self::Toolchain => needs::toolchain(&targets()),
             Self::Format => check(cargo("fmt").args(["--all", "--check"])),
             Self::Lint => {
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
-            Self::Build => release(Some(&musl_target())).map(drop),
+            Self::Build => targets().iter().try_for_each(|target| release(Some(target)).map(drop)),
             Self::Unit => {
                 let started_for_real = ["--exclude", "swarmlings-tests", "--exclude", "xtask"];
                 check(cargo("test").arg("--workspace").args(started_for_real).args(filter))

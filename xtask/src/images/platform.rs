@@ -1,0 +1,79 @@
+//! What images are made for.
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+/// A platform, by the name that Docker has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Platform {
+    #[value(name = "linux/amd64")]
+    Amd64,
+    #[value(name = "linux/arm64")]
+    Arm64,
+    #[value(name = "linux/386")]
+    I386,
+    #[value(name = "linux/arm/v7")]
+    ArmV7,
+    #[value(name = "linux/riscv64")]
+    Riscv64,
+}
+
+impl Platform {
+    /// That of an engine that calls its architecture so.
+    pub(crate) fn of_engine(architecture: &str) -> Result<Self> {
+        // An engine does not tell an ARM's version. The oldest that there are images for runs on all later ones.
+        let name = if architecture == "arm" { "arm/v7" } else { architecture };
+        let found = Self::value_variants().iter().find(|platform| platform.name() == format!("linux/{name}"));
+        found.copied().with_context(|| {
+            let names: Vec<_> = Self::value_variants().iter().map(|platform| platform.name()).collect();
+            format!("the Docker engine is linux/{architecture}: images are made for {}", names.join(", "))
+        })
+    }
+
+    /// Docker's name, such as `linux/arm/v7`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "linux/amd64",
+            Self::Arm64 => "linux/arm64",
+            Self::I386 => "linux/386",
+            Self::ArmV7 => "linux/arm/v7",
+            Self::Riscv64 => "linux/riscv64",
+        }
+    }
+
+    /// Architecture and variant, as the Dockerfile's build context has them, such as `armv7`.
+    pub(crate) fn directory(self) -> String {
+        self.name().trim_start_matches("linux/").replace('/', "")
+    }
+
+    /// Rust's target for binaries that need nothing of the image that they are in.
+    pub(crate) fn target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-musl",
+            Self::Arm64 => "aarch64-unknown-linux-musl",
+            Self::I386 => "i686-unknown-linux-musl",
+            Self::ArmV7 => "armv7-unknown-linux-musleabihf",
+            Self::Riscv64 => "riscv64gc-unknown-linux-musl",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engines_architecture_is_a_platform_or_named() {
+        assert_eq!(Platform::of_engine("arm64").unwrap(), Platform::Arm64);
+        assert_eq!(Platform::of_engine("arm").unwrap().directory(), "armv7");
+        let error = Platform::of_engine("s390x").unwrap_err().to_string();
+        assert!(error.contains("linux/s390x") && error.contains("linux/arm/v7"), "{error}");
+    }
+
+    #[test]
+    fn the_command_line_has_dockers_names() {
+        for platform in Platform::value_variants() {
+            assert_eq!(platform.to_possible_value().unwrap().get_name(), platform.name());
+        }
+    }
+}

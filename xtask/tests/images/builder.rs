@@ -1,0 +1,91 @@
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use swarmlings_harness::{Docker, tools};
+
+use crate::stage::{root, run};
+
+/// A shell, and a C compiler to link build scripts with.
+const PACKAGES: [&str; 4] = ["coreutils", "dash", "gcc", "libc6-dev"];
+
+/// Where crates are in the image: elsewhere than on this machine.
+const CARGO_HOME: &str = "/cargo";
+
+/// Makes an image that can stand in for the Dockerfile's BUILDER, of this machine's own packages and toolchain, with all
+/// crates that are needed: there is nothing that it has to fetch.
+pub(crate) fn import(docker: &Docker, name: &str) {
+    let (toolchain, registry, auditable) = (sysroot(), cargo_home().join("registry"), auditable());
+    let list = tempfile::NamedTempFile::new().unwrap();
+    fs::write(list.path(), files_of_packages().join("\n")).unwrap();
+
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--directory=/", "--no-recursion", "--verbatim-files-from"]);
+    tar.arg(format!("--files-from={}", list.path().display()));
+    tar.arg(format!(
+        "--transform=s,^{},{},",
+        inside(&registry).display(),
+        &format!("{CARGO_HOME}/registry")[1..]
+    ));
+    // Half of it is documentation.
+    tar.args(["--recursion", "--exclude=share/doc"])
+        .args([&toolchain, &registry, &auditable].map(|path| inside(path)));
+    let mut tar = tar.stdout(Stdio::piped()).spawn().unwrap();
+
+    let path = [toolchain.join("bin"), auditable.parent().unwrap().into(), "/usr/bin".into(), "/bin".into()];
+    let path = env::join_paths(path).unwrap().into_string().unwrap();
+    // What `cc` is on Debian is no package's, but the administrator's choice.
+    let linker = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_LINKER=gcc", env::consts::ARCH.to_uppercase());
+    let settings =
+        [&format!("PATH={path}"), &format!("CARGO_HOME={CARGO_HOME}"), "CARGO_NET_OFFLINE=true", &linker];
+    let changes = settings.iter().flat_map(|setting| ["--change".to_owned(), format!("ENV {setting}")]);
+    let mut import = docker.command(&["import"]);
+    run(import.args(changes).args(["-", name]).stdin(tar.stdout.take().unwrap()));
+    assert!(tar.wait().unwrap().success());
+}
+
+/// All files of [`PACKAGES`] and of what these depend on, relative to the root directory.
+fn files_of_packages() -> Vec<String> {
+    let flags = ["depends", "--recurse", "--installed", "--important", "--no-suggests"];
+    let said = run(Command::new("apt-cache").args(flags).args(PACKAGES));
+    // Those that others depend on stand at the beginning of a line, virtual ones in brackets.
+    let packages: BTreeSet<_> = said.lines().filter(|line| line.starts_with(char::is_alphanumeric)).collect();
+    let said = run(Command::new("dpkg-query").arg("--listfiles").args(packages));
+    let files: BTreeSet<_> = said.lines().filter_map(|line| line.strip_prefix('/')).collect();
+    // Links to directories, such as /bin, become directories: what is said to be in them is there.
+    let is_own = |file: &&str| {
+        let path = Path::new("/").join(file);
+        path.symlink_metadata().is_ok_and(|meta| !meta.is_symlink() || !path.is_dir())
+    };
+    files
+        .into_iter()
+        .filter(|file| !file.starts_with("usr/share/"))
+        .filter(is_own)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn sysroot() -> PathBuf {
+    run(Command::new("rustc").args(["--print", "sysroot"]).current_dir(root())).trim().into()
+}
+
+fn cargo_home() -> PathBuf {
+    env::var_os("CARGO_HOME").map_or_else(|| env::home_dir().unwrap().join(".cargo"), PathBuf::from)
+}
+
+/// The cargo-auditable that the project's command has installed, or else the machine's own.
+fn auditable() -> PathBuf {
+    let tools = swarmlings_harness::binaries::target_directory().unwrap().join("tools");
+    let own = fs::read_dir(tools).into_iter().flatten().flatten();
+    let mut own = own.map(|entry| entry.path().join("bin/cargo-auditable")).filter(|path| path.is_file());
+    own.next()
+        .or_else(|| tools::on_path("cargo-auditable"))
+        .expect("cargo-auditable was installed to build with")
+}
+
+/// Relative to the root directory.
+fn inside(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap()
+}

@@ -1,0 +1,26 @@
+use std::fs;
+
+use swarmlings_harness::Binaries;
+
+use crate::{builder, stage};
+
+#[test]
+fn from_source_with_nothing_but_docker_it_becomes_the_same_bytes() {
+    let lab = stage::hold();
+    let docker = lab.docker();
+    builder::import(docker, "builder");
+    let root = stage::root().to_str().unwrap();
+    let arguments =
+        ["build", "--target", "ping", "--build-arg", "BUILDER=builder", "--tag", "ping:compiled", root];
+    docker.run_command(&arguments, docker.builder(&arguments).unwrap()).unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    let container = docker.run(&["create", "ping:compiled"]).unwrap();
+    let built = Binaries::find().unwrap();
+    for name in ["ping", "sidecar"] {
+        let copy = directory.path().join(name);
+        docker.run(&["cp", &format!("{container}:/{name}"), copy.to_str().unwrap()]).unwrap();
+        let (compiled, built) = (fs::read(copy).unwrap(), fs::read(built.path(name)).unwrap());
+        assert!(compiled == built, "{name}: {} bytes instead of {}", compiled.len(), built.len());
+    }
+}

@@ -1,0 +1,44 @@
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use swarmlings_harness::hold::{Hold, Shared};
+use swarmlings_harness::{Lab, LabOptions};
+
+/// One host with an engine, and a registry.
+pub(crate) fn hold() -> Hold<Lab> {
+    static STAGE: Shared<Lab> = Shared::new();
+    let options = LabOptions { registry: true, ..LabOptions::owned(1) };
+    STAGE.hold(|_| true, || Lab::create(&options)).unwrap()
+}
+
+/// Runs `cargo xtask images`.
+pub(crate) fn images(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    // A developer may have set them for stacks of his own.
+    command.env_remove("SWARMLINGS_PREFIX").env_remove("SWARMLINGS_TAG");
+    command.arg("images").args(arguments).output().unwrap()
+}
+
+/// The project's directory.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Unpacks a tar archive into `directory`.
+pub(crate) fn unpack(archive: &Path, directory: &Path) {
+    run(Command::new("tar").arg("--extract").arg("--file").arg(archive).arg("--directory").arg(directory));
+}
+
+/// Runs a command that has to succeed, and returns what it prints.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program along PATH.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let found = swarmlings_harness::tools::on_path(name);
+    found.unwrap_or_else(|| panic!("no {name} on PATH: `cargo xtask test --only packages` installs it"))
+}
