@@ -68,10 +68,11 @@ impl Images {
     /// Builds all of them from `binaries`, which are for `architecture` (as Docker names it).
     pub fn build(&self, docker: &Docker, architecture: &str, binaries: &Binaries) -> Result<Vec<Image>> {
         let context = tempfile::tempdir().context("creating a directory for the images' files")?;
-        lay_out(binaries, &context.path().join(architecture))?;
+        // The engine may be more precise about its own platform than the directory's name, or less.
+        let platform = if architecture == "arm" { "arm/v7" } else { architecture };
+        lay_out(binaries, &context.path().join(platform.replace('/', "")))?;
+        let platform = format!("linux/{platform}");
         let dockerfile = root().join("Dockerfile");
-        // The engine may be more precise about its own platform than the directory's name.
-        let platform = format!("linux/{architecture}");
         let labels: Vec<_> = self.labels.iter().flat_map(|label| ["--label", label]).collect();
         NAMES
             .into_iter()

@@ -11,6 +11,7 @@ use swarmlings_harness::{Load, LoadOptions, eventually};
 
 use super::events::{self, What};
 use super::setup::{Deployed, SetUp};
+use super::update::CHANGE;
 
 /// How long it may take until nothing goes to what was lost: Swarm gives a node up after some 20 s.
 const UNROUTED: Duration = Duration::from_mins(2);
@@ -70,8 +71,8 @@ impl Loss {
     }
 }
 
-pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+/// Makes every loss happen so often, and adds a row for each.
+pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
     for loss in Loss::ALL.into_iter().filter(|loss| loss.is_possible(deployed.set_up)) {
         let mut row = Row {
             set_up: deployed.set_up.name(),
@@ -89,7 +90,7 @@ pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16) -> Result<Vec<Row>> 
         }
         rows.push(row);
     }
-    Ok(rows)
+    Ok(())
 }
 
 impl Row {
@@ -108,7 +109,7 @@ impl Row {
         }
         if loss.takes_a_task() && deployed.on("pings", victim)?.is_none() {
             // Spread again, which what happened before may have undone.
-            deployed.stack.replace(&["pings"], SOON)?;
+            deployed.stack.replace(&["pings"], CHANGE)?;
         }
         deployed.wait_settled()?;
         let victims = deployed.on("pings", victim)?;

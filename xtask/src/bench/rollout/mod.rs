@@ -43,17 +43,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure_token(lab.docker(), TOKEN)?;
     let _inside = lab.enter()?;
 
-    let wanted = |set_up: &&SetUp| args.set_ups.is_empty() || args.set_ups.contains(set_up);
     let (mut updates, mut losses) = (Vec::new(), Vec::new());
-    for set_up in SetUp::value_variants().iter().filter(wanted) {
+    let wanted = |set_up: &&SetUp| args.set_ups.is_empty() || args.set_ups.contains(set_up);
+    let outcome = SetUp::value_variants().iter().filter(wanted).try_for_each(|set_up| {
         let deployed = Deployed::new(&lab, *set_up, &images, &traefik)?;
         let rounds = if *set_up == SetUp::Ours { args.rounds } else { args.peer_rounds };
-        updates.extend(update::measure(&deployed, rounds)?);
-        losses.extend(loss::measure(&deployed, args.loss_rounds)?);
-        deployed.remove()?;
-    }
+        update::measure(&deployed, rounds, &mut updates)?;
+        loss::measure(&deployed, args.loss_rounds, &mut losses)?;
+        deployed.remove()
+    });
+    // What has been measured until something went wrong took its time.
     print!("{}", table::updates(&updates));
     println!();
     print!("{}", table::losses(&losses));
-    Ok(())
+    outcome
 }

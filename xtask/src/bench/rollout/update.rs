@@ -13,7 +13,7 @@ use super::events::{self, Event, What};
 use super::setup::{Deployed, SetUp};
 
 /// How long one change may take.
-const CHANGE: Duration = Duration::from_mins(4);
+pub(super) const CHANGE: Duration = Duration::from_mins(4);
 
 /// How long load waits for a number of answers.
 const SOON: Duration = Duration::from_mins(1);
@@ -61,9 +61,8 @@ const CHANGES: [Change; 3] = [
     Change { name: "scale 3→6→2", loaded: &["pings"], action: scale },
 ];
 
-/// Makes every change so often, and returns a row for each kind of load on each service.
-pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+/// Makes every change so often, and adds a row for each kind of load on each service.
+pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
     for change in CHANGES.iter().filter(|change| is_possible(deployed.set_up, change)) {
         let kinds: Vec<_> =
             kinds().into_iter().filter(|kind| change.loaded.contains(&kind.service)).collect();
@@ -89,7 +88,7 @@ pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16) -> Result<Vec<Row>> 
         }
         rows.extend(of_change);
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// There is a hub in our set-up only.
