@@ -4,18 +4,16 @@ use crate::support::sidecar::Run;
 
 /// A shell that passes nothing on to its child, and waits for it to end by itself.
 const FAMILY: &str = r#"
-    trap : TERM
+    trap 'echo parent' TERM
     sh -c 'trap "echo child; exit" TERM; echo ready; while :; do sleep 1000 & wait $!; done' &
-    wait
-    echo parent
-    wait
+    while kill -0 $! 2>/dev/null; do wait $!; done
     exit 5"#;
 
 #[test]
 fn with_group_the_services_children_hear_what_it_hears() {
     // Not even with a terminal, for which the service has a group of its own.
     for run in [Run::alone(), Run::alone().in_terminal()] {
-        let mut sidecar = run.flags(["--grace", "200ms"]).script(FAMILY);
+        let mut sidecar = run.flags(["--grace", "3s"]).script(FAMILY);
         sidecar.says("ready");
         sidecar.signal(Signal::TERM);
         assert_eq!(sidecar.ends().code(), Some(128 + 9));
