@@ -144,3 +144,17 @@ fn rustup(arguments: &[&str]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dockerfile_has_the_same_toolchain_and_the_same_cargo_auditable() {
+        let dockerfile = include_str!("../../Dockerfile");
+        let toolchain = include_str!("../../rust-toolchain.toml");
+        let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix('"'));
+        assert!(dockerfile.contains(&format!("/rust:{}-", channel.unwrap())), "{channel:?}");
+        assert!(dockerfile.contains(&format!("ARG AUDITABLE={AUDITABLE}\n")), "{AUDITABLE}");
+    }
+}

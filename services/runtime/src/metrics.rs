@@ -267,6 +267,7 @@ mod tests {
             assert!(line.starts_with("# ") || value.parse::<f64>().is_ok(), "{line}");
         }
     }
+
     #[test]
     fn what_threads_count_is_added_up() {
         let metrics = Metrics::new(2);

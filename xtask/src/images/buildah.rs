@@ -21,9 +21,12 @@ pub(crate) struct Buildah {
 impl Buildah {
     /// An empty store.
     pub(crate) fn new() -> Result<Self> {
-        if tools::on_path("buildah").is_none() {
+        let is_missing = |program: &&str| tools::on_path(program).is_none();
+        let missing: Vec<_> = ["buildah", "skopeo"].into_iter().filter(is_missing).collect();
+        if !missing.is_empty() {
+            let missing = missing.join(" ");
             bail!(
-                "images for several platforms are buildah's work: on Debian or Ubuntu, `apt-get install buildah`"
+                "images for several platforms take {missing}: on Debian or Ubuntu, `apt-get install {missing}`"
             );
         }
         Ok(Self { store: tempfile::tempdir().context("creating a directory for images")? })

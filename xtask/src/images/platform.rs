@@ -71,6 +71,16 @@ mod tests {
     }
 
     #[test]
+    fn from_source_the_dockerfile_compiles_for_the_same_targets() {
+        let script = include_str!("../../compile.sh");
+        for platform in Platform::value_variants() {
+            let (directory, target) = (platform.directory(), platform.target());
+            let case = script.lines().find(|line| line.contains(&format!("target={target} ")));
+            assert!(case.is_some_and(|case| case.trim().starts_with(&directory)), "{directory}: {target}");
+        }
+    }
+
+    #[test]
     fn the_command_line_has_dockers_names() {
         for platform in Platform::value_variants() {
             assert_eq!(platform.to_possible_value().unwrap().get_name(), platform.name());
