@@ -7,9 +7,9 @@ use std::time::Duration;
 use swarmlings_cli::reason;
 use tokio::time::sleep;
 
-use crate::Peer;
-use crate::listener::{Listener, Stream};
+use crate::listener::Listener;
 use crate::metrics::Tally;
+use crate::{Peer, Stream};
 
 /// First and longest pause after the system has refused a connection; each is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::exchange::not_allowed;
 use crate::metrics::Metrics;
+use crate::readiness;
 use crate::{About, Connection, Readiness, Request, Response, Service, status, text};
 
 /// Answers `/healthz`, `/readyz`, `/metrics` and `/version`.
@@ -65,12 +66,10 @@ impl Admin {
     }
 
     fn readyz(&self) -> Response {
-        if self.0.readiness.is_ready() {
-            text("ready\n")
-        } else if self.0.readiness.is_draining() {
-            status(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-        } else {
-            status(StatusCode::SERVICE_UNAVAILABLE, "not ready yet\n")
+        match self.0.readiness.state() {
+            readiness::State::Serving => text("ready\n"),
+            readiness::State::Draining => status(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            readiness::State::Starting => status(StatusCode::SERVICE_UNAVAILABLE, "not ready yet\n"),
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches, value_parser};
 use swarmlings_cli::{LogArgs, parse_with};
 
-use crate::{About, Limits};
+use crate::{About, Identity, Limits};
 
 /// What is asked of the program.
 pub(crate) enum Asked<A> {
@@ -35,6 +35,15 @@ pub(crate) struct ServerArgs {
     /// Name to show to clients [default: the host's]
     #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
     host: Option<String>,
+    /// Swarm's name of the task
+    #[arg(long, env = "SERVICE_TASK", value_name = "NAME")]
+    task: Option<String>,
+    /// Swarm's slot
+    #[arg(long, env = "SERVICE_SLOT", value_name = "SLOT")]
+    slot: Option<String>,
+    /// Swarm's name of the node
+    #[arg(long, env = "SERVICE_NODE", value_name = "NAME")]
+    node: Option<String>,
     /// How many threads serve, each of which can use one core
     #[arg(long, env = "SERVICE_THREADS", value_name = "N", default_value = "1")]
     #[arg(value_parser = value_parser!(u32).range(1..=1024))]
@@ -46,8 +55,16 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    pub(crate) fn host(&self) -> String {
-        self.host.clone().unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned())
+    pub(crate) fn identity(&self) -> Identity {
+        // A stack file's template leaves nothing where there is nothing to say.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Identity {
+            host: given(&self.host)
+                .unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned()),
+            task: given(&self.task),
+            slot: given(&self.slot),
+            node: given(&self.node),
+        }
     }
 
     pub(crate) fn service_address(&self) -> SocketAddr {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
 
 use crate::spare;
+use crate::upgrade::{Upgrade, Upgraded};
 
 /// What a service answers.
 pub type Response = http::Response<Body>;
@@ -26,6 +28,8 @@ pub struct Body(Kind);
 enum Kind {
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, StreamError>),
+    Upgrade(Upgrade),
+    Cut,
 }
 
 impl Body {
@@ -42,6 +46,33 @@ impl Body {
     {
         Self(Kind::Stream(body.map_err(Into::into).boxed_unsync()))
     }
+
+    /// No body, and what goes on in place of HTTP/1 after an answer of 101; after any other it does not.
+    pub fn upgrade<F>(goes_on: impl FnOnce(Upgraded) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self(Kind::Upgrade(Upgrade::new(goes_on)))
+    }
+
+    /// No answer at all: HTTP/1's connection is closed, HTTP/2's stream reset.
+    pub const fn cut() -> Self {
+        Self(Kind::Cut)
+    }
+
+    pub(crate) const fn is_cut(&self) -> bool {
+        matches!(self.0, Kind::Cut)
+    }
+
+    pub(crate) fn take_upgrade(&mut self) -> Option<Upgrade> {
+        match mem::take(self) {
+            Self(Kind::Upgrade(upgrade)) => Some(upgrade),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 impl Default for Body {
@@ -55,6 +86,8 @@ impl fmt::Debug for Body {
         match &self.0 {
             Kind::Full(bytes) => f.debug_tuple("Full").field(bytes).finish(),
             Kind::Stream(_) => f.write_str("Stream"),
+            Kind::Upgrade(_) => f.write_str("Upgrade"),
+            Kind::Cut => f.write_str("Cut"),
         }
     }
 }
@@ -95,6 +128,7 @@ impl hyper::body::Body for Body {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(mem::take(bytes))))),
             Kind::Stream(stream) => Pin::new(stream).poll_frame(cx),
+            Kind::Upgrade(_) | Kind::Cut => Poll::Ready(None),
         }
     }
 
@@ -102,6 +136,7 @@ impl hyper::body::Body for Body {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Stream(stream) => stream.is_end_stream(),
+            Kind::Upgrade(_) | Kind::Cut => true,
         }
     }
 
@@ -109,6 +144,7 @@ impl hyper::body::Body for Body {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(stream) => stream.size_hint(),
+            Kind::Upgrade(_) | Kind::Cut => SizeHint::with_exact(0),
         }
     }
 }

@@ -1,31 +1,29 @@
 //! One connection, from its first byte to its end.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use swarmlings_cli::reason;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::task::coop::has_budget_remaining;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::Service;
+use crate::conversation::Conversation;
 use crate::exchange::exchange;
 use crate::io::Io;
-use crate::listener::Arrival;
 use crate::progress::Phase;
 use crate::server::Line;
+use crate::stream::Arrival;
+use crate::transport::Established;
+use crate::upgrade::Upgraded;
 use crate::watch::Watch;
-
-/// hyper does with no less.
-const LEAST_BUFFER: u32 = 8192;
+use crate::{Service, Stream, Transport};
 
 /// How long a client that is still sending has to read why nobody listens.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -44,21 +42,35 @@ pub(crate) async fn serve<S: Service>(
         Ok(stream) => stream,
         Err(error) => return tracing::warn!("handing a connection to its thread: {}", reason(&error)),
     };
+    let stream = match line.server.service.transport() {
+        None => stream,
+        Some(transport) => match establish(transport, stream, &line, &mut closing).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
     let io = Io::new(stream, Arc::clone(&line.progress), line.server.served_by.clone());
+    let limits = &line.server.limits;
     let asked = Arc::clone(&line);
     let service = service_fn(move |request| exchange(Arc::clone(&asked), request));
-    let mut connection = http1::Builder::new()
-        .max_buf_size(line.server.limits.max_header_bytes.max(LEAST_BUFFER) as usize)
-        .serve_connection(TokioIo::new(io), service);
+    #[cfg(feature = "http2")]
+    let mut conversation = if S::HTTP2 {
+        Conversation::either(io, service, limits.max_header_bytes)
+    } else {
+        Conversation::http1(io, service, limits.max_header_bytes)
+    };
+    #[cfg(not(feature = "http2"))]
+    let mut conversation = Conversation::http1(io, service, limits.max_header_bytes);
 
+    let told = closing.clone();
     let mut close = pin!(closing.wait_for(|&closing| closing));
-    let mut watch = Watch::new(&line.server.limits, &line.progress);
+    let mut watch = Watch::new(limits, &line.progress);
     let mut is_closing = false;
     let mut is_told = false;
     let mut is_waiting = false;
     let outcome = poll_fn(|cx| {
         loop {
-            if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
+            if let Poll::Ready(outcome) = conversation.poll(cx) {
                 return Poll::Ready(Some(outcome));
             }
             // It wakes this task whenever it has been asked once, and is ready only in a drain.
@@ -66,12 +78,17 @@ pub(crate) async fn serve<S: Service>(
                 // Without any it is not asked, but this task told to come again.
                 is_waiting = has_budget_remaining();
                 is_closing = close.as_mut().poll(cx).is_ready();
+                // Whoever has several requests under way may well have no moment without any.
+                if is_closing && line.progress.is_multiplexed() {
+                    is_told = true;
+                    conversation.finish();
+                }
             }
             match watch.poll_expired(cx, is_closing) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Phase::Idle) if !is_told => {
                     is_told = true;
-                    Pin::new(&mut connection).graceful_shutdown();
+                    conversation.finish();
                 }
                 Poll::Ready(_) => return Poll::Ready(None),
             }
@@ -86,8 +103,45 @@ pub(crate) async fn serve<S: Service>(
         None => return tracing::debug!(%peer, "serving a connection: the client is too slow"),
     }
     if line.progress.is_unread() {
-        discard(connection.into_parts().io.into_inner()).await;
+        if let Some((io, _)) = conversation.into_io() {
+            discard(io).await;
+        }
+    } else if let Some(upgrade) = line.take_upgrade()
+        && let Some((io, early)) = conversation.into_io()
+    {
+        upgrade.go_on(Upgraded::new(io.with_early(early).without_signing(), told)).await;
     }
+}
+
+/// Has the service's transport do what comes before the first request.
+async fn establish<S>(
+    transport: &dyn Transport,
+    stream: Stream,
+    line: &Line<S>,
+    closing: &mut watch::Receiver<bool>,
+) -> Option<Stream> {
+    let (limits, peer) = (&line.server.limits, line.connection.peer);
+    // A client has as long to begin as if it spoke HTTP at once.
+    let time = limits.header_timeout;
+    let closed = async {
+        drop(closing.wait_for(|&closing| closing).await);
+        sleep(limits.linger).await;
+    };
+    let outcome = tokio::select! {
+        outcome = timeout(time, transport.establish(stream, peer)) => outcome,
+        () = closed => return None,
+    };
+    match outcome {
+        Ok(Ok(Established { stream, about })) => {
+            if let Some(about) = about {
+                line.connection.learn(about);
+            }
+            return Some(stream);
+        }
+        Ok(Err(error)) => tracing::debug!(%peer, "establishing a connection: {error}"),
+        Err(_) => tracing::debug!(%peer, "establishing a connection: the client is too slow"),
+    }
+    None
 }
 
 /// Reads on after the last answer for a while: the kernel resets a connection that is closed with bytes unread, and

@@ -9,12 +9,13 @@ use http::HeaderValue;
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::threads::Threads;
-use crate::{About, Admin, Latch, Limits, Readiness, Service};
+use crate::{About, Admin, Identity, Latch, Limits, Readiness, Service};
 
 /// What a service may know of its surroundings when it is made, and what [`run`](crate::run) runs it by.
 #[derive(Clone, Debug)]
 pub struct Context {
-    host: String,
+    about: About,
+    identity: Identity,
     limits: Limits,
     readiness: Readiness,
     metrics: Arc<Metrics>,
@@ -23,27 +24,43 @@ pub struct Context {
 }
 
 impl Context {
-    /// For a service that shows itself as `host`. Control characters, which no header can carry, are left out of it.
-    pub fn new(about: About, host: &str, limits: Limits) -> Self {
-        Self::on(about, host, limits, Threads::default())
+    /// For a service that is known by this, or by a host's name alone. Control characters, which no header can carry, are
+    /// left out of it.
+    pub fn new(about: About, identity: impl Into<Identity>, limits: Limits) -> Self {
+        Self::on(about, identity.into(), limits, Threads::default())
     }
 
     /// The same for a service that so many threads serve: the one that runs it, and others that are started now and end
     /// with the last copy of this. None is as good as one.
-    pub fn threaded(about: About, host: &str, limits: Limits, threads: usize) -> io::Result<Self> {
-        Ok(Self::on(about, host, limits, Threads::start(threads.saturating_sub(1))?))
+    pub fn threaded(
+        about: About,
+        identity: impl Into<Identity>,
+        limits: Limits,
+        threads: usize,
+    ) -> io::Result<Self> {
+        Ok(Self::on(about, identity.into(), limits, Threads::start(threads.saturating_sub(1))?))
     }
 
-    fn on(about: About, host: &str, limits: Limits, threads: Threads) -> Self {
+    fn on(about: About, identity: Identity, limits: Limits, threads: Threads) -> Self {
         let readiness = Readiness::default();
         let metrics = Arc::new(Metrics::new(1 + threads.others().len()));
         let admin = Admin::new(about, readiness.clone(), Arc::clone(&metrics));
-        Self { host: host.replace(char::is_control, ""), limits, readiness, metrics, admin, threads }
+        Self { about, identity: identity.printable(), limits, readiness, metrics, admin, threads }
     }
 
     /// The name that clients see.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.identity.host
+    }
+
+    /// Who answers, among other tasks and hosts.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The program's version.
+    pub fn version(&self) -> &'static str {
+        self.about.version
     }
 
     /// The bounds in force.
@@ -71,7 +88,7 @@ impl Context {
         self.admin.show(&service);
         // Each answer has a copy. One that lives as long as the process needs no count of them, which threads would have
         // to share.
-        let host = Bytes::from_static(self.host.clone().leak().as_bytes());
+        let host = Bytes::from_static(self.identity.host.clone().leak().as_bytes());
         Server {
             service,
             served_by: HeaderValue::from_maybe_shared(host).unwrap_or(HeaderValue::from_static("")),

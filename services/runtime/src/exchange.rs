@@ -1,6 +1,7 @@
 //! One request and its answer.
 
-use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -21,8 +22,8 @@ use crate::{Body, BodyError, Request, RequestBody, Response, Service, spare, sta
 pub(crate) fn exchange<S: Service>(
     line: Arc<Line<S>>,
     request: http::Request<Incoming>,
-) -> impl Future<Output = Result<http::Response<Answer<S>>, Infallible>> {
-    line.progress.begin();
+) -> impl Future<Output = Result<http::Response<Answer<S>>, Cut>> {
+    let open = Open::new(Arc::clone(&line));
     let method = CountedMethod::from(request.method());
     // Not within the future: as long as a request is kept, so is hyper's buffer that it came in, and hyper, which looks
     // for more before it polls the future, would have to allocate another for each request.
@@ -32,9 +33,21 @@ pub(crate) fn exchange<S: Service>(
             Asked::Answered(response) => response,
             Asked::Waiting(request) => line.server.service.call(request, &line.connection).await,
         };
-        Ok(conclude(line, method, response))
+        if response.body().is_cut() { Err(Cut) } else { Ok(conclude(open, method, response)) }
     }
 }
+
+/// The service wants no answer to be given.
+#[derive(Debug)]
+pub(crate) struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the service has cut it off")
+    }
+}
+
+impl Error for Cut {}
 
 enum Asked {
     Answered(Response),
@@ -52,22 +65,25 @@ fn ask<S: Service>(line: &Arc<Line<S>>, request: http::Request<Incoming>) -> Ask
 }
 
 /// Sees to what all answers share.
-fn conclude<S>(
-    line: Arc<Line<S>>,
-    method: CountedMethod,
-    mut response: Response,
-) -> http::Response<Answer<S>> {
+fn conclude<S>(open: Open<S>, method: CountedMethod, mut response: Response) -> http::Response<Answer<S>> {
+    let line = &open.0;
     if let Some((code, reason)) = line.progress.refusal() {
         response = status(*code, format!("{reason}\n"));
     }
     line.progress.count(method, response.status());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(upgrade) = response.body_mut().take_upgrade()
+    {
+        line.set_upgrade(upgrade);
+    }
 
     let headers = response.headers_mut();
     headers.insert(&SERVED_BY, line.server.served_by.clone());
-    if line.progress.is_unread() || line.server.readiness.is_draining() {
+    // Over HTTP/2 the connection itself says so.
+    if (line.progress.is_unread() || line.server.readiness.is_draining()) && !line.progress.is_multiplexed() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| Answer { body, line })
+    response.map(|body| Answer { body, _open: open })
 }
 
 /// Answers what is not for the service.
@@ -97,10 +113,26 @@ pub(crate) fn not_allowed(methods: &[Method]) -> Response {
     response
 }
 
+/// A request whose answer is not complete.
+struct Open<S>(Arc<Line<S>>);
+
+impl<S> Open<S> {
+    fn new(line: Arc<Line<S>>) -> Self {
+        line.progress.begin();
+        Self(line)
+    }
+}
+
+impl<S> Drop for Open<S> {
+    fn drop(&mut self) {
+        self.0.progress.complete();
+    }
+}
+
 /// A response's body. Whether hyper has taken all of it or given up, nothing of it is left to come once it is dropped.
 pub(crate) struct Answer<S> {
     body: Body,
-    line: Arc<Line<S>>,
+    _open: Open<S>,
 }
 
 impl<S: Service> hyper::body::Body for Answer<S> {
@@ -120,11 +152,5 @@ impl<S: Service> hyper::body::Body for Answer<S> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl<S> Drop for Answer<S> {
-    fn drop(&mut self) {
-        self.line.progress.complete();
     }
 }

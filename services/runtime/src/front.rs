@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::{Admin, Connection, Request, Response, Service};
+use crate::{Admin, Connection, Request, Response, Service, Transport};
 
 /// The service itself or its operational endpoints: were these two types, each program would contain all of its
 /// server twice, a tenth of its size.
@@ -12,6 +12,8 @@ pub(crate) enum Front<S> {
 }
 
 impl<S: Service> Service for Front<S> {
+    const HTTP2: bool = S::HTTP2;
+
     fn methods(&self) -> Option<&[Method]> {
         match self {
             Self::Service(service) => service.methods(),
@@ -30,6 +32,13 @@ impl<S: Service> Service for Front<S> {
         match self {
             Self::Service(service) => service.call(request, connection).await,
             Self::Admin(admin) => admin.call(request, connection).await,
+        }
+    }
+
+    fn transport(&self) -> Option<&dyn Transport> {
+        match self {
+            Self::Service(service) => service.transport(),
+            Self::Admin(_) => None,
         }
     }
 

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::listener::Stream;
+use crate::Stream;
 use crate::progress::Progress;
 
 /// The header that names the host which answered.
@@ -23,7 +24,11 @@ pub(crate) struct Io {
     stream: Stream,
     progress: Arc<Progress>,
     served_by: HeaderValue,
+    /// Whether what is written is HTTP/1.
+    signs: bool,
     signed: Option<Signed>,
+    /// What has been read already, and is to be read again.
+    early: Bytes,
 }
 
 /// An answer of hyper's own with this host's name in it, and how much of it is written.
@@ -35,7 +40,24 @@ struct Signed {
 
 impl Io {
     pub(crate) fn new(stream: Stream, progress: Arc<Progress>, served_by: HeaderValue) -> Self {
-        Self { stream, progress, served_by, signed: None }
+        Self { stream, progress, served_by, signs: true, signed: None, early: Bytes::new() }
+    }
+
+    /// The same with `bytes` to be read first, which came from it.
+    pub(crate) fn with_early(self, bytes: Bytes) -> Self {
+        Self { early: bytes, ..self }
+    }
+
+    /// The same for HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(crate) fn multiplexed(self) -> Self {
+        self.progress.multiplex();
+        self.without_signing()
+    }
+
+    /// The same for another protocol than HTTP/1.
+    pub(crate) fn without_signing(self) -> Self {
+        Self { signs: false, ..self }
     }
 
     /// Adds this host's name below the status line: `HTTP/1.1 431 Request Header Fields Too Large`.
@@ -65,6 +87,11 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
@@ -76,7 +103,7 @@ impl AsyncRead for Io {
 
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.progress.is_busy() && self.signed.is_none() {
+        if self.signs && !self.progress.is_busy() && self.signed.is_none() {
             self.sign(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -94,8 +121,9 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_signed(cx))?;
-        // Only a socket that is read from for a while after this one needs to be told; any other is closed anyway.
-        if self.progress.is_unread() {
+        // Only a socket that is read from for a while after this one needs to be told; any other is closed anyway, unless a
+        // protocol of its own has something to say.
+        if self.progress.is_unread() || self.stream.is_layered() {
             Pin::new(&mut self.stream).poll_shutdown(cx)
         } else {
             Poll::Ready(Ok(()))

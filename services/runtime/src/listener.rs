@@ -1,17 +1,13 @@
 //! Where requests come in: a TCP port or a unix socket.
 
 use std::io;
-use std::net::{self, SocketAddr};
-use std::os::unix;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
-use crate::Peer;
 use crate::socket_file::SocketFile;
+use crate::{Peer, Stream};
 
 /// How many clients may wait to be let in.
 const BACKLOG: u32 = 1024;
@@ -24,13 +20,6 @@ pub struct Listener(Kind);
 enum Kind {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
-}
-
-/// One client's socket.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Listener {
@@ -61,8 +50,10 @@ impl Listener {
 
     pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match &self.0 {
-            Kind::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Stream::of_tcp(stream, peer)),
-            Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Stream::of_unix(stream)),
+            Kind::Tcp(listener) => {
+                listener.accept().await.map(|(stream, peer)| (stream.into(), Peer::Tcp(peer)))
+            }
+            Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| (stream.into(), Peer::Unix)),
         }
     }
 
@@ -76,92 +67,18 @@ impl Listener {
                 let listener = listener.into_std()?;
                 while let Ok((stream, peer)) = listener.accept() {
                     stream.set_nonblocking(true)?;
-                    waiting.push(Stream::of_tcp(TcpStream::from_std(stream)?, peer));
+                    waiting.push((TcpStream::from_std(stream)?.into(), Peer::Tcp(peer)));
                 }
             }
             Kind::Unix(listener, _file) => {
                 let listener = listener.into_std()?;
                 while let Ok((stream, _)) = listener.accept() {
                     stream.set_nonblocking(true)?;
-                    waiting.push(Stream::of_unix(UnixStream::from_std(stream)?));
+                    waiting.push((UnixStream::from_std(stream)?.into(), Peer::Unix));
                 }
             }
         }
         Ok(waiting)
-    }
-}
-
-/// A client's socket on its way to the thread that serves it.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// It is to stay where it has come in.
-    Here(Stream),
-    /// By TCP, to another thread.
-    Tcp(net::TcpStream),
-    /// By the unix socket, to another thread.
-    Unix(unix::net::UnixStream),
-}
-
-impl Arrival {
-    /// The socket, known to the calling thread's runtime.
-    pub(crate) fn settle(self) -> io::Result<Stream> {
-        Ok(match self {
-            Self::Here(stream) => stream,
-            Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
-            Self::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
-        })
-    }
-}
-
-impl Stream {
-    /// Takes it from the calling thread's runtime, for another one.
-    pub(crate) fn leave(self) -> io::Result<Arrival> {
-        Ok(match self {
-            Self::Tcp(stream) => Arrival::Tcp(stream.into_std()?),
-            Self::Unix(stream) => Arrival::Unix(stream.into_std()?),
-        })
-    }
-
-    fn of_tcp(stream: TcpStream, peer: SocketAddr) -> (Self, Peer) {
-        (Self::Tcp(stream), Peer::Tcp(peer))
-    }
-
-    fn of_unix(stream: UnixStream) -> (Self, Peer) {
-        (Self::Unix(stream), Peer::Unix)
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Neither kind of socket keeps anything back.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
 
@@ -173,7 +90,7 @@ mod tests {
     async fn no_connection_waits_for_more_to_send() {
         let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
         let _client = TcpStream::connect(listener.address().unwrap()).await.unwrap();
-        let Ok((Stream::Tcp(stream), _)) = listener.accept().await else { panic!("it is one of TCP") };
-        assert!(stream.nodelay().unwrap());
+        let Ok((stream, _)) = listener.accept().await else { panic!("it is there") };
+        assert!(stream.has_no_delay());
     }
 }

@@ -49,7 +49,7 @@ fn serve<S: Service>(
     let serving = async {
         // Before anything shows outside, so that whoever reacts to it by a signal does not kill the process.
         let signals = Signals::catch().map_err(|error| failed("catching signals", &error))?;
-        let context = Context::threaded(about, &args.host(), args.limits.clone(), args.threads as usize)
+        let context = Context::threaded(about, args.identity(), args.limits.clone(), args.threads as usize)
             .map_err(|error| failed(format_args!("starting {} threads", args.threads), &error))?;
         let starting = context.latch();
         let service = make(&context)?;

@@ -38,6 +38,8 @@ pub(crate) struct Progress {
     header: AtomicBool,
     /// Whether the socket takes no more bytes.
     stalled: AtomicBool,
+    /// Whether it is HTTP/2, whose requests come and go side by side.
+    multiplexed: AtomicBool,
     /// Grows with each event that starts the client's time anew.
     steps: AtomicU32,
     /// Whether something that the client has sent will not be read.
@@ -56,15 +58,28 @@ impl Progress {
             settled: AtomicU32::new(0),
             header: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            multiplexed: AtomicBool::new(false),
             steps: AtomicU32::new(0),
             unread: AtomicBool::new(false),
             refusal: OnceLock::new(),
         }
     }
 
+    /// It is HTTP/2 from now on. A request is then never known before its header is whole, as there may be others', and a
+    /// body that is not read is the affair of its own stream.
+    #[cfg(feature = "http2")]
+    pub(crate) fn multiplex(&self) {
+        self.multiplexed.store(true, Relaxed);
+        self.header.store(false, Relaxed);
+    }
+
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Relaxed)
+    }
+
     /// Bytes have come.
     pub(crate) fn received(&self) {
-        if !self.is_busy() && !self.header.load(Relaxed) {
+        if !self.is_busy() && !self.header.load(Relaxed) && !self.is_multiplexed() {
             self.header.store(true, Relaxed);
             bump(&self.steps);
         }
@@ -110,7 +125,9 @@ impl Progress {
 
     /// The request's body cannot be taken. As the rest of it is left unread there is no next request.
     pub(crate) fn refuse(&self, code: StatusCode, reason: String) {
-        let _ = self.refusal.set((code, reason));
+        if !self.is_multiplexed() {
+            let _ = self.refusal.set((code, reason));
+        }
     }
 
     pub(crate) fn refusal(&self) -> Option<&(StatusCode, String)> {
@@ -130,7 +147,9 @@ impl Progress {
 
     /// Something that the client has sent, or still sends, will not be read.
     pub(crate) fn leave_unread(&self) {
-        self.unread.store(true, Relaxed);
+        if !self.is_multiplexed() {
+            self.unread.store(true, Relaxed);
+        }
     }
 
     pub(crate) fn is_unread(&self) -> bool {

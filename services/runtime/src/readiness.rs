@@ -5,17 +5,39 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether a service is fit for requests: as soon as all latches are dropped, and until its drain begins.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<State>);
+pub struct Readiness(Arc<Shared>);
 
 /// Keeps a [`Readiness`] from being ready for as long as it is held.
 #[derive(Debug)]
 #[must_use = "a latch that is dropped at once holds nothing back"]
-pub struct Latch(Arc<State>);
+pub struct Latch(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Shared {
     latches: AtomicUsize,
     draining: AtomicBool,
+}
+
+/// How far a service has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A latch is still held.
+    Starting,
+    /// Requests are welcome.
+    Serving,
+    /// The drain has begun.
+    Draining,
+}
+
+impl State {
+    /// In one lower-case word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 impl Readiness {
@@ -27,7 +49,18 @@ impl Readiness {
 
     /// Whether requests are welcome.
     pub fn is_ready(&self) -> bool {
-        !self.is_draining() && self.0.latches.load(Ordering::Acquire) == 0
+        self.state() == State::Serving
+    }
+
+    /// How far the service has got.
+    pub fn state(&self) -> State {
+        if self.is_draining() {
+            State::Draining
+        } else if self.0.latches.load(Ordering::Acquire) == 0 {
+            State::Serving
+        } else {
+            State::Starting
+        }
     }
 
     /// Whether the drain has begun; there is no way back.

@@ -20,7 +20,8 @@ pub type Request = http::Request<RequestBody>;
 
 /// The body of a [`Request`], which breaks off with a [`BodyError`] where it outgrows its limit or comes too slowly.
 ///
-/// In these two cases the client gets [`BodyError::response`] whatever the service answers.
+/// In these two cases the client gets [`BodyError::response`] whatever the service answers; over HTTP/2 that is left to
+/// the service.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,

@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::accept::Acceptor;
-use crate::listener::{Arrival, Listener, Stream};
+use crate::listener::Listener;
 use crate::progress::Progress;
 use crate::server::{Line, Server};
-use crate::{Connection, Context, Peer, Service, connection};
+use crate::stream::Arrival;
+use crate::{Connection, Context, Peer, Service, Stream, connection};
 
 /// How a drain went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +106,11 @@ impl<S: Service> Clients<S> {
         let thread = self.next;
         let tallies = self.server.metrics.tallies();
         self.next = (thread + 1) % tallies.len();
-        let line = Line {
-            server: Arc::clone(&self.server),
-            connection: Connection { id: NEXT.fetch_add(1, Ordering::Relaxed), peer },
-            progress: Arc::new(Progress::new(Arc::clone(&tallies[thread]))),
-        };
+        let line = Line::new(
+            Arc::clone(&self.server),
+            Connection::new(NEXT.fetch_add(1, Ordering::Relaxed), peer),
+            Arc::new(Progress::new(Arc::clone(&tallies[thread]))),
+        );
         let other = thread.checked_sub(1).map(|thread| &self.server.threads.others()[thread]);
         let arrival = if other.is_some() { stream.leave() } else { Ok(Arrival::Here(stream)) };
         let serving = connection::serve(arrival, line, self.closing.subscribe());

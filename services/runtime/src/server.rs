@@ -1,12 +1,13 @@
 //! What a server's connections share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
 
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::threads::Threads;
+use crate::upgrade::Upgrade;
 use crate::{Connection, Limits, Readiness};
 
 /// What all connections share.
@@ -26,4 +27,20 @@ pub(crate) struct Line<S> {
     pub(crate) server: Arc<Server<S>>,
     pub(crate) connection: Connection,
     pub(crate) progress: Arc<Progress>,
+    /// What goes on in place of HTTP/1, once that has ended.
+    upgrade: Mutex<Option<Upgrade>>,
+}
+
+impl<S> Line<S> {
+    pub(crate) const fn new(server: Arc<Server<S>>, connection: Connection, progress: Arc<Progress>) -> Self {
+        Self { server, connection, progress, upgrade: Mutex::new(None) }
+    }
+
+    pub(crate) fn set_upgrade(&self, upgrade: Upgrade) {
+        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    }
+
+    pub(crate) fn take_upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }

@@ -1,17 +1,23 @@
 //! What a service is to the runtime.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{self, Future};
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use http::Method;
 
-use crate::{Request, Response};
+use crate::{Request, Response, Transport};
 
 /// What answers requests.
 ///
 /// A closure `Fn(&Request) -> Response` is a service for `GET` and `HEAD`.
 pub trait Service: Send + Sync + 'static {
+    /// Whether clients may speak HTTP/2 as well, from their first byte on. It takes this crate's feature `http2`, which
+    /// programs whose services do not are smaller without.
+    const HTTP2: bool = false;
+
     /// The methods answered; others get 405 from the runtime. `None`: the service sees each request whatever its
     /// method. To `HEAD` the runtime sends all of the answer but its body.
     fn methods(&self) -> Option<&[Method]> {
@@ -26,6 +32,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers one request. Dropped unfinished when the client goes away.
     fn call(&self, request: Request, connection: &Connection) -> impl Future<Output = Response> + Send;
+
+    /// What stands between clients' sockets and HTTP: nothing, if there is none.
+    fn transport(&self) -> Option<&dyn Transport> {
+        None
+    }
 
     /// A connection has ended, cleanly or not. Called exactly once for each one on which requests may have come.
     fn disconnected(&self, _connection: &Connection) {}
@@ -57,6 +68,23 @@ pub struct Connection {
     pub id: u64,
     /// The other end.
     pub peer: Peer,
+    transport: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Connection {
+    pub(crate) const fn new(id: u64, peer: Peer) -> Self {
+        Self { id, peer, transport: OnceLock::new() }
+    }
+
+    /// What the service's [`Transport`] has told of this connection, if it is of this type.
+    pub fn transport<T: 'static>(&self) -> Option<&T> {
+        self.transport.get()?.downcast_ref()
+    }
+
+    /// Keeps what the transport tells.
+    pub(crate) fn learn(&self, transport: Box<dyn Any + Send + Sync>) {
+        let _ = self.transport.set(transport);
+    }
 }
 
 /// The other end of a connection.

@@ -91,6 +91,22 @@ impl Client {
         Some(answer)
     }
 
+    /// One line of whatever comes.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.socket.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// An answer up to its body, of which nothing is expected.
+    pub(crate) fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.socket.read_line(&mut head).unwrap(), 0, "an answer broke off: {head}");
+        }
+        head
+    }
+
     fn body(&mut self, length: Option<usize>) -> String {
         let mut body = Vec::new();
         if let Some(length) = length {

@@ -11,6 +11,8 @@ mod answers;
 mod drain;
 /// What clients may not do: send too much, or take too long.
 mod limits;
+/// HTTP/2 beside HTTP/1, what follows HTTP, and what comes before it.
+mod protocols;
 /// Several threads.
 mod threads;
 /// Unix sockets.

@@ -1,0 +1,275 @@
+//! HTTP/2 beside HTTP/1, what follows HTTP, and what comes before it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use swarmlings_runtime::{
+    Body, Bytes, Connection, Drained, Established, Establishing, Limits, Peer, Request, Response, Service,
+    StatusCode, Stream, Transport, Upgraded, header, status, text,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::PATIENCE;
+use crate::server::{Event, Hold, Holding, Server, eventually, limits};
+
+/// The same service, of which clients may ask by HTTP/2 as well.
+struct Http2<S>(S);
+
+impl<S: Service> Service for Http2<S> {
+    const HTTP2: bool = true;
+
+    async fn call(&self, request: Request, connection: &Connection) -> Response {
+        self.0.call(request, connection).await
+    }
+
+    fn disconnected(&self, connection: &Connection) {
+        self.0.disconnected(connection);
+    }
+
+    fn draining(&self) {
+        self.0.draining();
+    }
+}
+
+fn holding(limits: Limits) -> (Server, Hold) {
+    let (service, hold) = Holding::new();
+    (Server::start(limits, Http2(service)), hold)
+}
+
+/// Runs a client that speaks HTTP/2.
+fn with_client<T>(
+    address: SocketAddr,
+    use_it: impl AsyncFnOnce(SendRequest<Empty<Bytes>>, tokio::task::JoinHandle<hyper::Result<()>>) -> T,
+) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        use_it(sender, tokio::spawn(connection)).await
+    })
+}
+
+fn request(path: &str) -> http::Request<Empty<Bytes>> {
+    http::Request::get(format!("http://test{path}")).body(Empty::new()).unwrap()
+}
+
+#[test]
+fn both_versions_are_spoken_on_one_port() {
+    let (server, _hold) = holding(limits());
+    let mut old = server.connect();
+    assert_eq!(old.get("/").body, "done\n");
+    assert_eq!(old.get("/").body, "done\n", "and so is the next request");
+    with_client(server.address, async |mut client, _| {
+        for _ in 0..2 {
+            let answer = client.send_request(request("/")).await.unwrap();
+            assert_eq!(answer.headers()["x-served-by"], "test-1");
+            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "done\n");
+        }
+    });
+    eventually("nothing is in flight", || server.in_flight() == 0);
+    assert_eq!(server.metric("swarmlings_requests_total{method=\"GET\",code=\"200\"}").as_deref(), Some("4"));
+}
+
+#[test]
+fn a_beginning_that_is_no_preface_is_http_1_from_its_first_byte() {
+    let (server, _hold) = holding(limits());
+    for beginning in ["P", "PRI ", "PRI * HTTP/2.0\r\n\r\n"] {
+        let mut client = server.connect();
+        client.send(beginning);
+        client.send("X / HTTP/1.1\r\nhost: test\r\n\r\n");
+        let answer = client.try_answer("GET").unwrap();
+        assert!([400, 405].contains(&answer.code), "{beginning:?}: {answer:?}");
+        assert_eq!(answer.header("x-served-by"), Some("test-1"));
+    }
+}
+
+#[test]
+fn without_http2_its_preface_ends_the_connection() {
+    let (service, _hold) = Holding::new();
+    let server = Server::start(limits(), service);
+    let mut client = server.connect();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.expect_end();
+}
+
+#[test]
+fn a_client_that_never_begins_is_let_go() {
+    let (server, _hold) = holding(Limits { idle_timeout: Duration::from_millis(50), ..limits() });
+    server.connect().expect_end();
+    let (server, _hold) = holding(Limits { header_timeout: Duration::from_millis(50), ..limits() });
+    let mut client = server.connect();
+    client.send("PRI * HTT");
+    client.expect_end();
+}
+
+#[test]
+fn at_the_end_requests_side_by_side_are_answered_and_the_connection_closed() {
+    let (mut server, hold) = holding(limits());
+    let address = server.address;
+    let drained = with_client(address, async |mut client, connection| {
+        let waiting = [client.send_request(request("/held")), client.send_request(request("/held"))];
+        let [one, other] = waiting.map(tokio::spawn);
+        let drained = tokio::task::spawn_blocking(move || {
+            hold.expect(Event::Called);
+            hold.expect(Event::Called);
+            server.shut_down();
+            server.eventually_draining();
+            server.eventually_refusing();
+            hold.release();
+            server.drained()
+        });
+        for answer in [one, other] {
+            let answer = answer.await.unwrap().unwrap();
+            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "done\n");
+        }
+        connection.await.unwrap().unwrap();
+        drained.await.unwrap()
+    });
+    assert_eq!(drained, Drained { drained: 2, aborted: 0 });
+}
+
+#[test]
+fn a_request_that_its_client_gives_up_is_not_in_flight_any_more() {
+    let (server, hold) = holding(limits());
+    with_client(server.address, async |mut client, _connection| {
+        let mut given_up = Box::pin(client.send_request(request("/held")));
+        let polled = tokio::time::timeout(Duration::from_millis(1), &mut given_up);
+        assert!(polled.await.is_err(), "it is held");
+        tokio::task::spawn_blocking(move || hold.expect(Event::Called)).await.unwrap();
+        drop(given_up);
+        let start = std::time::Instant::now();
+        while in_flight(&server).await != 0 {
+            assert!(start.elapsed() < PATIENCE, "it stays in flight");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+/// Without holding up the client, which has to send meanwhile.
+async fn in_flight(server: &Server) -> u32 {
+    let context = server.context.clone();
+    let asking = move || Server::admin(&context).connect().get("/metrics").body;
+    let metrics = tokio::task::spawn_blocking(asking).await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("swarmlings_requests_in_flight "));
+    line.unwrap().parse().unwrap()
+}
+
+/// Sends back what comes after HTTP, and says goodbye.
+fn repeat(_: &Request) -> Response {
+    let mut response = status(StatusCode::SWITCHING_PROTOCOLS, Body::upgrade(repeating));
+    for (name, value) in [(header::CONNECTION, "upgrade"), (header::UPGRADE, "repeat")] {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
+}
+
+async fn repeating(mut client: Upgraded) {
+    let mut closing = Box::pin(client.closing());
+    let mut bytes = [0; 100];
+    loop {
+        tokio::select! {
+            read = client.read(&mut bytes) => match read {
+                Ok(count @ 1..) => client.write_all(&bytes[..count]).await.unwrap(),
+                _ => return,
+            },
+            () = &mut closing => return client.write_all(b"goodbye\n").await.unwrap(),
+        }
+    }
+}
+
+#[test]
+fn another_protocol_takes_over_with_what_was_sent_for_it_and_hears_of_the_end() {
+    let mut server = Server::start(limits(), repeat);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: repeat\r\n\r\nearly\n");
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(client.line(), "early\n");
+    client.send("late\n");
+    assert_eq!(client.line(), "late\n");
+    assert_eq!(server.in_flight(), 0);
+    assert_eq!(server.metric("swarmlings_connections_open").as_deref(), Some("1"));
+    server.shut_down();
+    assert_eq!(client.line(), "goodbye\n");
+    client.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+}
+
+#[test]
+fn what_is_cut_off_gets_not_a_byte() {
+    let server = Server::start(limits(), |_: &Request| text(Body::cut()));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.expect_end();
+    eventually("nothing is in flight", || server.in_flight() == 0);
+}
+
+/// Before its requests a client says its name, in a line.
+struct Introduced;
+
+struct Name(String);
+
+impl Transport for Introduced {
+    fn establish(&self, mut stream: Stream, _peer: Peer) -> Establishing<'_> {
+        Box::pin(async move {
+            let mut name = String::new();
+            loop {
+                match stream.read_u8().await? {
+                    b'\n' => break,
+                    b'!' => return Err(io::Error::other("no name has an exclamation mark")),
+                    byte => name.push(char::from(byte)),
+                }
+            }
+            stream.write_all(b"hello\n").await?;
+            Ok(Established { stream: Stream::layered(stream), about: Some(Box::new(Name(name))) })
+        })
+    }
+}
+
+impl Service for Introduced {
+    fn transport(&self) -> Option<&dyn Transport> {
+        Some(self)
+    }
+
+    async fn call(&self, _request: Request, connection: &Connection) -> Response {
+        text(connection.transport::<Name>().map_or_else(String::new, |name| name.0.clone()))
+    }
+}
+
+#[test]
+fn what_comes_before_http_is_known_to_each_request() {
+    let server = Server::start(limits(), Introduced);
+    let mut client = server.connect();
+    client.send("viktor\n");
+    assert_eq!(client.line(), "hello\n");
+    for _ in 0..2 {
+        assert_eq!(client.get("/").body, "viktor");
+    }
+}
+
+#[test]
+fn a_beginning_that_fails_or_takes_too_long_ends_the_connection() {
+    let server = Server::start(Limits { header_timeout: Duration::from_millis(50), ..limits() }, Introduced);
+    let mut client = server.connect();
+    client.send("viktor!");
+    client.expect_end();
+    let mut client = server.connect();
+    client.send("vik");
+    client.expect_end();
+}
+
+#[test]
+fn a_beginning_that_is_still_to_come_does_not_hold_up_a_drain() {
+    let mut server = Server::start(limits(), Introduced);
+    let mut client = server.connect();
+    eventually("it is connected", || server.metric("swarmlings_connections_open").as_deref() == Some("1"));
+    server.shut_down();
+    client.expect_end();
+    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+}
