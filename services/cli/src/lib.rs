@@ -2,8 +2,9 @@
 //!
 //! - [`parse`]: command line and environment, exit code 64 on bad usage;
 //! - [`LogArgs`]: `--log-format`, `--log-level`, lines to stderr;
-//! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`;
-//! - [`probe`], [`probe_unix`]: one HTTP request to oneself, for health checks in images that hold nothing else;
+//! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`; [`Given`]: values that may be empty;
+//! - [`Token`]: a secret that callers have to know;
+//! - [`probe`], [`probe_unix`], [`request`]: one HTTP request to oneself, in images that hold nothing else to send one;
 //! - [`Failure`], [`reason`] and [`exit_with`]: how a program says why it ends.
 
 use std::fmt;
@@ -15,9 +16,13 @@ use clap::{ArgMatches, Command, Parser};
 
 mod log;
 mod probe;
+mod token;
+mod value;
 
-pub use log::{LogArgs, LogFormat};
-pub use probe::{ProbeError, probe, probe_unix};
+pub use log::{LogArgs, LogFormat, log_level, set_log_level};
+pub use probe::{ProbeError, probe, probe_unix, request};
+pub use token::Token;
+pub use value::{Given, given, given_by, nonzero, switch, time};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;

@@ -1,7 +1,14 @@
 //! Log lines, to stderr, as text or JSON.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber, callsite};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,21 +33,81 @@ pub struct LogArgs {
 impl LogArgs {
     /// Installs the process-wide subscriber. Only the first call has an effect.
     pub fn init(&self) {
+        set(self.log_level);
         let builder = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
-            .with_max_level(self.log_level)
+            .with_max_level(LevelFilter::TRACE)
             .with_target(false)
             .with_ansi(false)
             // It would say so on stderr, and panic, when stderr is what fails.
             .log_internal_errors(false);
         // Fails only when a subscriber is installed already, as in tests.
         let _ = match self.log_format {
-            LogFormat::Text => builder.try_init(),
-            LogFormat::Json => builder.json().flatten_event(true).try_init(),
+            LogFormat::Text => builder.finish().with(Current).try_init(),
+            LogFormat::Json => builder.json().flatten_event(true).finish().with(Current).try_init(),
         };
+    }
+}
+
+/// The least level that is logged, by its place among all.
+static LEVEL: AtomicUsize = AtomicUsize::new(0);
+
+const LEVELS: [LevelFilter; 6] = [
+    LevelFilter::OFF,
+    LevelFilter::ERROR,
+    LevelFilter::WARN,
+    LevelFilter::INFO,
+    LevelFilter::DEBUG,
+    LevelFilter::TRACE,
+];
+
+/// Least level that is logged now.
+pub fn log_level() -> LevelFilter {
+    LEVELS[LEVEL.load(Ordering::Relaxed)]
+}
+
+/// Sets the least level that is logged, by its name, from now on.
+pub fn set_log_level(name: &str) -> Result<(), String> {
+    set(level(name)?);
+    // Each line knows by itself whether it is wanted.
+    callsite::rebuild_interest_cache();
+    Ok(())
+}
+
+fn set(level: LevelFilter) {
+    let place = LEVELS.iter().position(|&known| known == level);
+    LEVEL.store(place.unwrap_or(0), Ordering::Relaxed);
+}
+
+/// Lets pass what is of the least level that is logged now. Those that come with tracing-subscriber take a lock for each
+/// line, or parse directives.
+struct Current;
+
+impl<S: Subscriber> Layer<S> for Current {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if *metadata.level() <= log_level() { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= log_level()
     }
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| "one of error, warn, info, debug, trace, off is expected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_can_be_set_by_name_at_any_time() {
+        for name in ["error", "debug", "off", "info"] {
+            set_log_level(name).unwrap();
+            assert_eq!(log_level().to_string(), name);
+        }
+        assert!(set_log_level("loud").unwrap_err().contains("error, warn"));
+        assert_eq!(log_level(), LevelFilter::INFO);
+    }
 }

@@ -1,4 +1,4 @@
-//! One blocking HTTP request: all that a health check needs.
+//! One blocking HTTP request to oneself: all that a health check needs, and a program's own admin port.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -54,19 +54,35 @@ pub fn probe_unix(socket: &Path, path: &str, timeout: Duration) -> Result<(), Pr
     ask(stream, path)
 }
 
+/// Sends a whole request, which must ask for the connection's end, and returns its answer's code and body.
+pub fn request(address: SocketAddr, request: &[u8], timeout: Duration) -> Result<(u16, String), ProbeError> {
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let code = code(&answer).ok_or(ProbeError::NotHttp)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or(ProbeError::NotHttp)?;
+    Ok((code, body.to_owned()))
+}
+
 fn ask(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     // The status line is all that matters: "HTTP/1.1 200".
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
-    let code = line
-        .strip_prefix(b"HTTP/1.")
-        .and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok());
-    match code {
+    match code(&line) {
         Some(200..=299) => Ok(()),
         Some(code) => Err(ProbeError::Status(code)),
         None => Err(ProbeError::NotHttp),
     }
+}
+
+/// The code in an answer's first line.
+fn code(answer: &[u8]) -> Option<u16> {
+    std::str::from_utf8(answer.strip_prefix(b"HTTP/1.")?.get(2..5)?).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -93,5 +109,14 @@ mod tests {
         assert!(matches!(ask(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Err(ProbeError::Status(503))));
         assert!(matches!(ask(b"SSH-2.0-OpenSSH_9.2\r\n"), Err(ProbeError::NotHttp)));
         assert!(matches!(ask(b"HTTP"), Err(ProbeError::Io(_))));
+    }
+
+    #[test]
+    fn an_answer_is_its_code_and_its_body() {
+        let ask = |answer| request(answering(answer), b"GET / HTTP/1.1\r\n\r\n", Duration::from_secs(5));
+        let (code, body) = ask(b"HTTP/1.1 403 Forbidden\r\na: b\r\n\r\nno\r\n\r\nnever").unwrap();
+        assert_eq!((code, &*body), (403, "no\r\n\r\nnever"));
+        assert!(matches!(ask(b"HTTP/1.1 200 OK\r\n"), Err(ProbeError::NotHttp)));
+        assert!(matches!(ask(b""), Err(ProbeError::NotHttp)));
     }
 }

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches, value_parser};
-use swarmlings_cli::{LogArgs, parse_with};
+use swarmlings_cli::{Given, LogArgs, given, parse_with};
 
+use crate::chance::rate;
+use crate::faults::Rehearsal;
 use crate::{About, Identity, Limits};
+
+const FAULTS: &str = "faults";
 
 /// What is asked of the program.
 pub(crate) enum Asked<A> {
@@ -15,6 +19,8 @@ pub(crate) enum Asked<A> {
     Serve(A, ServerArgs),
     /// To say whether the service is well.
     Healthcheck(ServerArgs),
+    /// To show the running service's fault, or to begin or end one.
+    Faults(Option<String>, ServerArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -29,7 +35,7 @@ pub(crate) struct ServerArgs {
     /// Unix socket to listen on, instead of address and port
     #[arg(long, env = "SERVICE_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Port for /healthz, /readyz, /metrics and /version; 0 is any free one
+    /// Port for /healthz, /readyz, /metrics, /version, /log-level and /faults; 0 is any free one
     #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "N", default_value = "9090")]
     pub(crate) admin_port: u16,
     /// Name to show to clients [default: the host's]
@@ -48,10 +54,19 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "SERVICE_THREADS", value_name = "N", default_value = "1")]
     #[arg(value_parser = value_parser!(u32).range(1..=1024))]
     pub(crate) threads: u32,
+    /// File with the token for what can be changed on the admin port; without one that is nothing
+    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "PATH", value_parser = given::<PathBuf>)]
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) admin_token_file: Given<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten, next_help_heading = "Logs")]
     pub(crate) log: LogArgs,
+    /// Log this part of all requests, from 0 to 1; at level debug each is logged
+    #[arg(long, env = "SERVICE_ACCESS_LOG", value_name = "RATE", value_parser = rate, default_value = "0")]
+    pub(crate) access_log: f64,
+    #[command(flatten)]
+    pub(crate) rehearsal: Rehearsal,
 }
 
 impl ServerArgs {
@@ -80,7 +95,8 @@ impl ServerArgs {
 pub(crate) fn parse<A: Args>(about: About) -> Result<Asked<A>, ExitCode> {
     parse_with(command(about, A::augment_args), |matches| {
         let server = ServerArgs::from_arg_matches(matches)?;
-        Ok(match matches.subcommand_name() {
+        Ok(match matches.subcommand() {
+            Some((FAULTS, asked)) => Asked::Faults(asked.get_one("order").cloned(), server),
             Some(_) => Asked::Healthcheck(server),
             None => Asked::Serve(A::from_arg_matches(matches)?, server),
         })
@@ -90,16 +106,24 @@ pub(crate) fn parse<A: Args>(about: About) -> Result<Asked<A>, ExitCode> {
 fn command(about: About, own: fn(Command) -> Command) -> Command {
     let healthcheck =
         Command::new("healthcheck").about("Asks the running service whether it is well: exit code 0 or 1");
+    let faults = Command::new(FAULTS)
+        .about("Shows the running service's fault, begins one, or ends it")
+        .arg(Arg::new("order").value_name("JSON|off").help(
+            "What to begin, such as {\"rate\": 0.3, \"status\": 503, \"delay\": \"200ms\", \"for\": \"60s\"}",
+        ))
+        .hide(!about.admin_port);
     let command = ServerArgs::augment_args(Command::new(about.name))
         // To be understood after `healthcheck` as well as before it.
         .mut_args(|arg| arg.global(true))
         .mut_arg("admin_port", |arg| arg.hide(!about.admin_port))
+        .mut_arg("admin_token_file", |arg| arg.hide(!about.admin_port))
         .next_help_heading(None);
     own(command)
         .version(about.version)
         .about(about.description)
         .after_help(format!("Examples:\n{}", about.examples.trim_matches('\n')))
         .subcommand(healthcheck)
+        .subcommand(faults)
         .subcommand_negates_reqs(true)
         .disable_help_subcommand(true)
         // One line a flag, whichever way help is asked for.

@@ -1,11 +1,14 @@
 //! What a service is made from.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::access::AccessLog;
+use crate::faults::{Faults, Rehearsal};
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::threads::Threads;
@@ -21,6 +24,9 @@ pub struct Context {
     metrics: Arc<Metrics>,
     admin: Admin,
     threads: Threads,
+    faults: Arc<Faults>,
+    /// The part of requests that the access log has a line of.
+    access_log: f64,
 }
 
 impl Context {
@@ -42,10 +48,30 @@ impl Context {
     }
 
     fn on(about: About, identity: Identity, limits: Limits, threads: Threads) -> Self {
-        let readiness = Readiness::default();
+        let identity = identity.printable();
+        let (readiness, faults) = (Readiness::default(), Arc::<Faults>::default());
         let metrics = Arc::new(Metrics::new(1 + threads.others().len()));
-        let admin = Admin::new(about, readiness.clone(), Arc::clone(&metrics));
-        Self { about, identity: identity.printable(), limits, readiness, metrics, admin, threads }
+        let admin =
+            Admin::new(about, identity.clone(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&faults));
+        Self { about, identity, limits, readiness, metrics, admin, threads, faults, access_log: 0.0 }
+    }
+
+    /// The same with an admin port on which whoever knows what is in this file may change something.
+    #[must_use]
+    pub fn with_admin_token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.admin = self.admin.with_token_file(path.into());
+        self
+    }
+
+    /// The same with a line in the log for this part of all requests, from 0 to 1.
+    #[must_use]
+    pub fn with_access_log(self, rate: f64) -> Self {
+        Self { access_log: rate, ..self }
+    }
+
+    /// Shows what goes wrong on purpose.
+    pub(crate) fn rehearse(&self, rehearsal: Rehearsal) {
+        self.faults.rehearse(rehearsal);
     }
 
     /// The name that clients see.
@@ -86,6 +112,7 @@ impl Context {
     pub(crate) fn server<S: Service>(&self, service: S) -> Server<S> {
         let service = Arc::new(service);
         self.admin.show(&service);
+        self.metrics.set_routes(service.routes());
         // Each answer has a copy. One that lives as long as the process needs no count of them, which threads would have
         // to share.
         let host = Bytes::from_static(self.identity.host.clone().leak().as_bytes());
@@ -96,6 +123,8 @@ impl Context {
             readiness: self.readiness.clone(),
             metrics: Arc::clone(&self.metrics),
             threads: self.threads.clone(),
+            faults: Arc::clone(&self.faults),
+            access_log: AccessLog::new(self.access_log),
         }
     }
 }

@@ -7,14 +7,18 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::time::sleep;
 
+use crate::access::Record;
 use crate::body::StreamError;
+use crate::faults::Hit;
 use crate::io::SERVED_BY;
-use crate::metrics::CountedMethod;
+use crate::metrics::{CountedMethod, CountedRoute};
 use crate::server::Line;
 use crate::{Body, BodyError, Request, RequestBody, Response, Service, spare, status};
 
@@ -23,17 +27,17 @@ pub(crate) fn exchange<S: Service>(
     line: Arc<Line<S>>,
     request: http::Request<Incoming>,
 ) -> impl Future<Output = Result<http::Response<Answer<S>>, Cut>> {
-    let open = Open::new(Arc::clone(&line));
-    let method = CountedMethod::from(request.method());
+    let open = Open::new(line, &request);
     // Not within the future: as long as a request is kept, so is hyper's buffer that it came in, and hyper, which looks
     // for more before it polls the future, would have to allocate another for each request.
-    let asked = ask(&line, request);
+    let asked = ask(&open.line, request);
     async move {
         let response = match asked {
             Asked::Answered(response) => response,
-            Asked::Waiting(request) => line.server.service.call(request, &line.connection).await,
+            Asked::Waiting(request) => open.line.server.service.call(request, &open.line.connection).await,
+            Asked::Hit(answering) => answering.await,
         };
-        if response.body().is_cut() { Err(Cut) } else { Ok(conclude(open, method, response)) }
+        if response.body().is_cut() { Err(Cut) } else { Ok(conclude(open, response)) }
     }
 }
 
@@ -52,6 +56,8 @@ impl Error for Cut {}
 enum Asked {
     Answered(Response),
     Waiting(Request),
+    /// By a fault that is on.
+    Hit(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 
 fn ask<S: Service>(line: &Arc<Line<S>>, request: http::Request<Incoming>) -> Asked {
@@ -59,18 +65,35 @@ fn ask<S: Service>(line: &Arc<Line<S>>, request: http::Request<Incoming>) -> Ask
         return Asked::Answered(refusal);
     }
     let mut request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
+    if let Some(hit) = line.server.faults.hit() {
+        return Asked::Hit(Box::pin(answer_late(hit, request, Arc::clone(line))));
+    }
     let Some(response) = line.server.service.at_once(&request) else { return Asked::Waiting(request) };
     spare::keep(mem::take(request.headers_mut()));
     Asked::Answered(response)
 }
 
+/// Answers a request that a fault has hit.
+async fn answer_late<S: Service>(hit: Hit, request: Request, line: Arc<Line<S>>) -> Response {
+    sleep(hit.delay).await;
+    let service = &line.server.service;
+    match hit.status {
+        Some(code) => status(code, "a fault that is made on purpose\n"),
+        None => match service.at_once(&request) {
+            Some(response) => response,
+            None => service.call(request, &line.connection).await,
+        },
+    }
+}
+
 /// Sees to what all answers share.
-fn conclude<S>(open: Open<S>, method: CountedMethod, mut response: Response) -> http::Response<Answer<S>> {
-    let line = &open.0;
+fn conclude<S: Service>(mut open: Open<S>, mut response: Response) -> http::Response<Answer<S>> {
+    let line = &open.line;
     if let Some((code, reason)) = line.progress.refusal() {
         response = status(*code, format!("{reason}\n"));
     }
-    line.progress.count(method, response.status());
+    line.progress.count(open.route, open.method, response.status());
+    open.code = Some(response.status());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(upgrade) = response.body_mut().take_upgrade()
     {
@@ -114,23 +137,42 @@ pub(crate) fn not_allowed(methods: &[Method]) -> Response {
 }
 
 /// A request whose answer is not complete.
-struct Open<S>(Arc<Line<S>>);
+struct Open<S: Service> {
+    line: Arc<Line<S>>,
+    route: CountedRoute,
+    method: CountedMethod,
+    begun: Instant,
+    /// Of the answer, once there is one.
+    code: Option<StatusCode>,
+    record: Option<Box<Record>>,
+}
 
-impl<S> Open<S> {
-    fn new(line: Arc<Line<S>>) -> Self {
+impl<S: Service> Open<S> {
+    fn new<B>(line: Arc<Line<S>>, request: &http::Request<B>) -> Self {
         line.progress.begin();
-        Self(line)
+        let server = &line.server;
+        let route = CountedRoute(server.service.route(request.uri().path()));
+        let record = server.access_log.record(request, line.connection.peer);
+        Self { route, method: request.method().into(), begun: Instant::now(), code: None, record, line }
     }
 }
 
-impl<S> Drop for Open<S> {
+impl<S: Service> Drop for Open<S> {
     fn drop(&mut self) {
-        self.0.progress.complete();
+        self.line.progress.complete();
+        let time = self.begun.elapsed();
+        if self.code.is_some() {
+            self.line.progress.took(self.route, time);
+        }
+        if let Some(record) = &self.record {
+            let routes = self.line.server.service.routes();
+            record.log(routes.get(self.route.0).unwrap_or(&"other"), self.code, time);
+        }
     }
 }
 
 /// A response's body. Whether hyper has taken all of it or given up, nothing of it is left to come once it is dropped.
-pub(crate) struct Answer<S> {
+pub(crate) struct Answer<S: Service> {
     body: Body,
     _open: Open<S>,
 }

@@ -21,6 +21,20 @@ impl<S: Service> Service for Front<S> {
         }
     }
 
+    fn routes(&self) -> &'static [&'static str] {
+        match self {
+            Self::Service(service) => service.routes(),
+            Self::Admin(admin) => admin.routes(),
+        }
+    }
+
+    fn route(&self, path: &str) -> usize {
+        match self {
+            Self::Service(service) => service.route(path),
+            Self::Admin(admin) => admin.route(path),
+        }
+    }
+
     fn at_once(&self, request: &Request) -> Option<Response> {
         match self {
             Self::Service(service) => service.at_once(request),

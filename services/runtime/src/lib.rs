@@ -4,7 +4,8 @@
 //! - [`Service`]: what answers; a closure from request to response is one;
 //! - [`Body`], [`text`], [`status`]: answers, and [`RequestBody`]: what came, within its limits;
 //! - [`Readiness`] and [`Latch`]: ready once nobody holds a latch any more;
-//! - [`Admin`]: `/healthz`, `/readyz`, `/metrics` and `/version`;
+//! - [`Admin`]: `/healthz`, `/readyz`, `/metrics` and `/version`, the log's level, and faults that are made on purpose;
+//! - [`TraceParent`]: the trace that a request is part of;
 //! - [`run`]: all of it on a given listener until a given end, with a graceful drain, for tests.
 //!
 //! ```no_run
@@ -18,17 +19,21 @@
 
 mod about;
 mod accept;
+mod access;
 mod admin;
 mod args;
+mod ask;
 #[cfg(any(target_env = "musl", test))]
 mod blocks;
 mod body;
+mod chance;
 mod connection;
 mod context;
 mod conversation;
 mod exchange;
+mod faults;
 mod front;
-mod healthcheck;
+
 mod identity;
 mod io;
 mod limits;
@@ -46,6 +51,7 @@ mod socket_file;
 mod spare;
 mod stream;
 mod threads;
+mod trace;
 mod transport;
 mod upgrade;
 mod watch;
@@ -63,6 +69,7 @@ pub use request::{BodyError, Request, RequestBody};
 pub use run::{Drained, run};
 pub use service::{Connection, Peer, Service};
 pub use stream::Stream;
+pub use trace::{TRACEPARENT, TraceParent};
 pub use transport::{Established, Establishing, Transport};
 pub use upgrade::Upgraded;
 

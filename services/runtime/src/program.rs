@@ -9,10 +9,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use swarmlings_cli::{Failure, LogFormat, exit_with, reason};
+use tokio::time::sleep;
 
 use crate::args::{Asked, ServerArgs, parse};
+use crate::ask;
+use crate::faults::Rehearsal;
 use crate::front::Front;
-use crate::healthcheck::healthcheck;
 use crate::signals::Signals;
 use crate::threads::{block_on, runtime};
 use crate::{About, Context, Drained, Listener, Service, run};
@@ -32,7 +34,8 @@ pub fn main_with<A: Args, S: Service>(
 ) -> ExitCode {
     let outcome = match parse(about) {
         Ok(Asked::Serve(own, args)) => serve(about, &args, |context| make(own, context)),
-        Ok(Asked::Healthcheck(args)) => healthcheck(about, &args),
+        Ok(Asked::Healthcheck(args)) => ask::healthcheck(about, &args),
+        Ok(Asked::Faults(order, args)) => ask::faults(order.as_deref(), &args),
         Err(code) => return code,
     };
     exit_with(about.name, outcome)
@@ -50,7 +53,12 @@ fn serve<S: Service>(
         // Before anything shows outside, so that whoever reacts to it by a signal does not kill the process.
         let signals = Signals::catch().map_err(|error| failed("catching signals", &error))?;
         let context = Context::threaded(about, args.identity(), args.limits.clone(), args.threads as usize)
-            .map_err(|error| failed(format_args!("starting {} threads", args.threads), &error))?;
+            .map_err(|error| failed(format_args!("starting {} threads", args.threads), &error))?
+            .with_access_log(args.access_log);
+        let context = match &args.admin_token_file.0 {
+            Some(path) => context.with_admin_token_file(path),
+            None => context,
+        };
         let starting = context.latch();
         let service = make(&context)?;
         let listener = match &args.socket {
@@ -62,8 +70,13 @@ fn serve<S: Service>(
         if let Some(admin) = admin {
             serve_admin::<S>(about, admin, &context);
         }
+        rehearse(&args.rehearsal, &context);
         drop(starting);
-        conclude(args, run(listener, Front::Service(service), &context, signals.shutdown()).await);
+        let shutdown = signals.shutdown(args.rehearsal.ignore_sigterm);
+        conclude(args, run(listener, Front::Service(service), &context, shutdown).await);
+        if args.rehearsal.hang_on_drain {
+            pending::<()>().await;
+        }
         Ok(())
     };
     block_on(&runtime, Box::pin(async { outcome = serving.await.map(|()| ExitCode::SUCCESS) }));
@@ -83,6 +96,28 @@ fn announce(args: &ServerArgs, listener: &Listener, admin: Option<&Listener>) {
     let socket = args.socket.as_deref().map(|path| tracing::field::display(path.display()));
     let admin = admin.and_then(Listener::address).map(tracing::field::display);
     tracing::info!(address, socket, admin, "listening");
+}
+
+/// Sets off what is to go wrong on purpose.
+fn rehearse(rehearsal: &Rehearsal, context: &Context) {
+    for sentence in rehearsal.sentences() {
+        tracing::warn!("rehearsal: {sentence}");
+    }
+    context.rehearse(rehearsal.clone());
+    if let Some(time) = rehearsal.slow_start.0 {
+        let latch = context.latch();
+        tokio::spawn(async move {
+            sleep(time).await;
+            drop(latch);
+        });
+    }
+    if let Some(time) = rehearsal.crash_after.0 {
+        tokio::spawn(async move {
+            sleep(time).await;
+            tracing::error!("rehearsal: aborting");
+            std::process::abort();
+        });
+    }
 }
 
 /// Serves the admin port to the very end: it has no drain of its own.

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::metrics::{CountedMethod, Tally};
+use crate::metrics::{CountedMethod, CountedRoute, Tally};
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,13 +136,18 @@ impl Progress {
     }
 
     /// The request is answered with `code`.
-    pub(crate) fn count(&self, method: CountedMethod, code: StatusCode) {
-        self.tally.count(method, code);
+    pub(crate) fn count(&self, route: CountedRoute, method: CountedMethod, code: StatusCode) {
+        self.tally.count(route, method, code);
+    }
+
+    /// The request has taken so long.
+    pub(crate) fn took(&self, route: CountedRoute, time: Duration) {
+        self.tally.took(route, time);
     }
 
     /// hyper has answered by itself what it could not understand.
     pub(crate) fn rejected(&self, code: StatusCode) {
-        self.tally.count(CountedMethod::UNKNOWN, code);
+        self.tally.count(CountedRoute::UNKNOWN, CountedMethod::UNKNOWN, code);
         self.leave_unread();
     }
 

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
 
+use crate::access::AccessLog;
+use crate::faults::Faults;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::threads::Threads;
@@ -19,6 +21,8 @@ pub(crate) struct Server<S> {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) threads: Threads,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) access_log: AccessLog,
 }
 
 /// One connection's line to the server.

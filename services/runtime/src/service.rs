@@ -24,6 +24,16 @@ pub trait Service: Send + Sync + 'static {
         Some(&[Method::GET, Method::HEAD])
     }
 
+    /// The routes that requests are counted and timed by, as metrics show them: few, whatever clients ask for.
+    fn routes(&self) -> &'static [&'static str] {
+        &["*"]
+    }
+
+    /// Which of them a path is for, by its place.
+    fn route(&self, _path: &str) -> usize {
+        0
+    }
+
     /// The answer to a request that need not wait for anything. Asked first, before [`Service::call`]; this is the
     /// faster way.
     fn at_once(&self, _request: &Request) -> Option<Response> {

@@ -19,16 +19,18 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Resolves at the first signal into what resolves at the second.
-    pub(crate) async fn shutdown(mut self) -> impl Future<Output = ()> {
-        self.next().await;
-        async move { self.next().await }
+    /// Resolves at the first signal into what resolves at the second. SIGTERM may count for nothing.
+    pub(crate) async fn shutdown(mut self, ignore_sigterm: bool) -> impl Future<Output = ()> {
+        self.next(ignore_sigterm).await;
+        async move { self.next(ignore_sigterm).await }
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    async fn next(&mut self, ignore_sigterm: bool) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => if !ignore_sigterm { return },
+                _ = self.interrupt.recv() => return,
+            }
         }
     }
 }

@@ -25,8 +25,8 @@ use crate::hub::{Answer, Beacon, Hub, Poll};
 use crate::query::{LONGEST_WAIT, Query};
 use crate::registry::Withdrawn;
 use crate::state::BEACON_PATH;
-use crate::token::Token;
 use crate::{metrics, sse};
+use swarmlings_cli::Token;
 
 /// Traefik's own `providersThrottleDuration`.
 const TRAEFIK_THROTTLE: Duration = Duration::from_secs(2);
@@ -170,11 +170,7 @@ impl Api {
 
     fn authorize(&self, header: Option<&HeaderValue>, connection: &Connection) -> Result<(), Refusal> {
         let Some(token) = &self.token else { return Ok(()) };
-        let why = match header.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) {
-            Some(given) if token.is(given) => return Ok(()),
-            Some(_) => "the token is not this hub's",
-            None => "a token is needed: authorization: Bearer TOKEN",
-        };
+        let Err(why) = token.check(header.map(HeaderValue::as_bytes)) else { return Ok(()) };
         warn!(peer = %connection.peer, "{why}");
         self.hub.count_unauthorized();
         Err((StatusCode::UNAUTHORIZED, why.to_owned()))

@@ -19,7 +19,6 @@ mod registry;
 mod routers;
 mod sse;
 mod state;
-mod token;
 mod traefik;
 
 const ABOUT: About = about!("Holds who is there, as leases, and tells Traefik")
@@ -66,7 +65,7 @@ fn main() -> ExitCode {
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let token = match &flags.token_file {
-        Some(path) => Some(token::Token::read(path)?),
+        Some(path) => Some(swarmlings_cli::Token::read(path)?),
         None if flags.insecure => None,
         None => return Err(Failure::usage("--token-file is needed, or --insecure to let anybody register")),
     };

@@ -5,11 +5,10 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use swarmlings_cli::LogArgs;
+use swarmlings_cli::{Given, LogArgs, given, given_by, nonzero, switch, time};
 use swarmlings_protocol::{Health, InstanceId, Labels, Registration};
 
 use crate::url::{self, Url};
@@ -181,46 +180,6 @@ impl RunArgs {
     fn host(&self) -> String {
         let own = || gethostname::gethostname().to_string_lossy().into_owned();
         self.service.host.0.clone().unwrap_or_else(own)
-    }
-}
-
-/// A value that may be left out or empty.
-#[derive(Clone, Debug)]
-pub(crate) struct Given<T>(pub(crate) Option<T>);
-
-fn given<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Given<T>, String> {
-    given_by(|text| text.parse().map_err(|error: T::Err| error.to_string()))(text)
-}
-
-fn given_by<T>(
-    parse: impl Fn(&str) -> Result<T, String> + Clone,
-) -> impl Fn(&str) -> Result<Given<T>, String> + Clone {
-    move |text| Ok(Given(if text.is_empty() { None } else { Some(parse(text)?) }))
-}
-
-/// More than a day is a slip of the pen, and far enough from what a clock can hold.
-const LONGEST_TIME: Duration = Duration::from_hours(24);
-
-fn time(text: &str) -> Result<Duration, String> {
-    match swarmlings_cli::duration(text)? {
-        time if time > LONGEST_TIME => Err("at most 24h is expected".to_owned()),
-        time => Ok(time),
-    }
-}
-
-fn nonzero(text: &str) -> Result<Duration, String> {
-    match time(text)? {
-        Duration::ZERO => Err("more than no time is expected".to_owned()),
-        time => Ok(time),
-    }
-}
-
-/// Not clap's own parsers: of those one refuses an empty value, and the other brings Unicode's tables along.
-fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "" | "0" | "no" | "false" => Ok(false),
-        "1" | "yes" | "true" => Ok(true),
-        _ => Err("true or false is expected".to_owned()),
     }
 }
 

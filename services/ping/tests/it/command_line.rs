@@ -44,7 +44,7 @@ fn help_shows_every_flag_with_its_variable_and_examples() {
         let variable = if name.starts_with("log-") { variable } else { format!("SERVICE_{variable}") };
         assert!(flag.contains(&format!("[env: {variable}=")), "{flag}");
     }
-    assert_eq!(help.matches("[env: ").count(), 19, "{help}");
+    assert_eq!(help.matches("[env: ").count(), 25, "{help}");
 }
 
 #[test]

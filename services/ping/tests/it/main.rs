@@ -6,6 +6,10 @@ mod process;
 mod command_line;
 /// How it ends.
 mod end;
+/// What it logs of requests.
+mod log;
+/// What goes wrong on purpose.
+mod rehearsal;
 /// What it answers, and `healthcheck`.
 mod service;
 /// What it does when the system is short of file descriptors.

@@ -47,10 +47,10 @@ fn metrics_tell_what_was_answered() {
     client.send("nonsense\r\n\r\n");
     client.answer();
     for (series, count) in [
-        ("swarmlings_requests_total{method=\"GET\",code=\"200\"}", "2"),
-        ("swarmlings_requests_total{method=\"HEAD\",code=\"200\"}", "1"),
-        ("swarmlings_requests_total{method=\"PUT\",code=\"405\"}", "1"),
-        ("swarmlings_requests_total{method=\"other\",code=\"400\"}", "1"),
+        ("swarmlings_requests_total{method=\"GET\",code=\"200\",route=\"*\"}", "2"),
+        ("swarmlings_requests_total{method=\"HEAD\",code=\"200\",route=\"*\"}", "1"),
+        ("swarmlings_requests_total{method=\"PUT\",code=\"405\",route=\"*\"}", "1"),
+        ("swarmlings_requests_total{method=\"other\",code=\"400\",route=\"other\"}", "1"),
         ("swarmlings_build_info{service=\"swarmlings-runtime\",version=\"0.1.0\"}", "1"),
     ] {
         assert_eq!(server.metric(series).as_deref(), Some(count), "{series}");
@@ -95,4 +95,56 @@ fn version_and_unknown_paths_and_methods() {
     assert_eq!(client.get("/other").code, 404);
     assert_eq!(client.ask("HEAD", "/healthz").code, 200);
     assert_eq!(client.ask("POST", "/healthz").header("allow"), Some("GET, HEAD"));
+}
+
+#[test]
+fn metrics_are_openmetrics_where_that_is_asked_for() {
+    let server = Server::start(limits(), hello);
+    server.connect().get("/");
+    let admin = Server::admin(&server.context);
+    let mut client = admin.connect();
+    client.send(
+        "GET /metrics HTTP/1.1\r\nhost: test\r\naccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n\r\n",
+    );
+    let answer = client.answer();
+    let content_type = answer.header("content-type");
+    assert_eq!(content_type, Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert!(
+        answer.body.contains("# TYPE swarmlings_requests counter\nswarmlings_requests_total{"),
+        "{answer:?}"
+    );
+    assert!(answer.body.ends_with("\n# EOF\n"), "{answer:?}");
+    let usual = client.get("/metrics");
+    assert!(usual.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+}
+
+#[test]
+fn requests_are_counted_and_timed_by_the_services_routes() {
+    struct Two;
+    impl Service for Two {
+        fn routes(&self) -> &'static [&'static str] {
+            &["/one", "*"]
+        }
+
+        fn route(&self, path: &str) -> usize {
+            usize::from(path != "/one")
+        }
+
+        async fn call(&self, _request: Request, _connection: &Connection) -> Response {
+            text("hello\n")
+        }
+    }
+    let server = Server::start(limits(), Two);
+    let mut client = server.connect();
+    for path in ["/one", "/two", "/three"] {
+        client.get(path);
+    }
+    for (route, count) in [("/one", "1"), ("*", "2")] {
+        let series = format!("swarmlings_requests_total{{method=\"GET\",code=\"200\",route=\"{route}\"}}");
+        assert_eq!(server.metric(&series).as_deref(), Some(count));
+        let series = format!("swarmlings_request_duration_seconds_count{{route=\"{route}\"}}");
+        assert_eq!(server.metric(&series).as_deref(), Some(count));
+        let all = format!("swarmlings_request_duration_seconds_bucket{{route=\"{route}\",le=\"+Inf\"}}");
+        assert_eq!(server.metric(&all).as_deref(), Some(count));
+    }
 }

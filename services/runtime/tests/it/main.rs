@@ -9,6 +9,8 @@ mod admin;
 mod answers;
 /// How a server ends.
 mod drain;
+/// Faults that are made on purpose, and who may make them.
+mod faults;
 /// What clients may not do: send too much, or take too long.
 mod limits;
 /// HTTP/2 beside HTTP/1, what follows HTTP, and what comes before it.

@@ -53,6 +53,10 @@ impl Server {
         Self::listening(&threaded_context(limits, threads), service, any_port)
     }
 
+    pub(crate) fn with_context<S: Service>(context: &Context, service: S) -> Self {
+        Self::listening(context, service, any_port)
+    }
+
     /// The operational endpoints of the servers with this context.
     pub(crate) fn admin(context: &Context) -> Self {
         Self::listening(&self::context(limits()), context.admin().clone(), any_port)

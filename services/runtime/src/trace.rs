@@ -1,0 +1,133 @@
+//! The trace that a request is part of, as W3C's Trace Context has it.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use http::HeaderMap;
+
+/// The header that a [`TraceParent`] comes and goes in.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// Which trace a request is part of, and which of its spans has sent the request:
+/// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
+///
+/// A service that calls others passes on its [child](Self::child), in the header [`TRACEPARENT`], and `tracestate` as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent {
+    trace: u128,
+    parent: u64,
+    flags: u8,
+}
+
+impl TraceParent {
+    /// What a request's headers say. Nothing where they say it wrongly, or more than once.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(TRACEPARENT).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => Self::parse(value.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// Parses a header's value.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (known, rest) = value.split_at_checked(55)?;
+        let mut parts = known.split(|&byte| byte == b'-');
+        let mut number = |digits| hexadecimal(parts.next()?, digits);
+        let (version, trace, parent, flags) = (number(2)?, number(32)?, number(16)?, number(2)?);
+        // Later versions may say more, after another dash.
+        let is_known = match version {
+            0 => rest.is_empty(),
+            0xff => false,
+            _ => rest.first().is_none_or(|&byte| byte == b'-'),
+        };
+        (is_known && trace != 0 && parent != 0).then_some(())?;
+        Some(Self { trace, parent: u64::try_from(parent).ok()?, flags: u8::try_from(flags).ok()? })
+    }
+
+    /// For a request that is sent on account of this one.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        // Seeded anew by the system's randomness. Zero means that there is none.
+        let parent = RandomState::new().build_hasher().finish().max(1);
+        // Whether it is recorded, and whether its identity is random, are all that this version knows of.
+        Self { parent, flags: self.flags & 0b11, ..*self }
+    }
+}
+
+/// Exactly so many digits, of which none is a capital.
+fn hexadecimal(text: &[u8], digits: usize) -> Option<u128> {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (text.len() == digits && text.iter().all(is_digit)).then_some(())?;
+    u128::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trace, parent, flags } = self;
+        write!(f, "00-{trace:032x}-{parent:016x}-{flags:02x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn what_is_parsed_is_printed_again() {
+        assert_eq!(TraceParent::parse(EXAMPLE.as_bytes()).unwrap().to_string(), EXAMPLE);
+    }
+
+    #[test]
+    fn a_later_version_may_say_more() {
+        for more in ["", "-", "-what the future holds"] {
+            let text = format!("cc{}{more}", &EXAMPLE[2..]);
+            assert_eq!(
+                TraceParent::parse(text.as_bytes()).map(|it| it.to_string()).as_deref(),
+                Some(EXAMPLE)
+            );
+        }
+        assert_eq!(TraceParent::parse(format!("cc{}.", &EXAMPLE[2..]).as_bytes()), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_nothing() {
+        for bad in [
+            "",
+            "00",
+            &EXAMPLE[..54],
+            &format!("{EXAMPLE}-"),
+            &format!("ff{}", &EXAMPLE[2..]),
+            &EXAMPLE.to_uppercase(),
+            &EXAMPLE.replace('-', "+"),
+            &EXAMPLE.replacen("00-4", "00-+", 1),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7a-01",
+        ] {
+            assert_eq!(TraceParent::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_is_of_the_same_trace_but_another_parents() {
+        let parent = TraceParent::parse(EXAMPLE.replace("-01", "-ff").as_bytes()).unwrap();
+        let child = parent.child();
+        assert_eq!((child.trace, child.flags), (parent.trace, 0b11));
+        assert_ne!(child.parent, parent.parent);
+        assert_eq!(TraceParent::parse(child.to_string().as_bytes()), Some(child));
+    }
+
+    #[test]
+    fn two_of_them_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append(TRACEPARENT, HeaderValue::from_static(EXAMPLE));
+        assert!(TraceParent::of(&headers).is_some());
+        headers.append(TRACEPARENT, HeaderValue::from_static(EXAMPLE));
+        assert!(TraceParent::of(&headers).is_none());
+    }
+}
