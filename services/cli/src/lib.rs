@@ -17,6 +17,8 @@ use clap::{ArgMatches, Command, Parser};
 mod log;
 mod probe;
 mod token;
+#[cfg(all(target_env = "musl", panic = "abort"))]
+mod unwinding;
 mod value;
 
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
