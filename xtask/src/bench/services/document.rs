@@ -47,7 +47,8 @@ pub(super) fn section(machine: &str, plan: Plan, measured: &[Measured], scaling:
     parts.push("### Memory and start\n".to_owned());
     parts.push(
         "Memory is what is resident (`VmRSS`), of the largest process where there are several. The start is from spawning\n\
-         the process to the first bytes of an answer, by a client that tries to connect again and again.\n"
+         the process to the first bytes of an answer, by a client on another core that tries to connect again and\n\
+         again.\n"
             .to_owned(),
     );
     parts.push(table::footprint(measured));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::cores::{self, Core};
+use super::cores;
 use super::peer::Peer;
 use super::programs::Programs;
 use super::server::Server;
@@ -86,8 +86,7 @@ fn one_round(programs: &Programs, plan: Plan, round: usize, all: &mut [Measured]
     let (core, load_core) = cores::server_and_load();
     for measured in &mut *all {
         for _ in 0..STARTS {
-            let server = Server::start(measured.peer, programs, Core::ANY, &[])?;
-            measured.starts.push(server.started_in);
+            measured.starts.push(Server::time_start(measured.peer, programs)?);
         }
     }
     let servers = all.iter().map(|measured| Server::start(measured.peer, programs, core, &[]));

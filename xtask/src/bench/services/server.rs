@@ -9,17 +9,16 @@ use swarmlings_harness::proc::{Task, descendants, resident_kib, usage};
 use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
-use super::cores::Core;
+use super::cores::{Apart, Core};
 use super::peer::Peer;
 use super::programs::Programs;
 
 /// Nothing here takes that long unless something is wrong.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A running server, and how long it took to its first answer. Dropped, it ends with all its processes.
+/// A running server. Dropped, it ends with all its processes.
 pub(super) struct Server {
     pub(super) peer: Peer,
-    pub(super) started_in: Duration,
     address: SocketAddr,
     process: Process,
     _directory: TempDir,
@@ -28,16 +27,29 @@ pub(super) struct Server {
 impl Server {
     /// Starts it with `arguments` more, and returns when it has answered.
     pub(super) fn start(peer: Peer, programs: &Programs, core: Core, arguments: &[&str]) -> Result<Self> {
+        let (mut server, began) = Self::spawn(peer, programs, core, arguments)?;
+        server.wait_for_answer(began)?;
+        Ok(server)
+    }
+
+    /// How long it takes from its start to its first answer. Whoever asks again and again does so on another core: it
+    /// would otherwise take the server's time, and not the same from all.
+    pub(super) fn time_start(peer: Peer, programs: &Programs) -> Result<Duration> {
+        let (mut server, began) = Self::spawn(peer, programs, Core::ANY, &[])?;
+        let _apart = Apart::keep(server.process.pid())?;
+        server.wait_for_answer(began)?;
+        Ok(began.elapsed())
+    }
+
+    /// Starts it, and says when that was.
+    fn spawn(peer: Peer, programs: &Programs, core: Core, arguments: &[&str]) -> Result<(Self, Instant)> {
         let directory = tempfile::tempdir().context("creating a directory for a server")?;
         let address = Loopback::new().free()?;
         let mut command = peer.command(programs, core, address, directory.path())?;
         command.args(arguments);
         let began = Instant::now();
         let process = Process::spawn(peer.name(), &mut command, SpawnOptions::default())?;
-        let mut server = Self { peer, started_in: Duration::ZERO, address, process, _directory: directory };
-        server.wait_for_answer(began)?;
-        server.started_in = began.elapsed();
-        Ok(server)
+        Ok((Self { peer, address, process, _directory: directory }, began))
     }
 
     /// Asks again and again: a pause would be part of what is measured.
