@@ -33,7 +33,8 @@ mod conversation;
 mod exchange;
 mod faults;
 mod front;
-
+#[cfg(any(target_env = "musl", test))]
+mod heap;
 mod identity;
 mod io;
 mod limits;
