@@ -1,4 +1,6 @@
-# One target per image: sidecar, ping, hello, hub. From source, for somebody who has nothing but Docker:
+# One target per image, called like the binary that it is for. This is the list of them: all commands go by it.
+#
+# From source, for somebody who has nothing but Docker:
 #
 #     docker build --target ping .
 #
@@ -41,7 +43,7 @@ COPY --from=binaries /binaries/sidecar /sidecar
 USER 65532:65532
 ENTRYPOINT ["/sidecar"]
 
-# What ping and hello share. The first probe comes after one interval, so that is what each step of a rolling update
+# What all services share. The first probe comes after one interval, so that is what each step of a rolling update
 # waits for. A probe that fails while a task waits for its route does not count: the start period is longer than the
 # sidecar's own patience.
 FROM sidecar AS service

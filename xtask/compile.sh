@@ -14,9 +14,14 @@ esac
 # No path of the machine gets into a binary.
 home=${CARGO_HOME:-$HOME/.cargo}
 flags="'--remap-path-prefix=$PWD=/swarmlings', '--remap-path-prefix=$PWD/target=/target', '--remap-path-prefix=$home=/cargo'"
-cargo auditable build --release --locked --target "$target" \
-    --config "$PWD/.cargo/images.toml" --config "target.$target.rustflags = [$flags]"
+# One by one: built together, all would get what one of them asks of a crate that they share.
+for directory in services/* sidecar/*; do
+    if [ -f "$directory/src/main.rs" ]; then
+        cargo auditable build --release --locked --target "$target" --manifest-path "$directory/Cargo.toml" \
+            --config "$PWD/.cargo/images.toml" --config "target.$target.rustflags = [$flags]"
+    fi
+done
 mkdir -p "$1"
-for name in ping hello sidecar hub; do
-    cp "target/$target/release/$name" "$1/"
+for file in "target/$target/release"/*; do
+    if [ -f "$file" ] && [ -x "$file" ]; then cp "$file" "$1/"; fi
 done

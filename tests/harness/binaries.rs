@@ -1,4 +1,4 @@
-//! Where ping, hello, sidecar and hub are.
+//! What goes into images, and where it is.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,16 @@ use anyhow::{Context, Result, bail};
 /// Names the directory of the binaries to be used.
 pub const DIRECTORY: &str = "SWARMLINGS_BIN_DIR";
 
-/// What the project puts into images.
-pub const NAMES: [&str; 4] = ["ping", "hello", "sidecar", "hub"];
+/// How the Dockerfile gives a target its binary.
+const COPY: &str = "COPY --from=binaries /binaries/";
 
-/// A directory with all of [`NAMES`] in it.
+/// What the project puts into images: ping, hello, sidecar, hub and so on. The Dockerfile's targets are the list.
+pub fn names() -> Vec<&'static str> {
+    let copied = include_str!("../../Dockerfile").lines().filter_map(|line| line.strip_prefix(COPY));
+    copied.filter_map(|files| files.split(' ').next()).collect()
+}
+
+/// A directory with all of [`names`] in it.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     directory: PathBuf,
@@ -22,7 +28,7 @@ impl Binaries {
     /// Those in `directory`.
     pub fn at(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let missing: Vec<_> = NAMES.into_iter().filter(|name| !directory.join(name).is_file()).collect();
+        let missing: Vec<_> = names().into_iter().filter(|name| !directory.join(name).is_file()).collect();
         if !missing.is_empty() {
             bail!("looking for binaries in {}: no {}", directory.display(), missing.join(", "));
         }
@@ -43,7 +49,7 @@ impl Binaries {
             .into_iter()
             .filter_map(|place| Self::at(target.join(place)).ok());
         built.max_by_key(Self::built_at).with_context(|| {
-            let (target, names) = (target.display(), NAMES.join(", "));
+            let (target, names) = (target.display(), names().join(", "));
             format!("looking for {names} in {target}: not built yet, run `cargo xtask test --only build`")
         })
     }
@@ -59,13 +65,13 @@ impl Binaries {
         &self.directory
     }
 
-    /// The path of one of [`NAMES`].
+    /// The path of one of [`names`].
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
     fn built_at(&self) -> Option<SystemTime> {
-        NAMES.iter().filter_map(|name| self.path(name).metadata().ok()?.modified().ok()).max()
+        names().into_iter().filter_map(|name| self.path(name).metadata().ok()?.modified().ok()).max()
     }
 }
 
@@ -84,9 +90,16 @@ mod tests {
     use std::fs;
 
     #[test]
+    fn each_target_of_the_dockerfile_that_has_a_binary_is_called_like_it() {
+        let stages = include_str!("../../Dockerfile").split("\nFROM ").filter(|stage| stage.contains(COPY));
+        let targets = stages.filter_map(|stage| stage.lines().next()?.rsplit(' ').next());
+        assert_eq!(targets.collect::<Vec<_>>(), names());
+    }
+
+    #[test]
     fn a_directory_must_hold_them_all() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["ping", "hello", "hub"] {
+        for name in names().into_iter().filter(|name| *name != "sidecar") {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let error = Binaries::at(directory.path()).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::binaries::NAMES;
+use crate::binaries::names;
 use crate::{Binaries, Docker, tools};
 
 /// An image of a Traefik binary, laid out as in the official image.
@@ -74,7 +74,7 @@ impl Images {
         let platform = format!("linux/{platform}");
         let dockerfile = root().join("Dockerfile");
         let labels: Vec<_> = self.labels.iter().flat_map(|label| ["--label", label]).collect();
-        NAMES
+        names()
             .into_iter()
             .map(|name| {
                 let flags = ["--target", name, "--build-arg", "BINARIES=outside", "--platform", &platform];
@@ -87,7 +87,7 @@ impl Images {
 /// Makes `directory` a platform's part of the Dockerfile's build context.
 pub fn lay_out(binaries: &Binaries, directory: &Path) -> Result<()> {
     fs::create_dir(directory).with_context(|| format!("creating {}", directory.display()))?;
-    for name in NAMES {
+    for name in names() {
         let binary = binaries.path(name);
         ensure_static(&binary)?;
         place(&binary, &directory.join(name))?;

@@ -5,7 +5,7 @@
 //! | [`eventually`] | waits for a condition, never for a time |
 //! | [`process`], [`log`], [`proc`] | a program that does not outlive its owner; what it wrote; processes it started |
 //! | [`loopback`] | an address of one's own, and ports that nobody else takes |
-//! | [`binaries`], [`tools`] | where ping, hello, sidecar, hub and Traefik are |
+//! | [`binaries`], [`tools`] | what goes into images and where that is; where Traefik is |
 //! | [`hub`], [`traefik`], [`instance`] | the parts |
 //! | [`traefik_view`] | what a Traefik has in use |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |

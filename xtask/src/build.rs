@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use swarmlings_harness::Binaries;
-use swarmlings_harness::binaries::{self, NAMES, target_directory};
+use swarmlings_harness::binaries::{self, names, target_directory};
 
 use crate::needs;
 
@@ -19,8 +19,13 @@ pub(crate) fn root() -> &'static Path {
 
 /// A command of the cargo that has called this program, in the workspace's directory and without input.
 pub(crate) fn cargo(subcommand: &str) -> Command {
+    cargo_in(root(), subcommand)
+}
+
+/// The same in another directory.
+pub(crate) fn cargo_in(directory: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.arg(subcommand).current_dir(root()).stdin(Stdio::null());
+    command.arg(subcommand).current_dir(directory).stdin(Stdio::null());
     command
 }
 
@@ -29,20 +34,25 @@ pub(crate) fn musl_target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
 }
 
-/// Ping, hello, sidecar and hub, to be run here: those that the environment names, or else built as released.
+/// All that goes into images, to be run here: those that the environment names, or else built as released.
 pub(crate) fn for_this_machine() -> Result<Binaries> {
     if env::var_os(binaries::DIRECTORY).is_some() { Binaries::find() } else { release(None) }
 }
 
-/// Builds ping, hello, sidecar and hub as released, for `target` or else for this machine.
+/// Builds all that goes into images as released, for `target` or else for this machine.
 pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
-    let mut command = match target {
-        Some(target) => for_images(target)?,
-        None => cargo("build"),
-    };
-    command.args(NAMES.iter().flat_map(|name| ["--package", name]));
-    let program = built(&mut command).with_context(|| format!("building {}", NAMES.join(", ")))?;
-    Binaries::at(program.parent().unwrap_or(root()))
+    // One by one: built together, all would get what one of them asks of a crate that they share, and a service more
+    // would make other bytes of the others.
+    let mut directory = None;
+    for name in names() {
+        let mut command = match target {
+            Some(target) => for_images(target)?,
+            None => cargo("build"),
+        };
+        let program = built(command.args(["--package", name])).with_context(|| format!("building {name}"))?;
+        directory = program.parent().map(Path::to_owned);
+    }
+    Binaries::at(directory.context("the Dockerfile has no targets")?)
 }
 
 /// Builds an example of `package`, as released, for `target`.
@@ -79,10 +89,15 @@ fn cargo_home() -> Result<PathBuf> {
         .context("looking for cargo's home: there is no HOME")
 }
 
-/// Runs a release build that prints messages, and returns the last program that it has made. Where that is, is cargo's to
+/// Runs a release build, and returns the last program that it has made. Where that is, is cargo's to
 /// say: its settings may name another target and another directory.
 fn built(command: &mut Command) -> Result<PathBuf> {
-    command.args(["--release", "--message-format=json-render-diagnostics"]);
+    made(command.arg("--release"))
+}
+
+/// The same of a build as it is.
+pub(crate) fn made(command: &mut Command) -> Result<PathBuf> {
+    command.arg("--message-format=json-render-diagnostics");
     let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
     ensure!(output.status.success(), "cargo build failed");
     let messages =

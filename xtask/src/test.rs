@@ -33,7 +33,7 @@ enum Step {
     Format,
     /// cargo clippy, warnings denied; hadolint for the Dockerfile
     Lint,
-    /// Build ping, hello, sidecar and hub as they are in images, for this machine and for arm64
+    /// Build binaries as they are in images, for this machine and for arm64
     Build,
     /// Run the tests beside the code
     Unit,

@@ -1,11 +1,11 @@
-//! `cargo xtask images`: an image of each of ping, hello, sidecar and hub, for the engine here, or for all architectures.
+//! `cargo xtask images`: an image of each of the Dockerfile's targets that has a binary, for the engine here, or for all architectures.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use swarmlings_harness::binaries::NAMES;
+use swarmlings_harness::binaries::names;
 use swarmlings_harness::images::lay_out;
 use swarmlings_harness::{Docker, Images};
 
@@ -75,7 +75,7 @@ impl Names {
         let architecture = docker.architecture()?;
         let platform = Platform::of_engine(&architecture)?;
         needs::target(platform.target())?;
-        eprintln!("building {} for {}", NAMES.join(", "), platform.name());
+        eprintln!("building {} for {}", names().join(", "), platform.name());
         let binaries = build::release(Some(platform.target()))?;
         let images = Images::new(&self.prefix, &self.tag).with_labels(origin.labels());
         for image in images.build(docker, &architecture, &binaries)? {
@@ -97,14 +97,14 @@ impl Args {
         let context = tempfile::tempdir().context("creating a directory for the images' files")?;
         let mut platforms = Vec::new();
         for platform in self.wanted()? {
-            eprintln!("building {} for {}", NAMES.join(", "), platform.name());
+            eprintln!("building {} for {}", names().join(", "), platform.name());
             let binaries = build::release(Some(platform.target()))?;
             lay_out(&binaries, &context.path().join(platform.directory()))?;
             platforms.push(platform);
         }
 
         println!("{:<28} {:<16} {:>10} {:>11}", "image", "platform", "bytes", "compressed");
-        for image in NAMES {
+        for image in names() {
             let name = format!("{}/{image}:{}", self.names.prefix, self.names.tag);
             // One after the other: built at once they get into the index in any order.
             for platform in &platforms {
@@ -124,7 +124,7 @@ impl Args {
             }
         }
         if let Some(output) = &self.output {
-            eprintln!("wrote {}/{{{}}}", output.display(), NAMES.join(","));
+            eprintln!("wrote {}/{{{}}}", output.display(), names().join(","));
         }
         Ok(())
     }

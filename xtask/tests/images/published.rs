@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use auditable_info::{Limits, audit_info_from_file};
 use serde_json::Value;
+use swarmlings_harness::binaries::names;
 use swarmlings_harness::hold::{Hold, Shared};
 use swarmlings_harness::process::{self, SpawnOptions};
 use swarmlings_harness::{Loopback, Process, eventually, http};
@@ -103,7 +104,7 @@ fn every_image_is_small_on_every_platform() {
             _ => panic!("{line}"),
         })
         .collect();
-    assert_eq!(rows.len(), 4 * PLATFORMS.len(), "{}", published.said);
+    assert_eq!(rows.len(), names().len() * PLATFORMS.len(), "{}", published.said);
     for platform in PLATFORMS {
         let sizes = rows[&("swarmlings/ping:latest", platform)];
         assert!(sizes[0] <= PING_IMAGE[0] && sizes[1] <= PING_IMAGE[1], "{platform}: {sizes:?}");
@@ -175,7 +176,7 @@ fn the_same_commit_gives_the_same_bytes_which_an_engine_pulls_and_runs_without_a
     let registry = lab.registry();
     // Built once more from scratch, all but the binaries.
     publish(&["--registry", &registry, "--insecure"]);
-    for image in ["ping", "hello", "sidecar", "hub"] {
+    for image in names() {
         let url = format!("http://{registry}/v2/swarmlings/{image}/manifests/latest");
         let request = http::agent(LONG, false).get(&url);
         let request = request.header("accept", "application/vnd.oci.image.index.v1+json");
