@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,7 +20,7 @@ const ROUTED: Duration = Duration::from_secs(20);
 /// How a fleet is started. The default is for a test: own address, any ports.
 #[derive(Clone, Debug, Default)]
 pub struct FleetOptions {
-    /// Where ping, hello, sidecar and hub are; by default [`Binaries::find`].
+    /// Where all binaries are; by default [`Binaries::find`].
     pub binaries: Option<Binaries>,
     /// Traefik's binary; by default [`tools::traefik`].
     pub traefik: Option<PathBuf>,
@@ -82,8 +82,15 @@ impl Fleet {
 
     /// What a new instance of `service` (ping or hello) is started with, for those who want to change it.
     pub fn spec(&self, service: &str, host: &str) -> Result<InstanceSpec> {
+        let mut spec = self.spec_of(&self.binaries.path(service), service, host)?;
+        spec.labels = labels::of(service, spec.address.port())?;
+        Ok(spec)
+    }
+
+    /// The same for an instance of any service, of the program that is given: without labels.
+    pub fn spec_of(&self, program: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
         let (address, admin) = (self.loopback.free()?, self.loopback.free()?);
-        let mut command = vec![self.binaries.path(service).into_os_string()];
+        let mut command = vec![program.to_owned().into_os_string()];
         let (ip, port, admin_port) =
             (address.ip().to_string(), address.port().to_string(), admin.port().to_string());
         let flags = ["--address", &ip, "--port", &port, "--admin-port", &admin_port, "--host", host];
@@ -95,11 +102,12 @@ impl Fleet {
             address,
             admin,
             probe: format!("http://{admin}/readyz"),
-            labels: labels::of(service, address.port())?,
+            labels: Vec::new(),
             hub: self.hub.url(),
             token_file: self.hub.options().token_file.clone(),
             sidecar_arguments: Vec::new(),
             command,
+            environment: Vec::new(),
         })
     }
 

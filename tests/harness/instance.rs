@@ -41,6 +41,8 @@ pub struct InstanceSpec {
     pub sidecar_arguments: Vec<String>,
     /// The service and its flags.
     pub command: Vec<OsString>,
+    /// Further variables for both.
+    pub environment: Vec<(String, String)>,
 }
 
 impl InstanceSpec {
@@ -54,6 +56,7 @@ impl InstanceSpec {
             command.args(["--label", &format!("{key}={value}")]);
         }
         command.args(&self.sidecar_arguments).arg("--").args(&self.command);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Process::spawn(&self.host, &mut command, options)
     }
 }

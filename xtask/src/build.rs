@@ -29,6 +29,18 @@ pub(crate) fn cargo_in(directory: &Path, subcommand: &str) -> Command {
     command
 }
 
+/// What cargo knows of the workspace that `directory` belongs to.
+pub(crate) fn metadata(directory: &Path) -> Result<Value> {
+    let mut command = cargo_in(directory, "metadata");
+    let output = command.args(["--no-deps", "--format-version", "1"]).output();
+    let output = output.context("running cargo metadata")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("cargo metadata in {}: {}", directory.display(), said.trim());
+    }
+    serde_json::from_slice(&output.stdout).context("reading what cargo metadata says")
+}
+
 /// The target of binaries that need nothing from the image they are in, for this machine's architecture.
 pub(crate) fn musl_target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use signal_hook::iterator::Signals;
 use swarmlings_harness::{Fleet, FleetOptions, Instance, Process, Signal, http, instance};
 
+use crate::guest::Guest;
+
 /// How long the demo may take to answer.
 const READY: Duration = Duration::from_secs(30);
 
@@ -17,19 +19,31 @@ const POLL: Duration = Duration::from_millis(10);
 /// Each service of the demo, with a path that asks for it.
 const PATHS: [(&str, &str); 2] = [("ping", "/ping"), ("hello", "/hello/viktor")];
 
-/// Hub, Traefik, pings and hellos. Dropped, they are killed.
+/// Hub, Traefik, pings, hellos and guests. Dropped, they are killed.
 pub(crate) struct Demo {
     instances: Vec<Instance>,
+    /// Each service with a path that asks for it.
+    paths: Vec<(String, String)>,
     fleet: Fleet,
 }
 
 impl Demo {
     /// Starts everything; only the hub is waited for, as all others come to it.
-    pub(crate) fn start(options: FleetOptions, pings: usize, hellos: usize) -> Result<Self> {
+    pub(crate) fn start(
+        options: FleetOptions,
+        pings: usize,
+        hellos: usize,
+        guests: &[Guest],
+    ) -> Result<Self> {
         let fleet = Fleet::spawn(options)?;
         let mut instances = fleet.launch_all("ping", pings)?;
         instances.extend(fleet.launch_all("hello", hellos)?);
-        Ok(Self { instances, fleet })
+        let mut paths: Vec<_> = PATHS.map(|(service, path)| (service.to_owned(), path.to_owned())).into();
+        for guest in guests {
+            instances.extend(guest.launch(&fleet)?);
+            paths.extend(guest.path().map(|path| (guest.name().to_owned(), path.to_owned())));
+        }
+        Ok(Self { instances, paths, fleet })
     }
 
     /// Waits until everything answers, calls `ready` with what can be asked, and then watches all parts until a
@@ -86,10 +100,11 @@ impl Demo {
         for instance in &self.instances {
             ensure!(servers.contains(&instance.url()), "{} is not routed", instance.host());
         }
-        for (service, path) in PATHS {
+        for (service, path) in &self.paths {
             let hosts: BTreeSet<_> = self.of(service).map(Instance::host).collect();
             let url = format!("{}{path}", self.fleet.traefik.url());
-            let answers = hosts.iter().map(|_| http::well(&url)).collect::<Result<Vec<_>>>()?;
+            // Whatever a guest answers there: that it does is what counts.
+            let answers = hosts.iter().map(|_| http::get(&url)).collect::<Result<Vec<_>>>()?;
             let answered: BTreeSet<_> = answers.iter().filter_map(http::Answer::served_by).collect();
             ensure!(answered == hosts, "{path} is answered by {answered:?} of {hosts:?}");
         }
@@ -97,7 +112,7 @@ impl Demo {
     }
 
     fn urls(&self) -> Vec<String> {
-        let there = PATHS.iter().filter(|(service, _)| self.of(service).next().is_some());
+        let there = self.paths.iter().filter(|(service, _)| self.of(service).next().is_some());
         there.map(|(_, path)| format!("{}{path}", self.fleet.traefik.url())).collect()
     }
 

@@ -11,6 +11,7 @@ use swarmlings_harness::{Binaries, FleetOptions, Loopback, SpawnOptions, tools};
 
 use crate::build;
 use crate::demo::Demo;
+use crate::guest::Guest;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// How many hellos
     #[arg(long, value_name = "N", default_value = "2", allow_negative_numbers = true, value_parser = instances)]
     hello: usize,
+    /// A service of yours as well, two of it: one that `cargo xtask new` has made here, or the directory of one
+    #[arg(long, value_name = "SERVICE")]
+    with: Vec<String>,
     /// Where Traefik answers, on 127.0.0.1; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     port: u16,
@@ -33,7 +37,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
-    ensure!(args.ping + args.hello > 0, "with --ping 0 and --hello 0 there is nothing to start");
+    ensure!(
+        args.ping + args.hello + args.with.len() > 0,
+        "with --ping 0 and --hello 0 there is nothing to start"
+    );
     let ports = Loopback::at(Ipv4Addr::LOCALHOST.into());
     let entry = available(&ports, "--port", args.port)?;
     let dashboard = available(&ports, "--dashboard-port", args.dashboard_port)?;
@@ -41,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     // What may be missing is said before a long build.
     let traefik = tools::traefik()?;
+    let guests = args.with.iter().map(|guest| Guest::invite(guest)).collect::<Result<Vec<_>>>()?;
     let binaries = Binaries::named()?.map_or_else(|| build::release(None), Ok)?;
     let options = FleetOptions {
         binaries: Some(binaries),
@@ -54,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // From here on there are processes to be ended in order.
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).context("installing signal handlers")?;
-    let mut demo = Demo::start(options, args.ping, args.hello)?;
+    let mut demo = Demo::start(options, args.ping, args.hello, &guests)?;
     let outcome = demo.run(&mut signals, |urls| {
         let ready = began.elapsed().as_secs_f64();
         let urls = urls.join("   ");

@@ -1,6 +1,7 @@
 //! A stack on a swarm.
 
 mod container;
+pub mod declared;
 mod file;
 
 use std::fs::File;
