@@ -11,6 +11,7 @@ mod guest;
 mod images;
 mod lab;
 mod needs;
+mod new;
 mod swarm;
 mod test;
 mod up;
@@ -30,6 +31,8 @@ enum Command {
     Swarm(swarm::Args),
     /// Rehearse on a swarm of several hosts, made on this machine
     Lab(lab::Args),
+    /// Make a service of your own: its program, tests, image and stack file
+    New(new::Args),
     /// Build the images for this machine's architecture
     Images(images::Args),
     /// Measure what a test would be no place for
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Swarm(args) => swarm::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Test(args) => test::run(&args),

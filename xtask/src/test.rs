@@ -31,7 +31,7 @@ enum Step {
     Toolchain,
     /// cargo fmt --check
     Format,
-    /// cargo clippy, warnings denied; hadolint for the Dockerfile
+    /// cargo clippy, warnings denied; hadolint for Dockerfiles
     Lint,
     /// Build binaries as they are in images, for this machine and for arm64
     Build,
@@ -80,7 +80,8 @@ impl Step {
             Self::Toolchain => needs::toolchain(&targets()),
             Self::Format => check(cargo("fmt").args(["--all", "--check"])),
             Self::Lint => {
-                check(Command::new(needs::hadolint()?).arg("Dockerfile").current_dir(root()))?;
+                let dockerfiles = ["Dockerfile", "xtask/src/new/template/own/Dockerfile"];
+                check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
             Self::Build => targets().iter().try_for_each(|target| release(Some(target)).map(drop)),
