@@ -17,11 +17,10 @@ const MEMBER: [(&str, &str); 2] = [
     ("README.md", include_str!("template/service/README.md")),
 ];
 
-const OWN: [(&str, &str); 6] = [
+const OWN: [(&str, &str); 5] = [
     ("Cargo.toml", include_str!("template/own/Cargo.toml")),
     ("README.md", include_str!("template/own/README.md")),
     ("Dockerfile", include_str!("template/own/Dockerfile")),
-    (".dockerignore", include_str!("template/own/dockerignore")),
     (".gitignore", include_str!("template/own/gitignore")),
     (".cargo/config.toml", include_str!("template/own/cargo-config.toml")),
 ];

@@ -1,0 +1,56 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use swarmlings_harness::binaries::target_directory;
+use swarmlings_harness::{Binaries, Images, eventually};
+
+use crate::stage::{self, run};
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_dockerfile_of_a_repository_of_ones_own_makes_an_image_that_works() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("own");
+    let mut new = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    run(new.args(["new", "image-of-a-test", "--out"]).arg(&directory));
+    place_binary(&directory);
+
+    let lab = stage::hold();
+    let docker = lab.docker();
+    let architecture = docker.architecture().unwrap();
+    Images::new("swarmlings", "latest").build(docker, &architecture, &Binaries::find().unwrap()).unwrap();
+    let target = format!("TARGET={}", target());
+    let context = directory.to_str().unwrap();
+    let arguments = ["build", "--tag", "image-of-a-test", "--build-arg", &target, context];
+    docker.run_command(&arguments, docker.builder(&arguments).unwrap()).unwrap();
+
+    let strict = ["run", "--detach", "--read-only", "--cap-drop", "ALL", "--network", "none"];
+    let container = docker.run(&[&strict[..], &["image-of-a-test"]].concat()).unwrap();
+    eventually(LONG, || docker.run(&["exec", &container, "/image-of-a-test", "healthcheck"])).unwrap();
+    docker.run(&["exec", &container, "/sidecar", "healthcheck"]).unwrap();
+    let user = docker.run(&["inspect", "--format", "{{.Config.User}}", &container]).unwrap();
+    assert_eq!(user, "65532:65532");
+    docker.run(&["stop", &container]).unwrap();
+    let code = docker.run(&["inspect", "--format", "{{.State.ExitCode}}", &container]).unwrap();
+    assert_eq!(code, "0", "it has ended in order");
+    docker.run(&["rm", "--force", &container]).unwrap();
+}
+
+/// Builds the service as its README says, but for the optimiser, which takes minutes.
+fn place_binary(directory: &Path) {
+    let (shared, target) = (target_directory().unwrap(), target());
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--target", &target]).current_dir(directory).env("CARGO_TARGET_DIR", &shared);
+    run(&mut cargo);
+    let release = directory.join("target").join(&target).join("release");
+    fs::create_dir_all(&release).unwrap();
+    let built = shared.join(&target).join("debug/image-of-a-test");
+    fs::copy(built, release.join("image-of-a-test")).unwrap();
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-musl", std::env::consts::ARCH)
+}
