@@ -10,10 +10,10 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ArgMatches, Command, Parser};
 
+mod duration;
 mod log;
 mod probe;
 mod token;
@@ -21,6 +21,7 @@ mod token;
 mod unwinding;
 mod value;
 
+pub use duration::duration;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::Token;
@@ -49,12 +50,6 @@ pub fn parse_with<T>(
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
     })
-}
-
-/// Parses a duration with its unit, for clap and for query parameters: `100ms`, `4s`, `1m 30s`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; a duration has a unit, such as 100ms, 4s or 1m 30s"))
 }
 
 /// What the system says of a fault, as the end of a sentence: `permission denied`.
@@ -121,14 +116,5 @@ mod tests {
         assert_eq!(reason(&in_use), "address already in use");
         assert_eq!(reason(&io::Error::other("I/O error (os error 5)")), "I/O error");
         assert_eq!(reason(&io::Error::other("é")), "é");
-    }
-
-    #[test]
-    fn duration_needs_a_unit_and_says_so() {
-        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
-        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-        for bad in ["", "5", "5 parsecs", "-1s"] {
-            assert!(duration(bad).unwrap_err().contains("a duration has a unit"), "{bad:?}");
-        }
     }
 }

@@ -234,7 +234,7 @@ mod tests {
             (&["--hub", "hub:8080", "--", "true"], "the scheme is missing"),
             (&["--probe", "udp://a:1", "--", "true"], "scheme \"udp\""),
             (&["--probe-interval", "0s", "--", "true"], "more than no time"),
-            (&["--grace", "9000000years", "--", "true"], "at most 24h"),
+            (&["--grace", "9000000d", "--", "true"], "at most 24h"),
             (&["--rise", "0", "--", "true"], "--rise"),
             (&["--port", "0", "--", "true"], "--port"),
             (&["--address", "here", "--", "true"], "--address"),
