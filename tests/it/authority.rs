@@ -99,7 +99,7 @@ fn bad_input_gets_an_error_that_names_it() {
         ("PUT", "/v1/instances/a?wait=4", registration(), 400, "wait=4"),
         ("PUT", "/v1/instances/a?wiat=4s", registration(), 400, "wiat"),
         ("PUT", "/v1/instances/a", json!("no registration"), 400, "registration: "),
-        ("PUT", "/v1/instances/a", with("port", json!(0)), 400, "nonzero"),
+        ("PUT", "/v1/instances/a", with("port", json!(0)), 400, "a port from 1 to 65535"),
         ("PUT", "/v1/instances/a", with("address", json!("ping")), 400, "IP address"),
         ("PUT", "/v1/instances/a", with("address", json!("0.0.0.0")), 400, "0.0.0.0"),
         ("PUT", "/v1/instances/a", with("health", json!("fine")), 400, "fine"),

@@ -24,7 +24,7 @@ impl Token {
 
     /// Whether an `Authorization` header holds it, as `Bearer TOKEN`; if not, what is wrong.
     pub fn check(&self, header: Option<&[u8]>) -> Result<(), &'static str> {
-        match header.and_then(|value| value.strip_prefix(b"Bearer ")) {
+        match header.and_then(bearer) {
             Some(given) if self.is(given) => Ok(()),
             Some(_) => Err("the token is another one"),
             None => Err("a token is needed: authorization: Bearer TOKEN"),
@@ -41,6 +41,12 @@ impl Token {
         self.0.len() == given.len()
             && self.0.iter().zip(given).fold(0, |different, (a, b)| different | (a ^ b)) == 0
     }
+}
+
+/// The token in an `Authorization` header; the scheme's name may be written in any case.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
 impl fmt::Debug for Token {
@@ -66,6 +72,7 @@ mod tests {
     fn it_comes_as_a_bearers() {
         let token = Token(b"secret".to_vec());
         assert_eq!(token.check(Some(b"Bearer secret")), Ok(()));
+        assert_eq!(token.check(Some(b"bearer secret")), Ok(()));
         assert!(token.check(Some(b"Bearer secrets")).unwrap_err().contains("another"));
         for none in [None, Some(&b"secret"[..]), Some(b"Basic secret")] {
             assert!(token.check(none).unwrap_err().contains("is needed"), "{none:?}");

@@ -52,22 +52,22 @@ impl Api {
         let query = Query::new(head.uri.query());
         let path = head.uri.path();
         if path == "/traefik" {
-            allow(&head.method, &[Method::GET])?;
+            allow(&head.method, &[Method::GET, Method::HEAD])?;
             let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             return self.traefik(connection, host, query).await;
         }
         if path == BEACON_PATH {
-            allow(&head.method, &[Method::GET])?;
+            allow(&head.method, &[Method::GET, Method::HEAD])?;
             return self.beacon(query).await;
         }
         if path == "/v1/events" {
-            allow(&head.method, &[Method::GET])?;
+            allow(&head.method, &[Method::GET, Method::HEAD])?;
             query.finish()?;
             let (instances, changes) = self.hub.subscribe();
             return Ok(sse::follow(instances, changes));
         }
         if path == INSTANCES {
-            allow(&head.method, &[Method::GET])?;
+            allow(&head.method, &[Method::GET, Method::HEAD])?;
             query.finish()?;
             return Ok(json(StatusCode::OK, &self.hub.snapshot().instances));
         }
@@ -192,7 +192,11 @@ impl Service for Api {
                 .flatten();
             let error = if allow.is_some() { format!("the methods here are {error}") } else { error };
             let mut response = json(status, &Fault { error });
-            response.headers_mut().extend(allow.map(|methods| (header::ALLOW, methods)));
+            let headers = response.headers_mut();
+            headers.extend(allow.map(|methods| (header::ALLOW, methods)));
+            if status == StatusCode::UNAUTHORIZED {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
             response
         })
     }
@@ -212,7 +216,7 @@ impl Service for Api {
 
 /// Refuses a method; the text is the list of those that are allowed.
 fn allow(method: &Method, methods: &[Method]) -> Result<(), Refusal> {
-    if methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET)) {
+    if methods.contains(method) {
         return Ok(());
     }
     Err((StatusCode::METHOD_NOT_ALLOWED, methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")))

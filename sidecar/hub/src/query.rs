@@ -10,20 +10,30 @@ use swarmlings_runtime::StatusCode;
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Parameters that have not been read yet.
-pub(crate) struct Query<'a>(BTreeMap<&'a str, &'a str>);
+pub(crate) struct Query<'a> {
+    left: BTreeMap<&'a str, &'a str>,
+    /// One that is there more than once.
+    repeated: Option<&'a str>,
+}
 
 type Refusal = (StatusCode, String);
 
 impl<'a> Query<'a> {
     pub(crate) fn new(query: Option<&'a str>) -> Self {
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect())
+        let mut read = Self { left: BTreeMap::new(), repeated: None };
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if read.left.insert(name, value).is_some() {
+                read.repeated = Some(name);
+            }
+        }
+        read
     }
 
-    /// A parameter's text, decoded.
+    /// A parameter's text, decoded; a space may be written as `+`, as clients of many kinds do.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
-        let Some(value) = self.0.remove(name) else { return Ok(None) };
-        match percent_decode_str(value).decode_utf8() {
+        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        match percent_decode_str(&value.replace('+', " ")).decode_utf8() {
             Ok(text) => Ok(Some(text.into_owned())),
             Err(_) => Err(refusal(format!("{name}={value}: not UTF-8 once decoded"))),
         }
@@ -46,11 +56,12 @@ impl<'a> Query<'a> {
         text.parse().map_err(|_| refusal(format!("{name}={text}: a whole number is expected")))
     }
 
-    /// Refuses what has not been read.
+    /// Refuses what has not been read, and what was there more than once.
     pub(crate) fn finish(self) -> Result<(), Refusal> {
-        match self.0.into_keys().next() {
-            Some(name) => Err(refusal(format!("{name}: there is no such parameter"))),
-            None => Ok(()),
+        match (self.left.into_keys().next(), self.repeated) {
+            (Some(name), _) => Err(refusal(format!("{name}: there is no such parameter"))),
+            (None, Some(name)) => Err(refusal(format!("{name}: the parameter is there more than once"))),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -72,5 +83,19 @@ mod tests {
         assert!(Query::new(Some("wait=4")).duration("wait").unwrap_err().1.starts_with("wait=4: "));
         assert!(Query::new(Some("wiat=4s")).finish().unwrap_err().1.starts_with("wiat: "));
         assert!(Query::new(Some("router=%FF")).text("router").is_err());
+    }
+
+    #[test]
+    fn a_parameter_that_is_there_twice_is_refused() {
+        let mut query = Query::new(Some("wait=4s&wait=4s"));
+        assert!(query.wait().is_ok());
+        assert_eq!(query.finish().unwrap_err().1, "wait: the parameter is there more than once");
+    }
+
+    #[test]
+    fn a_space_may_be_a_plus() {
+        let mut query = Query::new(Some("wait=1m+30s&router=a+b%2Bc"));
+        assert_eq!(query.duration("wait"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(query.text("router"), Ok(Some("a b+c".to_owned())));
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Unique among tasks: 1 to 255 letters, digits, `.`, `_` or `-`.
+/// Unique among tasks: 1 to 255 letters, digits, `.`, `_` or `-`, but not `.` or `..`, which clients take out of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId(String);
@@ -26,7 +26,7 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if text.is_empty() || text.len() > 255 || !text.chars().all(fits) {
+        if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") || !text.chars().all(fits) {
             return Err(InvalidId(text.chars().take(64).collect()));
         }
         Ok(Self(text.to_owned()))
@@ -55,7 +55,11 @@ impl fmt::Display for InstanceId {
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "instance ID {:?}: 1 to 255 letters, digits, '.', '_' or '-' are expected", self.0)
+        write!(
+            f,
+            "instance ID {:?}: 1 to 255 letters, digits, '.', '_' or '-' are expected, but not \".\" or \"..\"",
+            self.0
+        )
     }
 }
 
@@ -68,7 +72,8 @@ mod tests {
     #[test]
     fn an_id_is_safe_in_a_path() {
         assert!("demo_ping.1.ffkef7x4l1njjxeinxqy6zwwd".parse::<InstanceId>().is_ok());
-        for bad in ["", "a/b", "a b", "é", "a?b", &"x".repeat(256)] {
+        assert!("...".parse::<InstanceId>().is_ok());
+        for bad in ["", ".", "..", "a/b", "a b", "é", "a?b", &"x".repeat(256)] {
             assert!(bad.parse::<InstanceId>().is_err(), "{bad:?}");
         }
     }

@@ -7,8 +7,9 @@
 //! | `GET /v1/instances` | | a list of [`Instance`] |
 //!
 //! Every request but `GET` carries the token as `authorization: Bearer TOKEN`. An answer that is not 2xx has a
-//! [`Fault`] as its body. A lease is bound to the connection that last renewed it: when that closes without a
-//! `DELETE`, and no other takes its place within a short grace, the instance is out.
+//! [`Fault`] as its body, unless the request's body was too large or too slow to be read. A lease is bound to the
+//! connection that last renewed it: when that closes without a `DELETE`, and no other takes its place within a short
+//! grace, the instance is out.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 mod id;
 mod labels;
+mod number;
 
 pub use id::{InstanceId, InvalidId};
 pub use labels::{Labels, LabelsError};
@@ -41,8 +43,10 @@ pub struct Registration {
     /// Where the router reaches the task.
     pub address: IpAddr,
     /// The service's port, unless a label says another.
+    #[serde(deserialize_with = "number::port")]
     pub port: NonZeroU16,
     /// When the task began, in milliseconds of Unix time: of two generations the later one's labels count.
+    #[serde(deserialize_with = "number::whole")]
     pub started: u64,
     /// How the service's own probe finds it.
     pub health: Health,
