@@ -100,9 +100,8 @@ fn read_path(path: &str, scheme: Scheme) -> Result<String, String> {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scheme {
-            Scheme::Http => {
-                write!(f, "http://{}{}", self.authority(), self.path.strip_suffix('/').unwrap_or(&self.path))
-            }
+            Scheme::Http if self.path == "/" => write!(f, "http://{}", self.authority()),
+            Scheme::Http => write!(f, "http://{}{}", self.authority(), self.path),
             Scheme::Tcp => write!(f, "tcp://{}", self.authority()),
         }
     }
@@ -134,6 +133,15 @@ mod tests {
             (Scheme::Tcp, "::1", "[::1]:5432")
         );
         assert_eq!(hub("http://hub:8080/").unwrap().to_string(), "http://hub:8080");
+    }
+
+    #[test]
+    fn a_url_is_shown_as_it_would_be_read() {
+        for text in
+            ["http://hub:80", "http://a:1/b/", "http://a:1/?b", "http://[::1]:80/b", "tcp://[::1]:5432"]
+        {
+            assert_eq!(text.parse::<Url>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
