@@ -18,10 +18,11 @@ use crate::{Limits, Response, status};
 /// What a service is asked.
 pub type Request = http::Request<RequestBody>;
 
-/// The body of a [`Request`], which breaks off with a [`BodyError`] where it outgrows its limit or comes too slowly.
+/// The body of a [`Request`], which breaks off with a [`BodyError`] where it outgrows its limit, comes too slowly or is
+/// no body by HTTP's rules.
 ///
-/// In these two cases the client gets [`BodyError::response`] whatever the service answers; over HTTP/2 that is left to
-/// the service.
+/// In these cases the client gets [`BodyError::response`] whatever the service answers; over HTTP/2 that is left to the
+/// service.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
@@ -79,7 +80,8 @@ impl Guard {
             ready!(timer.as_mut().poll(cx));
             return Poll::Ready(Some(Err(self.refuse(BodyError::TooSlow(self.time)))));
         };
-        let Some(frame) = frame.transpose().map_err(BodyError::Broken)? else { return Poll::Ready(None) };
+        let frame = frame.transpose().map_err(|error| self.refuse(BodyError::Broken(error)))?;
+        let Some(frame) = frame else { return Poll::Ready(None) };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = self.left.checked_sub(size) else {
             return Poll::Ready(Some(Err(self.refuse(BodyError::TooLarge(self.limit)))));

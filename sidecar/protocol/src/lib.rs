@@ -7,7 +7,7 @@
 //! | `GET /v1/instances` | | a list of [`Instance`] |
 //!
 //! Every request but `GET` carries the token as `authorization: Bearer TOKEN`. An answer that is not 2xx has a
-//! [`Fault`] as its body, unless the request's body was too large or too slow to be read. A lease is bound to the
+//! [`Fault`] as its body, unless it is HTTP's rules or the size of a body that were not kept to. A lease is bound to the
 //! connection that last renewed it: when that closes without a `DELETE`, and no other takes its place within a short
 //! grace, the instance is out.
 

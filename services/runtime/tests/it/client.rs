@@ -147,6 +147,18 @@ impl Client {
         }
     }
 
+    /// Sends one byte after the other until there is an answer.
+    pub(crate) fn dribble_until_answered(&mut self) -> Answer {
+        let start = Instant::now();
+        self.socket.get_ref().pace(Duration::from_millis(5));
+        while self.socket.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            assert!(start.elapsed() < PATIENCE, "dribbling goes on for ever");
+            self.send(b"a");
+        }
+        self.socket.get_ref().pace(PATIENCE);
+        self.answer()
+    }
+
     /// Waits for the connection's end; whatever still comes before it is a fault.
     pub(crate) fn expect_end(&mut self) {
         let mut rest = Vec::new();

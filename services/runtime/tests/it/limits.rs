@@ -123,6 +123,27 @@ fn a_body_that_comes_too_slowly_is_refused() {
 }
 
 #[test]
+fn a_body_that_dribbles_is_refused_as_slow_though_each_byte_is_quick() {
+    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, Measuring);
+    for body in ["content-length: 1000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5;extension="] {
+        let mut client = server.connect();
+        client.send(format!("POST / HTTP/1.1\r\nhost: test\r\n{body}"));
+        let answer = client.dribble_until_answered();
+        assert_eq!((answer.code, answer.header("connection")), (408, Some("close")), "{body}");
+        client.dribble_until_cut();
+    }
+}
+
+#[test]
+fn a_body_that_dribbles_and_that_nobody_reads_is_cut_off() {
+    let server = Server::start(limits(), hello);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
+    assert_eq!(client.answer().body, "hello\n");
+    client.dribble_until_cut();
+}
+
+#[test]
 fn a_body_that_nobody_reads_does_not_cost_the_answer() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
@@ -135,7 +156,7 @@ fn a_body_that_nobody_reads_does_not_cost_the_answer() {
 fn a_header_that_is_too_large_is_refused() {
     let server = Server::start(Limits { max_header_bytes: 8192, ..limits() }, hello);
     let mut client = server.connect();
-    let request = |size| format!("GET / HTTP/1.1\r\nx-large: {}\r\n\r\n", "a".repeat(size));
+    let request = |size| format!("GET / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n", "a".repeat(size));
     client.send(request(8000));
     assert_eq!(client.answer().code, 200);
     client.send(request(9000));
