@@ -20,7 +20,7 @@ use crate::faults::Hit;
 use crate::io::SERVED_BY;
 use crate::metrics::{CountedMethod, CountedRoute};
 use crate::server::Line;
-use crate::{Body, BodyError, Request, RequestBody, Response, Service, spare, status};
+use crate::{Body, BodyError, Request, RequestBody, Response, Service, rules, spare, status};
 
 /// Has a request answered.
 pub(crate) fn exchange<S: Service>(
@@ -112,7 +112,10 @@ fn conclude<S: Service>(mut open: Open<S>, mut response: Response) -> http::Resp
 /// Answers what is not for the service.
 fn refuse<S: Service>(line: &Line<S>, request: &http::Request<Incoming>) -> Option<Response> {
     let limit = line.server.limits.max_body_bytes;
-    let refusal = if request.body().size_hint().lower() > limit {
+    let rule = rules::broken(request);
+    let refusal = if let Some((code, why)) = rule {
+        status(code, why)
+    } else if request.body().size_hint().lower() > limit {
         BodyError::TooLarge(limit).response()
     } else {
         let methods = line.server.service.methods()?;
@@ -121,7 +124,8 @@ fn refuse<S: Service>(line: &Line<S>, request: &http::Request<Incoming>) -> Opti
         }
         not_allowed(methods)
     };
-    if !request.body().is_end_stream() {
+    // Whoever breaks a rule may mean what follows otherwise, too.
+    if rule.is_some() || !request.body().is_end_stream() {
         line.progress.leave_unread();
     }
     Some(refusal)

@@ -44,6 +44,7 @@ mod program;
 mod progress;
 mod readiness;
 mod request;
+mod rules;
 mod run;
 mod server;
 mod service;

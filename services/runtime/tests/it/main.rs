@@ -15,6 +15,8 @@ mod faults;
 mod limits;
 /// HTTP/2 beside HTTP/1, what follows HTTP, and what comes before it.
 mod protocols;
+/// What breaks HTTP's rules, or could be read in two ways.
+mod rules;
 /// Several threads.
 mod threads;
 /// Unix sockets.

@@ -101,6 +101,13 @@ impl Server {
         Client::connect(self.address)
     }
 
+    /// A client that has sent this.
+    pub(crate) fn connect_and_send(&self, bytes: impl AsRef<[u8]>) -> Client {
+        let mut client = self.connect();
+        client.send(bytes);
+        client
+    }
+
     /// A client whose request is in flight: the service has it, and keeps it until it is released.
     pub(crate) fn connect_held(&self, hold: &Hold) -> Client {
         let mut client = self.connect();
