@@ -101,22 +101,26 @@ fn cargo_home() -> Result<PathBuf> {
         .context("looking for cargo's home: there is no HOME")
 }
 
-/// Runs a release build, and returns the last program that it has made. Where that is, is cargo's to
-/// say: its settings may name another target and another directory.
+/// Runs a release build, and returns the last program that it has made.
 fn built(command: &mut Command) -> Result<PathBuf> {
     made(command.arg("--release"))
 }
 
 /// The same of a build as it is.
 pub(crate) fn made(command: &mut Command) -> Result<PathBuf> {
+    all_made(command)?.pop().context("cargo build made no program")
+}
+
+/// Runs a build that prints messages, and returns the programs that it has made. Where they are, is cargo's to say: its
+/// settings may name another target and another directory.
+pub(crate) fn all_made(command: &mut Command) -> Result<Vec<PathBuf>> {
     command.arg("--message-format=json-render-diagnostics");
     let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
     ensure!(output.status.success(), "cargo build failed");
     let messages =
         output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let mut programs =
-        messages.filter_map(|message: Value| message["executable"].as_str().map(PathBuf::from));
-    programs.next_back().context("cargo build made no program")
+    let programs = messages.filter_map(|message: Value| message["executable"].as_str().map(PathBuf::from));
+    Ok(programs.collect())
 }
 
 /// Runs `command` with its output shown; another exit code than 0 is an error.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod guest;
 mod images;
 mod lab;
@@ -37,7 +38,7 @@ enum Command {
     Images(images::Args),
     /// Measure what a test would be no place for
     Bench(bench::Args),
-    /// Install what tests need, then format check, clippy, unit and integration tests
+    /// Install what tests need, then format check, clippy, unit tests, fuzzing and integration tests
     Test(test::Args),
 }
 

@@ -21,10 +21,13 @@ const AUDITABLE: &str = "0.7.7";
 const FOR_IMAGES: [(&str, &str); 3] =
     [("buildah", "buildah"), ("skopeo", "skopeo"), ("qemu-aarch64-static", "qemu-user-static")];
 
+/// What libFuzzer is compiled by.
+const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
+
 /// Sees to packages, Traefik and schemathesis.
 pub(crate) fn packages() -> Result<()> {
     let fetches = tools::traefik_at_hand()?.is_none() || tools::schemathesis_at_hand()?.is_none();
-    programs(&[&PROGRAMS[..], &FOR_IMAGES].concat(), fetches)?;
+    programs(&[&PROGRAMS[..], &FOR_IMAGES, &FOR_FUZZING].concat(), fetches)?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     tools::schemathesis()?;
@@ -125,10 +128,20 @@ pub(crate) fn target(target: &str) -> Result<()> {
 }
 
 fn sysroot() -> Result<PathBuf> {
+    rustc_says("sysroot").map(Into::into)
+}
+
+/// The target of programs that are run here, as far as rustc is concerned.
+pub(crate) fn host() -> Result<String> {
+    rustc_says("host-tuple")
+}
+
+fn rustc_says(what: &str) -> Result<String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let output = Command::new(rustc).args(["--print", "sysroot"]).current_dir(root()).output();
-    let output = output.context("running rustc --print sysroot")?;
-    Ok(String::from_utf8(output.stdout).context("reading rustc's sysroot")?.trim_end().into())
+    let output = Command::new(rustc).args(["--print", what]).current_dir(root()).output();
+    let output = output.with_context(|| format!("running rustc --print {what}"))?;
+    let said = String::from_utf8(output.stdout).with_context(|| format!("reading rustc's {what}"))?;
+    Ok(said.trim_end().to_owned())
 }
 
 fn rustup(arguments: &[&str]) -> Result<()> {

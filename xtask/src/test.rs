@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 use swarmlings_harness::binaries;
 
 use crate::build::{cargo, check, musl_target, release, root};
+use crate::fuzz;
 use crate::images::Platform;
 use crate::needs;
 
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// Run only tests with this in their name
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// For how long each fuzz target runs
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = value_parser!(u32).range(1..))]
+    fuzz_seconds: u32,
 }
 
 /// In the order in which they run.
@@ -37,17 +41,31 @@ enum Step {
     Build,
     /// Run the tests beside the code
     Unit,
+    /// Start the fuzz targets, one after the other, at the lowest priority beside what comes next
+    Fuzz,
     /// Run the tests with real Traefik and a real Docker engine
     Integration,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
+    let filter = args.filter.as_deref();
+    let mut fuzzing = None;
     for step in selected(&args.only) {
         eprintln!("== {step}");
         let began = Instant::now();
-        step.run(args.filter.as_deref()).with_context(|| format!("{step} failed"))?;
+        let outcome = if step == Step::Fuzz {
+            fuzz::start(args.fuzz_seconds, filter).map(|started| fuzzing = Some(started))
+        } else {
+            step.run(filter)
+        };
+        outcome.with_context(|| format!("{step} failed"))?;
         eprintln!("== {step} done in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    // Integration tests, which mostly wait, take longer on most machines.
+    if let Some(fuzzing) = fuzzing {
+        eprintln!("== waiting for the fuzz targets");
+        fuzzing.finish().with_context(|| format!("{} failed", Step::Fuzz))?;
     }
     eprintln!("== all well, in {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
@@ -70,6 +88,7 @@ impl Step {
         match self {
             Self::Packages | Self::Toolchain => &[],
             Self::Format | Self::Lint | Self::Build | Self::Unit => &[Self::Toolchain],
+            Self::Fuzz => &[Self::Packages, Self::Toolchain],
             Self::Integration => &[Self::Packages, Self::Toolchain, Self::Build],
         }
     }
@@ -78,7 +97,10 @@ impl Step {
         match self {
             Self::Packages => needs::packages(),
             Self::Toolchain => needs::toolchain(&targets()),
-            Self::Format => check(cargo("fmt").args(["--all", "--check"])),
+            Self::Format => {
+                check(cargo("fmt").args(["--all", "--check"]))?;
+                check(cargo("fmt").args(["--manifest-path", "fuzz/Cargo.toml", "--check"]))
+            }
             Self::Lint => {
                 let dockerfiles = ["Dockerfile", "xtask/src/new/template/own/Dockerfile"];
                 check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
@@ -89,6 +111,8 @@ impl Step {
                 let started_for_real = ["--exclude", "swarmlings-tests", "--exclude", "xtask"];
                 check(cargo("test").arg("--workspace").args(started_for_real).args(filter))
             }
+            // Not run and done with, but started.
+            Self::Fuzz => Ok(()),
             Self::Integration => {
                 // There already: this only tells where.
                 let built = release(Some(&musl_target()))?;

@@ -1,0 +1,91 @@
+//! From labels to Traefik's configuration. The input is a list of instances, with an empty line between two: the name of
+//! a service, then its labels, `KEY=VALUE`. Where the whole begins with `#`, services without a router have a rule.
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use swarmlings_fuzz::known::Known;
+use swarmlings_protocol::{Health, InstanceId, Labels, Registration};
+
+use registry::{Registry, Settings, Standing};
+use traefik::Plan;
+
+#[allow(dead_code)]
+#[path = "../../sidecar/hub/src/registry.rs"]
+mod registry;
+#[allow(dead_code)]
+#[path = "../../sidecar/hub/src/traefik/mod.rs"]
+mod traefik;
+
+static KNOWN: LazyLock<Known> =
+    LazyLock::new(|| Known::read(include_str!("../../sidecar/hub/src/traefik/fields.txt")));
+
+/// More show nothing more.
+const MOST: usize = 8;
+
+fuzz_target!(|text: &str| {
+    let (text, default_rule) = match text.strip_prefix('#') {
+        Some(text) => (text, "PathPrefix(`/{{ normalize .Name }}`)".parse().ok()),
+        None => (text, None),
+    };
+    let hour = Duration::from_secs(3600);
+    let settings =
+        Settings { ttl: hour, lost_after: hour, keep_empty: hour, default_rule: default_rule.clone() };
+    let mut registry = Registry::new(settings);
+    let now = Instant::now();
+    let mut services: Vec<String> = Vec::new();
+    let mut before = Value::Object(serde_json::Map::new());
+    for (number, instance) in text.split("\n\n").take(MOST).enumerate() {
+        let registration = registration(instance, number);
+        let service = registration.service.clone();
+        let plan = Plan::read(&service, &registration.labels, default_rule.as_ref());
+        let Ok(id) = format!("instance-{number}").parse::<InstanceId>() else { return };
+        assert_eq!(registry.register(now, false, &id, 1, registration), Ok(true));
+
+        let json = registry.document().to_json();
+        let document: Value = serde_json::from_str(&json).expect("a document is JSON");
+        registry.published(number as u64);
+        KNOWN.check(&document);
+        let standing = registry.standing(&id).expect("it holds a lease");
+        if plan.is_err() || (matches!(standing, Standing::Refused(_)) && !services.contains(&service)) {
+            assert!(matches!(standing, Standing::Refused(_)), "{standing:?}");
+            assert_eq!(before, document, "an instance that is refused is not in the document");
+        }
+        if !services.contains(&service) {
+            assert_kept(&before, &document);
+            services.push(service);
+        }
+        before = document;
+    }
+});
+
+/// What other services had is there as it was.
+fn assert_kept(before: &Value, after: &Value) {
+    for (protocol, kinds) in before.as_object().into_iter().flatten() {
+        for (kind, names) in kinds.as_object().into_iter().flatten() {
+            for (name, value) in names.as_object().into_iter().flatten() {
+                assert_eq!(Some(value), after[protocol][kind].get(name), "{protocol}.{kind}.{name}");
+            }
+        }
+    }
+}
+
+fn registration(text: &str, number: usize) -> Registration {
+    let mut lines = text.lines();
+    let service = lines.next().filter(|name| !name.is_empty()).unwrap_or("nameless").to_owned();
+    let labels = lines.filter_map(|line| line.split_once('='));
+    Registration {
+        service,
+        host: "host".to_owned(),
+        node: None,
+        slot: None,
+        address: [10, 0, 0, 1].into(),
+        port: std::num::NonZeroU16::MIN,
+        started: number as u64,
+        health: Health::Healthy,
+        labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+    }
+}

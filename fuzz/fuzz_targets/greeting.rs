@@ -1,0 +1,20 @@
+//! Whom hello greets.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../services/hello/src/greeting.rs"]
+mod greeting;
+
+fuzz_target!(|path: &str| {
+    match greeting::greeting(path, "host") {
+        Ok(greeting) => {
+            let name = greeting.strip_prefix("Hello, ").and_then(|rest| rest.strip_suffix("! (from host)\n"));
+            let name = name.unwrap_or_else(|| panic!("{greeting:?}"));
+            assert!(!name.is_empty() && !name.contains(char::is_control), "{name:?}");
+            // A letter may become three.
+            assert!(name.chars().count() <= 3 * 128, "{name:?}");
+        }
+        Err(fault) => assert!(!fault.to_string().contains(char::is_control), "{fault}"),
+    }
+});

@@ -1,0 +1,20 @@
+//! Where the sidecar finds the hub, and what it probes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../../sidecar/run/src/url.rs"]
+mod url;
+
+fuzz_target!(|text: &str| {
+    let Ok(read) = text.parse::<url::Url>() else { return };
+    assert_eq!(read.to_string().parse(), Ok(read.clone()), "{read}");
+    // These go into a request as they are.
+    let is_plain = |part: &str| part.chars().all(|c| c.is_ascii_graphic());
+    assert!(is_plain(&read.authority()) && is_plain(&read.path), "{read:?}");
+    assert!(read.path.starts_with('/') && read.port != 0, "{read:?}");
+    if let Ok(hub) = url::hub(text) {
+        assert_eq!(url::hub(&hub.to_string()), Ok(hub));
+    }
+});

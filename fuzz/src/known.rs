@@ -1,0 +1,78 @@
+//! Which documents Traefik does not reject as a whole. Read anew from the list of its fields, and from what its HTTP
+//! provider has beside labels, so that a fault of the hub's own reading does not hide itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// One place in the tree of fields.
+#[derive(Default)]
+pub struct Known {
+    below: BTreeMap<String, Known>,
+    takes_value: bool,
+    open: bool,
+}
+
+impl Known {
+    /// The tree that `fields`, the text of fields.txt, describes.
+    pub fn read(fields: &str) -> Self {
+        let mut root = Self::default();
+        for line in fields.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let path = line.split(' ').next().unwrap_or_default();
+            match path.split_once(".loadbalancer.server.") {
+                // A document has servers instead, and no way to say half of an address.
+                Some((_, "port" | "scheme")) => {}
+                Some((service, field)) => root.add(&format!("{service}.loadbalancer.servers.[n].{field}")),
+                None => root.add(path),
+            }
+        }
+        root.add("http.services.*.loadbalancer.servers.[n].url");
+        root.add("tcp.services.*.loadbalancer.servers.[n].address");
+        root.add("udp.services.*.loadbalancer.servers.[n].address");
+        root
+    }
+
+    fn add(&mut self, path: &str) {
+        let mut place = self;
+        for segment in path.split('.') {
+            if segment == "**" {
+                place.open = true;
+            } else {
+                place = place.below.entry(segment.to_owned()).or_default();
+            }
+        }
+        place.takes_value = true;
+    }
+
+    /// Panics if Traefik rejects `document`.
+    pub fn check(&self, document: &Value) {
+        let sections = document.as_object().expect("a document is a map");
+        // Of empty maps this one alone is legal.
+        if !sections.is_empty() {
+            self.check_value(document, "");
+        }
+    }
+
+    fn check_value(&self, value: &Value, path: &str) {
+        if self.open {
+            return;
+        }
+        match value {
+            Value::Object(fields) => {
+                assert!(!fields.is_empty(), "{path} is an empty map");
+                for (name, value) in fields {
+                    let known = self.below.get(&name.to_ascii_lowercase()).or_else(|| self.below.get("*"));
+                    let known = known.unwrap_or_else(|| panic!("{path}.{name} is unknown"));
+                    known.check_value(value, &format!("{path}.{name}"));
+                }
+            }
+            Value::Array(items) => {
+                let known = self.below.get("[n]");
+                let known = known.unwrap_or_else(|| panic!("{path} is no list"));
+                items.iter().for_each(|item| known.check_value(item, &format!("{path}[]")));
+            }
+            Value::String(_) => assert!(self.takes_value, "{path} takes no value"),
+            other => panic!("{path}: {other} is no text"),
+        }
+    }
+}

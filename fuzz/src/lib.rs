@@ -1,0 +1,4 @@
+//! What targets hold results against.
+
+pub mod known;
+pub mod urlquery;

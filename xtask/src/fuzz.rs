@@ -1,0 +1,189 @@
+//! The targets in fuzz/, each run for a while: built for libFuzzer by the pinned toolchain, which needs a C++ compiler but
+//! neither cargo-fuzz nor a nightly one. There is no address sanitizer, nor code that it could find fault with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use swarmlings_harness::binaries::target_directory;
+use swarmlings_harness::{Process, SpawnOptions, eventually};
+
+use crate::build::{all_made, cargo, root};
+use crate::needs;
+
+/// What makes libFuzzer see which way an input takes, as cargo-fuzz has it.
+const FLAGS: [&str; 7] = [
+    "--cfg=fuzzing",
+    "-Dwarnings",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];
+
+/// How long a target may take beyond its time: the machine has other things to do.
+const SLACK: Duration = Duration::from_mins(5);
+
+/// Lines of libFuzzer's log that a failure shows.
+const TAIL: usize = 40;
+
+/// Targets that run one after the other, at the lowest priority. Dropped, it ends them.
+pub(crate) struct Fuzzing {
+    stop: Arc<AtomicBool>,
+    runs: Option<JoinHandle<Result<()>>>,
+}
+
+/// Builds all targets, and starts those with `filter` in their name, each for so many seconds.
+pub(crate) fn start(seconds: u32, filter: Option<&str>) -> Result<Fuzzing> {
+    let mut targets = build()?;
+    targets.retain(|target| filter.is_none_or(|text| name(target).contains(text)));
+    Ok(Fuzzing::of(targets, seconds))
+}
+
+impl Fuzzing {
+    fn of(targets: Vec<PathBuf>, seconds: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let runs = thread::spawn(move || targets.iter().try_for_each(|target| run(target, seconds, &asked)));
+        Self { stop, runs: Some(runs) }
+    }
+
+    /// Waits for the end.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        match self.runs.take().map(JoinHandle::join) {
+            Some(Ok(outcome)) => outcome,
+            _ => bail!("the thread that runs the targets has panicked"),
+        }
+    }
+}
+
+impl Drop for Fuzzing {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(runs) = self.runs.take() {
+            // Something else has failed already.
+            let _ = runs.join();
+        }
+    }
+}
+
+fn build() -> Result<Vec<PathBuf>> {
+    let mut command = cargo("build");
+    command.args(["--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins"]);
+    // With a target named, flags are not for build scripts and macros.
+    command.args(["--target", &needs::host()?]).arg("--target-dir").arg(home()?);
+    // Stronger than any flags of the user's.
+    command.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
+    all_made(command.arg("--release")).context("building fuzz targets")
+}
+
+fn run(target: &Path, seconds: u32, stop: &AtomicBool) -> Result<()> {
+    let (name, home) = (name(target), home()?);
+    let (corpus, findings) = (home.join("corpus").join(&name), home.join("findings").join(&name));
+    for directory in [&corpus, &findings] {
+        fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    }
+    let mut command = Command::new("nice");
+    // What a panic says is enough, and is not to be pushed out of the log's tail.
+    command.env("RUST_BACKTRACE", "0");
+    command.args(["-n", "19"]).arg(target).arg(format!("-max_total_time={seconds}"));
+    // An input that takes so long is a fault, too.
+    command.args(["-timeout=60", "-max_len=4096", "-rss_limit_mb=1024", "-print_final_stats=1"]);
+    command.arg(format!("-artifact_prefix={}/", findings.display()));
+    // What it finds goes to the first.
+    command.arg(corpus).arg(root().join("fuzz/seeds").join(&name));
+    let mut process = Process::spawn(&name, &mut command, SpawnOptions::default())?;
+    let limit = Duration::from_secs(seconds.into()) + SLACK;
+    let ended = eventually(limit, || {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        process.try_wait()?.map(Some).context("it still runs")
+    });
+    let Some(status) = ended.with_context(|| format!("waiting for fuzz target {name}"))? else {
+        return Ok(());
+    };
+    process.log().wait_for_end(limit)?;
+    let log = process.log();
+    ensure!(
+        status.success(),
+        "fuzz target {name} has found something ({status}); to see it again, run {} with the file that is named\n{}",
+        target.display(),
+        log.tail(TAIL)
+    );
+    let inputs = log
+        .lines()
+        .into_iter()
+        .find_map(|line| Some(line.strip_prefix("stat::number_of_executed_units:")?.trim().to_owned()));
+    eprintln!("fuzz target {name}: nothing found in {} inputs", inputs.as_deref().unwrap_or("some"));
+    Ok(())
+}
+
+fn name(target: &Path) -> String {
+    target.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn home() -> Result<PathBuf> {
+    Ok(target_directory()?.join("fuzz"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::build::check;
+
+    /// A program in the place of a target.
+    fn script(directory: &Path, text: &str) -> PathBuf {
+        let (source, path) = (directory.join("source"), directory.join("scripted"));
+        fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
+        // Not written from here: a child that another thread forks just then would hold it open, and it could not be run.
+        check(Command::new("install").args(["-m", "755"]).arg(source).arg(&path)).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_a_target_finds_is_a_failure_that_shows_its_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = script(directory.path(), "echo panicked at x.rs:1; exit 77");
+        let error = Fuzzing::of(vec![target], 1).finish().unwrap_err().to_string();
+        assert!(error.contains("scripted has found something") && error.contains("x.rs:1"), "{error}");
+        let target = script(directory.path(), "exit 0");
+        Fuzzing::of(vec![target], 1).finish().unwrap();
+    }
+
+    #[test]
+    fn targets_end_when_something_else_has_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let began = directory.path().join("began");
+        let target = script(directory.path(), &format!("touch {}; sleep 600", began.display()));
+        let fuzzing = Fuzzing::of(vec![target.clone(), target], 600);
+        eventually(Duration::from_secs(20), || began.is_file()).unwrap();
+        let start = Instant::now();
+        drop(fuzzing);
+        assert!(start.elapsed() < Duration::from_mins(5), "they run on");
+    }
+
+    fn names(directory: &str) -> BTreeSet<String> {
+        let entries = fs::read_dir(root().join(directory)).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn every_file_in_fuzz_targets_is_a_target_with_seeds() {
+        let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+        let files = names("fuzz/fuzz_targets");
+        for file in &files {
+            assert!(manifest.contains(&format!("path = \"fuzz_targets/{file}.rs\"")), "{file}");
+        }
+        assert_eq!(names("fuzz/seeds"), files);
+    }
+}
