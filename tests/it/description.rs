@@ -49,6 +49,10 @@ fn hub_keeps_to_its_description() {
     }
     eventually(SOON, || http::well(&format!("{}/readyz", hub.url()))).unwrap();
 
+    let metrics = http::get(&format!("{}/metrics", hub.url())).unwrap();
+    let puts = "swarmlings_requests_total{method=\"PUT\",code=\"200\",route=\"/v1/instances/{id}\"} 3";
+    assert!(metrics.body.lines().any(|line| line == puts), "{}", metrics.body);
+
     conforms("hub", &hub.url(), Some(&token)).unwrap();
     assert!(hub.process().try_wait().unwrap().is_none(), "the hub has ended");
 }

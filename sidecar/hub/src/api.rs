@@ -182,6 +182,18 @@ impl Service for Api {
         None
     }
 
+    fn routes(&self) -> &'static [&'static str] {
+        &["/traefik", BEACON_PATH, INSTANCES, "/v1/instances/{id}", "/v1/events", "*"]
+    }
+
+    fn route(&self, path: &str) -> usize {
+        let routes = self.routes();
+        let is_instance = path.strip_prefix(INSTANCES).is_some_and(|rest| rest.starts_with('/'));
+        let known =
+            routes.iter().position(|&route| route == path || (is_instance && route.ends_with("{id}")));
+        known.unwrap_or(routes.len() - 1)
+    }
+
     async fn call(&self, request: Request, connection: &Connection) -> Response {
         if let Some(response) = self.admin.answer(&request) {
             return response;
