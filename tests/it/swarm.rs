@@ -61,6 +61,39 @@ fn an_update_of_the_hub_under_load_fails_no_request() {
     update_under_load("hub");
 }
 
+#[test]
+fn a_version_that_crashes_is_rolled_back_and_fails_no_request() {
+    let stack = SwarmStack::deploy().unwrap();
+    let path = "/plain/hello/viktor";
+    stack.wait_answer(path).unwrap();
+    let pace = Pace::Closed(Duration::from_millis(10));
+    let options = LoadOptions { threads: 2, pace, body: "Hello, Viktor! (from ", ..LoadOptions::default() };
+    let load = Load::start(stack.url(path), options);
+    let before = hosts(&stack, "hello");
+
+    let state = stack.stack().set_variable("hello", "SERVICE_CRASH_AFTER=1s").unwrap();
+    assert_eq!(state, "rollback_completed");
+
+    load.wait_for_more(100, LONG).unwrap();
+    load.stop().no_failures().unwrap();
+    settled(LONG, || hosts(&stack, "hello") == before).unwrap();
+}
+
+#[test]
+fn a_task_is_told_to_fail_by_its_own_program_and_to_be_well_again() {
+    let stack = SwarmStack::deploy().unwrap();
+    let path = "/plain/ping";
+    stack.wait_answer(path).unwrap();
+    let [ping] = &stack.stack().containers_of("ping").unwrap()[..] else { panic!("one node has one ping") };
+    let faults = |order: &str| ping.exec(&["/ping", "faults", order]).unwrap();
+
+    let said = faults(r#"{"status": 418, "for": "1h"}"#);
+    assert!(said.starts_with(r#"{"rate":1,"status":418,"for":""#), "{said}");
+    assert_eq!(http::get(&stack.url(path)).unwrap().status, 418);
+    assert_eq!(faults("off"), "null");
+    assert_eq!(http::get(&stack.url(path)).unwrap().status, 200);
+}
+
 /// Replaces all tasks of `service` while clients ask for ping and for hello, with kept connections and with new ones.
 fn update_under_load(service: &str) {
     let stack = SwarmStack::deploy().unwrap();

@@ -44,6 +44,11 @@ impl Container {
             .with_context(|| format!("looking for the address of container {} in {addresses:?}", self.id))
     }
 
+    /// Runs a command in it, and returns what that says.
+    pub fn exec(&self, command: &[&str]) -> Result<String> {
+        self.docker.run(&[&["exec", &self.id], command].concat())
+    }
+
     /// Kills it, as the kernel does when memory runs out.
     pub fn kill(&self) -> Result<()> {
         self.docker.run(&["kill", &self.id]).map(drop)

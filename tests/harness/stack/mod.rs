@@ -125,6 +125,18 @@ impl Stack {
         self.ensure_updated(service)
     }
 
+    /// Gives `service` a variable, such as `NAME=value`, and waits until its tasks have it or the update is rolled back.
+    /// Returns how it went, in Swarm's words, such as `rollback_completed`.
+    pub fn set_variable(&self, service: &str, variable: &str) -> Result<String> {
+        let name = self.service(service);
+        let flags = ["service", "update", "--quiet", "--no-resolve-image", "--detach=false", "--env-add"];
+        // The client calls a rollback an error.
+        let updated = self.docker.run(&[&flags[..], &[variable, &name]].concat());
+        let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}";
+        let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
+        if state.starts_with("rollback") { Ok(state) } else { updated.map(|_| state) }
+    }
+
     /// Replaces the tasks of all `services` at the same time, and waits until the last of the old ones has ended.
     pub fn replace(&self, services: &[&str], timeout: Duration) -> Result<()> {
         let before = self.ids(services)?;
