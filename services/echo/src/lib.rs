@@ -1,32 +1,33 @@
-//! Answers with what it was asked.
+//! Answers with what it was asked: a drop-in for whoami, with the knobs that routing tests need.
+//!
+//! - [`Echo`], [`EchoArgs`]: the service, and its flags;
+//! - [`route`]: which path is whose;
+//! - [`hops`]: the way that a request came, by [`forwarded`] headers, and whom of it to believe, by [`cidr`];
+//! - [`query`], [`duration`], [`amount`], [`weights`], [`range`], [`health`]: what requests ask for;
+//! - [`headers`]: a request's head as Go sees it, and so whoami.
+//!
+//! All but the first are pure: text in, values or faults out.
 
-use clap::Args;
-use swarmlings_cli::Failure;
-use swarmlings_runtime::{Connection, Context, Request, Response, Service, Transport, text};
+mod addresses;
+pub mod amount;
+mod api;
+mod args;
+pub mod cidr;
+mod content;
+pub mod duration;
+mod flow;
+pub mod forwarded;
+pub mod headers;
+pub mod health;
+pub mod hops;
+mod knobs;
+pub mod query;
+mod random;
+pub mod range;
+pub mod route;
+mod service;
+pub mod weights;
+mod whoami;
 
-/// The service's own flags.
-#[derive(Args, Clone, Debug)]
-pub struct EchoArgs {}
-
-/// The service.
-#[derive(Debug)]
-pub struct Echo {}
-
-impl Echo {
-    /// As flags and environment have it.
-    pub fn new(_args: EchoArgs, _context: &Context) -> Result<Self, Failure> {
-        Ok(Self {})
-    }
-}
-
-impl Service for Echo {
-    const HTTP2: bool = true;
-
-    fn transport(&self) -> Option<&dyn Transport> {
-        None
-    }
-
-    async fn call(&self, _request: Request, _connection: &Connection) -> Response {
-        text("")
-    }
-}
+pub use args::EchoArgs;
+pub use service::Echo;

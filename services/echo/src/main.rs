@@ -8,9 +8,13 @@ use swarmlings_runtime::{about, main_with};
 const EXAMPLES: &str = "
   echo
   echo --port 8083 --admin-port 9093 --host echo-1
+  echo --trusted-proxy 10.0.0.0/8,fd00::/8
+  curl localhost:8080/status/200:9,503
 ";
 
 fn main() -> ExitCode {
-    let about = about!("Answers with what it was asked").examples(EXAMPLES);
+    let about = about!("Answers with what it was asked, as whoami does")
+        .examples(EXAMPLES)
+        .variables(&[("WHOAMI_PORT_NUMBER", "SERVICE_PORT")]);
     main_with(about, |args: EchoArgs, context| Echo::new(args, context))
 }

@@ -9,12 +9,13 @@ pub struct About {
     pub(crate) examples: &'static str,
     pub(crate) probe: &'static str,
     pub(crate) admin_port: bool,
+    pub(crate) variables: &'static [(&'static str, &'static str)],
 }
 
 impl About {
     /// A service with an admin port of its own, whose `healthcheck` asks for `/readyz`.
     pub const fn new(name: &'static str, version: &'static str, description: &'static str) -> Self {
-        Self { name, version, description, examples: "", probe: "/readyz", admin_port: true }
+        Self { name, version, description, examples: "", probe: "/readyz", admin_port: true, variables: &[] }
     }
 
     /// The lines under "Examples:" in `--help`, indented; line breaks around them do not count.
@@ -27,6 +28,13 @@ impl About {
     #[must_use]
     pub const fn probe(self, path: &'static str) -> Self {
         Self { probe: path, ..self }
+    }
+
+    /// Other names of environment variables, each before the one that it stands in for when that is not set:
+    /// `&[("WHOAMI_PORT_NUMBER", "SERVICE_PORT")]`. One that is empty is as good as none.
+    #[must_use]
+    pub const fn variables(self, variables: &'static [(&'static str, &'static str)]) -> Self {
+        Self { variables, ..self }
     }
 
     /// No admin port: the service answers by [`Admin::answer`](crate::Admin::answer) on its own one, where

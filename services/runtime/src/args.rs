@@ -1,5 +1,7 @@
 //! The command line that all services share.
 
+use std::env;
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -119,6 +121,7 @@ fn command(about: About, own: fn(Command) -> Command) -> Command {
         .mut_arg("admin_token_file", |arg| arg.hide(!about.admin_port))
         .next_help_heading(None);
     own(command)
+        .mut_args(|arg| named_otherwise(arg, about.variables))
         .version(about.version)
         .about(about.description)
         .after_help(format!("Examples:\n{}", about.examples.trim_matches('\n')))
@@ -136,4 +139,15 @@ fn command(about: About, own: fn(Command) -> Command) -> Command {
                 .global(true)
                 .help("Print help"),
         )
+}
+
+/// Has a flag take its value from the variable that stands in for its own.
+fn named_otherwise(arg: Arg, variables: &[(&'static str, &'static str)]) -> Arg {
+    let Some(own) = arg.get_env() else { return arg };
+    let Some((other, _)) = variables.iter().find(|(_, variable)| own == *variable) else { return arg };
+    let is_set = |name: &OsStr| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let stands_in = env::var_os(own).is_none() && is_set(OsStr::new(other));
+    let help = arg.get_help().map(|help| format!("{help}, also {other}"));
+    let arg = if stands_in { arg.env(other) } else { arg };
+    arg.help(help.unwrap_or_default())
 }

@@ -1,0 +1,76 @@
+//! Who answers, and what was asked, as JSON: whoami's fields, and what is known beyond.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::hops::Way;
+
+/// All of it, in whoami's order. Empty fields of whoami's are left out, as whoami does.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Data<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) hostname: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) ip: &'a [IpAddr],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) headers: BTreeMap<String, Vec<String>>,
+    pub(crate) url: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) host: String,
+    pub(crate) method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<&'a str>,
+    pub(crate) remote_addr: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) environ: BTreeMap<String, String>,
+
+    pub(crate) protocol: &'static str,
+    #[serde(flatten)]
+    pub(crate) way: Way,
+    #[serde(flatten)]
+    pub(crate) server: Server<'a>,
+}
+
+/// Who answers, among others.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Server<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slot: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<&'a str>,
+    pub(crate) version: &'static str,
+    pub(crate) state: &'static str,
+}
+
+/// One line of JSON, in which no letter could be taken for markup: as Go does it.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    let Ok(text) = serde_json::to_string(value) else { return String::new() };
+    let mut line = String::with_capacity(text.len() + 1);
+    for letter in text.chars() {
+        match letter {
+            '<' => line.push_str("\\u003c"),
+            '>' => line.push_str("\\u003e"),
+            '&' => line.push_str("\\u0026"),
+            '\u{2028}' => line.push_str("\\u2028"),
+            '\u{2029}' => line.push_str("\\u2029"),
+            letter => line.push(letter),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_is_escaped() {
+        assert_eq!(json(&"<&>\"\u{2028}é"), "\"\\u003c\\u0026\\u003e\\\"\\u2028é\"\n");
+    }
+}

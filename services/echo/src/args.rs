@@ -1,0 +1,70 @@
+//! The service's own flags.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use swarmlings_cli::switch;
+
+use crate::duration;
+use crate::hops::Trusted;
+
+/// The service's own flags.
+#[derive(Args, Clone, Debug)]
+pub struct EchoArgs {
+    /// Name to begin whoami's answers with
+    #[arg(long, env = "WHOAMI_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Log each request
+    #[arg(long, env = "SERVICE_VERBOSE", action = ArgAction::SetTrue, value_parser = switch)]
+    pub verbose: bool,
+    /// Show the environment to whoever asks with ?env=true
+    #[arg(long, env = "SERVICE_EXPOSE_ENV", action = ArgAction::SetTrue, value_parser = switch)]
+    pub expose_env: bool,
+    /// Networks whose word on who asked is believed, and `unix` for the unix socket
+    #[arg(long, env = "SERVICE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Trusted>,
+    /// The most bytes that an answer may be asked to have
+    #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
+    pub max_bytes: u64,
+    /// The longest that an answer may be asked to take
+    #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    pub max_delay: Duration,
+}
+
+impl Default for EchoArgs {
+    fn default() -> Self {
+        Self {
+            name: None,
+            verbose: false,
+            expose_env: false,
+            trusted_proxy: Vec::new(),
+            max_bytes: 1024 * 1024 * 1024,
+            max_delay: Duration::from_mins(10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<EchoArgs, clap::Error> {
+        let command = EchoArgs::augment_args(Command::new("test")).mut_args(|arg| arg.env(None));
+        EchoArgs::from_arg_matches(&command.try_get_matches_from([&["test"], args].concat())?)
+    }
+
+    #[test]
+    fn defaults_are_the_same_from_code_and_from_the_command_line() {
+        assert_eq!(format!("{:?}", read(&[]).unwrap()), format!("{:?}", EchoArgs::default()));
+    }
+
+    #[test]
+    fn proxies_come_in_lists_and_one_by_one() {
+        let args = read(&["--trusted-proxy", "10.0.0.0/8,fd00::/8", "--trusted-proxy", "unix"]).unwrap();
+        assert_eq!(args.trusted_proxy.len(), 3);
+        let fault = read(&["--trusted-proxy", "10.0.0.0/8,nobody"]).unwrap_err().to_string();
+        assert!(fault.contains("\"nobody\": a network such as 10.0.0.0/8"), "{fault}");
+    }
+}

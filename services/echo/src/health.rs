@@ -1,0 +1,81 @@
+//! The health that whoever asks has been told to see.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use serde_json::{Deserializer, Value};
+use swarmlings_runtime::StatusCode;
+
+/// A status code, until it is set to another.
+#[derive(Debug)]
+pub(crate) struct Health(AtomicU16);
+
+impl Default for Health {
+    fn default() -> Self {
+        Self(AtomicU16::new(StatusCode::OK.as_u16()))
+    }
+}
+
+impl Health {
+    pub(crate) fn get(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    pub(crate) fn set(&self, code: StatusCode) {
+        self.0.store(code.as_u16(), Ordering::Relaxed);
+    }
+}
+
+/// Reads the status code that a body begins with, as a number in JSON.
+pub fn parse(body: &[u8]) -> Result<StatusCode, String> {
+    let value = Deserializer::from_slice(body).into_iter::<Value>().next();
+    let text = match value {
+        Some(Ok(Value::Number(number))) => number.to_string(),
+        _ => String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned(),
+    };
+    crate::weights::code(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Random, gibberish};
+
+    #[test]
+    fn it_is_what_it_was_set_to() {
+        let health = Health::default();
+        assert_eq!(health.get(), StatusCode::OK);
+        health.set(StatusCode::IM_A_TEAPOT);
+        assert_eq!(health.get(), StatusCode::IM_A_TEAPOT);
+    }
+
+    #[test]
+    fn a_number_is_read_whatever_follows_it() {
+        for body in ["503", " 503\n", "503 x", "503\n200"] {
+            assert_eq!(parse(body.as_bytes()), Ok(StatusCode::SERVICE_UNAVAILABLE), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        for (body, named) in [
+            ("", ""),
+            ("\"503\"", "\\\"503\\\""),
+            ("503.5", "503.5"),
+            ("99", "99"),
+            ("[503]", "[503]"),
+            ("-503", "-503"),
+        ] {
+            let fault = parse(body.as_bytes()).unwrap_err();
+            assert_eq!(fault, format!("\"{named}\": a status code from 200 to 999 is expected"));
+        }
+    }
+
+    #[test]
+    fn no_body_is_too_strange() {
+        let mut random = Random::new(13);
+        for _ in 0..20_000 {
+            let _ = parse(gibberish(&mut random, "0123456789[]{}\".,-e ").as_bytes());
+        }
+        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! Who answers, and what was asked: whoami's text, line by line.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, Method, Version, header, request};
+use http_body_util::BodyExt;
+use hyper::body::Frame;
+use swarmlings_runtime::{Body, BodyError, Bytes, RequestBody};
+
+use crate::headers::{canonical, host, joined, request_uri, sorted, text};
+
+/// A body of up to so many bytes is answered in one piece. A larger one is sent back while it comes.
+const WHOLE: usize = 16 * 1024;
+
+/// What Go takes for the agent where none is named.
+const AGENT: &str = "Go-http-client/1.1";
+
+/// Who answers whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends<'a> {
+    pub(crate) name: Option<&'a str>,
+    pub(crate) hostname: &'a str,
+    pub(crate) addresses: &'a [IpAddr],
+    pub(crate) remote: &'a str,
+    pub(crate) subjects: &'a [String],
+}
+
+/// How a request's body comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is none.
+    None,
+    /// It has so many bytes.
+    Length(u64),
+    /// Its end shows only when it comes.
+    Chunked,
+}
+
+impl Framing {
+    pub(crate) fn of(parts: &request::Parts, is_empty: bool) -> Self {
+        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| text(value).parse().ok());
+        match length {
+            _ if parts.headers.contains_key(header::TRANSFER_ENCODING) => Self::Chunked,
+            Some(0) => Self::None,
+            Some(length) => Self::Length(length),
+            None if is_empty => Self::None,
+            None => Self::Chunked,
+        }
+    }
+}
+
+/// All of the answer up to the request's body. Go ends the request's lines, and only these, in CR LF.
+pub(crate) fn head(ends: Ends<'_>, parts: &request::Parts, framing: Framing) -> String {
+    let mut head = String::with_capacity(1024);
+    let mut line = |pieces: &[&str]| pieces.iter().for_each(|piece| head.push_str(piece));
+    if let Some(name) = ends.name {
+        line(&["Name: ", name, "\n"]);
+    }
+    line(&["Hostname: ", ends.hostname, "\n"]);
+    for address in ends.addresses {
+        line(&["IP: ", &address.to_string(), "\n"]);
+    }
+    line(&["RemoteAddr: ", ends.remote, "\n"]);
+    for (number, subject) in ends.subjects.iter().enumerate() {
+        line(&["Certificate[", &number.to_string(), "] Subject: ", subject, "\n"]);
+    }
+    line(&[parts.method.as_str(), " ", &request_uri(&parts.uri), " HTTP/1.1\r\n"]);
+
+    let headers = &parts.headers;
+    line(&["Host: ", &host(parts), "\r\n"]);
+    let agent = headers.get(header::USER_AGENT).map_or_else(|| AGENT.to_owned(), text);
+    if !agent.is_empty() {
+        line(&["User-Agent: ", &agent, "\r\n"]);
+    }
+    if is_closed_silently(parts) {
+        line(&["Connection: close\r\n"]);
+    }
+    match framing {
+        Framing::Length(length) => line(&["Content-Length: ", &length.to_string(), "\r\n"]),
+        Framing::None if [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) => {
+            line(&["Content-Length: 0\r\n"]);
+        }
+        Framing::None => {}
+        Framing::Chunked => {
+            line(&["Transfer-Encoding: chunked\r\n"]);
+            if let Some(trailer) = joined(headers, "trailer") {
+                let mut names: Vec<_> = trailer.split(',').map(|name| canonical(name.trim())).collect();
+                names.sort();
+                line(&["Trailer: ", &names.join(","), "\r\n"]);
+            }
+        }
+    }
+    for (name, values) in sorted(parts) {
+        if !["User-Agent", "Content-Length", "Trailer"].contains(&name.as_str()) {
+            for value in &values {
+                line(&[&name, ": ", value, "\r\n"]);
+            }
+        }
+    }
+    line(&["\r\n"]);
+    head
+}
+
+/// Whether the connection ends with this answer although no header says so.
+fn is_closed_silently(parts: &request::Parts) -> bool {
+    let said = joined(&parts.headers, "connection").unwrap_or_default();
+    let says = |token: &str| said.split(',').any(|word| word.trim().eq_ignore_ascii_case(token));
+    matches!(parts.version, Version::HTTP_09 | Version::HTTP_10) && !says("keep-alive") && !says("close")
+}
+
+/// The answer's body: `head`, the request's body in its framing, and `tail`.
+pub(crate) async fn body(
+    head: String,
+    framing: Framing,
+    mut body: RequestBody,
+    tail: String,
+) -> Result<Body, BodyError> {
+    let mut text = head.into_bytes();
+    let mut whole = Vec::new();
+    let mut trailers = None;
+    let has_ended = loop {
+        match body.frame().await.transpose()? {
+            None => break true,
+            Some(frame) => match frame.into_data() {
+                Ok(data) => whole.extend(data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
+        }
+        if whole.len() > WHOLE {
+            break false;
+        }
+    };
+    piece(&mut text, framing, &whole);
+    if has_ended {
+        end(&mut text, framing, trailers.as_ref(), &tail);
+        return Ok(text.into());
+    }
+    Ok(Body::stream(Streamed { head: Some(text.into()), framing, body, trailers, tail: Some(tail) }))
+}
+
+fn piece(text: &mut Vec<u8>, framing: Framing, bytes: &[u8]) {
+    if framing == Framing::Chunked && !bytes.is_empty() {
+        text.extend(format!("{:x}\r\n", bytes.len()).into_bytes());
+        text.extend(bytes);
+        text.extend(b"\r\n");
+    } else {
+        text.extend(bytes);
+    }
+}
+
+fn end(text: &mut Vec<u8>, framing: Framing, trailers: Option<&HeaderMap>, tail: &str) {
+    if framing == Framing::Chunked {
+        text.extend(b"0\r\n");
+        let mut lines: Vec<_> = trailers
+            .into_iter()
+            .flat_map(HeaderMap::iter)
+            .map(|(name, value)| format!("{}: {}\r\n", canonical(name.as_str()), self::text(value)))
+            .collect();
+        lines.sort();
+        text.extend(lines.concat().into_bytes());
+        text.extend(b"\r\n");
+    }
+    text.extend(tail.as_bytes());
+}
+
+/// A body that is sent back while it comes.
+struct Streamed {
+    head: Option<Bytes>,
+    framing: Framing,
+    body: RequestBody,
+    trailers: Option<HeaderMap>,
+    tail: Option<String>,
+}
+
+impl hyper::body::Body for Streamed {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(head) = self.head.take() {
+            return Poll::Ready(Some(Ok(Frame::data(head))));
+        }
+        if self.tail.is_none() {
+            return Poll::Ready(None);
+        }
+        let mut text = Vec::new();
+        loop {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()? {
+                None => {
+                    let tail = self.tail.take().unwrap_or_default();
+                    end(&mut text, self.framing, self.trailers.as_ref(), &tail);
+                    break;
+                }
+                Some(frame) => match frame.into_data() {
+                    Ok(data) if self.framing != Framing::Chunked => {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    Ok(data) => {
+                        piece(&mut text, self.framing, &data);
+                        break;
+                    }
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(text.into()))))
+    }
+}
