@@ -12,6 +12,12 @@ pub fn count(text: &str, most: u64, what: &str) -> Result<u64, String> {
     number.ok_or_else(|| refusal(text, &format_args!("a number of {what} from 0 to {most}")))
 }
 
+/// Any number.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or_else(|| refusal(text, &"a whole number"))
+}
+
 /// A size in bytes of at most `most`, with or without a unit: `10`, `10KB`, `10mb`.
 pub fn size(text: &str, most: u64) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

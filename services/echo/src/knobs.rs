@@ -85,7 +85,7 @@ impl Knobs {
     /// Bytes that look random, the same for the same seed.
     pub(crate) fn bytes(self, asked: &str, query: Query<'_>) -> Answer {
         let size = amount::size(asked, self.most_bytes)?;
-        let seed = query.read("seed", |seed| amount::count(seed, u64::MAX, "a seed"))?;
+        let seed = query.read("seed", amount::seed)?;
         let mut response = Response::new(flow(Noise::new(seed.unwrap_or_default(), size)));
         insert(&mut response, CONTENT_TYPE, "application/octet-stream");
         Ok(response)

@@ -1,0 +1,88 @@
+use crate::process::{Echo, command, run};
+
+#[test]
+fn bad_usage_ends_with_64_and_names_the_flag() {
+    for (args, named) in [
+        (["--trusted-proxy", "nobody"], "\"nobody\": a network such as 10.0.0.0/8"),
+        (["--trusted-proxy", "10.0.0.0/8,"], "\"\": a network"),
+        (["--max-bytes", "1MB"], "--max-bytes"),
+        (["--max-delay", "10"], "\"10\": a duration such as 10ms"),
+    ] {
+        let output = run(command().args(args));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {said}");
+        assert!(said.contains(named), "{args:?}: {said}");
+    }
+    let output = run(command().env("SERVICE_EXPOSE_ENV", "perhaps"));
+    assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn help_shows_every_flag_with_its_variable() {
+    let output = run(command().arg("--help"));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for flag in ["--name", "--verbose", "--expose-env", "--trusted-proxy", "--max-bytes", "--max-delay"] {
+        let line = help.lines().find(|line| line.trim_start().starts_with(flag)).unwrap();
+        let variable = flag.trim_start_matches("--").replace('-', "_").to_uppercase();
+        let variable =
+            if flag == "--name" { "WHOAMI_NAME".to_owned() } else { format!("SERVICE_{variable}") };
+        assert!(line.contains(&format!("[env: {variable}")), "{line}");
+    }
+    assert!(help.contains("0 is any free one, also WHOAMI_PORT_NUMBER "), "{help}");
+}
+
+#[test]
+fn whoamis_variables_are_understood() {
+    let mut command = command();
+    command.args(["--address", "127.0.0.1", "--admin-port", "0"]);
+    command.envs([("WHOAMI_PORT_NUMBER", "0"), ("WHOAMI_NAME", "iamfoo")]);
+    let echo = Echo::spawn(&mut command);
+    assert_ne!(echo.place("address").port(), 8080);
+    assert!(echo.get("/").text().starts_with("Name: iamfoo\n"));
+}
+
+#[test]
+fn the_services_own_variable_and_flag_win_over_whoamis() {
+    let base = || {
+        let mut command = command();
+        command.args(["--address", "127.0.0.1", "--admin-port", "0"]).env("WHOAMI_PORT_NUMBER", "no-port");
+        command
+    };
+    let said = String::from_utf8(run(&mut base()).stderr).unwrap();
+    assert!(said.contains("no-port"), "{said}");
+    Echo::spawn(base().env("SERVICE_PORT", "0"));
+    Echo::spawn(base().args(["--port", "0"]));
+    // As with whoami, an empty one is none; without any it would be 8080.
+    let said =
+        String::from_utf8(run(base().env("WHOAMI_PORT_NUMBER", "").args(["--port", ""])).stderr).unwrap();
+    assert!(said.contains("--port"), "{said}");
+}
+
+#[test]
+fn it_says_who_it_is_in_headers_and_json() {
+    let echo = Echo::start(&["--host", "echo-1", "--task", "echo.1.abc", "--slot", "1"]);
+    let answer = echo.get("/api");
+    for (name, value) in [
+        ("x-served-by", Some("echo-1")),
+        ("x-task", Some("echo.1.abc")),
+        ("x-slot", Some("1")),
+        ("x-node", None),
+        ("x-version", Some("0.1.0")),
+        ("x-state", Some("serving")),
+    ] {
+        assert_eq!(answer.header(name), value, "{name}");
+    }
+    let json = answer.json();
+    assert_eq!(json["hostname"], "echo-1");
+    assert_eq!((&json["task"], &json["slot"], json.get("node")), (&"echo.1.abc".into(), &"1".into(), None));
+    assert_eq!((&json["version"], &json["state"]), (&"0.1.0".into(), &"serving".into()));
+    assert_eq!(echo.get("/bench").header("x-task"), Some("echo.1.abc"));
+}
+
+#[test]
+fn each_request_is_logged_only_where_that_is_wanted() {
+    let echo = Echo::start(&["--verbose"]);
+    echo.get("/bench?secret=1");
+    let line = echo.says("request");
+    assert!(line.contains("method=GET path=\"/bench\"") && !line.contains("secret"), "{line}");
+}

@@ -1,0 +1,84 @@
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::process::{Echo, answer, eventually};
+
+fn send(echo: &Echo, path: &str) -> TcpStream {
+    let mut stream = echo.connect();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    stream
+}
+
+fn in_flight(echo: &Echo) -> u64 {
+    echo.metric("swarmlings_requests_in_flight")
+}
+
+/// Everything up to the connection's end.
+fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        read => drop(read.unwrap()),
+    }
+    rest
+}
+
+#[test]
+fn a_request_that_hangs_does_not_keep_the_drain_from_ending() {
+    let echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
+    let mut hanging = send(&echo, "/hang");
+    eventually("it hangs", || in_flight(&echo) == 1);
+    echo.signal(Signal::TERM);
+    assert_eq!(rest(&mut hanging), b"");
+    assert_eq!(echo.end().1.code(), Some(0));
+}
+
+#[test]
+fn one_that_comes_to_hang_in_the_drain_is_cut_too() {
+    let echo = Echo::start(&["--linger", "1h", "--grace", "1h"]);
+    echo.signal(Signal::TERM);
+    echo.says("draining");
+    assert_eq!(rest(&mut send(&echo, "/hang")), b"");
+    assert_eq!(echo.get("/bench").header("x-state"), Some("draining"));
+}
+
+#[test]
+fn events_without_end_end_with_the_drain() {
+    let echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
+    let mut events = send(&echo, "/sse?every=1ms");
+    events.read_exact(&mut [0; 500]).unwrap();
+    echo.signal(Signal::TERM);
+    let rest = rest(&mut events);
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
+    assert_eq!(echo.end(), ("drained=1 aborted=0".to_owned(), std::process::ExitStatus::default()));
+}
+
+#[test]
+fn an_answer_that_is_delayed_is_given_in_the_drain() {
+    let echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
+    let mut delayed = send(&echo, "/delay/300ms");
+    eventually("it is under way", || in_flight(&echo) == 1);
+    echo.signal(Signal::TERM);
+    assert_eq!(answer(&mut delayed).text(), "after 300ms\n");
+    assert_eq!(echo.end().0, "drained=1 aborted=0");
+}
+
+#[test]
+fn whoever_goes_away_is_waited_for_no_more() {
+    let echo = Echo::start(&[]);
+    let paths =
+        ["/hang", "/delay/10m", "/?wait=10m", "/sse?every=10m", "/stream/2?every=10m", "/drip?duration=10m"];
+    let clients = paths.map(|path| send(&echo, path));
+    eventually("all are under way", || in_flight(&echo) == 6);
+    drop(clients);
+    eventually("none is under way", || in_flight(&echo) == 0);
+}
+
+#[test]
+fn close_closes_without_a_word() {
+    let echo = Echo::start(&[]);
+    assert_eq!(rest(&mut send(&echo, "/close")), b"");
+    assert_eq!(echo.get("/bench").code, 200);
+}
