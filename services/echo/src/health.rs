@@ -29,7 +29,11 @@ impl Health {
 pub fn parse(body: &[u8]) -> Result<StatusCode, String> {
     let value = Deserializer::from_slice(body).into_iter::<Value>().next();
     let text = match value {
-        Some(Ok(Value::Number(number))) => number.to_string(),
+        // To JSON 503 and 503.0 are the same.
+        Some(Ok(Value::Number(number))) => {
+            let text = number.to_string();
+            text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+        }
         _ => String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned(),
     };
     crate::weights::code(&text)
@@ -50,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_number_is_read_whatever_follows_it() {
-        for body in ["503", " 503\n", "503 x", "503\n200"] {
+        for body in ["503", "503.0", "5.03e2", " 503\n", "503 x", "503\n200"] {
             assert_eq!(parse(body.as_bytes()), Ok(StatusCode::SERVICE_UNAVAILABLE), "{body:?}");
         }
     }

@@ -12,12 +12,9 @@ impl<'a> Query<'a> {
         Self(query.unwrap_or_default())
     }
 
-    /// The first value of a parameter, unless it is empty.
+    /// The first value of a parameter.
     pub fn get(self, name: &str) -> Option<String> {
-        self.pairs()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value)
-            .filter(|value| !value.is_empty())
+        self.pairs().find(|(found, _)| found == name).map(|(_, value)| value)
     }
 
     /// What `parse` makes of a parameter, or a fault that names it, its value and what is wrong.
@@ -82,8 +79,8 @@ mod tests {
         let query = Query::new(Some("a=%zz&a=1+2%2B&a=3&b=x;y&b=y&c&d=&=e&%66=g"));
         assert_eq!(query.get("a").as_deref(), Some("1 2+"));
         assert_eq!(query.get("b").as_deref(), Some("y"));
-        assert_eq!(query.get("c"), None);
-        assert_eq!(query.get("d"), None);
+        assert_eq!(query.get("c").as_deref(), Some(""));
+        assert_eq!(query.get("d").as_deref(), Some(""));
         assert_eq!(query.get("").as_deref(), Some("e"));
         assert_eq!(query.get("f").as_deref(), Some("g"));
         assert_eq!(Query::new(None).get("a"), None);

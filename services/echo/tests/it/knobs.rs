@@ -127,6 +127,7 @@ fn what_cannot_be_is_named_with_what_was_expected() {
             "every=\"501ms\": for 3 lines a time of at most 1s (--max-delay) is expected",
         ),
         ("/sse?count=x", "count=\"x\": a number of events from 0 to "),
+        ("/sse?every=", "every=\"\": a duration such as"),
         ("/sse?every=1", "every=\"1\": a duration such as"),
         ("/drip?numbytes=1001", "numbytes=\"1001\": a size"),
         (
