@@ -89,6 +89,20 @@ fn belief_ends_at_the_first_who_is_not_trusted() {
 }
 
 #[test]
+fn nobody_becomes_trusted_by_the_word_of_who_is_not() {
+    let way = follow("9.9.9.9:1", None, &[("x-forwarded-for", "1.2.3.4, 10.0.0.3")], &["10.0.0.0/8"]);
+    assert_eq!(way.client, "9.9.9.9");
+    assert_eq!(
+        shown(&way),
+        [
+            "1.2.3.4? by 10.0.0.3 from x-forwarded-for",
+            "10.0.0.3? by 9.9.9.9 from x-forwarded-for",
+            "9.9.9.9 by echo-1 from connection",
+        ]
+    );
+}
+
+#[test]
 fn where_all_are_trusted_the_client_is_the_first() {
     let way = follow("10.0.0.2:1", None, &[("x-forwarded-for", "10.0.0.4, 10.0.0.3")], &["10.0.0.0/8"]);
     assert_eq!(way.client, "10.0.0.4");
@@ -222,7 +236,7 @@ fn no_headers_are_too_strange() {
         let lines =
             [("forwarded", &*header()), ("x-forwarded-for", &*header()), ("x-forwarded-proto", &*header())];
         let origin = Some(&origin).filter(|_| lines[0].1.len() % 2 == 0);
-        let way = follow("10.0.0.2:1", origin, &lines, &["0.0.0.0/0"]);
+        let way = follow("10.0.0.2:1", origin, &lines, &["10.0.0.0/8", "1.2.3.4"]);
         assert_eq!(way.hops.last().map(|hop| hop.from), Some(Said::Connection));
         // Belief has no gaps: whoever is believed is so by those who are trusted.
         for hops in way.hops.windows(2) {

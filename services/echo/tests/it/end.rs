@@ -1,9 +1,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::process::{Echo, answer, eventually};
+use crate::process::{Echo, PATIENCE, answer, eventually};
 
 fn send(echo: &Echo, path: &str) -> TcpStream {
     let mut stream = echo.connect();
@@ -17,12 +18,18 @@ fn in_flight(echo: &Echo) -> u64 {
 
 /// Everything up to the connection's end.
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut rest = Vec::new();
-    match stream.read_to_end(&mut rest) {
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-        read => drop(read.unwrap()),
+    let (mut rest, start) = (Vec::new(), Instant::now());
+    loop {
+        assert!(start.elapsed() < PATIENCE, "it goes on for ever");
+        let mut bytes = [0; 4096];
+        match stream.read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return rest,
+            read => match read.unwrap() {
+                0 => return rest,
+                count => rest.extend(&bytes[..count]),
+            },
+        }
     }
-    rest
 }
 
 #[test]
