@@ -61,7 +61,7 @@ impl Route {
         Self::Hops,
     ];
 
-    /// Their names, in the same order.
+    /// Their names, in the same order, as metrics show them.
     pub const NAMES: [&'static str; Self::ALL.len()] = {
         let mut names = [""; Self::ALL.len()];
         let mut place = 0;
@@ -137,7 +137,7 @@ mod tests {
     fn each_route_is_at_its_number_and_found_by_its_name() {
         for (place, each) in Route::ALL.into_iter().enumerate() {
             assert_eq!(each as usize, place);
-            assert_eq!(route(each.name()).0, each);
+            assert_eq!(route(each.name()).0, each, "{each:?}");
             assert_eq!(Route::NAMES[place], each.name());
         }
     }

@@ -236,6 +236,14 @@ impl Service for Echo {
         None
     }
 
+    fn routes(&self) -> &'static [&'static str] {
+        &Route::NAMES
+    }
+
+    fn route(&self, path: &str) -> usize {
+        route(path).0 as usize
+    }
+
     fn at_once(&self, request: &Request) -> Option<Response> {
         let is_bench = request.uri().path() == "/bench" && request.body().is_end_stream();
         (is_bench && !self.args.verbose).then(|| self.sign(bench()))
