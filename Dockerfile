@@ -62,6 +62,15 @@ LABEL org.opencontainers.image.title="hello" \
 COPY --from=binaries /binaries/hello /hello
 ENTRYPOINT ["/sidecar", "run", "--", "/hello"]
 
+# In whoami's place without another change: it listens where that does.
+FROM service AS echo
+LABEL org.opencontainers.image.title="echo" \
+      org.opencontainers.image.description="Answers with what it was asked: a drop-in for whoami, with knobs"
+ENV WHOAMI_PORT_NUMBER=80 SIDECAR_PORT=80
+EXPOSE 80
+COPY --from=binaries /binaries/echo /echo
+ENTRYPOINT ["/sidecar", "run", "--", "/echo"]
+
 FROM scratch AS hub
 LABEL org.opencontainers.image.title="hub" \
       org.opencontainers.image.description="Holds who is there, as leases, and tells Traefik" \

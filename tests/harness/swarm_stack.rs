@@ -18,8 +18,11 @@ use crate::{Docker, Loopback, eventually, http};
 /// For so long the thread that has deployed it is [where](Engine::enter) its ports answer on loopback.
 pub struct SwarmStack {
     stack: Stack,
+    /// Stacks that have joined it.
+    guests: Vec<Stack>,
     token: String,
     port: u16,
+    dashboard_port: u16,
     _inside: Option<Inside>,
     engine: SharedEngine,
 }
@@ -29,29 +32,39 @@ impl SwarmStack {
     pub fn deploy() -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
-        let (images, traefik) = (engine.images()?, engine.traefik_image()?);
         let inside = engine.enter()?;
         let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
         let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
         let stack = Stack::new(engine.docker().clone(), name);
         // From here on there is something to be removed, whatever fails.
-        let stack = Self { token: stack.service("token"), stack, port, _inside: inside, engine };
+        let token = stack.service("token");
+        let stack = Self { stack, guests: Vec::new(), token, port, dashboard_port, _inside: inside, engine };
 
         ensure_token(stack.docker(), &stack.token)?;
-        let settings = Settings {
-            images: &images,
-            traefik: &traefik,
-            token: &stack.token,
-            port,
-            dashboard_port,
-            variables: &[],
-        };
-        let files = ["stacks/demo.yml", "tests/stacks/plain.yml"].map(|file| root().join(file));
-        stack.stack.deploy(&files, &settings)?;
-        let running = stack.stack.wait_running(SETTLED);
-        running.inspect_err(|_| stack.stack.show())?;
+        stack.run(&stack.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
         Ok(stack)
+    }
+
+    /// Deploys another stack's file, which is to join this one's network, and waits until it runs.
+    pub fn join(&mut self, file: &str) -> Result<()> {
+        let guest = Stack::new(self.docker().clone(), format!("{}-{}", self.stack.name(), self.guests.len()));
+        self.guests.push(guest.clone());
+        self.run(&guest, &[file], &[("SWARMLINGS_NETWORK", &self.stack.service("apps"))])
+    }
+
+    fn run(&self, stack: &Stack, files: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+        let settings = Settings {
+            images: &self.engine.images()?,
+            traefik: &self.engine.traefik_image()?,
+            token: &self.token,
+            port: self.port,
+            dashboard_port: self.dashboard_port,
+            variables,
+        };
+        let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
+        stack.deploy(&files, &settings)?;
+        stack.wait_running(SETTLED).inspect_err(|_| stack.show())
     }
 
     /// Waits until `path` is answered with 200, and returns the body.
@@ -90,9 +103,11 @@ impl SwarmStack {
 impl Drop for SwarmStack {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.stack.show();
+            self.guests.iter().chain([&self.stack]).for_each(Stack::show);
         }
-        let removed = self.stack.remove(SETTLED);
+        // Guests ask this one's hub to take them out.
+        let mut all = self.guests.iter().chain([&self.stack]);
+        let removed = all.try_for_each(|stack| stack.remove(SETTLED));
         let removed = removed.and_then(|()| self.docker().run(&["secret", "rm", &self.token]));
         if let Err(error) = removed {
             eprintln!("{error:#}");

@@ -29,6 +29,27 @@ fn the_stack_answers_as_in_the_article() {
 }
 
 #[test]
+fn echo_joins_the_demo_and_each_task_says_which_it_is() {
+    let mut stack = SwarmStack::deploy().unwrap();
+    stack.join("stacks/echo.yml").unwrap();
+    let url = stack.url("/echo/api");
+    stack.wait_answer("/echo/api").unwrap();
+    let mut slots = BTreeSet::new();
+    eventually(LONG, || {
+        let answer = http::get(&url).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.header("x-state"), Some("serving"));
+        let (task, slot) = (answer.header("x-task").unwrap(), answer.header("x-slot").unwrap());
+        assert!(task.contains(&format!("_echo.{slot}.")), "{task} in slot {slot}");
+        let said: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((&said["url"], &said["prefix"]), (&"/api".into(), &"/echo".into()), "{}", answer.body);
+        slots.insert(slot.to_owned());
+        slots.len() == 2
+    })
+    .unwrap_or_else(|error| panic!("{error}: {slots:?}"));
+}
+
+#[test]
 fn no_container_holds_docker_sock_or_a_privilege() {
     let stack = SwarmStack::deploy().unwrap();
     let containers = stack.stack().containers(false).unwrap();
