@@ -60,6 +60,11 @@ impl Io {
         Self { signs: false, ..self }
     }
 
+    /// Says to the client that nothing more comes.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
     /// Adds this host's name below the status line: `HTTP/1.1 431 Request Header Fields Too Large`.
     fn sign(&mut self, head: &[u8]) {
         let code = head.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());

@@ -76,6 +76,6 @@ impl AsyncWrite for Upgraded {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        self.io.poll_end(cx)
     }
 }
