@@ -32,6 +32,16 @@ const SCHEMATHESIS: Fetched = Fetched {
     mend: "and a Python 3.11 or newer is needed",
 };
 
+/// A client of WebSocket, in Python.
+pub const WEBSOCKETS: Fetched = Fetched {
+    name: "websockets",
+    package: "websockets",
+    version: "17.4",
+    program: "bin/websockets",
+    needs: "",
+    mend: "without it WebSockets are not tested",
+};
+
 /// A program that is fetched as a Python package: the one way that needs no more than Python.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetched {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use swarmlings_harness::binaries::target_directory;
 use swarmlings_harness::lab::PROGRAMS;
-use swarmlings_harness::tools::{self, Fetched};
+use swarmlings_harness::tools::{self, Fetched, WEBSOCKETS};
 
 use crate::build::{cargo, check, root};
 
@@ -23,6 +23,15 @@ const FOR_IMAGES: [(&str, &str); 3] =
 
 /// What libFuzzer is compiled by.
 const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
+
+/// Clients that tests beside the code have, and the Debian packages that they are in. One more is fetched with pip.
+const CLIENTS: [(&str, &str); 2] = [("curl", "curl"), ("openssl", "openssl")];
+
+/// Sees to the clients of tests beside the code.
+pub(crate) fn clients() -> Result<()> {
+    programs(&CLIENTS, WEBSOCKETS.at_hand()?.is_none())?;
+    WEBSOCKETS.get().map(drop)
+}
 
 /// Sees to packages, Traefik and schemathesis.
 pub(crate) fn packages() -> Result<()> {

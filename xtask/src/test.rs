@@ -39,7 +39,7 @@ enum Step {
     Lint,
     /// Build binaries as they are in images, for this machine and for arm64
     Build,
-    /// Run the tests beside the code
+    /// Run the tests beside the code, after installing the clients that they need, as root
     Unit,
     /// Start the fuzz targets, one after the other, at the lowest priority beside what comes next
     Fuzz,
@@ -108,6 +108,7 @@ impl Step {
             }
             Self::Build => targets().iter().try_for_each(|target| release(Some(target)).map(drop)),
             Self::Unit => {
+                needs::clients()?;
                 let started_for_real = ["--exclude", "swarmlings-tests", "--exclude", "xtask"];
                 check(cargo("test").arg("--workspace").args(started_for_real).args(filter))
             }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::hops::Way;
+use crate::transport::tls::Session;
 
 /// All of it, in whoami's order. Empty fields of whoami's are left out, as whoami does.
 #[derive(Serialize)]
@@ -28,6 +29,8 @@ pub(crate) struct Data<'a> {
     pub(crate) environ: BTreeMap<String, String>,
 
     pub(crate) protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<&'a Session>,
     #[serde(flatten)]
     pub(crate) way: Way,
     #[serde(flatten)]

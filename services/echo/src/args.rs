@@ -7,6 +7,8 @@ use swarmlings_cli::switch;
 
 use crate::duration;
 use crate::hops::Trusted;
+use crate::transport::TransportArgs;
+use crate::websocket::WebSocketArgs;
 
 /// The service's own flags.
 #[derive(Args, Clone, Debug)]
@@ -29,6 +31,12 @@ pub struct EchoArgs {
     /// The longest that an answer may be asked to take
     #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
     pub max_delay: Duration,
+    /// WebSocket.
+    #[command(flatten)]
+    pub websocket: WebSocketArgs,
+    /// What comes before HTTP.
+    #[command(flatten)]
+    pub transport: TransportArgs,
 }
 
 impl Default for EchoArgs {
@@ -40,6 +48,8 @@ impl Default for EchoArgs {
             trusted_proxy: Vec::new(),
             max_bytes: 1024 * 1024 * 1024,
             max_delay: Duration::from_mins(10),
+            websocket: WebSocketArgs::default(),
+            transport: TransportArgs::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use swarmlings_runtime::Peer;
 use crate::cidr::Cidr;
 use crate::forwarded::{self, Element, Name, Node};
 use crate::headers::joined;
+use crate::transport::tls::Session;
 
 /// What is known of a connection beside its other end, from what stands between the socket and HTTP.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +19,7 @@ pub struct Origin {
     /// What the PROXY protocol has told.
     pub proxied: Option<Proxied>,
     /// What TLS has told, if it is spoken.
-    pub tls: Option<Tls>,
+    pub tls: Option<Session>,
 }
 
 /// The connection that a proxy passes on, as the PROXY protocol has it.
@@ -30,13 +31,6 @@ pub struct Proxied {
     pub destination: SocketAddr,
 }
 
-/// What is known of a client that speaks TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// The subjects of its certificates, its own first, as Go writes them: `CN=client,O=Example`.
-    pub subjects: Vec<String>,
-}
-
 /// Who is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trusted {
@@ -44,6 +38,17 @@ pub enum Trusted {
     Network(Cidr),
     /// Whoever asks by the unix socket.
     Unix,
+}
+
+impl Trusted {
+    /// Whether it is this peer.
+    pub fn covers(&self, peer: Peer) -> bool {
+        match (self, peer) {
+            (Self::Network(cidr), Peer::Tcp(address)) => cidr.contains(canonical(address).ip()),
+            (Self::Unix, Peer::Unix) => true,
+            (Self::Network(_), Peer::Unix) | (Self::Unix, Peer::Tcp(_)) => false,
+        }
+    }
 }
 
 impl FromStr for Trusted {

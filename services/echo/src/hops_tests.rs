@@ -210,7 +210,7 @@ fn values_that_match_the_hops_are_taken_by_hop() {
 
 #[test]
 fn tls_is_https() {
-    let origin = Origin { proxied: None, tls: Some(Tls::default()) };
+    let origin = Origin { proxied: None, tls: Some(Session::default()) };
     assert_eq!(follow("10.0.0.2:1", Some(&origin), &[], &[]).scheme, "https");
 }
 

@@ -4,9 +4,11 @@
 //! - [`route`]: which path is whose;
 //! - [`hops`]: the way that a request came, by [`forwarded`] headers, and whom of it to believe, by [`cidr`];
 //! - [`query`], [`duration`], [`amount`], [`weights`], [`range`], [`health`]: what requests ask for;
-//! - [`headers`]: a request's head as Go sees it, and so whoami.
+//! - [`headers`]: a request's head as Go sees it, and so whoami;
+//! - [`proxy_protocol`](transport::proxy_protocol): what a proxy says of its client before that speaks;
+//! - [`transport`], [`websocket`]: what comes before HTTP, such as TLS, and what may follow it.
 //!
-//! All but the first are pure: text in, values or faults out.
+//! All but the first and the last are pure: bytes or text in, values or faults out.
 
 mod addresses;
 pub mod amount;
@@ -26,6 +28,8 @@ mod random;
 pub mod range;
 pub mod route;
 mod service;
+pub mod transport;
+pub mod websocket;
 pub mod weights;
 mod whoami;
 

@@ -23,8 +23,9 @@ use crate::hops::{Arrival, Origin, Way, remote, way};
 use crate::knobs::Knobs;
 use crate::query::Query;
 use crate::route::{Route, route};
+use crate::transport::Layers;
 use crate::whoami::{Ends, Framing};
-use crate::{amount, duration, health, knobs, whoami};
+use crate::{amount, duration, health, knobs, websocket, whoami};
 
 /// Its description in `OpenAPI`'s terms.
 const OPENAPI: &str = include_str!("../openapi.yaml");
@@ -43,6 +44,7 @@ pub struct Echo {
     addresses: Addresses,
     health: Health,
     draining: watch::Sender<bool>,
+    layers: Option<Layers>,
 }
 
 impl Echo {
@@ -50,6 +52,7 @@ impl Echo {
     pub fn new(args: EchoArgs, context: &Context) -> Result<Self, Failure> {
         let identity = context.identity().clone();
         let name = args.name.clone().filter(|name| !name.is_empty());
+        let layers = Layers::new(&args.transport, &args.trusted_proxy)?;
         Ok(Self {
             signature: signature(&identity, context.version()),
             args: EchoArgs { name, ..args },
@@ -59,6 +62,7 @@ impl Echo {
             addresses: Addresses::default(),
             health: Health::default(),
             draining: watch::Sender::new(false),
+            layers,
         })
     }
 
@@ -101,7 +105,7 @@ impl Echo {
             Route::Api => self.api(parts, query, connection),
             Route::Bench => bench(),
             Route::Data => knobs.data(query, parts.headers.get(header::RANGE))?,
-            Route::Echo => status(StatusCode::BAD_REQUEST, "a WebSocket is expected\n"),
+            Route::Echo => websocket::answer(parts, &self.args.websocket),
             Route::Health => bare(self.health.get()),
             Route::OpenApi => typed("application/yaml", OPENAPI),
             Route::Status => knobs::status(&more)?,
@@ -165,6 +169,7 @@ impl Echo {
             remote_addr: self.remote(connection),
             environ: self.environment(query).collect(),
             protocol: knobs::protocol(parts.version),
+            tls: connection.transport::<Origin>().and_then(|origin| origin.tls.as_ref()),
             way: self.way(parts, connection),
             server: Server {
                 task: self.identity.task.as_deref(),
@@ -254,7 +259,7 @@ impl Service for Echo {
     }
 
     fn transport(&self) -> Option<&dyn Transport> {
-        None
+        self.layers.as_ref().map(|layers| layers as _)
     }
 
     fn draining(&self) {

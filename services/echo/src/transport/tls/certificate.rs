@@ -1,0 +1,111 @@
+//! The certificate that the server shows, which is read anew when its files change.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+use swarmlings_cli::Failure;
+use x509_cert::der::Decode;
+
+use super::files::{self, failed};
+
+const CERTIFICATE: &str = "certificate";
+const KEY: &str = "private key";
+
+/// A certificate and its key, as their files have them.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    cert: PathBuf,
+    key: PathBuf,
+    provider: Arc<CryptoProvider>,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    certified: Arc<CertifiedKey>,
+    stamps: Stamps,
+}
+
+/// What tells whether files have changed: inode, size and time of each that is there.
+type Stamps = [Option<(u64, u64, i64, i64)>; 2];
+
+impl Certificate {
+    pub(super) fn load(cert: &Path, key: &Path, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+        // First: a change while they are read is then seen later.
+        let stamps = [cert, key].map(stamp);
+        let certified = Arc::new(read(cert, key, &provider)?);
+        let current = Mutex::new(Current { certified, stamps });
+        Ok(Self { cert: cert.to_owned(), key: key.to_owned(), provider, current })
+    }
+
+    /// The one in force. Where the files have changed they are read; if something is wrong with them, as it is while only
+    /// one of the two is new, the old one stays.
+    fn current(&self) -> Arc<CertifiedKey> {
+        let stamps = [&self.cert, &self.key].map(stamp);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.stamps != stamps {
+            current.stamps = stamps;
+            match read(&self.cert, &self.key, &self.provider) {
+                Ok(certified) => {
+                    current.certified = Arc::new(certified);
+                    tracing::info!(path = %self.cert.display(), "a new certificate");
+                }
+                Err(failure) => tracing::warn!("the certificate stays as it was: {failure}"),
+            }
+        }
+        Arc::clone(&current.certified)
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+fn stamp(path: impl AsRef<Path>) -> Option<(u64, u64, i64, i64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
+fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
+    let chain = files::certificates(CERTIFICATE, cert)?;
+    check_time(cert, &chain[0])?;
+    let der = files::key(KEY, key)?;
+    let signs = provider.key_provider.load_private_key(der).map_err(|error| match error {
+        Error::General(why) => failed(KEY, key, why),
+        error => failed(KEY, key, error),
+    })?;
+    let certified = CertifiedKey::new(chain, signs);
+    certified.keys_match().map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            failed(KEY, key, format_args!("it is not the key of the certificate in {}", cert.display()))
+        }
+        error => failed(CERTIFICATE, cert, error),
+    })?;
+    Ok(certified)
+}
+
+/// Fails on what is no certificate. One that is not valid now is shown all the same, since whoever tests clients may want
+/// just that.
+fn check_time(path: &Path, certificate: &[u8]) -> Result<(), Failure> {
+    let certificate = x509_cert::Certificate::from_der(certificate)
+        .map_err(|error| failed(CERTIFICATE, path, format_args!("the first one is broken: {error}")))?;
+    let validity = certificate.tbs_certificate().validity();
+    let (begin, end) = (validity.not_before, validity.not_after);
+    let now = SystemTime::now();
+    if begin.to_system_time() > now {
+        tracing::warn!(path = %path.display(), "the certificate is not valid before {begin}");
+    }
+    if end.to_system_time() < now {
+        tracing::warn!(path = %path.display(), "the certificate has expired: {end}");
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Clients: bytes, curl, and openssl.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// How long anything may take before it counts as hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client that sends exactly what it is told to.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends, unless the other side has gone.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Sends a request and reads its answer's body, which has to say how long it is.
+    pub(crate) fn get(&mut self, path: &str) -> String {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        let head = self.head();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.expect(&head).parse().unwrap()];
+        self.0.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
+    /// An answer up to its body.
+    pub(crate) fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.0.read_line(&mut head).unwrap(), 0, "an answer broke off: {head}");
+        }
+        head
+    }
+
+    pub(crate) fn exactly<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// All up to the connection's end.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            read => drop(read.unwrap()),
+        }
+        rest
+    }
+
+    /// Waits for the connection's end; whatever still comes before it is a fault.
+    pub(crate) fn expect_end(&mut self) {
+        let rest = self.rest();
+        assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
+    }
+}
+
+/// Runs curl, which has to do well, and returns what it has got.
+pub(crate) fn curl(arguments: &[impl AsRef<OsStr>]) -> String {
+    let output = curl_output(arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs curl, whatever comes of it.
+pub(crate) fn curl_output(arguments: &[impl AsRef<OsStr>]) -> Output {
+    let mut command = Command::new("curl");
+    command.args(["--disable", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]);
+    command.args(arguments).stdin(Stdio::null()).output().expect("running curl")
+}
+
+/// Runs openssl, which has to do well, and returns what it says.
+pub(crate) fn openssl(arguments: &[impl AsRef<OsStr>]) -> String {
+    let output = openssl_output(arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs openssl, whatever comes of it.
+pub(crate) fn openssl_output(arguments: &[impl AsRef<OsStr>]) -> Output {
+    Command::new("openssl").args(arguments).stdin(Stdio::null()).output().expect("running openssl")
+}

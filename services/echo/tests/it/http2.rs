@@ -1,0 +1,20 @@
+use crate::client::curl;
+use crate::server::Server;
+
+#[test]
+fn a_client_that_knows_speaks_http_2_without_tls_where_another_speaks_http_1() {
+    let server = Server::start(&[]);
+    let url = server.url("http", "/api");
+    let written = ["--write-out", "\n%{http_version}", &url];
+    for (flag, version, said) in
+        [("--http2-prior-knowledge", "2", "HTTP/2.0"), ("--http1.1", "1.1", "HTTP/1.1")]
+    {
+        let answer = curl(&[&[flag], &written[..]].concat());
+        let (body, seen) = answer.rsplit_once('\n').unwrap();
+        assert_eq!(seen, version, "curl's own view");
+        assert!(body.contains(said), "{body}");
+    }
+    // An upgrade is another way to HTTP/2, which the standard has given up: the answer comes by HTTP/1.
+    let answer = curl(&[&["--http2"], &written[..]].concat());
+    assert!(answer.ends_with("\n1.1"), "{answer}");
+}

@@ -1,0 +1,67 @@
+//! The service in a thread of its own.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args, Command, FromArgMatches};
+use futures_util::FutureExt;
+use swarmlings_echo::{Echo, EchoArgs};
+use swarmlings_runtime::{Context, Drained, Limits, Listener, about, run};
+use tokio::sync::oneshot;
+
+use crate::client::PATIENCE;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    shutdown: oneshot::Sender<()>,
+    ended: mpsc::Receiver<Drained>,
+}
+
+/// What the command line says.
+pub(crate) fn args(words: &[&str]) -> EchoArgs {
+    let command = EchoArgs::augment_args(Command::new("echo")).mut_args(|arg| arg.env(None));
+    let matches = command.try_get_matches_from([&["echo"], words].concat()).unwrap();
+    EchoArgs::from_arg_matches(&matches).unwrap()
+}
+
+pub(crate) fn context() -> Context {
+    let limits = Limits { linger: Duration::ZERO, grace: PATIENCE, ..Limits::default() };
+    Context::new(about!("A service under test"), "test-1", limits)
+}
+
+impl Server {
+    /// With these flags.
+    pub(crate) fn start(words: &[&str]) -> Self {
+        let context = context();
+        let echo = Echo::new(args(words), &context).unwrap();
+        let (shutdown, asked) = oneshot::channel::<()>();
+        let (listening, address) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let drained = runtime.block_on(async {
+                let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
+                listening.send(listener.address().unwrap()).unwrap();
+                // Whoever drops it wants an end, too.
+                run(listener, echo, &context, asked.map(|_| pending::<()>())).await
+            });
+            // A test that is over need not know.
+            let _ = end.send(drained);
+        });
+        Self { address: address.recv_timeout(PATIENCE).unwrap(), shutdown, ended }
+    }
+
+    /// Where it answers, by this scheme.
+    pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// Asks for the drain, as a first signal does, and returns what its end can be waited for by.
+    pub(crate) fn shut_down(self) -> mpsc::Receiver<Drained> {
+        let _ = self.shutdown.send(());
+        self.ended
+    }
+}

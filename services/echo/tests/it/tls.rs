@@ -1,0 +1,251 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use swarmlings_echo::{Echo, EchoArgs};
+
+use crate::certificates::{Certificates, ED25519, P256, RSA};
+use crate::client::{Client, PATIENCE, curl, curl_output, openssl, openssl_output};
+use crate::server::{Server, args, context};
+
+/// A server with these flags.
+fn start(flags: &[String]) -> Server {
+    Server::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// What is wrong with these files.
+fn fault(cert: &str, key: &str, more: &[&str]) -> String {
+    let flags = [&["--cert", cert, "--key", key], more].concat();
+    Echo::new(args(&flags), &context()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_server_has_a_key_of_each_kind_and_speaks_both_versions_of_http() {
+    for kind in [P256, RSA, ED25519] {
+        let made = Certificates::new(kind);
+        made.issue("server", kind, "/CN=echo");
+        let server = start(&made.flags("server"));
+        for (flag, protocol, alpn) in
+            [("--http2", "HTTP/2.0", "\"alpn\":\"h2\""), ("--http1.1", "HTTP/1.1", "\"alpn\":\"http/1.1\"")]
+        {
+            let answer = curl(&[flag, "--cacert", &made.path("ca.pem"), &server.url("https", "/api")]);
+            assert!(answer.contains(&format!("\"protocol\":\"{protocol}\"")), "{kind:?}: {answer}");
+            assert!(answer.contains(alpn) && answer.contains("\"scheme\":\"https\""), "{kind:?}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn keys_come_in_their_older_forms_too() {
+    for (kind, traditional) in [(P256, "BEGIN EC PRIVATE KEY"), (RSA, "BEGIN RSA PRIVATE KEY")] {
+        let made = Certificates::new(P256);
+        made.issue("server", kind, "/CN=echo");
+        let (new, old) = (made.path("server.key"), made.path("old.key"));
+        openssl(&["pkey", "-traditional", "-in", &new, "-out", &old]);
+        assert!(fs::read_to_string(&old).unwrap().contains(traditional));
+        let server = start(&["--cert".into(), made.path("server.pem"), "--key".into(), old]);
+        curl(&["--cacert", &made.path("ca.pem"), &server.url("https", "/bench")]);
+    }
+}
+
+#[test]
+fn each_suite_and_each_group_is_spoken_and_what_is_sent_arrives_whole() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=echo");
+    let server = start(&made.flags("server"));
+    let ca = made.path("ca.pem");
+    let body = made.write("body", &"0123456789abcdef".repeat(40_000));
+    for suite in ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"] {
+        for group in ["X25519", "P-256"] {
+            let flags = ["--tls13-ciphers", suite, "--curves", group, "--cacert", &ca];
+            let answer = curl(&[&flags[..], &[&server.url("https", "/api")]].concat());
+            assert!(answer.contains(&suite.replacen("TLS", "TLS13", 1)), "{group}: {answer}");
+            let url = server.url("https", "/data?size=3&unit=mb");
+            let size = curl(
+                &[&flags[..], &["--output", "/dev/null", "--write-out", "%{size_download}", &url]].concat(),
+            );
+            assert!(size.parse::<u64>().unwrap() >= 3_000_000, "{suite}, {group}: {size}");
+            let data = format!("@{body}");
+            let answer = curl(&[&flags[..], &["--data-binary", &data, &server.url("https", "/")]].concat());
+            assert!(answer.contains(&"0123456789abcdef".repeat(40_000)), "{suite}, {group}");
+        }
+    }
+}
+
+#[test]
+fn tls_1_2_and_groups_that_are_not_there_are_refused() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=echo");
+    let server = start(&made.flags("server"));
+    let (ca, url) = (made.path("ca.pem"), server.url("https", "/bench"));
+    for flags in [["--tls-max", "1.2"], ["--curves", "P-384"], ["--tls13-ciphers", "TLS_AES_256_GCM_SHA384"]]
+    {
+        let output = curl_output(&[&flags[..], &["--cacert", &ca, &url]].concat());
+        assert!(!output.status.success(), "{flags:?}: {output:?}");
+    }
+    curl(&["--cacert", &ca, &url]);
+}
+
+#[test]
+fn the_name_that_was_asked_for_is_known() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=echo");
+    let server = start(&made.flags("server"));
+    let port = server.address.port();
+    let resolve = format!("echo.test:{port}:127.0.0.1");
+    let url = format!("https://echo.test:{port}/api");
+    let answer = curl(&["--cacert", &made.path("ca.pem"), "--resolve", &resolve, &url]);
+    assert!(answer.contains("\"serverName\":\"echo.test\""), "{answer}");
+}
+
+#[test]
+fn where_clients_have_to_show_a_certificate_those_that_do_are_known() {
+    for kind in [P256, RSA, ED25519] {
+        let made = Certificates::new(kind);
+        made.issue("server", P256, "/CN=echo");
+        made.issue("client", kind, "/O=Swarmlings/CN=viktor");
+        let mut flags = made.flags("server").to_vec();
+        flags.extend(["--cacert".into(), made.path("ca.pem")]);
+        let server = start(&flags);
+        let (ca, cert, key) = (made.path("ca.pem"), made.path("client.pem"), made.path("client.key"));
+        let answer = curl(&["--cacert", &ca, "--cert", &cert, "--key", &key, &server.url("https", "/api")]);
+        let printed = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", &cert]);
+        let fingerprint = printed.trim().rsplit('=').next().unwrap().replace(':', "").to_lowercase();
+        assert!(answer.contains("\"subjects\":[\"CN=viktor,O=Swarmlings\""), "{kind:?}: {answer}");
+        assert!(answer.contains(&format!("\"fingerprint\":\"{fingerprint}\"")), "{kind:?}: {answer}");
+    }
+}
+
+#[test]
+fn where_clients_have_to_show_a_certificate_others_get_no_answer() {
+    let (made, others) = (Certificates::new(P256), Certificates::new(P256));
+    made.issue("server", P256, "/CN=echo");
+    others.issue("client", P256, "/CN=viktor");
+    let mut flags = made.flags("server").to_vec();
+    flags.extend(["--cacert".into(), made.path("ca.pem")]);
+    let server = start(&flags);
+    let (ca, url) = (made.path("ca.pem"), server.url("https", "/bench"));
+    let none = curl_output(&["--cacert", &ca, &url]);
+    let (cert, key) = (others.path("client.pem"), others.path("client.key"));
+    let other = curl_output(&["--cacert", &ca, "--cert", &cert, "--key", &key, &url]);
+    for output in [none, other] {
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn whoever_speaks_no_tls_is_told_so() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=echo");
+    let server = start(&made.flags("server"));
+    let output = curl(&["--include", &server.url("http", "/")]);
+    assert!(output.starts_with("HTTP/1.0 400 "), "{output}");
+    assert!(output.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{output}");
+    // What is neither ends the connection, perhaps with an alert.
+    let mut client = Client::connect(server.address);
+    client.send([0; 100]);
+    assert!(client.rest().len() < 20);
+}
+
+#[test]
+fn a_new_certificate_is_shown_as_soon_as_its_key_is_there() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=old");
+    made.issue("new", RSA, "/CN=new");
+    let server = start(&made.flags("server"));
+    let connect = server.address.to_string();
+    let shown = || {
+        let output = openssl_output(&["s_client", "-connect", &connect, "-CAfile", &made.path("ca.pem")]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let subject = text.lines().find(|line| line.starts_with("subject="));
+        subject.expect(&text).replace(' ', "")
+    };
+    assert_eq!(shown(), "subject=CN=old");
+    fs::rename(made.path("new.pem"), made.path("server.pem")).unwrap();
+    assert_eq!(shown(), "subject=CN=old");
+    fs::rename(made.path("new.key"), made.path("server.key")).unwrap();
+    assert_eq!(shown(), "subject=CN=new");
+    fs::remove_file(made.path("server.key")).unwrap();
+    assert_eq!(shown(), "subject=CN=new");
+}
+
+#[test]
+fn the_end_of_the_server_is_said_in_tls_too() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=echo");
+    let server = start(&made.flags("server"));
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-quiet", "-ign_eof", "-verify_quiet", "-CAfile", &made.path("ca.pem")]);
+    client.args(["-connect", &server.address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = client.stderr(Stdio::piped()).spawn().unwrap();
+    client.stdin.as_mut().unwrap().write_all(b"GET /bench HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    let mut first = [0; 12];
+    client.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    server.shut_down().recv_timeout(PATIENCE).unwrap();
+    let output = client.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("unexpected eof"), "{output:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_named_at_the_start() {
+    let made = Certificates::new(P256);
+    made.issue("server", P256, "/CN=echo");
+    made.issue("other", P256, "/CN=other");
+    let [cert, key, other] = ["server.pem", "server.key", "other.key"].map(|name| made.path(name));
+    let nothing = made.path("nothing");
+    let text = made.write("text", "hello\n");
+    let half = made.write("half", "-----BEGIN CERTIFICATE-----\nAAAA\n");
+    let odd = made.write("odd", "-----BEGIN CERTIFICATE-----\nA?AA\n-----END CERTIFICATE-----\n");
+    let broken = made.write("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let encrypted = made.path("encrypted.key");
+    openssl(&["pkey", "-aes256", "-passout", "pass:x", "-in", &key, "-out", &encrypted]);
+    let p384 = made.path("p384.key");
+    openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", &p384]);
+
+    let certificates = [
+        (&nothing, "no such file or directory"),
+        (&text, "it is no PEM"),
+        (&key, "there is no certificate in it"),
+        (&half, "its PEM has a beginning without an end"),
+        (&odd, "its PEM is no Base64"),
+        (&broken, "the first one is broken"),
+    ];
+    for (path, why) in certificates {
+        let said = fault(path, &key, &[]);
+        assert!(said.starts_with(&format!("reading certificate {path}: {why}")), "{said}");
+    }
+    let kinds = "it is of none of the kinds P-256, RSA and Ed25519, or broken";
+    let mismatch = format!("it is not the key of the certificate in {cert}");
+    let keys = [
+        (&nothing, "no such file or directory"),
+        (&text, "it is no PEM"),
+        (&cert, "there is no private key in it"),
+        (&encrypted, "it is encrypted by a passphrase"),
+        (&p384, kinds),
+        (&other, &mismatch),
+    ];
+    for (path, why) in keys {
+        assert_eq!(fault(&cert, path, &[]), format!("reading private key {path}: {why}"));
+    }
+    let roots = [
+        (&nothing, "no such file or directory"),
+        (&key, "there is no certificate in it"),
+        (&broken, "certificate 1: "),
+    ];
+    for (path, why) in roots {
+        let said = fault(&cert, &key, &["--cacert", path]);
+        assert!(said.starts_with(&format!("reading the clients' root certificates {path}: {why}")), "{said}");
+    }
+}
+
+#[test]
+fn certificate_and_key_need_each_other() {
+    let command = EchoArgs::augment_args(clap::Command::new("echo")).mut_args(|arg| arg.env(None));
+    for flags in [["--cert", "x"], ["--key", "x"], ["--cacert", "x"]] {
+        let error = command.clone().try_get_matches_from([&["echo"], &flags[..]].concat()).unwrap_err();
+        assert!(error.to_string().contains("required"), "{error}");
+    }
+}
