@@ -1,13 +1,12 @@
 //! The protocol that a client speaks.
 
+use std::mem;
 use std::pin::Pin;
-#[cfg(feature = "http2")]
-use std::task::ready;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::HttpService;
 use hyper_util::rt::TokioIo;
 
@@ -24,17 +23,22 @@ use http2::{Beginning, Multiplexed};
 const LEAST_BUFFER: u32 = 8192;
 
 /// A connection as hyper serves it, once it is known which protocol the client speaks.
-#[cfg_attr(
-    feature = "http2",
-    expect(clippy::large_enum_variant, reason = "the large one is what nearly all of them are")
-)]
 pub(crate) enum Conversation<F: HttpService<Incoming>> {
-    Http1(http1::Connection<TokioIo<Io>, F>),
+    /// Nothing has come that is not answered. hyper is not here: its buffers are most of what a connection takes.
+    Silent(Option<Silence<F>>),
+    Http1(Box<http1::Connection<TokioIo<Io>, F>>, u32),
     /// The beginning is yet to come.
     #[cfg(feature = "http2")]
     Unknown(Option<Beginning<F>>),
     #[cfg(feature = "http2")]
     Http2(Pin<Box<dyn Multiplexed>>),
+}
+
+/// What it takes to go on.
+pub(crate) struct Silence<F> {
+    io: Io,
+    service: F,
+    max_header_bytes: u32,
 }
 
 impl<F> Conversation<F>
@@ -46,10 +50,23 @@ where
 {
     /// Begins one with a client that speaks HTTP/1.
     pub(crate) fn http1(io: Io, service: F, max_header_bytes: u32) -> Self {
-        let connection = http1::Builder::new()
-            .max_buf_size(max_header_bytes.max(LEAST_BUFFER) as usize)
-            .serve_connection(TokioIo::new(io), service);
-        Self::Http1(connection)
+        Self::Silent(Some(Silence { io, service, max_header_bytes }))
+    }
+
+    /// Goes on without hyper until the client has something to say, if it speaks HTTP/1. Nothing of hyper's own may be of use
+    /// any more.
+    pub(crate) fn rest(&mut self) -> bool {
+        if !matches!(self, Self::Http1(..)) {
+            return false;
+        }
+        if let Self::Http1(connection, max_header_bytes) = mem::replace(self, Self::Silent(None)) {
+            let Parts { io, read_buf, service, .. } = connection.into_parts();
+            let mut io = io.into_inner();
+            io.put_back(read_buf);
+            io.buffers(false);
+            *self = Self::Silent(Some(Silence { io, service, max_header_bytes }));
+        }
+        true
     }
 
     /// Ready when there is nothing more to say.
@@ -64,8 +81,22 @@ where
                 *self = beginning.known();
             }
         }
+        if let Self::Silent(silence) = self {
+            match silence {
+                Some(silence) => ready!(silence.io.poll_spoken(cx)),
+                None => return Poll::Ready(Ok(())),
+            }
+            if let Some(Silence { io, service, max_header_bytes }) = silence.take() {
+                io.buffers(true);
+                let connection = http1::Builder::new()
+                    .max_buf_size(max_header_bytes.max(LEAST_BUFFER) as usize)
+                    .serve_connection(TokioIo::new(io), service);
+                *self = Self::Http1(Box::new(connection), max_header_bytes);
+            }
+        }
         match self {
-            Self::Http1(connection) => Pin::new(connection).poll(cx),
+            Self::Silent(_) => Poll::Ready(Ok(())),
+            Self::Http1(connection, _) => Pin::new(connection).poll(cx),
             #[cfg(feature = "http2")]
             Self::Http2(connection) => connection.as_mut().poll(cx),
             #[cfg(feature = "http2")]
@@ -76,8 +107,9 @@ where
     /// Takes no more requests, and ends when those that are there are answered.
     pub(crate) fn finish(&mut self) {
         match self {
-            Self::Http1(connection) => Pin::new(connection).graceful_shutdown(),
             // A client that has said nothing waits for nothing.
+            Self::Silent(silence) => drop(silence.take()),
+            Self::Http1(connection, _) => Pin::new(&mut **connection).graceful_shutdown(),
             #[cfg(feature = "http2")]
             Self::Unknown(beginning) => drop(beginning.take()),
             #[cfg(feature = "http2")]
@@ -92,7 +124,8 @@ where
     )]
     pub(crate) fn into_io(self) -> Option<(Io, Bytes)> {
         match self {
-            Self::Http1(connection) => {
+            Self::Silent(silence) => silence.map(|silence| (silence.io, Bytes::new())),
+            Self::Http1(connection, _) => {
                 let parts = connection.into_parts();
                 Some((parts.io.into_inner(), parts.read_buf))
             }

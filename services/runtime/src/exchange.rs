@@ -152,8 +152,8 @@ struct Open<S: Service> {
 }
 
 impl<S: Service> Open<S> {
-    fn new<B>(line: Arc<Line<S>>, request: &http::Request<B>) -> Self {
-        line.progress.begin();
+    fn new(line: Arc<Line<S>>, request: &http::Request<Incoming>) -> Self {
+        line.progress.begin(!request.body().is_end_stream());
         let server = &line.server;
         let route = CountedRoute(server.service.route(request.uri().path()));
         let record = server.access_log.record(request, line.connection.peer);

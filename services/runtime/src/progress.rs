@@ -9,6 +9,10 @@ use http::StatusCode;
 
 use crate::metrics::{CountedMethod, CountedRoute, Tally};
 
+/// How many connections of each thread hyper keeps its buffers for while the clients are silent: 8 KiB each. To begin anew
+/// for each request would cost a few without anything won.
+pub(crate) const BUFFERED: usize = 48;
+
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -39,6 +43,10 @@ pub(crate) struct Progress {
     header: AtomicBool,
     /// Whether the socket takes no more bytes.
     stalled: AtomicBool,
+    /// Whether hyper has buffers for this connection.
+    buffered: AtomicBool,
+    /// Whether the last request that has begun has a body.
+    has_body: AtomicBool,
     /// Whether it is HTTP/2, whose requests come and go side by side.
     multiplexed: AtomicBool,
     /// Grows with each event that starts the client's time anew.
@@ -59,6 +67,8 @@ impl Progress {
             settled: AtomicU32::new(0),
             header: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            buffered: AtomicBool::new(false),
+            has_body: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
             steps: AtomicU32::new(0),
             unread: AtomicBool::new(false),
@@ -78,6 +88,13 @@ impl Progress {
         self.multiplexed.load(Relaxed)
     }
 
+    /// hyper begins with this connection, or is done with it.
+    pub(crate) fn buffers(&self, taken: bool) {
+        if self.buffered.swap(taken, Relaxed) != taken {
+            self.tally.buffers(taken);
+        }
+    }
+
     /// Bytes have come.
     pub(crate) fn received(&self) {
         if !self.is_busy() && !self.header.load(Relaxed) && !self.is_multiplexed() {
@@ -87,7 +104,8 @@ impl Progress {
     }
 
     /// A request's header has come whole.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, has_body: bool) {
+        self.has_body.store(has_body, Relaxed);
         self.tally.request_began();
         bump(&self.begun);
         bump(&self.steps);
@@ -121,6 +139,7 @@ impl Progress {
     pub(crate) fn close(&self) {
         let begun = self.begun.load(Relaxed);
         self.tally.requests_given_up(begun.wrapping_sub(self.settled.swap(begun, Relaxed)));
+        self.buffers(false);
         self.tally.connection_closed();
     }
 
@@ -170,6 +189,12 @@ impl Progress {
     /// Whether there was a request at all.
     pub(crate) fn is_fresh(&self) -> bool {
         self.begun.load(Relaxed) == 0
+    }
+
+    /// Whether hyper's buffers are better given to others: the client is silent, and hyper knows nothing of the connection
+    /// that it would not of a new one. Of a request with a body it might, which the service may read still.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.tally.buffered() > BUFFERED && !self.has_body.load(Relaxed) && self.phase().0 == Phase::Idle
     }
 
     /// What the connection waits for, and a number that differs between two waits for the same.

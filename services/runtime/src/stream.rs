@@ -57,6 +57,15 @@ impl Stream {
         matches!(self.0, Kind::Layered(_))
     }
 
+    /// Ready when there is something to read, be it the end or an error, or when that can only be told by reading.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.poll_read_ready(cx).map(drop),
+            Kind::Unix(stream) => stream.poll_read_ready(cx).map(drop),
+            Kind::Layered(_) => Poll::Ready(()),
+        }
+    }
+
     /// Takes a socket from the calling thread's runtime, for another one.
     pub(crate) fn leave(self) -> io::Result<Arrival> {
         Ok(match self.0 {

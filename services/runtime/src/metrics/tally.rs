@@ -18,6 +18,8 @@ pub(crate) struct Tally {
     pub(super) in_flight: AtomicI64,
     pub(super) answered: AtomicU64,
     pub(super) connections: AtomicI64,
+    /// Those of them which hyper has buffers for.
+    buffered: AtomicUsize,
     pub(super) accept_failures: AtomicU64,
 }
 
@@ -85,6 +87,7 @@ impl Tally {
             in_flight: AtomicI64::new(0),
             answered: AtomicU64::new(0),
             connections: AtomicI64::new(0),
+            buffered: AtomicUsize::new(0),
             accept_failures: AtomicU64::new(0),
         }
     }
@@ -145,6 +148,20 @@ impl Tally {
 
     pub(crate) fn connection_closed(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// hyper begins with a connection, or is done with it.
+    pub(crate) fn buffers(&self, taken: bool) {
+        if taken {
+            self.buffered.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.buffered.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many connections hyper has buffers for.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn accept_failed(&self) {

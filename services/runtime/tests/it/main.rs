@@ -7,6 +7,8 @@ mod server;
 mod admin;
 /// What an answer looks like, whatever the service.
 mod answers;
+/// More clients than hyper keeps buffers for.
+mod crowd;
 /// How a server ends.
 mod drain;
 /// Faults that are made on purpose, and who may make them.
