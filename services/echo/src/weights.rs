@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use swarmlings_runtime::StatusCode;
+use http::StatusCode;
 
 /// The most codes to choose from.
 const MOST: usize = 32;

@@ -1,14 +1,12 @@
 //! What a service is to the runtime.
 
 use std::any::Any;
-use std::fmt;
 use std::future::{self, Future};
-use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use http::Method;
 
-use crate::{Request, Response, Transport};
+use crate::{Peer, Request, Response, Transport};
 
 /// What answers requests.
 ///
@@ -94,23 +92,5 @@ impl Connection {
     /// Keeps what the transport tells.
     pub(crate) fn learn(&self, transport: Box<dyn Any + Send + Sync>) {
         let _ = self.transport.set(transport);
-    }
-}
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// By TCP, from this address.
-    Tcp(SocketAddr),
-    /// By the unix socket.
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix => f.write_str("unix"),
-        }
     }
 }

@@ -1,0 +1,120 @@
+//! The way that a request came. The first line of the input says whom to trust, with spaces between; the others are the
+//! request's headers. A header `proxied` has what the PROXY protocol says: the client's address.
+#![no_main]
+
+// For the little of it that is needed here.
+extern crate swarmlings_fuzz as swarmlings_runtime;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+use swarmlings_fuzz::Peer;
+
+use forwarded::{Element, Node};
+use hops::{Arrival, Origin, Proxied, Trusted};
+use trace::TraceParent;
+
+#[path = "../../services/echo/src/cidr.rs"]
+mod cidr;
+#[path = "../../services/echo/src/forwarded.rs"]
+mod forwarded;
+#[allow(dead_code)]
+#[path = "../../services/echo/src/headers.rs"]
+mod headers;
+#[allow(dead_code)]
+#[path = "../../services/echo/src/hops.rs"]
+mod hops;
+#[allow(dead_code)]
+#[path = "../../services/echo/src/query.rs"]
+mod query;
+#[allow(dead_code)]
+#[path = "../../services/runtime/src/trace.rs"]
+mod trace;
+
+/// Without TLS.
+mod transport {
+    pub mod tls {
+        #[derive(Clone, Debug)]
+        pub enum Session {}
+    }
+}
+
+fuzz_target!(|text: &str| {
+    let (first, lines) = text.split_once('\n').unwrap_or((text, ""));
+    let trusted: Vec<Trusted> = first.split(' ').filter_map(|word| word.parse().ok()).collect();
+    for one in &trusted {
+        if let Trusted::Network(network) = one {
+            assert_eq!(network.to_string().parse(), Ok(*network));
+        }
+    }
+    let mut headers = HeaderMap::new();
+    for line in lines.lines() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) else {
+            continue;
+        };
+        headers.append(name, value);
+    }
+    let values = headers.values().map(headers::text);
+    values.for_each(|value| {
+        elements(&value);
+        node(&value);
+        traceparent(&value);
+    });
+
+    let proxied = headers::joined(&headers, "proxied").and_then(|address| address.parse().ok());
+    let proxied = proxied.map(|source| Proxied { source, destination: source });
+    let origin = Origin { proxied, tls: None };
+    for peer in [Peer::Tcp(([10, 0, 0, 1], 80).into()), Peer::Unix] {
+        let arrival = Arrival { peer, origin: Some(&origin), headers: &headers, host: "host", here: "here" };
+        follow(arrival, &trusted);
+    }
+});
+
+fn follow(arrival: Arrival<'_>, trusted: &[Trusted]) {
+    let way = hops::way(arrival, trusted);
+    let is_heard = trusted.iter().any(|one| one.covers(arrival.peer));
+    let connection = way.hops.last().expect("there is the connection");
+    assert!(connection.believed && connection.trusted == is_heard, "{way:?}");
+    // Whom one does not trust one does not believe, nor anybody before.
+    for pair in way.hops.windows(2) {
+        assert_eq!(pair[0].believed, pair[1].trusted, "{way:?}");
+    }
+    assert!(way.hops.iter().all(|hop| hop.believed || !hop.trusted), "{way:?}");
+    let client = way.hops.iter().find(|hop| hop.believed).map(|hop| &hop.address);
+    assert_eq!(client, Some(&way.client), "{way:?}");
+
+    let remote = hops::remote(arrival.peer, arrival.origin, trusted);
+    if !is_heard {
+        assert_eq!(way.client, connection.address);
+        assert_eq!((way.scheme.as_str(), way.external_host.as_str()), ("http", arrival.host), "{way:?}");
+        assert_eq!((&way.external_port, &way.prefix, &way.server), (&None, &None, &None), "{way:?}");
+        assert_eq!(remote, arrival.peer.to_string());
+    }
+    assert!(!way.to_string().is_empty());
+}
+
+fn elements(header: &str) {
+    match forwarded::parse(header) {
+        Ok(elements) => {
+            let said = elements.into_iter().filter(|element| *element != Element::default());
+            let said: Vec<_> = said.collect();
+            let written: Vec<_> = said.iter().map(Element::to_string).collect();
+            assert_eq!(forwarded::parse(&written.join(", ")), Ok(said), "{written:?}");
+        }
+        Err(fault) => assert!(!fault.contains(char::is_control), "{fault:?}"),
+    }
+}
+
+fn node(text: &str) {
+    let Ok(node) = text.parse::<Node>() else { return };
+    assert_eq!(node.to_string().parse(), Ok(node));
+}
+
+fn traceparent(text: &str) {
+    let Some(parent) = TraceParent::parse(text.as_bytes()) else { return };
+    let written = parent.to_string();
+    assert_eq!(TraceParent::parse(written.as_bytes()), Some(parent));
+    if text.starts_with("00") {
+        assert_eq!(written, text);
+    }
+}

@@ -1,0 +1,81 @@
+//! What a proxy says of its client before that speaks, in one piece and byte by byte.
+#![no_main]
+
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+
+use libfuzzer_sys::fuzz_target;
+
+use transport::proxy_protocol::{Beginning, Ends, Header, MOST_BYTES, parse};
+
+#[path = "../../services/echo/src/transport"]
+mod transport {
+    pub mod proxy_protocol;
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let whole = parse(bytes);
+    // As soon as it can be told it is told, and what follows changes nothing.
+    let decided = (0..=bytes.len()).find(|&length| parse(&bytes[..length]) != Ok(Beginning::Incomplete));
+    let Some(decided) = decided else { return assert_eq!(whole, Ok(Beginning::Incomplete)) };
+    assert_eq!(parse(&bytes[..decided]), whole);
+    match whole {
+        Ok(Beginning::Incomplete) => panic!("{decided} bytes were enough"),
+        Ok(Beginning::Other) => {}
+        Ok(Beginning::Header(header, length)) => {
+            // Never a byte of the client's own.
+            assert_eq!(length, decided, "{header:?}");
+            check(&header, &bytes[..length]);
+        }
+        Err(fault) => assert!(!fault.to_string().contains(char::is_control), "{fault}"),
+    }
+});
+
+fn check(header: &Header, bytes: &[u8]) {
+    match header.version {
+        1 => assert!(bytes.len() <= 107 && bytes.ends_with(b"\r\n"), "{header:?}"),
+        2 => {
+            let announced = usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
+            assert!(bytes.len() == 16 + announced && bytes.len() <= MOST_BYTES, "{header:?}");
+        }
+        other => panic!("version {other}"),
+    }
+    let (family, rest) = match &header.ends {
+        Ends::Local | Ends::Unknown => return,
+        Ends::Inet { source, destination } => {
+            let protocol = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+            let (from, to) = (source.ip(), destination.ip());
+            let line = format!("PROXY {protocol} {from} {to} {} {}\r\n", source.port(), destination.port());
+            assert_read(1, &header.ends, line.as_bytes());
+            let ports = [source.port().to_be_bytes(), destination.port().to_be_bytes()].concat();
+            (
+                if source.is_ipv4() { 0x11 } else { 0x21 },
+                [octets(source), octets(destination), ports].concat(),
+            )
+        }
+        Ends::Unix { source, destination } => {
+            let padded = [source, destination].map(|path| {
+                let mut bytes = path.as_os_str().as_bytes().to_vec();
+                bytes.resize(108, 0);
+                bytes
+            });
+            (0x31, padded.concat())
+        }
+    };
+    let length = u16::try_from(rest.len()).expect("addresses are short").to_be_bytes();
+    let written = [b"\r\n\r\n\0\r\nQUIT\n\x21", &[family][..], &length, &rest].concat();
+    assert_read(2, &header.ends, &written);
+}
+
+/// What the same ends are written as is read again.
+fn assert_read(version: u8, ends: &Ends, bytes: &[u8]) {
+    let expected = Header { version, ends: ends.clone() };
+    assert_eq!(parse(bytes), Ok(Beginning::Header(expected, bytes.len())));
+}
+
+fn octets(address: &SocketAddr) -> Vec<u8> {
+    match address {
+        SocketAddr::V4(address) => address.ip().octets().to_vec(),
+        SocketAddr::V6(address) => address.ip().octets().to_vec(),
+    }
+}

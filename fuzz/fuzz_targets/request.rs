@@ -1,0 +1,122 @@
+//! What requests ask echo for: a path and, behind a question mark, a query.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use percent_encoding::percent_decode_str;
+use swarmlings_fuzz::urlquery::urlquery;
+
+use query::Query;
+use range::Asked;
+use route::{Route, route};
+use weights::Codes;
+
+#[path = "../../services/echo/src/amount.rs"]
+mod amount;
+#[path = "../../services/echo/src/duration.rs"]
+mod duration;
+#[allow(dead_code)]
+#[path = "../../services/echo/src/query.rs"]
+mod query;
+#[path = "../../services/echo/src/range.rs"]
+mod range;
+#[allow(dead_code)]
+#[path = "../../services/echo/src/route.rs"]
+mod route;
+#[path = "../../services/echo/src/weights.rs"]
+mod weights;
+
+const MOST: u64 = 1 << 20;
+const LONGEST: Duration = Duration::from_secs(60);
+
+fuzz_target!(|text: &str| {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let (route, more) = route(path);
+    assert!(path.ends_with(more) && (more.is_empty() || route.name().contains('{')), "{route:?} {more:?}");
+    if let Some(more) = decoded(more, false) {
+        match route {
+            Route::Status => codes(&more),
+            Route::Delay => times(&more),
+            Route::Bytes => sizes(&more),
+            Route::Stream => counts(&more),
+            _ => {}
+        }
+    }
+
+    let pairs: Vec<_> = Query::new(Some(query)).pairs().collect();
+    let written: Vec<_> =
+        pairs.iter().map(|(name, value)| format!("{}={}", urlquery(name), urlquery(value))).collect();
+    assert!(Query::new(Some(&written.join("&"))).pairs().eq(pairs.iter().cloned()), "{written:?}");
+    for (name, value) in pairs.iter().take(16) {
+        let first = pairs.iter().find(|(other, _)| other == name).map(|(_, first)| first.clone());
+        assert_eq!(Query::new(Some(query)).get(name), first);
+        let all: [fn(&str); 5] = [codes, times, sizes, counts, ranges];
+        all.iter().for_each(|check| check(value));
+    }
+    for piece in query.split(['&', '=']) {
+        decoded(piece, true);
+    }
+});
+
+/// What is decoded is what another decoder makes of it, which lets pass what is not well-formed.
+fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
+    let decoded = query::text(text, plus_is_space)?;
+    let text = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
+    assert_eq!(decoded, percent_decode_str(&text).decode_utf8_lossy());
+    Some(decoded)
+}
+
+/// What was read; a fault can be shown.
+fn read<T>(outcome: Result<T, String>) -> Option<T> {
+    outcome.inspect_err(|fault| assert!(!fault.contains(char::is_control), "{fault:?}")).ok()
+}
+
+fn codes(text: &str) {
+    read(weights::code(text));
+    let Some(codes) = read(text.parse::<Codes>()) else { return };
+    assert_eq!(codes.to_string().parse(), Ok(codes.clone()), "{codes}");
+    let total = codes.total();
+    assert!(total > 0, "{codes}");
+    for number in [0, total / 2, total - 1, u64::MAX] {
+        let picked = codes.pick(number).as_u16();
+        assert!((200..1000).contains(&picked) && text.contains(&picked.to_string()), "{picked} of {codes}");
+    }
+}
+
+fn times(text: &str) {
+    if let Some(time) = read(duration::parse(text)) {
+        assert_eq!(duration::parse(&duration::format(time)), Ok(time), "{text}");
+    }
+    if let Some((first, last)) = read(amount::times(text, LONGEST)) {
+        assert!(first <= last && last <= LONGEST, "{text}");
+        if first == last {
+            assert_eq!(amount::time(&duration::format(first), LONGEST), Ok(first), "{text}");
+        }
+    }
+    if let Some(seconds) = read(amount::seconds(text, LONGEST)) {
+        assert!(seconds <= LONGEST, "{text}");
+    }
+}
+
+fn sizes(text: &str) {
+    let Some(size) = read(amount::size(text, MOST)) else { return };
+    assert!(size <= MOST, "{text}");
+    assert_eq!(amount::size(&size.to_string(), MOST), Ok(size));
+}
+
+fn counts(text: &str) {
+    if let Some(count) = read(amount::count(text, MOST, "lines")) {
+        assert!(count <= MOST && amount::seed(text) == Ok(count), "{text}");
+    }
+    read(amount::seed(text));
+}
+
+fn ranges(text: &str) {
+    for size in [0, 1, 40, u64::MAX] {
+        let Asked::Part(part) = range::parse(text, size) else { continue };
+        assert!(part.start < part.end && part.end <= size, "{part:?} of {size}");
+        let written = format!("bytes={}-{}", part.start, part.end - 1);
+        assert_eq!(range::parse(&written, size), Asked::Part(part));
+    }
+}
