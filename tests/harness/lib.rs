@@ -44,6 +44,7 @@ pub mod swarm_stack;
 pub mod tools;
 pub mod traefik;
 pub mod traefik_view;
+pub mod websocket;
 
 pub use binaries::Binaries;
 pub use docker::Docker;

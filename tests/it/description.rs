@@ -1,11 +1,12 @@
 //! What is written about a program's HTTP API in docs/openapi is what a running one does.
 
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 use swarmlings_harness::description::conforms;
 use swarmlings_harness::hub::{HubOptions, write_token};
-use swarmlings_harness::{Binaries, Hub, Loopback, SpawnOptions, eventually, http};
+use swarmlings_harness::{Binaries, Hub, Loopback, Process, SpawnOptions, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -55,4 +56,19 @@ fn hub_keeps_to_its_description() {
 
     conforms("hub", &hub.url(), Some(&token)).unwrap();
     assert!(hub.process().try_wait().unwrap().is_none(), "the hub has ended");
+}
+
+#[test]
+fn echo_keeps_to_its_description() {
+    let loopback = Loopback::new();
+    let (address, admin) = (loopback.free().unwrap(), loopback.free().unwrap());
+    let mut command = Command::new(Binaries::find().unwrap().path("echo"));
+    command.args(["--address", &address.ip().to_string(), "--port", &address.port().to_string()]);
+    command.args(["--admin-port", &admin.port().to_string()]);
+    let mut echo = Process::spawn("echo", &mut command, SpawnOptions::default()).unwrap();
+    let url = format!("http://{address}");
+    eventually(SOON, || http::well(&format!("{url}/bench"))).unwrap();
+
+    conforms("echo", &url, None).unwrap();
+    assert!(echo.try_wait().unwrap().is_none(), "echo has ended");
 }

@@ -9,6 +9,8 @@ mod authority;
 mod confirmation;
 /// What docs/openapi says of a program's API.
 mod description;
+/// Echo behind Traefik, by the protocols that both speak beside HTTP/1.
+mod echo;
 /// Labels that are wrong, or claim what another service holds.
 mod labels;
 /// What vanishes without a word: a task, the hub, Traefik.

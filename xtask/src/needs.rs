@@ -33,14 +33,15 @@ pub(crate) fn clients() -> Result<()> {
     WEBSOCKETS.get().map(drop)
 }
 
-/// Sees to packages, Traefik and schemathesis.
+/// Sees to packages, Traefik, schemathesis and the client of WebSocket.
 pub(crate) fn packages() -> Result<()> {
-    let fetches = tools::traefik_at_hand()?.is_none() || tools::schemathesis_at_hand()?.is_none();
+    let at_hand = [tools::traefik_at_hand()?, tools::schemathesis_at_hand()?, WEBSOCKETS.at_hand()?];
+    let fetches = at_hand.contains(&None);
     programs(&[&PROGRAMS[..], &FOR_IMAGES, &FOR_FUZZING].concat(), fetches)?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     tools::schemathesis()?;
-    Ok(())
+    WEBSOCKETS.get().map(drop)
 }
 
 /// What looks over the Dockerfile.

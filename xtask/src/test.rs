@@ -29,7 +29,7 @@ pub(crate) struct Args {
 /// In the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Step {
-    /// Install Debian packages that tests need, as root, and fetch Traefik and schemathesis
+    /// Install Debian packages that tests need, as root, and fetch Traefik, schemathesis and a client of WebSocket
     Packages,
     /// Add the toolchain's components and its musl targets
     Toolchain,

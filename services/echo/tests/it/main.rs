@@ -8,8 +8,6 @@ mod server;
 
 /// What it says of itself, and when it does not start.
 mod command_line;
-/// That it keeps to what is written about it.
-mod description;
 /// How it ends, and what becomes of answers that have no end.
 mod end;
 /// Who asked, behind proxies.

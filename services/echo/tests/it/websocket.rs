@@ -1,7 +1,4 @@
-use std::path::Path;
-use std::process::Command;
-
-use swarmlings_harness::tools::WEBSOCKETS;
+use swarmlings_harness::websocket::comes_back;
 
 use crate::certificates::{Certificates, P256};
 use crate::client::{Client, PATIENCE};
@@ -177,18 +174,10 @@ fn a_request_for_no_websocket_gets_an_answer() {
 
 #[test]
 fn a_real_client_is_content_with_and_without_tls() {
-    let program = WEBSOCKETS.get().unwrap();
-    let home = program.ancestors().nth(2).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/websocket.py");
-    let run = |arguments: &[&str]| {
-        let mut python = Command::new("python3");
-        let output = python.arg(&script).args(arguments).env("PYTHONPATH", home).output().unwrap();
-        assert!(output.status.success() && output.stdout == b"well\n", "{output:?}");
-    };
-    run(&[&Server::start(&[]).url("ws", "/echo")]);
+    comes_back(&Server::start(&[]).url("ws", "/echo"), None).unwrap();
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let flags = made.flags("server");
     let server = Server::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
-    run(&[&server.url("wss", "/echo"), &made.path("ca.pem")]);
+    comes_back(&server.url("wss", "/echo"), Some(&made.path("ca.pem"))).unwrap();
 }

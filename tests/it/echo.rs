@@ -1,23 +1,16 @@
-//! The service behind a real Traefik, by way of hub and sidecar.
-//!
-//! It needs ping, hello, sidecar and hub to be built, and so is not among the tests that `cargo test` runs by itself:
-//! `cargo test --package echo --test traefik`.
+//! Echo behind Traefik, by the protocols that both speak beside HTTP/1.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use swarmlings_harness::labels::LabelList;
-use swarmlings_harness::tools::WEBSOCKETS;
-use swarmlings_harness::{Fleet, Instance, eventually, http};
+use swarmlings_harness::{Binaries, Fleet, Instance, eventually, http, websocket};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An instance with these labels, each after `traefik.`, and flags.
 fn launch(fleet: &Fleet, labels: &[(&str, &str)], flags: &[&str]) -> Instance {
-    let mut spec = fleet.spec("ping", "echo-1").unwrap();
-    spec.service = "echo".to_owned();
-    spec.command[0] = env!("CARGO_BIN_EXE_echo").into();
+    let program = Binaries::find().unwrap().path("echo");
+    let mut spec = fleet.spec_of(&program, "echo", "echo-1").unwrap();
     spec.command.extend(flags.iter().map(Into::into));
     let port = spec.address.port().to_string();
     let label = |(key, value): &(&str, &str)| (format!("traefik.{key}"), value.replace("PORT", &port));
@@ -56,13 +49,8 @@ fn a_websocket_comes_through_traefik() {
     let fleet = Fleet::start().unwrap();
     let _echo = launch(&fleet, &ROUTED, &[]);
     seen(&fleet);
-    let program = WEBSOCKETS.get().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/websocket.py");
     let url = format!("{}/echo", fleet.traefik.url().replacen("http", "ws", 1));
-    let mut python = Command::new("python3");
-    let output = python.arg(script).arg(url).env("PYTHONPATH", program.ancestors().nth(2).unwrap()).output();
-    let output = output.unwrap();
-    assert!(output.status.success() && output.stdout == b"well\n", "{output:?}");
+    websocket::comes_back(&url, None).unwrap();
 }
 
 #[test]
