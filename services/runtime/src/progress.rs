@@ -11,7 +11,7 @@ use crate::metrics::{CountedMethod, CountedRoute, Tally};
 
 /// How many connections of each thread hyper keeps its buffers for while the clients are silent: 8 KiB each. To begin anew
 /// for each request would cost a few without anything won.
-pub(crate) const BUFFERED: usize = 48;
+pub(crate) const BUFFERED: usize = 96;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::server::{Server, limits};
 
 /// More connections than hyper keeps buffers for.
-const CROWD: usize = 60;
+const CROWD: usize = 120;
 
 /// Answers at once, with the path, and only then reads the body.
 struct Hasty;
