@@ -9,19 +9,16 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use swarmlings_fuzz::known::Known;
 use swarmlings_protocol::{Health, InstanceId, Labels, Registration};
+use swarmlings_traefik::Plan;
 
 use registry::{Registry, Settings, Standing};
-use traefik::Plan;
 
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
 mod registry;
-#[allow(dead_code)]
-#[path = "../../sidecar/hub/src/traefik/mod.rs"]
-mod traefik;
 
 static KNOWN: LazyLock<Known> =
-    LazyLock::new(|| Known::read(include_str!("../../sidecar/hub/src/traefik/fields.txt")));
+    LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
 
 /// More show nothing more.
 const MOST: usize = 8;
@@ -87,5 +84,6 @@ fn registration(text: &str, number: usize) -> Registration {
         started: number as u64,
         health: Health::Healthy,
         labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        source: swarmlings_protocol::Source::Sidecar,
     }
 }

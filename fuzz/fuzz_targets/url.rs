@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code)]
-#[path = "../../sidecar/run/src/url.rs"]
+#[path = "../../sidecar/client/src/url.rs"]
 mod url;
 
 fuzz_target!(|text: &str| {

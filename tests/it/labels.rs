@@ -81,7 +81,7 @@ fn service_without_a_router_label_gets_none() {
 
 /// A label for each line of the field tree, with a value of its type.
 fn every_label() -> Vec<(String, String)> {
-    let fields = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sidecar/hub/src/traefik/fields.txt");
+    let fields = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sidecar/traefik/src/fields.txt");
     let fields = fs::read_to_string(fields).unwrap();
     let lines = fields.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let mut labels = Vec::new();

@@ -41,6 +41,7 @@ fn registration(number: u8) -> Registration {
         started: number.into(),
         health: Health::Healthy,
         labels: Labels([rule].into()),
+        source: swarmlings_protocol::Source::Sidecar,
     }
 }
 

@@ -19,7 +19,6 @@ mod registry;
 mod routers;
 mod sse;
 mod state;
-mod traefik;
 
 const ABOUT: About = about!("Holds who is there, as leases, and tells Traefik")
     .examples(
@@ -56,7 +55,7 @@ struct Flags {
     default_certificate: bool,
     /// Rule for services without a router label, with {{ .Name }} or {{ normalize .Name }} for the service
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE")]
-    default_rule: Option<traefik::DefaultRule>,
+    default_rule: Option<swarmlings_traefik::DefaultRule>,
 }
 
 fn main() -> ExitCode {

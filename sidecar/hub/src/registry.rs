@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use swarmlings_protocol::{Health, InstanceId, Registration};
 
-use crate::traefik::{BEACON, Backend, DefaultRule, Document, Plan, render};
+use swarmlings_traefik::{BEACON, Backend, DefaultRule, Document, Plan, render};
 
 /// How long things hold.
 #[derive(Clone, Debug)]

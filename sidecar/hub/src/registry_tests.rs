@@ -39,6 +39,7 @@ impl Scene {
             started: number.into(),
             health,
             labels: Labels(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()),
+            source: swarmlings_protocol::Source::Sidecar,
         };
         let id = id.parse().unwrap();
         self.registry.register(self.now, false, &id, number.into(), registration).unwrap();

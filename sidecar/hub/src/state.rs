@@ -10,7 +10,7 @@ use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::registry::{self, Registry, Settings, Standing};
 use crate::routers::Routers;
-use crate::traefik::Document;
+use swarmlings_traefik::Document;
 
 /// Where routers ask for beacons.
 pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
@@ -167,6 +167,7 @@ impl State {
             registration: instance.registration.clone(),
             routing: self.routing(id),
             connected: instance.is_connected(),
+            stale: false,
         };
         self.registry.instances().map(line).collect()
     }

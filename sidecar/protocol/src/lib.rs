@@ -5,12 +5,15 @@
 //! | `PUT /v1/instances/ID?wait=2s` | [`Registration`] | [`Lease`]; with `wait`, as soon as the routing is decided |
 //! | `DELETE /v1/instances/ID?wait=10s` | | [`Withdrawal`], when every router has confirmed or the wait is over |
 //! | `GET /v1/instances` | | a list of [`Instance`] |
+//! | `POST /v1/heartbeat` | | [`Heartbeat`]: all leases that the connection holds are renewed |
+//! | `PUT /v1/managers/NODE` | [`Services`] | an empty object |
 //!
 //! Every request but `GET` carries the token as `authorization: Bearer TOKEN`. An answer that is not 2xx has a
 //! [`Fault`] as its body, unless it is HTTP's rules or the size of a body that were not kept to. A lease is bound to the
 //! connection that last renewed it: when that closes without a `DELETE`, and no other takes its place within a short
-//! grace, the instance is out.
+//! grace, the instance is out. An agent's grace is longer: its end is not that of the tasks that it speaks for.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -25,6 +28,12 @@ pub use labels::{Labels, LabelsError};
 
 /// Where the hub keeps its instances: the path's part before the [`InstanceId`].
 pub const INSTANCES: &str = "/v1/instances";
+
+/// Where all leases of a connection are renewed at once.
+pub const HEARTBEAT: &str = "/v1/heartbeat";
+
+/// Where managers of the swarm tell what they know: the path's part before the node's name.
+pub const MANAGERS: &str = "/v1/managers";
 
 /// A task's own word of itself: who it is, where it listens, how it is. Repeated whole as the lease's heartbeat, so
 /// that a hub which has lost everything learns everything from the next one.
@@ -53,6 +62,27 @@ pub struct Registration {
     /// The service's labels, word for word.
     #[serde(default)]
     pub labels: Labels,
+    /// Who speaks for the task.
+    #[serde(default, skip_serializing_if = "Source::is_sidecar")]
+    pub source: Source,
+}
+
+/// Who speaks for a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Its own PID 1: its connection ends with the task.
+    #[default]
+    Sidecar,
+    /// An agent on the same node, which may come and go while the task runs.
+    Agent,
+}
+
+impl Source {
+    /// Whether it is the task's own sidecar.
+    pub fn is_sidecar(&self) -> bool {
+        *self == Self::Sidecar
+    }
 }
 
 /// What the probe says of a service.
@@ -102,6 +132,39 @@ impl Routing {
     }
 }
 
+/// The hub's answer to a heartbeat for all leases of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The configuration's generation at the time of the answer.
+    pub generation: u64,
+    /// For how long the leases hold without a heartbeat, in milliseconds.
+    pub ttl_ms: u64,
+    /// How many leases the connection holds.
+    pub leases: usize,
+}
+
+/// What a manager of the swarm knows of its services. It replaces whatever the same manager has told before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Services {
+    /// By the service's full name, such as `demo_ping`.
+    pub services: BTreeMap<String, ServiceSpec>,
+}
+
+/// What a service's specification says now, while its tasks may still be those of an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Swarm's index of the specification: of two managers the one with the higher index knows better.
+    #[serde(deserialize_with = "number::whole")]
+    pub version: u64,
+    /// `deploy.labels`, word for word.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Whether its tasks' sidecars have their labels from here, by a template in their environment: then these are all
+    /// that they have, and replace those which a task was started with.
+    #[serde(default)]
+    pub templated: bool,
+}
+
 /// The hub's answer to a withdrawal. An empty `pending` means that no router sends requests to the instance any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
@@ -123,6 +186,9 @@ pub struct Instance {
     pub routing: Routing,
     /// Whether the connection that holds the lease is open.
     pub connected: bool,
+    /// Whether the task was started with other labels than its service has now. Those that count are the service's.
+    #[serde(default)]
+    pub stale: bool,
 }
 
 /// The body of an answer that is not 2xx.

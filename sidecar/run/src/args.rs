@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use swarmlings_cli::{Given, LogArgs, given, given_by, nonzero, switch, time};
-use swarmlings_protocol::{Health, InstanceId, Labels, Registration};
+use swarmlings_protocol::{Health, InstanceId, Labels, Registration, Source};
 
-use crate::url::{self, Url};
+use swarmlings_client::url::{self, Url};
 
 /// Starts a service, registers it with the hub while it is healthy, and withdraws it before it stops
 #[derive(Parser)]
@@ -167,6 +167,7 @@ impl RunArgs {
             started,
             health: Health::Starting,
             labels,
+            source: Source::Sidecar,
         }
     }
 

@@ -9,16 +9,16 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use swarmlings_protocol::{self as protocol, Health, Routing, Withdrawal};
+use swarmlings_protocol::{self as protocol, Health, InstanceId, Routing, Withdrawal};
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::alarm::Alarm;
 use crate::args::RunArgs;
-use crate::backoff::Backoff;
-use crate::hub::{Hub, HubError, Session};
 use crate::status::Board;
+use swarmlings_client::Backoff;
+use swarmlings_client::{Hub, HubError, Session};
 
 /// The time between heartbeats until the hub has said how long a lease lives.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -34,6 +34,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The registration, and the connections that hold it.
 pub(crate) struct Lease<'a> {
     hub: Hub,
+    instance: InstanceId,
     args: &'a RunArgs,
     board: &'a Board,
     /// When the task began, in milliseconds of Unix time.
@@ -65,10 +66,17 @@ enum Known {
 }
 
 impl<'a> Lease<'a> {
-    pub(crate) fn new(hub: Hub, args: &'a RunArgs, board: &'a Board, alarm: Alarm) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        instance: InstanceId,
+        args: &'a RunArgs,
+        board: &'a Board,
+        alarm: Alarm,
+    ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             hub,
+            instance,
             args,
             board,
             started: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
@@ -76,7 +84,7 @@ impl<'a> Lease<'a> {
             previous: None,
             heartbeat: FIRST_HEARTBEAT,
             alarm,
-            backoff: Backoff::new(),
+            backoff: Backoff::default(),
             known: Known::Not,
             granted: false,
             refusal: None,
@@ -152,7 +160,7 @@ impl<'a> Lease<'a> {
 
         let sent = Instant::now();
         let answer = select! {
-            answer = session.put(&registration, wait) => answer,
+            answer = session.put(&self.instance, &registration, wait) => answer,
             // The next turn finds the session busy, and opens another.
             () = changed(), if wait.is_some() => return Ok(()),
         };
@@ -186,7 +194,7 @@ impl<'a> Lease<'a> {
 
     async fn delete(&mut self, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
         let session = free(&self.hub, &mut self.session, &mut self.previous).await?;
-        let answer = session.delete(wait).await;
+        let answer = session.delete(&self.instance, wait).await;
         self.previous = None;
         if answer.is_err() {
             self.session = None;
@@ -197,7 +205,7 @@ impl<'a> Lease<'a> {
     fn granted(&mut self, lease: &protocol::Lease) {
         self.heartbeat = (Duration::from_millis(lease.ttl_ms) / 3).clamp(LEAST_HEARTBEAT, LONGEST_HEARTBEAT);
         if self.complaint.take().is_some() || !self.granted {
-            info!(hub = %self.hub.url, instance = %self.hub.instance, "registered");
+            info!(hub = %self.hub.url, instance = %self.instance, "registered");
         }
         self.granted = true;
 

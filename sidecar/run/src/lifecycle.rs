@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use swarmlings_cli::Failure;
-use swarmlings_protocol::Withdrawal;
+use swarmlings_protocol::{InstanceId, Withdrawal};
 use tokio::select;
 use tokio::time::{sleep, sleep_until};
 use tracing::{info, warn};
@@ -13,31 +13,31 @@ use tracing::{info, warn};
 use crate::alarm::Alarm;
 use crate::args::RunArgs;
 use crate::child::{self, Ended};
-use crate::hub::{Hub, HubError};
 use crate::lease::Lease;
 use crate::process::{Event, Process};
 use crate::status::Board;
 use crate::{healthcheck, probe, runtime, signals};
+use swarmlings_client::{Hub, HubError};
 
 /// Runs the service and returns its exit code; without a hub, returns only if the service cannot be started.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Some(url) = args.service.hub.0.clone() else { return child::replace(&args.command) };
     args.log.init();
     let instance = args.instance().map_err(Failure::usage)?;
-    let hub = Hub { url, token_file: args.token_file.0.clone(), instance };
+    let hub = Hub { url, token_file: args.token_file.0.clone() };
     // Later on a token that cannot be read is a hub that cannot be reached; at the start it is bad usage.
     hub.authorization().map_err(Failure::usage)?;
-    runtime::block_on(supervise(args, hub))?
+    runtime::block_on(supervise(args, hub, instance))?
 }
 
-async fn supervise(args: &RunArgs, hub: Hub) -> Result<ExitCode, Failure> {
+async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<ExitCode, Failure> {
     let alarm = || Alarm::new().map_err(|error| Failure::new(format!("making a timer: {error}")));
     let (of_probe, of_lease) = (alarm()?, alarm()?);
     let mut process = Process::start(args)?;
     let board = Board::new();
     healthcheck::answer(&args.service, &board);
     tokio::spawn(end_wait_for_route(board.clone(), args.routed_timeout));
-    let mut lease = Lease::new(hub, args, &board, of_lease);
+    let mut lease = Lease::new(hub, instance, args, &board, of_lease);
 
     let event = select! {
         event = process.next() => event,

@@ -3,7 +3,7 @@
 //! - `sidecar run`: [`lifecycle`], from the spawn to the exit code; [`args`] and [`url`] are its flags
 //! - PID 1's duties: [`signals`], [`child`], [`terminal`], and [`process`], which alone waits for processes
 //! - the service's health: [`probe`] asks, [`health`] counts
-//! - the registration: [`lease`] keeps it at the [`hub`], over a [`connection`], with a [`backoff`]
+//! - the registration: [`lease`] keeps it at the [hub](swarmlings_client)
 //! - what wakes it: an [`alarm`], and other [`descriptor`]s of the kernel's
 //! - `sidecar healthcheck`: [`healthcheck`] asks the running sidecar for its [`status`]
 
@@ -11,13 +11,10 @@ use std::process::ExitCode;
 
 mod alarm;
 mod args;
-mod backoff;
 mod child;
-mod connection;
 mod descriptor;
 mod health;
 mod healthcheck;
-mod hub;
 mod lease;
 mod lifecycle;
 mod probe;
@@ -26,7 +23,6 @@ mod runtime;
 mod signals;
 mod status;
 mod terminal;
-mod url;
 
 fn main() -> ExitCode {
     let outcome = match swarmlings_cli::parse::<args::Cli>().map(|cli| cli.command) {

@@ -14,10 +14,10 @@ use tracing::{info, warn};
 
 use crate::alarm::Alarm;
 use crate::args::{RunArgs, ServiceArgs};
-use crate::connection::{Connection, Error, connect};
 use crate::health::Gauge;
 use crate::status::Board;
-use crate::url::{Scheme, Url};
+use swarmlings_client::connection::{Connection, Error, connect};
+use swarmlings_client::url::{Scheme, Url};
 
 /// What is asked, and within what time it has to be answered.
 pub(crate) struct Probe<'a> {

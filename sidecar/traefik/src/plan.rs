@@ -10,18 +10,18 @@ use super::DefaultRule;
 use super::fields::{Field, Step};
 
 /// A part of Traefik's configuration as a tree; its leaves are text.
-pub(crate) type Tree = Map<String, Value>;
+pub type Tree = Map<String, Value>;
 
 /// The protocols that have routers, services and middlewares.
-pub(super) const PROTOCOLS: [&str; 3] = ["http", "tcp", "udp"];
+pub(crate) const PROTOCOLS: [&str; 3] = ["http", "tcp", "udp"];
 
 /// What a service's labels ask of Traefik: all but the addresses of its instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// `http`, `tcp`, `udp` and `tls`, word for word, but for `loadbalancer.server`.
-    pub(super) tree: Tree,
+    pub(crate) tree: Tree,
     /// What `loadbalancer.server` said: port, scheme, … by protocol and Traefik service.
-    pub(super) server: BTreeMap<(String, String), Tree>,
+    pub(crate) server: BTreeMap<(String, String), Tree>,
 }
 
 impl Plan {
@@ -29,11 +29,7 @@ impl Plan {
     ///
     /// # Errors
     /// Every fault found, each with the key of its label.
-    pub(crate) fn read(
-        service: &str,
-        labels: &Labels,
-        default_rule: Option<&DefaultRule>,
-    ) -> Result<Self, String> {
+    pub fn read(service: &str, labels: &Labels, default_rule: Option<&DefaultRule>) -> Result<Self, String> {
         let mut plan = Self::default();
         let mut faults = Vec::new();
         let mut enabled = true;
@@ -65,7 +61,7 @@ impl Plan {
     }
 
     /// Whether instances of the service get requests: it has routers or Traefik services.
-    pub(crate) fn is_routed(&self) -> bool {
+    pub fn is_routed(&self) -> bool {
         PROTOCOLS.iter().any(|protocol| {
             ["routers", "services"]
                 .iter()
@@ -74,7 +70,7 @@ impl Plan {
     }
 
     /// The names that the service claims and what it says of them: `http`, `routers`, `ping`.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = (&str, &str, &str, &Value)> {
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &str, &str, &Value)> {
         self.tree.iter().flat_map(|(protocol, kinds)| {
             kinds.as_object().into_iter().flatten().flat_map(move |(kind, names)| {
                 let names = names.as_object().into_iter().flatten();
@@ -166,7 +162,7 @@ fn strip_root(key: &str) -> Option<&str> {
 }
 
 /// The object in `entry`, made if it is not there. A leaf in its place, as `tls=true` beside `tls.options=…`, gives way.
-pub(super) fn object(entry: serde_json::map::Entry<'_>) -> &mut Tree {
+pub(crate) fn object(entry: serde_json::map::Entry<'_>) -> &mut Tree {
     let value = entry.or_insert_with(|| Value::Object(Tree::new()));
     if !value.is_object() {
         *value = Value::Object(Tree::new());
@@ -255,7 +251,7 @@ fn lists(tree: &mut Tree) {
 mod tests {
     use super::*;
 
-    pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
         Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
     }
 

@@ -8,17 +8,19 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// Delays that double from 20 ms up to 500 ms, each shortened at random by up to a half, so that the sidecars of a
 /// whole swarm do not come back to a restarted hub in one moment.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     ceiling: Duration,
 }
 
-impl Backoff {
-    pub(crate) const fn new() -> Self {
+impl Default for Backoff {
+    fn default() -> Self {
         Self { ceiling: FIRST }
     }
+}
 
+impl Backoff {
     /// The next delay. `random` may be any number; all bits count.
-    pub(crate) fn next(&mut self, random: u64) -> Duration {
+    pub fn next(&mut self, random: u64) -> Duration {
         let ceiling = self.ceiling;
         self.ceiling = (ceiling * 2).min(LONGEST);
         // The upper half of the bits, as a share of ceiling / 2.
@@ -27,12 +29,12 @@ impl Backoff {
     }
 
     /// From now on the longest delay: what is wrong does not mend itself in milliseconds.
-    pub(crate) fn slow_down(&mut self) {
+    pub fn slow_down(&mut self) {
         self.ceiling = LONGEST;
     }
 
     /// From now on the shortest delay again, after a success.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.ceiling = FIRST;
     }
 }
@@ -42,7 +44,7 @@ mod tests {
     use super::*;
 
     fn delays(random: u64) -> Vec<u128> {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         (0..7).map(|_| backoff.next(random).as_millis()).collect()
     }
 
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_success_makes_the_next_delay_short_again() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         backoff.slow_down();
         assert_eq!(backoff.next(0), LONGEST / 2);
         backoff.reset();

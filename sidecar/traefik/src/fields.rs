@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 /// One place in the tree: what value it takes, and what may come below it.
 #[derive(Debug, Default)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// The type of its value; `None`: it takes none.
-    pub(super) kind: Option<Kind>,
+    pub(crate) kind: Option<Kind>,
     below: BTreeMap<&'static str, Field>,
     /// Below a name that the user chooses.
     chosen: Option<Box<Field>>,
@@ -20,7 +20,7 @@ pub(super) struct Field {
 
 /// The type of a value. All values are written as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     String,
     List,
     Bool,
@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// What a segment of a label's key leads to.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A field of the tree, spelt as Traefik does.
     Field(&'static Field),
     /// A name or index that the user chose.
@@ -40,13 +40,13 @@ pub(super) enum Step {
 
 impl Field {
     /// The whole tree.
-    pub(super) fn root() -> &'static Field {
+    pub(crate) fn root() -> &'static Field {
         static ROOT: OnceLock<Field> = OnceLock::new();
         ROOT.get_or_init(|| read(include_str!("fields.txt")))
     }
 
     /// Where `segment` leads from here.
-    pub(super) fn step(&'static self, segment: &str) -> Option<Step> {
+    pub(crate) fn step(&'static self, segment: &str) -> Option<Step> {
         if let Some(field) = self.below.get(segment.to_ascii_lowercase().as_str()) {
             return Some(Step::Field(field));
         }
@@ -93,7 +93,7 @@ impl Kind {
     }
 
     /// What a value of this type looks like, if `value` is none.
-    pub(super) fn refuses(self, value: &str) -> Option<&'static str> {
+    pub(crate) fn refuses(self, value: &str) -> Option<&'static str> {
         let fits = match self {
             Self::String | Self::List => true,
             Self::Bool => {

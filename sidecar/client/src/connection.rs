@@ -21,10 +21,10 @@ const LONGEST_BODY: usize = 64 * 1024;
 const ENOUGH_BODY: usize = 1024 * 1024;
 
 /// Why an exchange failed.
-pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// An open connection, closed when dropped.
-pub(crate) struct Connection {
+pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
     local: IpAddr,
@@ -33,7 +33,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects to the first of the host's addresses that answers, each within `patience`.
-    pub(crate) async fn open(url: &Url, patience: Duration) -> Result<Self, Error> {
+    pub async fn open(url: &Url, patience: Duration) -> Result<Self, Error> {
         let stream = connect(url, patience).await?;
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?.ip().to_canonical();
@@ -46,17 +46,17 @@ impl Connection {
     }
 
     /// The connection's local address.
-    pub(crate) fn local(&self) -> IpAddr {
+    pub fn local(&self) -> IpAddr {
         self.local
     }
 
     /// Whether a request was sent and its answer not taken: another one cannot be sent.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.busy
     }
 
     /// Returns once the connection is closed by the other side.
-    pub(crate) async fn closed(&mut self) {
+    pub async fn closed(&mut self) {
         if !self.driver.is_finished() {
             // Not even a panic of the driver would leave the connection open.
             let _ = (&mut self.driver).await;
@@ -65,10 +65,7 @@ impl Connection {
 
     /// Sends a request and awaits the answer. A caller that stops waiting leaves the request with the server and
     /// the connection open, but [busy](Self::is_busy).
-    pub(crate) async fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, Bytes), Error> {
+    pub async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
         self.sender.ready().await?;
         self.busy = true;
         let response = self.sender.send_request(request);
@@ -85,7 +82,7 @@ impl Connection {
     }
 
     /// Sends the connection's last request, and awaits the whole answer for its status alone.
-    pub(crate) async fn status(mut self, request: Request<Full<Bytes>>) -> Result<StatusCode, Error> {
+    pub async fn status(mut self, request: Request<Full<Bytes>>) -> Result<StatusCode, Error> {
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
@@ -109,7 +106,7 @@ impl Drop for Connection {
 }
 
 /// Connects to the first of the host's addresses that answers, each within `patience`.
-pub(crate) async fn connect(url: &Url, patience: Duration) -> io::Result<TcpStream> {
+pub async fn connect(url: &Url, patience: Duration) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host((url.host.as_str(), url.port)).await? {
         match connect_one(address, patience).await {

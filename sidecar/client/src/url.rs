@@ -1,28 +1,33 @@
-//! The few URLs that the sidecar takes: `http://HOST[:PORT][/PATH]` and `tcp://HOST:PORT`.
+//! The few URLs that are taken here: `http://HOST[:PORT][/PATH]` and `tcp://HOST:PORT`.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// A URL whose every part is fit for use as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Url {
-    pub(crate) scheme: Scheme,
+pub struct Url {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// A name or an IP address, without brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub host: String,
+    /// From 1 to 65535.
+    pub port: u16,
     /// Path and query, from the first `/` on; `/` if there was none.
-    pub(crate) path: String,
+    pub path: String,
 }
 
+/// What is spoken at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
+pub enum Scheme {
+    /// HTTP/1.1 without TLS.
     Http,
+    /// Anything: that a connection is accepted is all that counts.
     Tcp,
 }
 
 impl Url {
     /// Host and port as they stand in a URL and in the `host` header.
-    pub(crate) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
@@ -108,7 +113,7 @@ impl fmt::Display for Url {
 }
 
 /// The hub's URL: plain HTTP, without a path.
-pub(crate) fn hub(text: &str) -> Result<Url, String> {
+pub fn hub(text: &str) -> Result<Url, String> {
     let url: Url = text.parse()?;
     match url.scheme {
         Scheme::Tcp => Err("scheme \"tcp\": http is expected".to_owned()),

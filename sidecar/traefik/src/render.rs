@@ -8,26 +8,26 @@ use serde_json::{Value, json};
 use super::plan::{PROTOCOLS, Plan, Tree, object};
 
 /// The name of the hub's own router and service in Traefik, by which Traefik shows what it has in use.
-pub(crate) const BEACON: &str = "swarmlings-beacon";
+pub const BEACON: &str = "swarmlings-beacon";
 
 /// Traefik's dynamic configuration, as its HTTP provider takes it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Document(Tree);
+pub struct Document(Tree);
 
 /// An instance that gets requests.
-pub(crate) struct Backend<'a> {
+pub struct Backend<'a> {
     /// Where it is.
-    pub(crate) address: IpAddr,
+    pub address: IpAddr,
     /// Its port, unless its plan says another.
-    pub(crate) port: NonZeroU16,
+    pub port: NonZeroU16,
     /// What its own labels say: of two generations each keeps its own port and scheme.
-    pub(crate) plan: &'a Plan,
+    pub plan: &'a Plan,
 }
 
 /// Adds a service to the document: its plan, with `backends` as the servers of each of its Traefik services.
 ///
 /// No name of the plan may be in the document already, unless with the same content.
-pub(crate) fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
+pub fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
     for (protocol, kind, name, value) in plan.claims() {
         let mut value = value.clone();
         if kind == "services" && PROTOCOLS.contains(&protocol) {
@@ -60,7 +60,7 @@ fn server(protocol: &str, name: &str, newest: &Plan, backend: &Backend<'_>) -> V
 
 impl Document {
     /// The bytes that Traefik fetches. The same configuration is always the same bytes.
-    pub(crate) fn to_json(&self) -> String {
+    pub fn to_json(&self) -> String {
         serde_json::Value::Object(self.0.clone()).to_string()
     }
 
@@ -68,7 +68,7 @@ impl Document {
     ///
     /// Traefik starts the health checks of a configuration when it takes it into use, so a request for `path` proves
     /// that it has. Only services that a router uses are checked, so there is a router, which never matches.
-    pub(crate) fn add_beacon(&mut self, host: &str, path: &str) {
+    pub fn add_beacon(&mut self, host: &str, path: &str) {
         let http = object(self.0.entry("http"));
         let router = json!({"rule": "Host(`a.invalid`) && Host(`b.invalid`)", "service": BEACON});
         object(http.entry("routers")).insert(BEACON.to_owned(), router);
@@ -81,7 +81,7 @@ impl Document {
 
     /// Adds a certificate and its key, both as PEM, for requests that no other fits; unless a service's labels have
     /// said something of the default store.
-    pub(crate) fn add_default_certificate(&mut self, chain: &str, key: &str) {
+    pub fn add_default_certificate(&mut self, chain: &str, key: &str) {
         let stores = object(object(self.0.entry("tls")).entry("stores"));
         let certificate = json!({"defaultcertificate": {"certfile": chain, "keyfile": key}});
         stores.entry("default").or_insert(certificate);

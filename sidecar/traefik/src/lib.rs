@@ -1,4 +1,4 @@
-//! Traefik's side of the hub: labels in, dynamic configuration out. Pure: no I/O, no clock.
+//! Labels in, Traefik's dynamic configuration out. Pure: no I/O, no clock.
 
 use std::str::FromStr;
 
@@ -6,12 +6,12 @@ mod fields;
 mod plan;
 mod render;
 
-pub(crate) use plan::Plan;
-pub(crate) use render::{BEACON, Backend, Document, render};
+pub use plan::{Plan, Tree};
+pub use render::{BEACON, Backend, Document, render};
 
 /// The rule of a router that no label describes, made from the service's name: Traefik's `defaultRule`.
 #[derive(Clone, Debug)]
-pub(crate) struct DefaultRule(Vec<Part>);
+pub struct DefaultRule(Vec<Part>);
 
 #[derive(Clone, Debug)]
 enum Part {

@@ -1,16 +1,19 @@
-//! The hub as the sidecar sees it: two requests, on a connection that stays open.
+//! The hub's requests for those who register, on a connection that stays open.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::from_slice;
-use swarmlings_protocol::{Fault, INSTANCES, InstanceId, Lease, Registration, Withdrawal};
+use swarmlings_protocol::{
+    Fault, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, Registration, Services, Withdrawal,
+};
 use tokio::time::timeout;
 
 use crate::connection::{Connection, Error};
@@ -21,25 +24,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where the hub is, and how to name oneself to it.
-#[derive(Debug)]
-pub(crate) struct Hub {
-    pub(crate) url: Url,
-    pub(crate) token_file: Option<PathBuf>,
-    pub(crate) instance: InstanceId,
+/// Where the hub is, and how to show that one may register.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// Its address.
+    pub url: Url,
+    /// The file that holds its token; it is read again for each connection.
+    pub token_file: Option<PathBuf>,
 }
 
 /// A connection to the hub, with the token that was valid when it was made.
-pub(crate) struct Session {
+pub struct Session {
     connection: Connection,
     authorization: Option<HeaderValue>,
     host: HeaderValue,
-    path: String,
 }
 
 /// Why the hub could not be told.
 #[derive(Debug)]
-pub(crate) enum HubError {
+pub enum HubError {
     /// The token cannot be read.
     Token(String),
     /// No connection.
@@ -60,7 +63,7 @@ pub(crate) enum HubError {
 
 impl Hub {
     /// The value of the `authorization` header: none without a token file.
-    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, HubError> {
+    pub fn authorization(&self) -> Result<Option<HeaderValue>, HubError> {
         let Some(file) = &self.token_file else { return Ok(None) };
         let fault =
             |why: &dyn fmt::Display| HubError::Token(format!("reading token file {}: {why}", file.display()));
@@ -76,57 +79,68 @@ impl Hub {
     }
 
     /// Opens a connection.
-    pub(crate) async fn connect(&self) -> Result<Session, HubError> {
+    pub async fn connect(&self) -> Result<Session, HubError> {
         let authorization = self.authorization()?;
         let connection = Connection::open(&self.url, CONNECT_TIMEOUT).await.map_err(HubError::Unreachable)?;
         let host = HeaderValue::try_from(self.url.authority())
             .map_err(|error| HubError::Unreachable(error.into()))?;
-        Ok(Session { connection, authorization, host, path: format!("{INSTANCES}/{}", self.instance) })
+        Ok(Session { connection, authorization, host })
     }
 }
 
 impl Session {
     /// The local address of the connection, where the hub's network reaches this task.
-    pub(crate) fn local(&self) -> IpAddr {
+    pub fn local(&self) -> IpAddr {
         self.connection.local()
     }
 
     /// Whether a request is unanswered, so that the next one needs another connection.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.connection.is_busy()
     }
 
     /// Returns once the hub has closed the connection.
-    pub(crate) async fn closed(&mut self) {
+    pub async fn closed(&mut self) {
         self.connection.closed().await;
     }
 
-    /// Registers, or renews. With `wait` the hub may hold its answer for so long.
-    pub(crate) async fn put(
+    /// Registers an instance, or renews its lease. With `wait` the hub may hold its answer for so long.
+    pub async fn put(
         &mut self,
+        id: &InstanceId,
         registration: &Registration,
         wait: Option<Duration>,
     ) -> Result<Lease, HubError> {
-        let body = serde_json::to_vec(registration).map_err(HubError::Garbled)?;
-        from_slice(&self.ask(Method::PUT, wait, body).await?).map_err(HubError::Garbled)
+        let path = instance_path(id, wait);
+        self.ask(Method::PUT, &path, json(registration)?, wait).await
     }
 
-    /// Withdraws. With `wait` the hub answers when no router sends requests any more, or when so long has passed.
-    pub(crate) async fn delete(&mut self, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
-        from_slice(&self.ask(Method::DELETE, wait, Vec::new()).await?).map_err(HubError::Garbled)
+    /// Withdraws an instance. With `wait` the hub answers when no router sends requests to it any more, or when so long
+    /// has passed.
+    pub async fn delete(&mut self, id: &InstanceId, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
+        let path = instance_path(id, wait);
+        self.ask(Method::DELETE, &path, Vec::new(), wait).await
     }
 
-    async fn ask(
+    /// Renews all leases that this connection holds.
+    pub async fn heartbeat(&mut self) -> Result<Heartbeat, HubError> {
+        self.ask(Method::POST, HEARTBEAT, Vec::new(), None).await
+    }
+
+    /// Tells what `manager`, a node of the swarm, knows of its services.
+    pub async fn publish(&mut self, manager: &InstanceId, services: &Services) -> Result<(), HubError> {
+        let path = format!("{MANAGERS}/{manager}");
+        self.ask::<IgnoredAny>(Method::PUT, &path, json(services)?, None).await.map(drop)
+    }
+
+    async fn ask<T: DeserializeOwned>(
         &mut self,
         method: Method,
-        wait: Option<Duration>,
+        path: &str,
         body: Vec<u8>,
-    ) -> Result<Bytes, HubError> {
-        let uri = match wait {
-            Some(wait) => format!("{}?wait={}ms", self.path, wait.as_millis()),
-            None => self.path.clone(),
-        };
-        let mut request = Request::builder().method(method).uri(uri).header(HOST, &self.host);
+        wait: Option<Duration>,
+    ) -> Result<T, HubError> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -138,7 +152,7 @@ impl Session {
         match timeout(patience, self.connection.exchange(request)).await {
             Err(_) => Err(HubError::Late),
             Ok(Err(error)) => Err(HubError::Lost(error)),
-            Ok(Ok((status, body))) if status.is_success() => Ok(body),
+            Ok(Ok((status, body))) if status.is_success() => from_slice(&body).map_err(HubError::Garbled),
             Ok(Ok((StatusCode::UNAUTHORIZED, _))) => Err(HubError::Unauthorised),
             Ok(Ok((status, body))) => {
                 let said = from_slice(&body).map(|fault: Fault| fault.error);
@@ -148,9 +162,20 @@ impl Session {
     }
 }
 
+fn instance_path(id: &InstanceId, wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("{INSTANCES}/{id}?wait={}ms", wait.as_millis()),
+        None => format!("{INSTANCES}/{id}"),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, HubError> {
+    serde_json::to_vec(value).map_err(HubError::Garbled)
+}
+
 impl HubError {
     /// Whether somebody has to mend something: trying again in milliseconds will not help.
-    pub(crate) fn is_lasting(&self) -> bool {
+    pub fn is_lasting(&self) -> bool {
         match self {
             Self::Token(_) | Self::Unauthorised | Self::Garbled(_) => true,
             Self::Refused(status, _) => status.is_client_error(),
