@@ -16,6 +16,9 @@ use registry::{Registry, Settings, Standing};
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
 mod registry;
+#[allow(dead_code)]
+#[path = "../../sidecar/hub/src/specs.rs"]
+mod specs;
 
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
@@ -30,7 +33,7 @@ fuzz_target!(|text: &str| {
     };
     let hour = Duration::from_secs(3600);
     let settings =
-        Settings { ttl: hour, lost_after: hour, keep_empty: hour, default_rule: default_rule.clone() };
+        Settings { ttl: hour, lost_after: hour, agent_lost_after: hour, keep_empty: hour, default_rule: default_rule.clone() };
     let mut registry = Registry::new(settings);
     let now = Instant::now();
     let mut services: Vec<String> = Vec::new();

@@ -39,6 +39,10 @@ fn only_whoever_holds_the_token_can_register_or_withdraw() {
             assert!(fault["error"].as_str().unwrap().contains("token"), "{fault}");
         }
     }
+    for (method, path) in [("POST", "/v1/heartbeat"), ("PUT", "/v1/managers/n")] {
+        let url = format!("{}{path}", fleet.hub.url());
+        assert_eq!(send(method, &url, Some("wrong"), "{\"services\":{}}").0, 401, "{path}");
+    }
     assert!(fleet.hub.instances().unwrap().is_empty());
     let token = fleet.hub.token().unwrap();
     let (status, lease) = send("PUT", &url, Some(&token), &body);
@@ -105,6 +109,12 @@ fn bad_input_gets_an_error_that_names_it() {
         ("PUT", "/v1/instances/a", with("health", json!("fine")), 400, "fine"),
         ("PUT", "/v1/instances/a", with("service", json!("")), 400, "service"),
         ("POST", "/v1/instances/a", registration(), 405, "PUT, DELETE"),
+        ("PUT", "/v1/managers/a%2Fb", json!({"services": {}}), 400, "instance ID"),
+        ("PUT", "/v1/managers/a", json!({}), 400, "services: missing field `services`"),
+        ("PUT", "/v1/managers/a", json!({"services": {"s": {"version": -1}}}), 400, "a whole number"),
+        ("DELETE", "/v1/managers/a", json!({}), 405, "PUT"),
+        ("POST", "/v1/heartbeat?wait=1s", json!({}), 400, "wait"),
+        ("PUT", "/v1/heartbeat", json!({}), 405, "POST"),
         ("PUT", "/traefik", registration(), 405, "GET"),
         ("GET", "/v2/instances", registration(), 404, "/v2/instances"),
     ];

@@ -7,6 +7,8 @@
 //! | `GET /traefik/beacon?life=…&connection=…&generation=…` | Traefik shows what it has in use; held |
 //! | `PUT /v1/instances/ID?wait=2s` | takes or renews a lease (token) |
 //! | `DELETE /v1/instances/ID?wait=10s` | ends it, once every router has confirmed (token) |
+//! | `POST /v1/heartbeat` | renews all leases that the connection holds (token) |
+//! | `PUT /v1/managers/NODE` | takes what a manager of the swarm knows of its services (token) |
 //! | `GET /v1/instances` | everybody |
 //! | `GET /v1/events` | everybody, then each change, as server-sent events |
 //! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's, and what [`metrics`](crate::metrics) adds |
@@ -15,7 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use swarmlings_protocol::{Fault, INSTANCES, InstanceId, InvalidId, Registration};
+use serde::de::DeserializeOwned;
+use swarmlings_protocol::{
+    Fault, HEARTBEAT, INSTANCES, InstanceId, InvalidId, MANAGERS, Registration, Services,
+};
 use swarmlings_runtime::{
     Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
 };
@@ -70,6 +75,21 @@ impl Api {
             allow(&head.method, &[Method::GET, Method::HEAD])?;
             query.finish()?;
             return Ok(json(StatusCode::OK, &self.hub.snapshot().instances));
+        }
+        if path == HEARTBEAT {
+            allow(&head.method, &[Method::POST])?;
+            self.authorize(head.headers.get(header::AUTHORIZATION), connection)?;
+            query.finish()?;
+            return Ok(json(StatusCode::OK, &self.hub.heartbeat(connection.id)));
+        }
+        if let Some(node) = path.strip_prefix(MANAGERS).and_then(|rest| rest.strip_prefix('/')) {
+            allow(&head.method, &[Method::PUT])?;
+            self.authorize(head.headers.get(header::AUTHORIZATION), connection)?;
+            let node: InstanceId = node.parse().map_err(|error: InvalidId| bad_request(error.to_string()))?;
+            query.finish()?;
+            let services: Services = read(body, "services").await?;
+            self.hub.publish(node, services);
+            return Ok(json(StatusCode::OK, &serde_json::Map::new()));
         }
         let Some(id) = path.strip_prefix(INSTANCES).and_then(|rest| rest.strip_prefix('/')) else {
             return Err((StatusCode::NOT_FOUND, format!("{path}: there is no such path")));
@@ -134,9 +154,7 @@ impl Api {
     ) -> Result<Response, Refusal> {
         let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
-        let body = body.bytes().await.map_err(|error| (error.response().status(), error.to_string()))?;
-        let registration: Registration =
-            serde_json::from_slice(&body).map_err(|error| bad_request(format!("registration: {error}")))?;
+        let registration: Registration = read(body, "registration").await?;
         if registration.service.is_empty() {
             return Err(bad_request("registration: the service has no name"));
         }
@@ -183,14 +201,27 @@ impl Service for Api {
     }
 
     fn routes(&self) -> &'static [&'static str] {
-        &["/traefik", BEACON_PATH, INSTANCES, "/v1/instances/{id}", "/v1/events", "*"]
+        &[
+            "/traefik",
+            BEACON_PATH,
+            INSTANCES,
+            "/v1/instances/{id}",
+            "/v1/managers/{node}",
+            HEARTBEAT,
+            "/v1/events",
+            "*",
+        ]
     }
 
     fn route(&self, path: &str) -> usize {
         let routes = self.routes();
-        let is_instance = path.strip_prefix(INSTANCES).is_some_and(|rest| rest.starts_with('/'));
-        let known =
-            routes.iter().position(|&route| route == path || (is_instance && route.ends_with("{id}")));
+        let is_below = |parent: &str| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'));
+        let (is_instance, is_manager) = (is_below(INSTANCES), is_below(MANAGERS));
+        let known = routes.iter().position(|&route| {
+            route == path
+                || (is_instance && route.ends_with("{id}"))
+                || (is_manager && route.ends_with("{node}"))
+        });
         known.unwrap_or(routes.len() - 1)
     }
 
@@ -232,6 +263,12 @@ fn allow(method: &Method, methods: &[Method]) -> Result<(), Refusal> {
         return Ok(());
     }
     Err((StatusCode::METHOD_NOT_ALLOWED, methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")))
+}
+
+/// Reads a body of JSON; `what` it should be.
+async fn read<T: DeserializeOwned>(body: RequestBody, what: &str) -> Result<T, Refusal> {
+    let body = body.bytes().await.map_err(|error| (error.response().status(), error.to_string()))?;
+    serde_json::from_slice(&body).map_err(|error| bad_request(format!("{what}: {error}")))
 }
 
 fn bad_request(why: impl Into<String>) -> Refusal {

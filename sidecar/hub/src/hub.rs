@@ -1,9 +1,10 @@
 //! The hub's one piece of state, and those who wait for it to change.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use swarmlings_protocol::{Instance, InstanceId, Lease, Registration, Withdrawal};
+use swarmlings_protocol::{Heartbeat, Instance, InstanceId, Lease, Registration, Services, Withdrawal};
 use swarmlings_runtime::Latch;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep_until, timeout};
@@ -120,6 +121,31 @@ impl Hub {
             })
             .await;
         Ok(lease)
+    }
+
+    /// Renews all leases that `connection` holds.
+    pub(crate) fn heartbeat(&self, connection: u64) -> Heartbeat {
+        self.update(|state, now| {
+            let leases = state.registry.heartbeat(now, connection);
+            let ttl_ms = millis(state.registry.ttl());
+            (Change::Nothing, Heartbeat { generation: state.generation, ttl_ms, leases })
+        })
+    }
+
+    /// Takes what the manager on `node` knows of services.
+    pub(crate) fn publish(&self, node: InstanceId, services: Services) {
+        self.update(|state, _| {
+            let stale = |state: &State| -> BTreeSet<InstanceId> {
+                let stale = state.registry.instances().filter(|(_, instance)| instance.is_stale());
+                stale.map(|(id, _)| id.clone()).collect()
+            };
+            let before = stale(state);
+            let changed = state.registry.publish(node, services);
+            for id in stale(state).difference(&before) {
+                info!(instance = %id, "its service's labels have changed since it started; the new ones count");
+            }
+            (if changed { Change::Registry } else { Change::Nothing }, ())
+        });
     }
 
     /// Ends a lease; answers when every router has a configuration without it in use, or the wait is over.

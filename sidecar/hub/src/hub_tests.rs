@@ -17,6 +17,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
     let settings = Settings {
         ttl: Duration::from_secs(3),
         lost_after: THROTTLE,
+        agent_lost_after: Duration::from_secs(30),
         keep_empty: Duration::from_mins(1),
         default_rule: None,
     };

@@ -17,6 +17,7 @@ mod metrics;
 mod query;
 mod registry;
 mod routers;
+mod specs;
 mod sse;
 mod state;
 
@@ -44,6 +45,9 @@ struct Flags {
     /// How long a lease holds once its connection has closed
     #[arg(long, env = "HUB_LOST_AFTER", value_name = "DURATION", default_value = "100ms", value_parser = duration)]
     lost_after: Duration,
+    /// The same where an agent has the lease: its end is not the container's
+    #[arg(long, env = "HUB_AGENT_LOST_AFTER", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    agent_lost_after: Duration,
     /// How long after the first registration Traefik is told who is there
     #[arg(long, env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     learn: Duration,
@@ -74,6 +78,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let settings = registry::Settings {
         ttl: flags.ttl,
         lost_after: flags.lost_after,
+        agent_lost_after: flags.agent_lost_after,
         keep_empty: flags.keep_empty,
         default_rule: flags.default_rule,
     };

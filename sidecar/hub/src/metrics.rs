@@ -23,6 +23,14 @@ pub(crate) fn write(out: &mut String, snapshot: &Snapshot) {
             "hub_instances{{service=\"{service}\",health=\"{health}\",routing=\"{routing}\"}} {count}"
         );
     }
+    let stale = snapshot.instances.iter().filter(|instance| instance.stale).count();
+    one(
+        out,
+        "hub_stale_instances",
+        "gauge",
+        "Instances that were started with other labels than their service has now",
+        stale as u64,
+    );
     one(out, "hub_routers", "gauge", "Routers that poll", snapshot.routers as u64);
     one(out, "hub_generation", "counter", "Configurations made since the start", snapshot.generation);
     let counters = snapshot.counters;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use swarmlings_protocol::{Health, InstanceId, Registration};
+use swarmlings_protocol::{Health, InstanceId, Registration, Services, Source};
 
 use swarmlings_traefik::{BEACON, Backend, DefaultRule, Document, Plan, render};
+
+use crate::specs::{Effective, Specs};
 
 /// How long things hold.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) ttl: Duration,
     /// A lease whose connection has closed.
     pub(crate) lost_after: Duration,
+    /// The same where an agent has the lease, whose end is not the task's.
+    pub(crate) agent_lost_after: Duration,
     /// The routers of a service without instances.
     pub(crate) keep_empty: Duration,
     /// For services that no label gives a router.
@@ -31,6 +35,7 @@ pub(crate) struct Registry {
     settings: Settings,
     instances: BTreeMap<InstanceId, Instance>,
     services: BTreeMap<String, Service>,
+    specs: Specs,
     /// Tasks that have withdrawn, by what they said of their start, and until when that is remembered.
     withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
     /// Counts services, in the order in which they first came.
@@ -43,6 +48,8 @@ pub(crate) struct Instance {
     pub(crate) registration: Registration,
     /// What its labels ask for, or what is wrong with them.
     plan: Result<Arc<Plan>, String>,
+    /// Whether these are other labels than it was started with.
+    stale: bool,
     /// The connection that last renewed the lease, while it is open.
     connection: Option<u64>,
     expires: Instant,
@@ -85,6 +92,7 @@ impl Registry {
             settings,
             instances: BTreeMap::new(),
             services: BTreeMap::new(),
+            specs: Specs::default(),
             withdrawn: BTreeMap::new(),
             arrivals: 0,
         }
@@ -109,10 +117,6 @@ impl Registry {
             return Err(Withdrawn);
         }
         let expires = now + self.settings.ttl;
-        let plan = |registration: &Registration| {
-            let rule = self.settings.default_rule.as_ref();
-            Plan::read(&registration.service, &registration.labels, rule).map(Arc::new)
-        };
         match self.instances.entry(id.clone()) {
             MapEntry::Occupied(entry) => {
                 let instance = entry.into_mut();
@@ -123,16 +127,18 @@ impl Registry {
                 }
                 if instance.registration.labels != registration.labels
                     || instance.registration.service != registration.service
+                    || instance.registration.source != registration.source
                 {
-                    instance.plan = plan(&registration);
+                    (instance.plan, instance.stale) = read(&self.settings, &self.specs, &registration);
                 }
                 instance.registration = registration;
             }
             MapEntry::Vacant(entry) => {
-                let plan = plan(&registration);
+                let (plan, stale) = read(&self.settings, &self.specs, &registration);
                 entry.insert(Instance {
                     registration,
                     plan,
+                    stale,
                     connection: Some(connection),
                     expires,
                     since: None,
@@ -152,6 +158,26 @@ impl Registry {
         Ok(true)
     }
 
+    /// Renews all leases that `connection` holds. Returns how many these are.
+    pub(crate) fn heartbeat(&mut self, now: Instant, connection: u64) -> usize {
+        let held = self.instances.values_mut().filter(|instance| instance.connection == Some(connection));
+        held.map(|instance| instance.expires = now + self.settings.ttl).count()
+    }
+
+    /// Takes what the manager on `node` knows of services. Tells whether any task's labels have changed by that.
+    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> bool {
+        if !self.specs.publish(node, services) {
+            return false;
+        }
+        let mut changed = false;
+        for instance in self.instances.values_mut() {
+            let (plan, stale) = read(&self.settings, &self.specs, &instance.registration);
+            changed |= plan != instance.plan || stale != instance.stale;
+            (instance.plan, instance.stale) = (plan, stale);
+        }
+        changed
+    }
+
     /// Ends a lease. Tells whether there was one.
     pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId) -> bool {
         let Some(instance) = self.instances.remove(id) else { return false };
@@ -163,7 +189,11 @@ impl Registry {
     pub(crate) fn disconnected(&mut self, now: Instant, connection: u64) {
         for instance in self.instances.values_mut().filter(|i| i.connection == Some(connection)) {
             instance.connection = None;
-            instance.expires = instance.expires.min(now + self.settings.lost_after);
+            instance.expires = match instance.registration.source {
+                Source::Sidecar => instance.expires.min(now + self.settings.lost_after),
+                // Longer than the time to live, since what is silent for that long may be a node that has died.
+                Source::Agent => now + self.settings.agent_lost_after,
+            };
         }
     }
 
@@ -276,10 +306,26 @@ impl Instance {
         self.connection.is_some()
     }
 
+    /// Whether the labels that count are not those that the task was started with.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
     fn backend(&self) -> Option<Backend<'_>> {
         let plan = self.plan.as_deref().ok().filter(|plan| plan.is_routed())?;
         Some(Backend { address: self.registration.address, port: self.registration.port, plan })
     }
+}
+
+/// What the labels that count for a task ask for, and whether they are other than those it was started with.
+fn read(
+    settings: &Settings,
+    specs: &Specs,
+    registration: &Registration,
+) -> (Result<Arc<Plan>, String>, bool) {
+    let Effective { labels, stale } = specs.effective(registration);
+    let plan = Plan::read(&registration.service, &labels, settings.default_rule.as_ref());
+    (plan.map(Arc::new), stale)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use serde_json::Value;
-use swarmlings_protocol::Labels;
+use swarmlings_protocol::{Labels, ServiceSpec};
 
 use super::*;
 
 const TTL: Duration = Duration::from_secs(3);
 const LOST_AFTER: Duration = Duration::from_millis(100);
+const AGENT_LOST_AFTER: Duration = Duration::from_secs(30);
 const KEEP_EMPTY: Duration = Duration::from_mins(1);
 
 struct Scene {
@@ -20,29 +21,24 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let settings =
-            Settings { ttl: TTL, lost_after: LOST_AFTER, keep_empty: KEEP_EMPTY, default_rule: None };
+        let settings = Settings {
+            ttl: TTL,
+            lost_after: LOST_AFTER,
+            agent_lost_after: AGENT_LOST_AFTER,
+            keep_empty: KEEP_EMPTY,
+            default_rule: None,
+        };
         Self { registry: Registry::new(settings), now: Instant::now(), generation: 0 }
     }
 
     /// `id` is SERVICE.NUMBER; the number is its address, its connection and the time it started.
     fn register(&mut self, id: &str, health: Health, labels: &[(&str, &str)]) {
-        let (service, number) = id.split_once('.').unwrap();
-        let number: u8 = number.parse().unwrap();
-        let registration = Registration {
-            service: service.to_owned(),
-            host: id.to_owned(),
-            node: None,
-            slot: None,
-            address: IpAddr::from([10, 0, 1, number]),
-            port: NonZeroU16::new(8080).unwrap(),
-            started: number.into(),
-            health,
-            labels: Labels(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()),
-            source: swarmlings_protocol::Source::Sidecar,
-        };
-        let id = id.parse().unwrap();
-        self.registry.register(self.now, false, &id, number.into(), registration).unwrap();
+        let number = id.split_once('.').unwrap().1.parse().unwrap();
+        self.put(id, number, registration(id, health, labels));
+    }
+
+    fn put(&mut self, id: &str, connection: u64, registration: Registration) {
+        self.registry.register(self.now, false, &id.parse().unwrap(), connection, registration).unwrap();
     }
 
     fn healthy(&mut self, id: &str, labels: &[(&str, &str)]) {
@@ -72,6 +68,27 @@ impl Scene {
     fn standing(&self, id: &str) -> Standing {
         self.registry.standing(&id.parse().unwrap()).unwrap()
     }
+}
+
+fn registration(id: &str, health: Health, labels: &[(&str, &str)]) -> Registration {
+    let (service, number) = id.split_once('.').unwrap();
+    let number: u8 = number.parse().unwrap();
+    Registration {
+        service: service.to_owned(),
+        host: id.to_owned(),
+        node: None,
+        slot: None,
+        address: IpAddr::from([10, 0, 1, number]),
+        port: NonZeroU16::new(8080).unwrap(),
+        started: number.into(),
+        health,
+        labels: read_labels(labels),
+        source: Source::Sidecar,
+    }
+}
+
+fn read_labels(pairs: &[(&str, &str)]) -> Labels {
+    Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
 }
 
 const A: &[(&str, &str)] = &[("traefik.http.routers.a.rule", "Path(`/a`)")];
@@ -234,4 +251,51 @@ fn an_instance_counts_from_the_generation_that_brought_it_in() {
     scene.document();
     assert_eq!(scene.standing("s.1"), Standing::Routed(1));
     assert_eq!(scene.standing("s.2"), Standing::Routed(2));
+}
+
+#[test]
+fn one_heartbeat_renews_all_leases_of_its_connection_and_no_other() {
+    let mut scene = Scene::new();
+    for id in ["a.1", "a.2"] {
+        scene.put(id, 7, registration(id, Health::Healthy, A));
+    }
+    scene.put("a.3", 8, registration("a.3", Health::Healthy, A));
+    assert_eq!(scene.pass(TTL / 2), []);
+    assert_eq!(scene.registry.heartbeat(scene.now, 7), 2);
+    assert_eq!(scene.pass(TTL / 2), ["a.3".parse().unwrap()]);
+    assert_eq!(scene.registry.heartbeat(scene.now, 9), 0);
+    assert_eq!(scene.pass(TTL / 2), ["a.1".parse().unwrap(), "a.2".parse().unwrap()]);
+}
+
+#[test]
+fn what_an_agent_speaks_for_outlives_its_connection_for_longer_but_not_its_silence() {
+    let mut scene = Scene::new();
+    let container = Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, A) };
+    scene.put("a.1", 7, container.clone());
+    scene.registry.disconnected(scene.now, 7);
+    assert_eq!(scene.pass(AGENT_LOST_AFTER / 2), []);
+    assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080"]);
+    assert_eq!(scene.pass(AGENT_LOST_AFTER / 2), ["a.1".parse().unwrap()]);
+    scene.put("a.1", 8, container);
+    assert_eq!(scene.pass(TTL), ["a.1".parse().unwrap()], "a node that has died closes no connection");
+}
+
+#[test]
+fn labels_of_a_service_reach_its_tasks_without_a_new_registration() {
+    let mut scene = Scene::new();
+    let publish = |scene: &mut Scene, version, pairs| {
+        let labels = read_labels(pairs);
+        let spec = ServiceSpec { version, labels, templated: true, settled: true };
+        scene.registry.publish("n".parse().unwrap(), Services { services: [("a".to_owned(), spec)].into() })
+    };
+    scene.put("a.1", 7, Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) });
+    scene.healthy("a.2", A);
+    assert!(publish(&mut scene, 1, A));
+    assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
+    assert!(!scene.registry.instances().any(|(_, instance)| instance.is_stale()));
+    assert!(publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]));
+    assert_eq!(scene.document()["http"]["routers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
+    let stale: Vec<_> = scene.registry.instances().filter(|(_, i)| i.is_stale()).collect();
+    assert_eq!(stale.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a.2"]);
+    assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "it is no news");
 }

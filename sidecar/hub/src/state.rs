@@ -167,7 +167,7 @@ impl State {
             registration: instance.registration.clone(),
             routing: self.routing(id),
             connected: instance.is_connected(),
-            stale: false,
+            stale: instance.is_stale(),
         };
         self.registry.instances().map(line).collect()
     }

@@ -163,6 +163,10 @@ pub struct ServiceSpec {
     /// that they have, and replace those which a task was started with.
     #[serde(default)]
     pub templated: bool,
+    /// Whether no update is under way that replaces tasks: then a task with other labels will not be replaced by itself,
+    /// and those labels are merely old. During an update they are those of an earlier generation, which fit it.
+    #[serde(default)]
+    pub settled: bool,
 }
 
 /// The hub's answer to a withdrawal. An empty `pending` means that no router sends requests to the instance any more.
