@@ -130,7 +130,13 @@ pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<St
     Ok(name)
 }
 
-fn build(docker: &Docker, name: &str, dockerfile: &Path, context: &Path, flags: &[&str]) -> Result<Image> {
+pub(crate) fn build(
+    docker: &Docker,
+    name: &str,
+    dockerfile: &Path,
+    context: &Path,
+    flags: &[&str],
+) -> Result<Image> {
     let paths = [dockerfile, context].map(Path::to_string_lossy);
     let mut arguments = vec!["build", "--quiet", "--tag", name, "--file", &paths[0]];
     arguments.extend(flags);

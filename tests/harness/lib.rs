@@ -15,11 +15,13 @@
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
 //! | [`lab`] | several engines on this machine, as hosts of one swarm |
 //! | [`images`], [`stack`], [`swarm_stack`] | the project's images; a stack; the demo's, deployed for a test |
+//! | [`compose`], [`nginx`] | a file for docker-compose, started for a test; an image that the project has no part in |
 //! | [`rehearsal`] | the demo on three hosts, which tests take turns with |
 //!
 //! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
 
 pub mod binaries;
+pub mod compose;
 pub mod description;
 pub mod docker;
 pub mod engine;
@@ -36,6 +38,7 @@ pub mod load;
 pub mod log;
 pub mod loopback;
 pub mod network;
+pub mod nginx;
 pub mod proc;
 pub mod process;
 pub mod rehearsal;
@@ -47,6 +50,7 @@ pub mod traefik_view;
 pub mod websocket;
 
 pub use binaries::Binaries;
+pub use compose::Compose;
 pub use docker::Docker;
 pub use engine::{Engine, SharedEngine};
 pub use eventually::eventually;

@@ -15,6 +15,9 @@ use crate::network::Inside;
 use crate::stack::{Container, SETTLED, Settings, Stack, ensure_token};
 use crate::{Binaries, Images, Lab, LabOptions, TraefikView, http, tools};
 
+/// Adds routes without the middleware that asks again.
+const PLAIN: &str = "tests/stacks/plain.yml";
+
 /// The stack's token.
 const TOKEN: &str = "token";
 
@@ -35,6 +38,10 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A test's turn with the stage. For so long its thread is in the lab's network.
 pub struct Rehearsal {
     stack: Stack,
+    /// Whether the stack is left for the next test.
+    is_kept: bool,
+    /// Stacks that have joined it.
+    guests: Vec<Stack>,
     _inside: Inside,
     stage: Hold<Stage>,
     _turn: MutexGuard<'static, ()>,
@@ -57,8 +64,9 @@ impl Rehearsal {
     /// Waits for its turn and deploys `stacks/demo.yml`, or takes it back to what it was: all hosts there, all tasks
     /// running, each of them routed by each Traefik.
     pub fn demo() -> Result<Self> {
-        let rehearsal = Self::of("demo")?;
-        rehearsal.deploy("stacks/demo.yml", 80, 8080)?;
+        let mut rehearsal = Self::of("demo")?;
+        rehearsal.is_kept = true;
+        rehearsal.deploy(&["stacks/demo.yml", PLAIN], 80, 8080)?;
         rehearsal.wait_routed()?;
         Ok(rehearsal)
     }
@@ -66,8 +74,33 @@ impl Rehearsal {
     /// The same with `stacks/classic.yml`, beside the demo. It is gone at the end of the test.
     pub fn classic() -> Result<Self> {
         let rehearsal = Self::of("classic")?;
-        rehearsal.deploy("stacks/classic.yml", 81, 8081)?;
+        rehearsal.deploy(&["stacks/classic.yml", PLAIN], 81, 8081)?;
         Ok(rehearsal)
+    }
+
+    /// The same with `stacks/article.yml`, in place of the demo, whose name its labels have.
+    pub fn article() -> Result<Self> {
+        let rehearsal = Self::of("demo")?;
+        rehearsal.stack.remove(SETTLED)?;
+        rehearsal.deploy(&["stacks/article.yml"], 80, 8080)?;
+        Ok(rehearsal)
+    }
+
+    /// Deploys another stack's file, which is to join this one's network and to be gone at the end of the test, and waits
+    /// until it runs.
+    pub fn join(&mut self, file: &str, name: &str, variables: &[(&str, &str)]) -> Result<Stack> {
+        let guest = self.lab().stack(name);
+        self.guests.push(guest.clone());
+        let network = self.stack.service("apps");
+        let variables = [&[("SWARMLINGS_NETWORK", network.as_str())], variables].concat();
+        // It publishes no port.
+        self.deploy_stack(&guest, &[file], 0, 0, &variables)?;
+        Ok(guest)
+    }
+
+    /// The project's images, in the lab's registry.
+    pub fn images(&self) -> &Images {
+        &self.stage.images
     }
 
     fn of(name: &str) -> Result<Self> {
@@ -84,16 +117,28 @@ impl Rehearsal {
             Stage::hold()?
         };
         let inside = stage.lab.enter()?;
-        Ok(Self { stack: stage.lab.stack(name), _inside: inside, stage, _turn: turn })
+        let stack = stage.lab.stack(name);
+        Ok(Self { stack, is_kept: false, guests: Vec::new(), _inside: inside, stage, _turn: turn })
     }
 
-    fn deploy(&self, file: &str, port: u16, dashboard_port: u16) -> Result<()> {
+    fn deploy(&self, files: &[&str], port: u16, dashboard_port: u16) -> Result<()> {
         self.lab().wait_ready(SETTLED)?;
+        self.deploy_stack(&self.stack, files, port, dashboard_port, &[])
+    }
+
+    fn deploy_stack(
+        &self,
+        stack: &Stack,
+        files: &[&str],
+        port: u16,
+        dashboard_port: u16,
+        variables: &[(&str, &str)],
+    ) -> Result<()> {
         let Stage { images, traefik, .. } = &*self.stage;
-        let (token, variables) = (TOKEN, &[][..]);
-        let settings = Settings { images, traefik, token, port, dashboard_port, variables };
-        self.stack.deploy(&[file, "tests/stacks/plain.yml"].map(|file| root().join(file)), &settings)?;
-        self.stack.wait_running(SETTLED)
+        let settings = Settings { images, traefik, token: TOKEN, port, dashboard_port, variables };
+        let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
+        stack.deploy(&files, &settings)?;
+        stack.wait_running(SETTLED)
     }
 
     /// Its hosts.
@@ -174,11 +219,12 @@ impl Rehearsal {
 impl Drop for Rehearsal {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.stack.show();
+            self.guests.iter().chain([&self.stack]).for_each(Stack::show);
             self.stage.is_sound.store(false, Ordering::Relaxed);
-        } else if self.stack.name() != "demo"
-            && let Err(error) = self.stack.remove(SETTLED)
-        {
+            return;
+        }
+        let own = (!self.is_kept).then_some(&self.stack);
+        if let Err(error) = self.guests.iter().chain(own).try_for_each(|stack| stack.remove(SETTLED)) {
             eprintln!("{error:#}");
             self.stage.is_sound.store(false, Ordering::Relaxed);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use swarmlings_harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, process};
+use yaml_rust2::{Yaml, YamlLoader};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -129,14 +130,27 @@ fn bad_input_gets_an_error_that_names_it() {
 }
 
 #[test]
-fn no_stack_file_but_the_classic_one_names_docker_sock() {
+fn in_stack_files_only_an_agent_that_listens_on_nothing_holds_docker_sock() {
     let stacks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks");
-    let mut seen = 0;
-    for entry in fs::read_dir(stacks).unwrap() {
-        let path = entry.unwrap().path();
-        seen += 1;
-        let holds = fs::read_to_string(&path).unwrap().contains("/docker.sock");
-        assert!(!holds || path.ends_with("classic.yml"), "{}", path.display());
+    let mut holders = Vec::new();
+    for path in fs::read_dir(stacks).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        let file = &YamlLoader::load_from_str(&text).unwrap()[0];
+        for (name, service) in file["services"].as_hash().unwrap() {
+            let volumes = service["volumes"].as_vec().cloned().unwrap_or_default();
+            let sockets =
+                volumes.iter().filter_map(Yaml::as_str).filter(|volume| volume.contains("docker.sock"));
+            for socket in sockets {
+                let holder = format!("{}: {}", path.file_name().unwrap().display(), name.as_str().unwrap());
+                assert!(socket.ends_with(":ro"), "{holder}: {socket}");
+                let listens = ["ports", "expose"].iter().any(|key| !service[*key].is_badvalue());
+                assert!(!listens || holder == "classic.yml: traefik", "{holder}");
+                holders.push(holder);
+            }
+        }
     }
-    assert!(seen > 0);
+    holders.sort();
+    let expected = ["classic.yml: traefik"];
+    assert_eq!(holders, expected);
 }

@@ -5,6 +5,8 @@
 
 /// Who may register, who holds docker.sock, and what the hub says to bad input.
 mod authority;
+/// Files for docker-compose, on one engine.
+mod compose;
 /// Routed means confirmed, and the wait for it is bounded.
 mod confirmation;
 /// What docs/openapi says of a program's API.

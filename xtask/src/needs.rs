@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use swarmlings_harness::binaries::target_directory;
 use swarmlings_harness::lab::PROGRAMS;
 use swarmlings_harness::tools::{self, Fetched, WEBSOCKETS};
+use swarmlings_harness::{compose, nginx};
 
 use crate::build::{cargo, check, root};
 
@@ -20,6 +21,9 @@ const AUDITABLE: &str = "0.7.7";
 /// Programs that tests of images start, and the Debian packages that they are in.
 const FOR_IMAGES: [(&str, &str); 3] =
     [("buildah", "buildah"), ("skopeo", "skopeo"), ("qemu-aarch64-static", "qemu-user-static")];
+
+/// Programs that tests of stack files start or put into images, and the Debian packages that they are in.
+const FOR_STACKS: [(&str, &str); 2] = [compose::PROGRAM, nginx::PROGRAM];
 
 /// What libFuzzer is compiled by.
 const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
@@ -37,7 +41,7 @@ pub(crate) fn clients() -> Result<()> {
 pub(crate) fn packages() -> Result<()> {
     let at_hand = [tools::traefik_at_hand()?, tools::schemathesis_at_hand()?, WEBSOCKETS.at_hand()?];
     let fetches = at_hand.contains(&None);
-    programs(&[&PROGRAMS[..], &FOR_IMAGES, &FOR_FUZZING].concat(), fetches)?;
+    programs(&[&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_FUZZING].concat(), fetches)?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     tools::schemathesis()?;

@@ -102,7 +102,8 @@ impl Step {
                 check(cargo("fmt").args(["--manifest-path", "fuzz/Cargo.toml", "--check"]))
             }
             Self::Lint => {
-                let dockerfiles = ["Dockerfile", "xtask/src/new/template/own/Dockerfile"];
+                let dockerfiles =
+                    ["Dockerfile", "stacks/nginx/Dockerfile", "xtask/src/new/template/own/Dockerfile"];
                 check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }

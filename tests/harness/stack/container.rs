@@ -12,6 +12,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// One that is known by its ID.
+    pub fn new(docker: &Docker, id: impl Into<String>) -> Self {
+        Self { docker: docker.clone(), id: id.into() }
+    }
+
     /// A client for the engine that it is on.
     pub fn docker(&self) -> &Docker {
         &self.docker

@@ -276,12 +276,14 @@ impl Stack {
     }
 
     /// Removes hub and Traefik last: a task that ends asks them to take it out, and without them it would do so in vain
-    /// until its patience is over.
+    /// until its patience is over. And before them an agent, which does so for others.
     fn remove_services(&self, timeout: Duration) -> Result<()> {
-        let is_last = |service: &str| ["hub", "traefik"].iter().any(|name| self.service(name) == service);
-        let (last, first): (Vec<_>, Vec<_>) =
-            self.services()?.into_iter().partition(|service| is_last(service));
-        for services in [first, last].iter().filter(|services| !services.is_empty()) {
+        let is = |service: &str, names: &[&str]| names.iter().any(|name| self.service(name) == service);
+        let (last, others): (Vec<_>, Vec<_>) =
+            self.services()?.into_iter().partition(|service| is(service, &["hub", "traefik"]));
+        let (agents, first): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|service| is(service, &["agent"]));
+        for services in [first, agents, last].iter().filter(|services| !services.is_empty()) {
             let mut arguments = vec!["service", "rm"];
             arguments.extend(services.iter().map(String::as_str));
             self.docker.run(&arguments)?;

@@ -1,0 +1,126 @@
+//! A file for docker-compose on an engine, for one test.
+
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fs, thread};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::engine::{Engine, SharedEngine};
+use crate::images::root;
+use crate::network::Inside;
+use crate::stack::{Container, SETTLED};
+use crate::{Docker, Loopback, eventually, http, tools};
+
+/// The program that is tested, and Debian's package that has it.
+pub const PROGRAM: (&str, &str) = ("docker-compose", "docker-compose");
+
+/// A project with a name, a token and ports of its own. Dropped, it is removed.
+///
+/// For so long the thread that has started it is [where](Engine::enter) its ports answer on loopback.
+pub struct Compose {
+    file: String,
+    project: String,
+    /// Holds the token.
+    directory: TempDir,
+    port: u16,
+    dashboard_port: u16,
+    _inside: Option<Inside>,
+    engine: SharedEngine,
+}
+
+impl Compose {
+    /// Starts what is in `file`, and waits until all of it runs.
+    pub fn up(file: &str) -> Result<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let engine = Engine::shared()?;
+        let inside = engine.enter()?;
+        let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
+        let compose = Self {
+            file: root().join(file).to_string_lossy().into_owned(),
+            project: format!("compose-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)),
+            directory: tempfile::tempdir().context("creating a directory for a token")?,
+            port: ports.free()?.port(),
+            dashboard_port: ports.free()?.port(),
+            _inside: inside,
+            engine,
+        };
+        // Read by users of images, who are nobody on this machine. `tempdir` lets only its owner in, but the engine is root.
+        crate::hub::write_token(&compose.directory.path().join("token"))?;
+        let token = compose.directory.path().join("token");
+        let readable = PermissionsExt::from_mode(0o644);
+        fs::set_permissions(&token, readable).with_context(|| format!("opening {}", token.display()))?;
+        compose.run(&["up", "--detach", "--no-build"])?;
+        Ok(compose)
+    }
+
+    /// Runs `docker-compose ARGUMENTS` for the project.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let shown = || format!("docker-compose {}", arguments.join(" "));
+        let program = tools::on_path(PROGRAM.0)
+            .with_context(|| format!("no docker-compose on PATH: apt-get install {}", PROGRAM.1))?;
+        let images = self.engine.images()?;
+        let mut command = Command::new(program);
+        command
+            .args(["--file", &self.file, "--project-name", &self.project])
+            .args(arguments)
+            .env("SWARMLINGS_PREFIX", images.prefix())
+            .env("SWARMLINGS_TAG", images.tag())
+            .env("SWARMLINGS_TOKEN_FILE", self.directory.path().join("token"))
+            .env("TRAEFIK_IMAGE", self.engine.traefik_image()?)
+            .env("HTTP_PORT", self.port.to_string())
+            .env("DASHBOARD_PORT", self.dashboard_port.to_string());
+        if let Some(host) = self.docker().host() {
+            command.env("DOCKER_HOST", host);
+        }
+        let output = command.output().with_context(|| format!("running {}", shown()))?;
+        if !output.status.success() {
+            bail!("{}: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    /// Waits until `path` is answered with 200, and returns the body.
+    pub fn wait_answer(&self, path: &str) -> Result<String> {
+        let url = self.url(path);
+        eventually(SETTLED, || {
+            let answer = http::get(&url)?;
+            if answer.status != 200 {
+                bail!("{url}: status {}", answer.status);
+            }
+            Ok(answer.body)
+        })
+    }
+
+    /// A path on Traefik's published port.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The containers of one of its services that run.
+    pub fn containers_of(&self, service: &str) -> Result<Vec<Container>> {
+        let ids = self.run(&["ps", "--quiet", service])?;
+        Ok(ids.lines().map(|id| Container::new(self.docker(), id)).collect())
+    }
+
+    fn docker(&self) -> &Docker {
+        self.engine.docker()
+    }
+}
+
+impl Drop for Compose {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.run(&["logs", "--no-color", "--tail", "50"]).unwrap_or_default());
+        }
+        // Services first: they ask the hub to take them out.
+        let stopped = self.run(&["stop", "ping", "hello"]);
+        let removed = stopped.and_then(|_| self.run(&["down", "--volumes", "--timeout", "20"]));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! An image that the project has no part in: nginx, Debian's, laid out as in its official image.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::images::root;
+use crate::{Docker, Images, images, tools};
+
+/// What the image holds, and Debian's package that has it.
+pub const PROGRAM: (&str, &str) = ("nginx", "nginx-light");
+
+const DOCKERFILE: &str = r#"FROM scratch
+COPY root/ /
+ENV PATH=/usr/sbin
+EXPOSE 80
+STOPSIGNAL SIGQUIT
+CMD ["nginx", "-g", "daemon off;"]
+"#;
+
+const CONFIGURATION: &str = r#"
+user root;
+error_log /dev/stderr;
+events {}
+http {
+    access_log off;
+    server {
+        listen 80;
+        location / { default_type text/plain; return 200 "nginx on $hostname\n"; }
+    }
+}
+"#;
+
+/// Builds the image, and the same with a sidecar by `stacks/nginx/Dockerfile`. Returns their names.
+pub fn build(docker: &Docker, images: &Images) -> Result<[String; 2]> {
+    let context = tempfile::tempdir().context("creating a directory for nginx's image")?;
+    let files = context.path().join("root");
+    lay_out(&files)?;
+    let dockerfile = context.path().join("Dockerfile");
+    fs::write(&dockerfile, DOCKERFILE).with_context(|| format!("writing {}", dockerfile.display()))?;
+    let plain = images.name("third-party");
+    images::build(docker, &plain, &dockerfile, context.path(), &[])?;
+
+    let wrapped = images.name("nginx");
+    let directory = root().join("stacks/nginx");
+    let arguments = [format!("SIDECAR={}", images.name("sidecar")), format!("IMAGE={plain}")];
+    let flags: Vec<_> = arguments.iter().flat_map(|argument| ["--build-arg", argument]).collect();
+    images::build(docker, &wrapped, &directory.join("Dockerfile"), &directory, &flags)?;
+    Ok([plain, wrapped])
+}
+
+/// Makes `to` a file system with nginx in it.
+fn lay_out(to: &Path) -> Result<()> {
+    let program = tools::on_path(PROGRAM.0)
+        .with_context(|| format!("no nginx on PATH: apt-get install {}", PROGRAM.1))?;
+    let put = |from: &Path, name: &Path| -> Result<()> {
+        let to = to.join(name.strip_prefix("/").unwrap_or(name));
+        fs::create_dir_all(to.parent().unwrap_or(&to))?;
+        fs::copy(from, &to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+        Ok(())
+    };
+    put(&program, Path::new("usr/sbin/nginx"))?;
+    for library in libraries(&program)? {
+        put(&library, &library)?;
+    }
+    for directory in ["etc/nginx", "run", "tmp", "var/lib/nginx", "var/log/nginx"] {
+        fs::create_dir_all(to.join(directory))?;
+    }
+    fs::write(to.join("etc/nginx/nginx.conf"), CONFIGURATION)?;
+    fs::write(to.join("etc/passwd"), "root:x:0:0:root:/:/\n")?;
+    fs::write(to.join("etc/group"), "root:x:0:\n")?;
+    Ok(())
+}
+
+/// The files that a program is linked with, its loader among them, at the paths where it looks for them.
+fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
+    let output = Command::new("ldd").arg(program).output().context("running ldd")?;
+    ensure!(output.status.success(), "ldd {}: {}", program.display(), output.status);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let paths = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    Ok(paths.map(PathBuf::from).collect())
+}

@@ -1,0 +1,55 @@
+//! Files for docker-compose on a real engine.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use swarmlings_harness::load::Pace;
+use swarmlings_harness::{Compose, Load, LoadOptions, eventually, http};
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn one_box_answers_as_in_the_article_and_a_second_ping_joins_it() {
+    answers("stacks/compose.yml", &["traefik", "hub", "ping", "hello"]);
+}
+
+fn answers(file: &str, services: &[&str]) {
+    let compose = Compose::up(file).unwrap();
+    let ping = hosts(&compose, "ping");
+    assert_eq!(compose.wait_answer("/ping").unwrap(), format!("Pong from {}\n", ping[0]));
+    let hello = hosts(&compose, "hello");
+    assert_eq!(
+        compose.wait_answer("/hello/viktor").unwrap(),
+        format!("Hello, Viktor! (from {})\n", hello[0])
+    );
+    for service in services {
+        for container in compose.containers_of(service).unwrap() {
+            let holds = container.inspect("{{json .Mounts}}").unwrap().contains("docker.sock");
+            assert_eq!(holds, *service == "agent", "{service}");
+        }
+    }
+
+    // Under load, as one comes and one goes.
+    let pace = Pace::Closed(Duration::from_millis(10));
+    let options = LoadOptions { threads: 2, pace, body: "Pong from ", ..LoadOptions::default() };
+    let load = Load::start(compose.url("/ping"), options);
+    compose.run(&["up", "--detach", "--no-build", "--scale", "ping=2"]).unwrap();
+    let both: BTreeSet<_> = hosts(&compose, "ping").into_iter().collect();
+    assert_eq!(both.len(), 2);
+    let mut seen = BTreeSet::new();
+    eventually(LONG, || {
+        let answer = http::get(&compose.url("/ping")).unwrap();
+        seen.extend(answer.body.trim_end().strip_prefix("Pong from ").map(str::to_owned));
+        seen == both
+    })
+    .unwrap_or_else(|error| panic!("{error}: {seen:?} instead of {both:?}"));
+    compose.run(&["up", "--detach", "--no-build", "--scale", "ping=1"]).unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    load.stop().no_failures().unwrap();
+}
+
+/// The names by which the running containers of `service` know themselves.
+fn hosts(compose: &Compose, service: &str) -> Vec<String> {
+    let containers = compose.containers_of(service).unwrap();
+    containers.iter().map(|container| container.host().unwrap()).collect()
+}
