@@ -18,7 +18,7 @@ pub fn names() -> Vec<&'static str> {
     copied.filter_map(|files| files.split(' ').next()).collect()
 }
 
-/// A directory with all of [`names`] in it.
+/// A directory with all of [`names`] in it, or those that are wanted.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     directory: PathBuf,
@@ -27,8 +27,13 @@ pub struct Binaries {
 impl Binaries {
     /// Those in `directory`.
     pub fn at(directory: impl Into<PathBuf>) -> Result<Self> {
+        Self::some_at(directory, &names())
+    }
+
+    /// Those in `directory`, of which `wanted` have to be there.
+    pub fn some_at(directory: impl Into<PathBuf>, wanted: &[&str]) -> Result<Self> {
         let directory = directory.into();
-        let missing: Vec<_> = names().into_iter().filter(|name| !directory.join(name).is_file()).collect();
+        let missing: Vec<_> = wanted.iter().copied().filter(|name| !directory.join(name).is_file()).collect();
         if !missing.is_empty() {
             bail!("looking for binaries in {}: no {}", directory.display(), missing.join(", "));
         }

@@ -53,10 +53,15 @@ pub(crate) fn for_this_machine() -> Result<Binaries> {
 
 /// Builds all that goes into images as released, for `target` or else for this machine.
 pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
+    release_of(&names(), target)
+}
+
+/// The same of some of it.
+pub(crate) fn release_of(names: &[&str], target: Option<&str>) -> Result<Binaries> {
     // One by one: built together, all would get what one of them asks of a crate that they share, and a service more
     // would make other bytes of the others.
     let mut directory = None;
-    for name in names() {
+    for &name in names {
         let mut command = match target {
             Some(target) => for_images(target)?,
             None => cargo("build"),
@@ -64,7 +69,7 @@ pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
         let program = built(command.args(["--package", name])).with_context(|| format!("building {name}"))?;
         directory = program.parent().map(Path::to_owned);
     }
-    Binaries::at(directory.context("the Dockerfile has no targets")?)
+    Binaries::some_at(directory.context("there is nothing to build")?, names)
 }
 
 /// Builds an example of `package`, as released, for `target`.

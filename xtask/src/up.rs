@@ -13,6 +13,9 @@ use crate::build;
 use crate::demo::Demo;
 use crate::guest::Guest;
 
+/// What is started, and all that is built for it.
+const PROGRAMS: [&str; 4] = ["hub", "sidecar", "ping", "hello"];
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How many pings
@@ -49,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // What may be missing is said before a long build.
     let traefik = tools::traefik()?;
     let guests = args.with.iter().map(|guest| Guest::invite(guest)).collect::<Result<Vec<_>>>()?;
-    let binaries = Binaries::named()?.map_or_else(|| build::release(None), Ok)?;
+    let binaries = Binaries::named()?.map_or_else(|| build::release_of(&PROGRAMS, None), Ok)?;
     let options = FleetOptions {
         binaries: Some(binaries),
         traefik: Some(traefik),

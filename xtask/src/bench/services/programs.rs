@@ -49,7 +49,7 @@ impl Programs {
         needs::programs(&PROGRAMS, GO.at_hand()?.is_none())?;
         let target = build::musl_target();
         needs::target(&target)?;
-        let ping = build::release(Some(&target))?.path("ping");
+        let ping = build::release_of(&["ping"], Some(&target))?.path("ping");
         let go_toolchain = GO.get()?;
         let directory = target_directory()?.join("bench");
         fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
