@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build;
 mod demo;
+mod fields;
 mod fuzz;
 mod guest;
 mod images;
@@ -38,6 +39,8 @@ enum Command {
     Images(images::Args),
     /// Measure what a test would be no place for
     Bench(bench::Args),
+    /// Read off Traefik's source what it understands in labels: the text of sidecar/traefik/src/fields.txt
+    Fields(fields::Args),
     /// Install what tests need, then format check, clippy, unit tests, fuzzing and integration tests
     Test(test::Args),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Images(args) => images::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fields(args) => fields::run(&args),
         Command::Test(args) => test::run(&args),
     };
     match outcome {

@@ -19,7 +19,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         lost_after: THROTTLE,
         agent_lost_after: Duration::from_secs(30),
         keep_empty: Duration::from_mins(1),
-        default_rule: None,
+        exposure: swarmlings_traefik::Exposure::default(),
     };
     let hub = Hub::new(settings, LEARN, None, readiness.latch());
     tokio::spawn(hub.clone().tick());

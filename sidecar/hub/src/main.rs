@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use swarmlings_cli::{Failure, duration};
 use swarmlings_runtime::{About, Context, about, main_with};
+use swarmlings_traefik::{Constraints, DefaultRule, Exposure};
 use tracing::warn;
 
 mod api;
@@ -15,6 +16,7 @@ mod events;
 mod hub;
 mod metrics;
 mod query;
+mod refusals;
 mod registry;
 mod routers;
 mod specs;
@@ -57,9 +59,15 @@ struct Flags {
     /// Give Traefik a default certificate, so that it does not make one at each change; not where it has one already
     #[arg(long, env = "HUB_DEFAULT_CERTIFICATE")]
     default_certificate: bool,
-    /// Rule for services without a router label, with {{ .Name }} or {{ normalize .Name }} for the service
+    /// Traefik's defaultRule, for services without a router label: Host(`{{ normalize .Name }}.lan`)
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE")]
-    default_rule: Option<swarmlings_traefik::DefaultRule>,
+    default_rule: Option<DefaultRule>,
+    /// Traefik's constraints, which a service's labels have to fit: Label(`key`, `value`) && !LabelRegex(`key`, `re`)
+    #[arg(long, env = "HUB_CONSTRAINTS", value_name = "EXPRESSION")]
+    constraints: Option<Constraints>,
+    /// Whether services are routed that do not say traefik.enable
+    #[arg(long, env = "HUB_EXPOSED_BY_DEFAULT", value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
+    exposed_by_default: bool,
 }
 
 fn main() -> ExitCode {
@@ -80,7 +88,11 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         lost_after: flags.lost_after,
         agent_lost_after: flags.agent_lost_after,
         keep_empty: flags.keep_empty,
-        default_rule: flags.default_rule,
+        exposure: Exposure {
+            by_default: flags.exposed_by_default,
+            constraints: flags.constraints,
+            default_rule: flags.default_rule,
+        },
     };
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose()?;
     let hub = hub::Hub::new(settings, flags.learn, certificate, context.latch());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use swarmlings_protocol::{Health, InstanceId, Registration, Services, Source};
 
-use swarmlings_traefik::{BEACON, Backend, DefaultRule, Document, Plan, render};
+use swarmlings_traefik::{BEACON, Backend, Document, Exposure, Plan, render};
 
 use crate::specs::{Effective, Specs};
 
@@ -22,8 +22,8 @@ pub(crate) struct Settings {
     pub(crate) agent_lost_after: Duration,
     /// The routers of a service without instances.
     pub(crate) keep_empty: Duration,
-    /// For services that no label gives a router.
-    pub(crate) default_rule: Option<DefaultRule>,
+    /// Which services are routed at all, and by which rule if they have none.
+    pub(crate) exposure: Exposure,
 }
 
 /// A heartbeat that a task sent before it withdrew may arrive after, for it went by another connection.
@@ -280,13 +280,30 @@ impl Registry {
     /// Whether `id` gets requests; none if it holds no lease.
     pub(crate) fn standing(&self, id: &InstanceId) -> Option<Standing> {
         let instance = self.instances.get(id)?;
-        let refusal = self.services.get(&instance.registration.service).and_then(|s| s.refusal.as_ref());
-        Some(match (&instance.plan, refusal, instance.since) {
-            (Err(reason), ..) | (_, Some(reason), _) => Standing::Refused(reason.clone()),
-            (Ok(plan), ..) if !plan.is_routed() => Standing::Unrouted,
-            (.., Some(generation)) => Standing::Routed(generation),
+        if let Some(reason) = self.refusal(instance) {
+            return Some(Standing::Refused(reason.to_owned()));
+        }
+        Some(match (&instance.plan, instance.since) {
+            (Ok(plan), _) if !plan.is_routed() => Standing::Unrouted,
+            (_, Some(generation)) => Standing::Routed(generation),
             _ => Standing::Waiting,
         })
+    }
+
+    /// Those that are refused, and why.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&InstanceId, &str)> {
+        self.instances.iter().filter_map(|(id, instance)| Some((id, self.refusal(instance)?)))
+    }
+
+    fn refusal<'a>(&'a self, instance: &'a Instance) -> Option<&'a str> {
+        let service = self.services.get(&instance.registration.service);
+        let fault = instance.plan.as_ref().err();
+        fault.or_else(|| service?.refusal.as_ref()).map(String::as_str)
+    }
+
+    /// The service that `id` belongs to; none if it holds no lease.
+    pub(crate) fn service_of(&self, id: &InstanceId) -> Option<&str> {
+        self.instances.get(id).map(|instance| instance.registration.service.as_str())
     }
 
     /// Everybody.
@@ -324,7 +341,7 @@ fn read(
     registration: &Registration,
 ) -> (Result<Arc<Plan>, String>, bool) {
     let Effective { labels, stale } = specs.effective(registration);
-    let plan = Plan::read(&registration.service, &labels, settings.default_rule.as_ref());
+    let plan = Plan::read(&registration.service, &labels, &settings.exposure);
     (plan.map(Arc::new), stale)
 }
 

@@ -26,7 +26,7 @@ impl Scene {
             lost_after: LOST_AFTER,
             agent_lost_after: AGENT_LOST_AFTER,
             keep_empty: KEEP_EMPTY,
-            default_rule: None,
+            exposure: Exposure::default(),
         };
         Self { registry: Registry::new(settings), now: Instant::now(), generation: 0 }
     }

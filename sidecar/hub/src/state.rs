@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use crate::certificate::Certificate;
 use crate::events::Events;
+use crate::refusals::Refusals;
 use crate::registry::{self, Registry, Settings, Standing};
 use crate::routers::Routers;
 use swarmlings_traefik::Document;
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub(crate) unready: Option<Latch>,
     pub(crate) events: Events,
     pub(crate) counters: Counters,
+    refusals: Refusals,
 }
 
 /// How much a hub that has started knows.
@@ -91,6 +93,7 @@ impl State {
             unready: Some(unready),
             events: Events::default(),
             counters: Counters::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -119,12 +122,31 @@ impl State {
                 self.text = text;
             }
             self.registry.published(self.generation);
+            self.log_refusals();
         }
         if change > Change::Nothing && self.events.has_followers() {
             let instances = self.instances();
             self.events.publish(&instances);
         }
         change > Change::Nothing
+    }
+
+    fn log_refusals(&mut self) {
+        let Self { registry, refusals, .. } = self;
+        let (begun, ended) = refusals.note(registry.refused());
+        for id in begun {
+            if let (Some(service), Some(Standing::Refused(reason))) =
+                (registry.service_of(&id), registry.standing(&id))
+            {
+                warn!(service, instance = %id, "refused: {reason}");
+            }
+        }
+        // Of one that is gone there is a line already.
+        for id in ended {
+            if let Some(service) = registry.service_of(&id) {
+                info!(service, instance = %id, "no longer refused");
+            }
+        }
     }
 
     /// When [`State::settle`] will next have something to do without being asked.

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use crate::duration::is_go_duration;
+use crate::spelling::nearest;
+
 /// One place in the tree: what value it takes, and what may come below it.
 #[derive(Debug, Default)]
 pub(crate) struct Field {
@@ -22,20 +25,40 @@ pub(crate) struct Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     String,
+    /// Texts, by comma or by index.
     List,
+    /// One of them.
+    Item,
+    /// What another label, or another provider of Traefik's, defines.
+    Name,
+    /// Several of these.
+    Names,
     Bool,
+    /// What options may come below of: `true`, or nothing, has it with its defaults, and `false` has it not.
+    Switch,
     Int,
     Duration,
+    /// Part of a plugin's configuration.
+    Open,
 }
 
 /// What a segment of a label's key leads to.
+#[derive(Clone, Copy)]
 pub(crate) enum Step {
     /// A field of the tree, spelt as Traefik does.
     Field(&'static Field),
-    /// A name or index that the user chose.
+    /// A name that the user chose.
     Chosen(&'static Field),
-    /// Part of a plugin's configuration.
-    Open,
+    /// An index.
+    Index(&'static Field),
+}
+
+impl Step {
+    pub(crate) fn field(self) -> &'static Field {
+        match self {
+            Self::Field(field) | Self::Chosen(field) | Self::Index(field) => field,
+        }
+    }
 }
 
 impl Field {
@@ -45,17 +68,75 @@ impl Field {
         ROOT.get_or_init(|| read(include_str!("fields.txt")))
     }
 
-    /// Where `segment` leads from here.
-    pub(crate) fn step(&'static self, segment: &str) -> Option<Step> {
-        if let Some(field) = self.below.get(segment.to_ascii_lowercase().as_str()) {
-            return Some(Step::Field(field));
-        }
-        if self.open {
-            return Some(Step::Open);
-        }
-        let chosen = if segment.starts_with('[') { &self.indexed } else { &self.chosen };
-        chosen.as_deref().map(Step::Chosen)
+    /// Whether this is part of a plugin's configuration.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
     }
+
+    /// Where `segment` leads from here.
+    ///
+    /// # Errors
+    /// Why it leads nowhere, and what was meant, perhaps.
+    pub(crate) fn step(&'static self, segment: &str) -> Result<Step, String> {
+        let is_index = segment.starts_with('[');
+        let folded = segment.to_ascii_lowercase();
+        if let Some(field) = self.below.get(folded.as_str()) {
+            return Ok(Step::Field(field));
+        }
+        let step = if is_index {
+            self.indexed.as_deref().map(Step::Index)
+        } else {
+            self.chosen.as_deref().map(Step::Chosen)
+        };
+        if let Some(step) = step {
+            return Ok(step);
+        }
+        let scalars = matches!(self.kind, Some(Kind::List | Kind::Names));
+        if self.open || (is_index && scalars) {
+            let field = if self.open { open() } else { item(self.kind == Some(Kind::Names)) };
+            return Ok(if is_index { Step::Index(field) } else { Step::Chosen(field) });
+        }
+        Err(match self.meant(&folded) {
+            Some(meant) => {
+                format!("Traefik has no such option ({segment:?} is unknown: did you mean {meant}?)")
+            }
+            None if self.indexed.is_some() => {
+                format!(
+                    "Traefik has no such option ({segment:?} is unknown: an index is expected, such as \"[0]\")"
+                )
+            }
+            None => format!("Traefik has no such option ({segment:?} is unknown)"),
+        })
+    }
+
+    /// The option that was meant by `segment`: one that is spelt alike, or one of its name a level further down.
+    pub(crate) fn meant(&self, segment: &str) -> Option<String> {
+        if let Some(near) = nearest(segment, self.below.keys().copied()) {
+            return Some(format!("{near:?}"));
+        }
+        let deeper: Vec<_> = self
+            .below
+            .iter()
+            .filter(|(_, field)| field.below.contains_key(segment))
+            .map(|(name, _)| format!("\"{name}.{segment}\""))
+            .collect();
+        // More are no help.
+        (1..=3).contains(&deeper.len()).then(|| deeper.join(" or "))
+    }
+}
+
+/// Whatever a plugin understands.
+fn open() -> &'static Field {
+    static OPEN: OnceLock<Field> = OnceLock::new();
+    OPEN.get_or_init(|| Field { kind: Some(Kind::Open), open: true, ..Field::default() })
+}
+
+/// One of several texts, or names.
+fn item(is_name: bool) -> &'static Field {
+    static ITEMS: OnceLock<[Field; 2]> = OnceLock::new();
+    let items = ITEMS
+        .get_or_init(|| [Kind::Item, Kind::Name].map(|kind| Field { kind: Some(kind), ..Field::default() }));
+    &items[usize::from(is_name)]
 }
 
 fn read(text: &'static str) -> Field {
@@ -74,9 +155,7 @@ fn read(text: &'static str) -> Field {
                 name => field.below.entry(name).or_default(),
             };
         }
-        if !field.open {
-            field.kind = Some(Kind::named(kind));
-        }
+        field.kind = Some(if field.open { Kind::Open } else { Kind::named(kind) });
     }
     root
 }
@@ -85,7 +164,10 @@ impl Kind {
     fn named(name: &str) -> Self {
         match name {
             "list" => Self::List,
+            "name" => Self::Name,
+            "names" => Self::Names,
             "bool" => Self::Bool,
+            "switch" => Self::Switch,
             "int" => Self::Int,
             "duration" => Self::Duration,
             _ => Self::String,
@@ -95,50 +177,32 @@ impl Kind {
     /// What a value of this type looks like, if `value` is none.
     pub(crate) fn refuses(self, value: &str) -> Option<&'static str> {
         let fits = match self {
-            Self::String | Self::List => true,
-            Self::Bool => {
-                matches!(
-                    value,
-                    "1" | "t"
-                        | "T"
-                        | "TRUE"
-                        | "true"
-                        | "True"
-                        | "0"
-                        | "f"
-                        | "F"
-                        | "FALSE"
-                        | "false"
-                        | "False"
-                )
+            Self::String => true,
+            // Traefik's parser puts it between items, and takes a plugin's text that has it for a list, or fails.
+            Self::List | Self::Item | Self::Name | Self::Names | Self::Open => !value.contains('║'),
+            Self::Bool => as_bool(value).is_some(),
+            Self::Switch => {
+                value.is_empty() || value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
             }
             Self::Int => value.parse::<i64>().is_ok(),
             Self::Duration => value.parse::<i64>().is_ok() || is_go_duration(value),
         };
         (!fits).then_some(match self {
-            Self::Bool => "true or false is expected",
+            Self::Bool | Self::Switch => "true or false is expected",
             Self::Int => "a whole number is expected",
-            _ => "a duration is expected, such as 500ms, 10s or 1m30s",
+            Self::Duration => "a duration is expected, such as 500ms, 10s or 1m30s",
+            _ => "a text without \"║\" is expected",
         })
     }
 }
 
-/// Whether Go's `time.ParseDuration` would take it: signed decimal numbers, each with a unit.
-fn is_go_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let mut parts = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (number, after) = rest.split_at(digits);
-        let well_formed = number.contains(|c: char| c.is_ascii_digit()) && number.matches('.').count() <= 1;
-        let unit =
-            ["ns", "us", "µs", "μs", "ms", "s", "m", "h"].into_iter().filter(|unit| after.starts_with(unit));
-        // `ms` before `m`: the longest that fits.
-        let Some(unit) = unit.max_by_key(|unit| unit.len()).filter(|_| well_formed) else { return false };
-        rest = &after[unit.len()..];
-        parts += 1;
+/// What Go's `strconv.ParseBool` takes it for.
+pub(crate) fn as_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
     }
-    parts > 0
 }
 
 #[cfg(test)]
@@ -146,12 +210,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_those_of_go() {
-        for good in ["1s", "1m30s", "100ms", "1.5h", "-2us", "0"] {
-            assert_eq!(Kind::Duration.refuses(good), None, "{good}");
+    fn what_was_meant_is_near_or_a_level_further_down() {
+        let meant = |place: &[&str], segment: &str| {
+            let field =
+                place.iter().try_fold(Field::root(), |field, segment| field.step(segment).map(Step::field));
+            field.unwrap().meant(segment)
+        };
+        assert_eq!(meant(&[], "htpp").unwrap(), "\"http\"");
+        assert_eq!(meant(&[], "enabled").unwrap(), "\"enable\"");
+        assert_eq!(meant(&["http"], "router").unwrap(), "\"routers\"");
+        assert_eq!(meant(&["http", "routers", "a"], "entry-points").unwrap(), "\"entrypoints\"");
+        assert_eq!(meant(&["http", "routers", "a"], "certresolver").unwrap(), "\"tls.certresolver\"");
+        assert_eq!(
+            meant(&["http", "services", "a", "loadbalancer"], "port").unwrap(),
+            "\"healthcheck.port\" or \"server.port\""
+        );
+        assert_eq!(meant(&[], "routers").unwrap(), "\"http.routers\" or \"tcp.routers\" or \"udp.routers\"");
+        for nothing_like_it in ["", "x", "port", "constraint-label", "frontend"] {
+            assert_eq!(meant(&[], nothing_like_it), None, "{nothing_like_it}");
         }
-        for bad in ["", "1", "s", "1.2.3s", "1 s", "1d", "1s2", "."] {
-            assert!(!is_go_duration(bad), "{bad}");
+    }
+
+    #[test]
+    fn values_are_those_that_go_reads() {
+        for (kind, good, bad) in [
+            (Kind::Bool, &["true", "T", "0", "False"][..], &["", "yes", "tRUE", " true"][..]),
+            (Kind::Switch, &["", "true", "TRUE", "false"], &["1", "yes", "off"]),
+            (
+                Kind::Int,
+                &["0", "-1", "+1", "9223372036854775807"],
+                &["", "1.0", "1_000", "0x1", "9223372036854775808"],
+            ),
+            (Kind::Duration, &["10", "10s", "-1"], &["", "10 s", "1d", "9223372036854775808"]),
+            (Kind::List, &["", "a", "a, b,"], &["a║b"]),
+            (Kind::Open, &["", "a"], &["║"]),
+            (Kind::String, &["", "║"], &[]),
+        ] {
+            for value in good {
+                assert_eq!(kind.refuses(value), None, "{kind:?} {value:?}");
+            }
+            for value in bad {
+                assert!(kind.refuses(value).is_some(), "{kind:?} {value:?}");
+            }
         }
     }
 }

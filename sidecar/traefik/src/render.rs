@@ -5,7 +5,8 @@ use std::num::NonZeroU16;
 
 use serde_json::{Value, json};
 
-use super::plan::{PROTOCOLS, Plan, Tree, object};
+use crate::plan::{PROTOCOLS, Plan, has_servers};
+use crate::tree::{Tree, object};
 
 /// The name of the hub's own router and service in Traefik, by which Traefik shows what it has in use.
 pub const BEACON: &str = "swarmlings-beacon";
@@ -30,14 +31,35 @@ pub struct Backend<'a> {
 pub fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
     for (protocol, kind, name, value) in plan.claims() {
         let mut value = value.clone();
-        if kind == "services" && PROTOCOLS.contains(&protocol) {
-            let servers = backends.iter().map(|backend| server(protocol, name, plan, backend)).collect();
+        if kind == "services" && PROTOCOLS.contains(&protocol) && has_servers(&value) {
+            let mut servers: Vec<Value> = Vec::new();
+            for backend in backends {
+                let server = server(protocol, name, plan, backend);
+                // A label may say the whole URL, which is the same for all.
+                if !server
+                    .get("url")
+                    .is_some_and(|url| servers.iter().any(|other| other.get("url") == Some(url)))
+                {
+                    servers.push(server);
+                }
+            }
             if let Some(service) = value.as_object_mut() {
-                object(service.entry("loadbalancer")).insert("servers".to_owned(), servers);
+                object(service.entry("loadbalancer")).insert("servers".to_owned(), servers.into());
             }
         }
         let kinds = object(document.0.entry(protocol));
         object(kinds.entry(kind)).insert(name.to_owned(), value);
+    }
+    if !plan.certificates().is_empty() {
+        let tls = object(document.0.entry("tls"));
+        let list = tls.entry("certificates").or_insert_with(|| Value::Array(Vec::new()));
+        if let Some(list) = list.as_array_mut() {
+            for certificate in plan.certificates() {
+                if !list.contains(certificate) {
+                    list.push(certificate.clone());
+                }
+            }
+        }
     }
 }
 
@@ -61,7 +83,8 @@ fn server(protocol: &str, name: &str, newest: &Plan, backend: &Backend<'_>) -> V
 impl Document {
     /// The bytes that Traefik fetches. The same configuration is always the same bytes.
     pub fn to_json(&self) -> String {
-        serde_json::Value::Object(self.0.clone()).to_string()
+        let json = Value::Object(self.0.clone()).to_string();
+        if json.bytes().all(|byte| byte < 0x7f) { json } else { escaped(&json) }
     }
 
     /// Adds a beacon: a service whose health check is `path` at `host`, which is the hub.
@@ -88,15 +111,32 @@ impl Document {
     }
 }
 
+/// Traefik reads JSON as the YAML that it is, too, and there some letters may not stand as they are, or are line breaks:
+/// one of them, and it rejects the whole document. In JSON all of these are within texts.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            _ => text.push(letter),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use swarmlings_protocol::Labels;
+
+    use crate::Exposure;
 
     use super::*;
 
     fn plan(service: &str, pairs: &[(&str, &str)]) -> Plan {
         let labels = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Plan::read(service, &Labels(labels), None).unwrap()
+        Plan::read(service, &Labels(labels), &Exposure::default()).unwrap()
     }
 
     fn backend(plan: &Plan, last: u8) -> Backend<'_> {
@@ -143,6 +183,66 @@ mod tests {
                 "services": {"s": {"loadbalancer": {"servers": []}}},
             }})
         );
+    }
+
+    #[test]
+    fn a_service_that_distributes_requests_gets_no_servers() {
+        let plan = plan(
+            "s",
+            &[
+                ("traefik.http.routers.a.rule", "r"),
+                ("traefik.http.routers.a.service", "w"),
+                ("traefik.http.services.w.weighted.services[0].name", "x"),
+                ("traefik.http.services.x.middlewares", "m"),
+            ],
+        );
+        assert_eq!(
+            document(&plan, &[backend(&plan, 1)])["http"]["services"],
+            json!({
+                "w": {"weighted": {"services": [{"name": "x"}]}},
+                "x": {"middlewares": ["m"], "loadbalancer": {"servers": [{"url": "http://10.0.1.1:8080"}]}},
+            })
+        );
+    }
+
+    #[test]
+    fn a_url_that_a_label_says_is_there_once() {
+        let label = "traefik.http.services.x.loadbalancer.server";
+        let plan = plan("s", &[(&format!("{label}.url"), "http://a:1"), (&format!("{label}.weight"), "2")]);
+        assert_eq!(
+            document(&plan, &[backend(&plan, 1), backend(&plan, 2)])["http"]["services"]["x"],
+            json!({"loadbalancer": {"servers": [{"url": "http://a:1", "weight": "2"}]}})
+        );
+    }
+
+    #[test]
+    fn certificates_of_all_services_are_in_one_list() {
+        let certificate = |service: &str, file: &str| {
+            plan(
+                service,
+                &[
+                    ("traefik.tls.certificates[0].certfile", file),
+                    ("traefik.tls.certificates[0].keyfile", "k"),
+                ],
+            )
+        };
+        let mut document = Document::default();
+        for (service, file) in [("a", "1"), ("b", "2"), ("c", "1")] {
+            render(&mut document, &certificate(service, file), &[]);
+        }
+        let list = json!([{"certfile": "1", "keyfile": "k"}, {"certfile": "2", "keyfile": "k"}]);
+        assert_eq!(document.to_json(), json!({"tls": {"certificates": list}}).to_string());
+    }
+
+    #[test]
+    fn letters_that_yaml_does_not_know_are_escaped() {
+        let strange = "a\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}é😀\t";
+        let plan = plan("s", &[("traefik.http.routers.a.rule", strange)]);
+        let mut made = Document::default();
+        render(&mut made, &plan, &[]);
+        let json = made.to_json();
+        assert!(json.contains(r#""a\u007f\u0085\u2028\ufeff\uffffé😀\t""#), "{json}");
+        assert_eq!(document(&plan, &[])["http"]["routers"]["a"]["rule"], strange);
     }
 
     #[test]

@@ -1,0 +1,369 @@
+//! What Traefik understands in labels, read off the Go types that it decodes them into: this makes
+//! `sidecar/traefik/src/fields.txt`.
+//!
+//! Its documented reference (`docker-labels.yml`) is made from the same types, but leaves out what few use; each of its
+//! keys has to be found in what is made here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use go::{Declaration, Packages};
+
+mod go;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A checkout of Traefik's repository
+    source: PathBuf,
+}
+
+const HEADER: &str = "\
+# What Traefik 3.7 understands under `traefik.` in labels: a path and its type on each line. `*` is a name that the user
+# chooses, `[n]` an index, `**` any path. Field names are in lower case; they are compared without regard to it. A `name`
+# is that of a router, service, middleware and so on; a `switch` is true or false, and options may come below it.
+#
+# Made from the types that Traefik's repository declares, by: cargo xtask fields CHECKOUT > sidecar/traefik/src/fields.txt
+";
+
+/// Its packages, and where they are in its repository.
+const PACKAGES: [(&str, &str); 5] = [
+    ("dynamic", "pkg/config/dynamic"),
+    ("tls", "pkg/tls"),
+    ("types", "pkg/types"),
+    ("otypes", "pkg/observability/types"),
+    ("docker", "pkg/provider/docker"),
+];
+
+/// Decoded into the first by providers of configuration, into the second by those of Docker and Swarm.
+const ROOTS: [&str; 2] = ["dynamic.Configuration", "docker.labelConfiguration"];
+
+/// Its labels, documented.
+const REFERENCE: &str = "docs/content/reference/dynamic-configuration/docker-labels.yml";
+
+/// Defaults of entry points, which Traefik makes itself. It would decode them, and not look at them.
+const INTERNAL: &str = "http.models";
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut packages = Packages::default();
+    for (name, place) in PACKAGES {
+        packages.read(name, &args.source.join(place))?;
+    }
+    let lines = lines(&packages)?;
+    let reference = args.source.join(REFERENCE);
+    let reference =
+        fs::read_to_string(&reference).with_context(|| format!("reading {}", reference.display()))?;
+    compare(&lines, &reference)
+        .with_context(|| format!("comparing with {}", Path::new(REFERENCE).display()))?;
+    print!("{}", text(&lines));
+    Ok(())
+}
+
+/// Paths and their types.
+type Lines = BTreeMap<String, &'static str>;
+
+fn text(lines: &Lines) -> String {
+    let lines = lines.iter().map(|(path, kind)| format!("{path} {kind}\n"));
+    HEADER.to_owned() + &lines.collect::<String>()
+}
+
+fn lines(packages: &Packages) -> Result<Lines> {
+    let mut walk = Walk { packages, lines: Lines::new() };
+    for root in ROOTS {
+        walk.fields("", root, false)?;
+    }
+    ensure!(!walk.lines.is_empty(), "reading Traefik's types: no field is declared");
+    Ok(walk.lines)
+}
+
+/// Fails if a documented key is not among `lines`.
+fn compare(lines: &Lines, reference: &str) -> Result<()> {
+    let documented =
+        reference.lines().filter_map(|line| line.strip_prefix("- \"traefik.")?.split('=').next());
+    let keys: Vec<_> = documented.collect();
+    ensure!(!keys.is_empty(), "no label is documented");
+    let missing: Vec<_> =
+        keys.into_iter().filter(|key| !lines.keys().any(|path| covers(path, key))).collect();
+    ensure!(missing.is_empty(), "not found among the types: {}", missing.join(", "));
+    Ok(())
+}
+
+/// Whether `key`, of a label, is an instance of `path`.
+fn covers(path: &str, key: &str) -> bool {
+    let key = key.replace('[', ".[");
+    let mut segments = key.split('.');
+    for expected in path.split('.') {
+        match (expected, segments.next()) {
+            ("**", Some(_)) => return true,
+            (_, None) => return false,
+            ("*", Some(_)) => {}
+            ("[n]", Some(segment)) if segment.starts_with('[') => {}
+            (expected, Some(segment)) if expected.eq_ignore_ascii_case(segment) => {}
+            _ => return false,
+        }
+    }
+    segments.next().is_none()
+}
+
+struct Walk<'a> {
+    packages: &'a Packages,
+    lines: Lines,
+}
+
+impl Walk<'_> {
+    /// Adds what is below `path`, of the type `name`. `labels`: where labels say it in another way than files do.
+    fn fields(&mut self, path: &str, name: &str, labels: bool) -> Result<()> {
+        let Some(Declaration::Struct(fields)) = self.packages.get(name) else {
+            bail!("reading Traefik's types: {name}, of {path:?}, is no struct")
+        };
+        let package = name.split('.').next().unwrap_or_default();
+        for field in fields {
+            let kind = Packages::full_name(package, &field.kind);
+            if field.name.is_empty() {
+                // One is empty here: other editions of Traefik fill it.
+                if !kind.starts_with("ext.") {
+                    self.fields(path, &kind, labels)?;
+                }
+                continue;
+            }
+            let hidden = if labels {
+                field.tag("label") == Some("-")
+            } else {
+                field.tag("file") == Some("-") || field.tag("yaml") == Some("-")
+            };
+            let as_struct = field.tag("label-slice-as-struct");
+            let segment = as_struct.unwrap_or(&field.name).to_ascii_lowercase();
+            let below = if path.is_empty() { segment } else { format!("{path}.{segment}") };
+            if hidden || below == INTERNAL {
+                continue;
+            }
+            if ["label", "file"].iter().any(|reader| field.tag(reader) == Some("allowEmpty"))
+                && field.kind.starts_with('*')
+            {
+                self.lines.insert(below.clone(), "switch");
+            }
+            match as_struct {
+                Some(_) => {
+                    let item = Packages::full_name(package, field.kind.trim_start_matches("[]"));
+                    self.fields(&below, &item, true)?;
+                }
+                None => self.value(&below, package, &field.kind)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a value of the type that `package` calls `kind`, and what is below.
+    fn value(&mut self, path: &str, package: &str, kind: &str) -> Result<()> {
+        let kind = kind.trim_start_matches('*');
+        if let Some(item) = kind.strip_prefix("[]") {
+            return match self.scalar(package, item.trim_start_matches('*')) {
+                Some("string") => {
+                    self.lines.insert(path.to_owned(), if is_name(path) { "names" } else { "list" });
+                    Ok(())
+                }
+                Some(other) => bail!("reading Traefik's types: {path} is a list of {other}"),
+                None => self.value(&format!("{path}.[n]"), package, item),
+            };
+        }
+        match kind.strip_prefix("map[string]") {
+            Some("any") => {
+                self.lines.insert(format!("{path}.**"), "string");
+                return Ok(());
+            }
+            Some(item) => return self.value(&format!("{path}.*"), package, item),
+            None => {}
+        }
+        if let Some(scalar) = self.scalar(package, kind) {
+            let scalar = if scalar == "string" && is_name(path) { "name" } else { scalar };
+            self.lines.insert(path.to_owned(), scalar);
+            return Ok(());
+        }
+        let name = Packages::full_name(package, kind);
+        match self.packages.get(&name) {
+            Some(Declaration::Named(other)) => {
+                let package = name.split('.').next().unwrap_or_default();
+                self.value(path, package, other)
+            }
+            _ => self.fields(path, &name, false),
+        }
+    }
+
+    /// What fields.txt calls the type, if it is one of single values.
+    fn scalar(&self, package: &str, kind: &str) -> Option<&'static str> {
+        match kind {
+            "string" => return Some("string"),
+            "bool" => return Some("bool"),
+            "int" | "int64" => return Some("int"),
+            "ptypes.Duration" => return Some("duration"),
+            _ => {}
+        }
+        let name = Packages::full_name(package, kind);
+        match self.packages.get(&name)? {
+            Declaration::Named(other) => self.scalar(name.split('.').next()?, other),
+            Declaration::Struct(_) => None,
+        }
+    }
+}
+
+/// Whether what stands at `path` is the name of something that another label, or another provider, defines.
+fn is_name(path: &str) -> bool {
+    let mut segments = path.rsplit('.');
+    let (last, before) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    match last {
+        "service" | "fallback" | "serverstransport" | "middlewares" | "parentrefs" => true,
+        "options" => before == "tls",
+        "name" => before == "[n]",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each kind of declaration that Traefik's files have, once.
+    const DYNAMIC: &str = r#"
+package dynamic
+
+type Configuration struct {
+	HTTP *HTTPConfiguration `json:"http,omitempty" yaml:"http,omitempty"`
+}
+
+type HTTPConfiguration struct {
+	ext.HTTP `yaml:",inline"`
+
+	Routers  map[string]*Router `yaml:"routers,omitempty"`
+	Models   map[string]*Router `yaml:"models,omitempty"`
+	// Transports are not for labels, but for files.
+	ServersTransports map[string]*Transport `yaml:"serversTransports,omitempty" label:"-"`
+	Services map[string]*Service `yaml:"services,omitempty"`
+	Plugin   map[string]PluginConf `yaml:"plugin,omitempty"`
+}
+
+// Router says where to.
+type Router struct {
+	EntryPoints []string `yaml:"entryPoints,omitempty"`
+	Middlewares []string `yaml:"middlewares,omitempty"`
+	Service     string `yaml:"service,omitempty"`
+	Priority    int `yaml:"priority,omitempty"`
+	TLS         *TLS `yaml:"tls,omitempty" label:"allowEmpty" file:"allowEmpty"`
+	DefaultRule bool `json:"-" yaml:"-" label:"-" file:"-"`
+	Metrics     *bool `yaml:"metrics,omitempty"`
+	Verbosity   otypes.Verbosity `yaml:"verbosity,omitempty"`
+}
+
+type TLS struct {
+	Options string `yaml:"options,omitempty"`
+	Domains []types.Domain `yaml:"domains,omitempty"`
+}
+
+type Service struct {
+	Servers []Server `yaml:"servers,omitempty" label-slice-as-struct:"server"`
+	Sticky  *Sticky `yaml:"sticky,omitempty" label:"allowEmpty"`
+	Timeout *ptypes.Duration `yaml:"timeout,omitempty"`
+}
+
+type Server struct {
+	URL    string `yaml:"url,omitempty"`
+	Fenced bool `yaml:"-" label:"-" file:"-"`
+	Port   string `json:"-" yaml:"-" file:"-"`
+}
+
+type Sticky struct{}
+
+type Transport struct {
+	RootCAs      []types.FileOrContent `yaml:"rootCAs,omitempty"`
+	Certificates traefiktls.Certificates `yaml:"certificates,omitempty"`
+	ReadTimeout  ptypes.Duration `json:"-" yaml:"-"`
+}
+
+type PluginConf map[string]any
+"#;
+
+    const OTHERS: [(&str, &str); 4] = [
+        ("types", "type Domain struct {\n\tSANs []string `yaml:\"sans\"`\n}\ntype FileOrContent string"),
+        (
+            "tls",
+            "type Certificates []Certificate\ntype Certificate struct {\n\tKeyFile types.FileOrContent `yaml:\"k\"`\n}",
+        ),
+        ("otypes", "type Verbosity string"),
+        (
+            "docker",
+            "type labelConfiguration struct {\n\tEnable bool\n\tSwarm *swarm\n}\ntype swarm struct {\n\tNetwork *string\n}",
+        ),
+    ];
+
+    fn packages() -> Packages {
+        let mut packages = Packages::default();
+        packages.add("dynamic", DYNAMIC);
+        OTHERS.iter().for_each(|(name, text)| packages.add(name, text));
+        packages
+    }
+
+    #[test]
+    fn types_become_paths() {
+        let made = text(&lines(&packages()).unwrap());
+        let expected = "\
+enable bool
+http.plugin.*.** string
+http.routers.*.entrypoints list
+http.routers.*.metrics bool
+http.routers.*.middlewares names
+http.routers.*.priority int
+http.routers.*.service name
+http.routers.*.tls switch
+http.routers.*.tls.domains.[n].sans list
+http.routers.*.tls.options name
+http.routers.*.verbosity string
+http.serverstransports.*.certificates.[n].keyfile string
+http.serverstransports.*.rootcas list
+http.services.*.server.port string
+http.services.*.server.url string
+http.services.*.sticky switch
+http.services.*.timeout duration
+swarm.network string
+";
+        assert_eq!(made.strip_prefix(HEADER).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_type_that_is_not_declared_is_named() {
+        let mut packages = packages();
+        packages.add("dynamic", "type Sticky struct {\n\tCookie *Cookie `yaml:\"cookie\"`\n}");
+        let error = lines(&packages).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "reading Traefik's types: dynamic.Cookie, of \"http.services.*.sticky.cookie\", is no struct"
+        );
+    }
+
+    #[test]
+    fn a_documented_key_that_no_type_has_is_named() {
+        let lines = lines(&packages()).unwrap();
+        let known =
+            "- \"traefik.http.routers.r0.tls.domains[0].sans=a\"\n- \"traefik.HTTP.plugin.p.a.b=c\"\n";
+        compare(&lines, known).unwrap();
+        let error = compare(&lines, &format!("{known}- \"traefik.http.routers.r0.rule=a\"")).unwrap_err();
+        assert_eq!(error.to_string(), "not found among the types: http.routers.r0.rule");
+        assert!(compare(&lines, "").is_err());
+    }
+
+    #[test]
+    fn the_file_in_the_repository_is_what_is_made() {
+        let file = include_str!("../../sidecar/traefik/src/fields.txt");
+        let body = file.strip_prefix(HEADER).expect("fields.txt begins with the header that is written here");
+        let split = body.lines().map(|line| line.split_once(' ').expect("a path and its type"));
+        let kinds = ["bool", "duration", "int", "list", "name", "names", "string", "switch"];
+        let lines: Lines = split
+            .map(|(path, kind)| (path.to_owned(), *kinds.iter().find(|known| **known == kind).expect(kind)))
+            .collect();
+        assert_eq!(text(&lines), file, "each line once, in order");
+        for (path, kind) in &lines {
+            let named = matches!(*kind, "name" | "names");
+            assert_eq!(named, is_name(path) && *kind != "switch", "{path}");
+        }
+    }
+}
