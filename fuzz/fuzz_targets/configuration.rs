@@ -1,5 +1,6 @@
 //! From labels to Traefik's configuration. The input is a list of instances, with an empty line between two: the name of
-//! a service, then its labels, `KEY=VALUE`. Where the whole begins with `#`, services without a router have a rule.
+//! a service, then its labels, `KEY=VALUE`. Where the whole begins with `#`, services without a router have a rule: the
+//! template is what follows, to the end of the line, or else one that there is always.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -9,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use swarmlings_fuzz::known::Known;
 use swarmlings_protocol::{Health, InstanceId, Labels, Registration};
-use swarmlings_traefik::Plan;
+use swarmlings_traefik::{Exposure, Plan, print, read};
 
 use registry::{Registry, Settings, Standing};
 
@@ -28,12 +29,22 @@ const MOST: usize = 8;
 
 fuzz_target!(|text: &str| {
     let (text, default_rule) = match text.strip_prefix('#') {
-        Some(text) => (text, "PathPrefix(`/{{ normalize .Name }}`)".parse().ok()),
+        Some(text) => {
+            let (template, rest) = text.split_once('\n').unwrap_or_default();
+            let template = template.parse().or_else(|_| "PathPrefix(`/{{ normalize .Name }}`)".parse());
+            (rest, template.ok())
+        }
         None => (text, None),
     };
+    let exposure = Exposure { default_rule, ..Exposure::default() };
     let hour = Duration::from_secs(3600);
-    let settings =
-        Settings { ttl: hour, lost_after: hour, agent_lost_after: hour, keep_empty: hour, default_rule: default_rule.clone() };
+    let settings = Settings {
+        ttl: hour,
+        lost_after: hour,
+        agent_lost_after: hour,
+        keep_empty: hour,
+        exposure: exposure.clone(),
+    };
     let mut registry = Registry::new(settings);
     let now = Instant::now();
     let mut services: Vec<String> = Vec::new();
@@ -41,7 +52,10 @@ fuzz_target!(|text: &str| {
     for (number, instance) in text.split("\n\n").take(MOST).enumerate() {
         let registration = registration(instance, number);
         let service = registration.service.clone();
-        let plan = Plan::read(&service, &registration.labels, default_rule.as_ref());
+        let plan = Plan::read(&service, &registration.labels, &exposure);
+        if let Ok(tree) = read(&registration.labels) {
+            assert_eq!(read(&print(&tree)), Ok(tree), "printed labels say the same");
+        }
         let Ok(id) = format!("instance-{number}").parse::<InstanceId>() else { return };
         assert_eq!(registry.register(now, false, &id, 1, registration), Ok(true));
 
@@ -50,6 +64,13 @@ fuzz_target!(|text: &str| {
         registry.published(number as u64);
         KNOWN.check(&document);
         let standing = registry.standing(&id).expect("it holds a lease");
+        // What YAML does not know.
+        assert!(
+            !json.contains(|letter| matches!(
+                letter,
+                '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{2028}' | '\u{2029}'
+            ))
+        );
         if plan.is_err() || (matches!(standing, Standing::Refused(_)) && !services.contains(&service)) {
             assert!(matches!(standing, Standing::Refused(_)), "{standing:?}");
             assert_eq!(before, document, "an instance that is refused is not in the document");

@@ -10,6 +10,7 @@ use serde_json::Value;
 pub struct Known {
     below: BTreeMap<String, Known>,
     takes_value: bool,
+    takes_list: bool,
     open: bool,
 }
 
@@ -18,21 +19,24 @@ impl Known {
     pub fn read(fields: &str) -> Self {
         let mut root = Self::default();
         for line in fields.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let path = line.split(' ').next().unwrap_or_default();
+            let (path, kind) = line.split_once(' ').unwrap_or_default();
+            let is_list = matches!(kind, "list" | "names");
             match path.split_once(".loadbalancer.server.") {
                 // A document has servers instead, and no way to say half of an address.
                 Some((_, "port" | "scheme")) => {}
-                Some((service, field)) => root.add(&format!("{service}.loadbalancer.servers.[n].{field}")),
-                None => root.add(path),
+                Some((service, field)) => {
+                    root.add(&format!("{service}.loadbalancer.servers.[n].{field}"), false)
+                }
+                None => root.add(path, is_list),
             }
         }
-        root.add("http.services.*.loadbalancer.servers.[n].url");
-        root.add("tcp.services.*.loadbalancer.servers.[n].address");
-        root.add("udp.services.*.loadbalancer.servers.[n].address");
+        root.add("http.services.*.loadbalancer.servers.[n].url", false);
+        root.add("tcp.services.*.loadbalancer.servers.[n].address", false);
+        root.add("udp.services.*.loadbalancer.servers.[n].address", false);
         root
     }
 
-    fn add(&mut self, path: &str) {
+    fn add(&mut self, path: &str, is_list: bool) {
         let mut place = self;
         for segment in path.split('.') {
             if segment == "**" {
@@ -41,7 +45,7 @@ impl Known {
                 place = place.below.entry(segment.to_owned()).or_default();
             }
         }
-        place.takes_value = true;
+        (place.takes_value, place.takes_list) = (!is_list, is_list);
     }
 
     /// Panics if Traefik rejects `document`.
@@ -65,6 +69,9 @@ impl Known {
                     let known = known.unwrap_or_else(|| panic!("{path}.{name} is unknown"));
                     known.check_value(value, &format!("{path}.{name}"));
                 }
+            }
+            Value::Array(items) if self.takes_list => {
+                assert!(items.iter().all(Value::is_string), "{path} is a list of texts");
             }
             Value::Array(items) => {
                 let known = self.below.get("[n]");

@@ -30,6 +30,8 @@ pub struct FleetOptions {
     pub api: Option<SocketAddr>,
     /// Further flags for the hub.
     pub hub_arguments: Vec<String>,
+    /// The least of what Traefik logs; by default what [`TraefikOptions::new`] says.
+    pub traefik_log_level: Option<&'static str>,
     /// How all parts stand to the terminal.
     pub spawn: SpawnOptions,
 }
@@ -76,7 +78,9 @@ impl Fleet {
         let hub = Hub::start(hub, Some(Duration::from_millis(300)), options.spawn)?;
 
         let (entry, api) = (or_free(options.entry)?, or_free(options.api)?);
-        let traefik = Traefik::spawn(TraefikOptions::new(traefik, entry, api, hub.url()), options.spawn)?;
+        let mut traefik = TraefikOptions::new(traefik, entry, api, hub.url());
+        traefik.log_level = options.traefik_log_level.unwrap_or(traefik.log_level);
+        let traefik = Traefik::spawn(traefik, options.spawn)?;
         Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
     }
 

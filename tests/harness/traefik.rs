@@ -37,6 +37,8 @@ pub struct TraefikOptions {
     pub poll_interval: Duration,
     /// The least time between two configurations that are put to use.
     pub throttle: Duration,
+    /// The least of what it logs: with `DEBUG`, each configuration that it gets, too.
+    pub log_level: &'static str,
 }
 
 impl TraefikOptions {
@@ -51,12 +53,14 @@ impl TraefikOptions {
             wait: Duration::from_secs(4),
             poll_interval: Duration::from_millis(100),
             throttle: Duration::from_millis(100),
+            log_level: "INFO",
         }
     }
 
     /// A file, and not flags: with one given, Traefik looks for no other in the user's home.
     fn file(&self) -> String {
         let (entry, api, hub, router) = (self.entry, self.api, &self.hub, &self.router);
+        let level = self.log_level;
         let [wait, poll, throttle] =
             [self.wait, self.poll_interval, self.throttle].map(|time| time.as_millis());
         format!(
@@ -64,7 +68,7 @@ impl TraefikOptions {
              entryPoints:\n  web: {{address: '{entry}'}}\n  traefik: {{address: '{api}'}}\n\
              api: {{insecure: true, dashboard: true}}\n\
              ping: {{}}\n\
-             log: {{level: INFO, noColor: true}}\n\
+             log: {{level: {level}, noColor: true}}\n\
              providers:\n  providersThrottleDuration: {throttle}ms\n  http:\n    \
              endpoint: '{hub}/traefik?wait={wait}ms&throttle={throttle}ms&router={router}'\n    \
              pollInterval: {poll}ms\n    pollTimeout: 10s\n"

@@ -252,6 +252,7 @@ impl Registry {
                 (!shared)
                     .then(|| format!("traefik.{protocol}.{kind}.{wanted} is held by the service {holder}"))
             });
+            service.refusal = service.refusal.take().or_else(|| document.refuses(plan));
             if service.refusal.is_some() {
                 continue;
             }

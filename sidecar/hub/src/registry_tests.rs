@@ -162,6 +162,42 @@ fn a_service_without_instances_keeps_its_router_for_a_while() {
 }
 
 #[test]
+fn a_name_of_any_kind_stays_with_the_service_that_came_first() {
+    for (claim, value, other) in [
+        ("http.routers.x.rule", "a", "b"),
+        ("http.services.x.loadbalancer.server.port", "1", "1"),
+        ("http.middlewares.x.stripprefix.prefixes", "/a", "/b"),
+        ("http.serverstransports.x.servername", "a", "b"),
+        ("tcp.routers.x.rule", "a", "b"),
+        ("tcp.services.x.loadbalancer.server.port", "1", "1"),
+        ("tcp.middlewares.x.inflightconn.amount", "1", "2"),
+        ("tcp.serverstransports.x.dialtimeout", "1s", "2s"),
+        ("udp.routers.x.entrypoints", "a", "b"),
+        ("udp.services.x.loadbalancer.server.port", "1", "1"),
+        ("tls.options.x.minversion", "a", "b"),
+        ("tls.stores.default.defaultgeneratedcert.resolver", "a", "b"),
+    ] {
+        let mut scene = Scene::new();
+        let key = format!("traefik.{claim}");
+        let name = claim.split('.').take(3).collect::<Vec<_>>().join(".");
+        scene.healthy(
+            "first.1",
+            &[
+                (&key, value),
+                ("traefik.http.routers.first.rule", "r"),
+                ("traefik.http.routers.first.service", "s"),
+            ],
+        );
+        // The same name, as Traefik's provider for Docker calls it.
+        let key = key.replace(".x.", ".x@docker.");
+        scene.healthy("second.2", &[(&key, other)]);
+        scene.document();
+        let reason = format!("traefik.{name} is held by the service first");
+        assert_eq!(scene.standing("second.2"), Standing::Refused(reason), "{claim}");
+    }
+}
+
+#[test]
 fn a_router_name_stays_with_the_service_that_came_first() {
     let mut scene = Scene::new();
     scene.healthy("first.9", A);

@@ -1,5 +1,6 @@
 //! Labels in, Traefik's dynamic configuration out. Pure: no I/O, no clock.
 
+mod circle;
 mod constraints;
 mod default_rule;
 mod duration;

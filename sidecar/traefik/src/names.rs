@@ -21,16 +21,20 @@ pub(crate) fn referred(name: &str) -> String {
 /// What Traefik calls what `name`, at `place`, defines; where it defines nothing, `name` itself.
 ///
 /// # Errors
-/// Nobody may define what is another provider's, such as `dashboard@internal`. Traefik itself lets containers do so.
+/// Nobody may define what is another provider's, such as `dashboard@internal`: Traefik itself lets containers do so. Nor
+/// the default options of TLS: a fault in these, and no router has TLS.
 pub(crate) fn defined(place: &[&str], name: &str) -> Result<String, String> {
     let [_, kind] = place else { return Ok(name.to_owned()) };
     if !DEFINITIONS.contains(kind) {
         return Ok(name.to_owned());
     }
     match name.split_once('@') {
+        None if *place == ["tls", "options"] && name.eq_ignore_ascii_case("default") => {
+            Err("those are the options of everybody, for whoever runs Traefik to choose".to_owned())
+        }
         None => Ok(name.to_owned()),
         Some((own, provider)) if !own.is_empty() && (provider == OURS || REPLACED.contains(&provider)) => {
-            Ok(own.to_owned())
+            defined(place, own)
         }
         Some(_) => Err(format!("{name:?} would be another provider's")),
     }
@@ -66,6 +70,9 @@ mod tests {
             defined(&router, "dashboard@internal").unwrap_err(),
             "\"dashboard@internal\" would be another provider's"
         );
+        assert!(defined(&["tls", "options"], "default").is_err());
+        assert!(defined(&["tls", "options"], "default@docker").is_err());
+        assert!(defined(&["tls", "stores"], "default").is_ok());
         assert!(defined(&router, "@docker").is_err());
         assert!(defined(&router, "a@b@docker").is_err());
         let header = ["http", "middlewares", "m", "headers", "customrequestheaders"];

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 
 use serde_json::{Value, json};
 
+use crate::circle;
 use crate::plan::{PROTOCOLS, Plan, has_servers};
 use crate::tree::{Tree, object};
 
@@ -85,6 +86,11 @@ impl Document {
     pub fn to_json(&self) -> String {
         let json = Value::Object(self.0.clone()).to_string();
         if json.bytes().all(|byte| byte < 0x7f) { json } else { escaped(&json) }
+    }
+
+    /// Why `plan` may not be added, although nobody claims its names: what Traefik would end of.
+    pub fn refuses(&self, plan: &Plan) -> Option<String> {
+        circle::closed(&self.0, &plan.tree)
     }
 
     /// Adds a beacon: a service whose health check is `path` at `host`, which is the hub.

@@ -1,0 +1,144 @@
+//! What holds for all labels, whatever is in them.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::Value;
+use swarmlings_protocol::Labels;
+use swarmlings_traefik::{Backend, Constraints, DefaultRule, Document, Exposure, Plan, print, read, render};
+
+/// All paths of options, and the types of their values.
+static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let lines = include_str!("../src/fields.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(' ')).collect()
+});
+
+/// Letters of any kind.
+fn odd(count: Range<usize>) -> impl Strategy<Value = String> {
+    prop::collection::vec(any::<char>(), count).prop_map(String::from_iter)
+}
+
+/// A label that Traefik understands, with names and values that are at odds with each other, and with those of others.
+fn label() -> impl Strategy<Value = (String, String)> {
+    let name =
+        || prop_oneof![4 => "[a-cA-C]", 1 => "[a-c]@docker", 1 => odd(1..6), 1 => "[\\]x\u{7f}é-]{1,3}"];
+    let item = prop_oneof![3 => "[a-c/]{0,2}", 1 => "[a-c]@swarm", 1 => odd(0..3)];
+    let items = prop::collection::vec(item, 0..3);
+    let value = (any::<bool>(), any::<i16>(), items, odd(0..8), 0..30_u8);
+    let style = (0..4_u8, any::<bool>(), any::<bool>());
+    (select(FIELDS.as_slice()), name(), name(), style, value).prop_map(
+        |((path, kind), first, second, (index, by_index, shouts), value)| {
+            let path = path.replacen('*', &first, 1).replace(".**", &format!(".{second}.x"));
+            let mut path = path.replace('*', &second).replace(".[n]", &format!("[{index}]"));
+            if matches!(kind, "list" | "names") && by_index {
+                path = format!("{path}[{index}]");
+            }
+            if shouts {
+                path = path.to_uppercase();
+            }
+            (format!("traefik.{path}"), text(kind, value))
+        },
+    )
+}
+
+fn text(kind: &str, (truth, number, items, any, luck): (bool, i16, Vec<String>, String, u8)) -> String {
+    match kind {
+        _ if luck == 0 => any,
+        "bool" | "switch" => truth.to_string(),
+        "int" => number.to_string(),
+        "duration" => format!("{number}ms"),
+        "list" | "names" => items.join(","),
+        _ => items.concat(),
+    }
+}
+
+/// Several labels that Traefik understands, and now and then one that it does not.
+fn labels() -> impl Strategy<Value = Labels> {
+    let part = prop_oneof![
+        select(vec!["traefik", ".", "[", "]", "http", "routers", "0"]).prop_map(str::to_owned),
+        odd(0..2)
+    ];
+    let key = prop::collection::vec(part, 0..8).prop_map(|parts| format!("traefik.{}", parts.concat()));
+    let stranger = (key, odd(0..8));
+    let label = prop_oneof![60 => label(), 1 => stranger];
+    prop::collection::btree_map(any::<u8>(), label, 0..12)
+        .prop_map(|labels| Labels(labels.into_values().collect()))
+}
+
+/// A text that is made of these words, and of others.
+fn of(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let part = prop_oneof![8 => select(words).prop_map(str::to_owned), 1 => odd(0..2)];
+    prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Traefik rejects a document with an empty map in it, whatever else there is.
+fn has_no_empty_map(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => !fields.is_empty() && fields.values().all(has_no_empty_map),
+        Value::Array(items) => items.iter().all(has_no_empty_map),
+        _ => true,
+    }
+}
+
+#[test]
+fn what_is_made_up_here_is_read_often_enough() {
+    let mut runner = TestRunner::deterministic();
+    let read = (0..256).filter(|_| {
+        let labels = labels().new_tree(&mut runner).expect("labels are made up").current();
+        read(&labels).is_ok_and(|tree| !tree.is_empty())
+    });
+    let count = read.count();
+    assert!(count > 96, "{count} of 256");
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn what_is_read_is_printed_as_labels_that_read_the_same(labels in labels()) {
+        if let Ok(tree) = read(&labels) {
+            let printed = print(&tree);
+            prop_assert_eq!(read(&printed), Ok(tree.clone()), "{:?}", printed);
+            prop_assert!(tree.is_empty() || has_no_empty_map(&Value::Object(tree)));
+        }
+    }
+
+    #[test]
+    fn labels_by_themselves_and_printed_are_the_same_plan(labels in labels()) {
+        if let (Ok(tree), Ok(plan)) = (read(&labels), Plan::read("s", &labels, &Exposure::default())) {
+            prop_assert_eq!(Plan::read("s", &print(&tree), &Exposure::default()), Ok(plan));
+        }
+    }
+
+    #[test]
+    fn a_plan_is_a_document_that_traefik_takes(labels in labels()) {
+        if let Ok(plan) = Plan::read("s", &labels, &Exposure::default()) {
+            let backend = Backend { address: [10, 0, 0, 1].into(), port: std::num::NonZeroU16::MIN, plan: &plan };
+            let mut document = Document::default();
+            render(&mut document, &plan, &[backend]);
+            let json = document.to_json();
+            let value: Value = serde_json::from_str(&json).unwrap();
+            prop_assert!(json == "{}" || has_no_empty_map(&value), "{}", json);
+            prop_assert!(!json.contains(|letter| matches!(letter, '\u{7f}'..='\u{9f}' | '\u{feff}')), "{}", json);
+        }
+    }
+
+    #[test]
+    fn no_template_and_no_expression_is_too_strange(
+        template in of(&["{{", "}}", "-", " ", "if", "else", "end", ".Name", ".Labels", "index", "lower", "|", "(", ")", "\"", "`"]),
+        expression in of(&["Label", "LabelRegex", "(", ")", ",", "&&", "||", "!", "\"", "`", "a", " ", "\\"]),
+    ) {
+        let default_rule = template.parse::<DefaultRule>().ok();
+        let constraints = expression.parse::<Constraints>().ok();
+        let exposure = Exposure { by_default: true, constraints, default_rule };
+        prop_assert!(Plan::read("s", &Labels::default(), &exposure).is_ok());
+    }
+}
