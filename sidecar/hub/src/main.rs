@@ -62,7 +62,7 @@ struct Flags {
     /// Traefik's defaultRule, for services without a router label: Host(`{{ normalize .Name }}.lan`)
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE")]
     default_rule: Option<DefaultRule>,
-    /// Traefik's constraints, which a service's labels have to fit: Label(`key`, `value`) && !LabelRegex(`key`, `re`)
+    /// Traefik's constraints, which a service's labels have to fit, such as !Label(`key`, `value`)
     #[arg(long, env = "HUB_CONSTRAINTS", value_name = "EXPRESSION")]
     constraints: Option<Constraints>,
     /// Whether services are routed that do not say traefik.enable

@@ -159,7 +159,7 @@ fn a_default_rule_routes_what_has_no_router() {
 
 #[test]
 fn a_default_rule_that_comes_to_nothing_is_none() {
-    let rule = r#"{{ if .Labels.host }}Host(`{{ .Labels.host }}`){{ end }}"#;
+    let rule = "{{ if .Labels.host }}Host(`{{ .Labels.host }}`){{ end }}";
     assert!(!ruled(rule, &[]).is_routed());
     assert!(ruled(rule, &[("host", "a.lan")]).is_routed());
 }

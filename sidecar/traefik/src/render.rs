@@ -1,5 +1,6 @@
 //! From plans and instances to the document that Traefik fetches.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
@@ -124,7 +125,8 @@ fn escaped(json: &str) -> String {
     for letter in json.chars() {
         match letter {
             '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(letter)));
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{:04x}", u32::from(letter));
             }
             _ => text.push(letter),
         }

@@ -135,8 +135,7 @@ fn insert(tree: &mut Tree, path: &str, value: &str) -> Result<(), String> {
 
 fn leaf(kind: Kind, value: &str) -> Value {
     match kind {
-        Kind::List if value.is_empty() => Value::Array(Vec::new()),
-        Kind::Names if value.is_empty() => Value::Array(Vec::new()),
+        Kind::List | Kind::Names if value.is_empty() => Value::Array(Vec::new()),
         Kind::List => value.split(',').map(str::trim).collect(),
         Kind::Names => value.split(',').map(|name| names::referred(name.trim())).collect(),
         Kind::Name => names::referred(value).into(),

@@ -54,13 +54,13 @@ pub(super) fn read(text: &str) -> Result<Vec<Block>, String> {
     let mut reader = Reader { rest: text, trims: false };
     let (blocks, end) = reader.blocks(0)?;
     match end {
-        End::Text => Ok(blocks),
-        End::Else(action, _) | End::End(action) => Err(format!("{action}: there is no `if` before it")),
+        Stop::Text => Ok(blocks),
+        Stop::Else(action, _) | Stop::End(action) => Err(format!("{action}: there is no `if` before it")),
     }
 }
 
 /// What a list of blocks ends with.
-enum End {
+enum Stop {
     Text,
     /// With the action as it is written, and the condition of an `else if`.
     Else(String, Option<Argument>),
@@ -74,7 +74,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn blocks(&mut self, depth: usize) -> Result<(Vec<Block>, End), String> {
+    fn blocks(&mut self, depth: usize) -> Result<(Vec<Block>, Stop), String> {
         if depth > DEEPEST {
             return Err(format!("more than {DEEPEST} conditions stand within each other"));
         }
@@ -83,7 +83,7 @@ impl Reader<'_> {
             let Some((text, after)) = self.rest.split_once("{{") else {
                 blocks.push(Block::Text(self.plain(self.rest, false)));
                 self.rest = "";
-                return Ok((blocks, End::Text));
+                return Ok((blocks, Stop::Text));
             };
             let (action, rest) = action(after)?;
             let whole = format!("{{{{{action}}}}}");
@@ -105,9 +105,9 @@ impl Reader<'_> {
                         None if condition.is_empty() => None,
                         None => return Err(format!("{whole}: after `else` comes `if`, or nothing")),
                     };
-                    return Ok((blocks, End::Else(whole, further)));
+                    return Ok((blocks, Stop::Else(whole, further)));
                 }
-                "end" if condition.is_empty() => return Ok((blocks, End::End(whole))),
+                "end" if condition.is_empty() => return Ok((blocks, Stop::End(whole))),
                 _ => blocks.push(Block::Value(pipeline(inner).map_err(named)?)),
             }
         }
@@ -118,13 +118,13 @@ impl Reader<'_> {
         let unended = || format!("{whole:?} has no `{{{{ end }}}}`");
         let (then, end) = self.blocks(depth + 1)?;
         let otherwise = match end {
-            End::Text => return Err(unended()),
-            End::End(_) => Vec::new(),
-            End::Else(_, Some(further)) => vec![self.condition(whole, further, depth + 1)?],
-            End::Else(..) => match self.blocks(depth + 1)? {
-                (_, End::Text) => return Err(unended()),
-                (_, End::Else(action, _)) => return Err(format!("{action}: there is no `if` before it")),
-                (blocks, End::End(_)) => blocks,
+            Stop::Text => return Err(unended()),
+            Stop::End(_) => Vec::new(),
+            Stop::Else(_, Some(further)) => vec![self.condition(whole, further, depth + 1)?],
+            Stop::Else(..) => match self.blocks(depth + 1)? {
+                (_, Stop::Text) => return Err(unended()),
+                (_, Stop::Else(action, _)) => return Err(format!("{action}: there is no `if` before it")),
+                (blocks, Stop::End(_)) => blocks,
             },
         };
         Ok(Block::If { condition, then, otherwise })
@@ -143,14 +143,13 @@ fn action(input: &str) -> Result<(&str, &str), String> {
         if let Some(after) = rest.strip_prefix("}}") {
             return Ok((&input[..input.len() - rest.len()], after));
         }
-        rest = match literal::text(rest) {
-            Ok(Some((_, after))) => after,
-            // What is wrong with it is said when it is read.
-            Ok(None) | Err(_) => {
-                let mut chars = rest.chars();
-                chars.next().ok_or_else(|| format!("{:?}: it has no `}}}}`", format!("{{{{{input}")))?;
-                chars.as_str()
-            }
+        // What is wrong with a text is said when it is read.
+        rest = if let Ok(Some((_, after))) = literal::text(rest) {
+            after
+        } else {
+            let mut chars = rest.chars();
+            chars.next().ok_or_else(|| format!("{:?}: it has no `}}}}`", format!("{{{{{input}")))?;
+            chars.as_str()
         };
     }
 }
