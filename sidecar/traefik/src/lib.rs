@@ -12,6 +12,7 @@ mod plan;
 mod render;
 mod spelling;
 mod tree;
+pub mod v1;
 
 pub use constraints::Constraints;
 pub use default_rule::DefaultRule;

@@ -9,6 +9,7 @@ use swarmlings_protocol::Labels;
 use crate::exposure::Exposure;
 use crate::fields::as_bool;
 use crate::tree::{Tree, object, read_all};
+use crate::v1;
 
 /// The protocols that have routers, services and middlewares.
 pub(crate) const PROTOCOLS: [&str; 3] = ["http", "tcp", "udp"];
@@ -23,10 +24,13 @@ pub struct Plan {
     pub(crate) tree: Tree,
     /// What `loadbalancer.server` said: port, scheme, … by protocol and Traefik service.
     pub(crate) server: BTreeMap<(String, String), Tree>,
+    /// What has no successor among labels of Traefik 1, or means something else now.
+    warnings: Vec<String>,
 }
 
 impl Plan {
-    /// Reads the labels of `service`. Labels that are not Traefik's are left alone.
+    /// Reads the labels of `service`, those of Traefik 1 as [`v1::translate`] has them. Labels that are not Traefik's are
+    /// left alone.
     ///
     /// This does what Traefik's providers for Docker and Swarm do with a container's labels, but that
     /// - a fault refuses the service (Traefik drops a router that has no rule, or too many services to choose from, and
@@ -38,7 +42,15 @@ impl Plan {
     /// # Errors
     /// Every fault found, each with the key of its label.
     pub fn read(service: &str, labels: &Labels, exposure: &Exposure) -> Result<Self, String> {
-        let (mut tree, mut faults) = read_all(labels);
+        let translated = v1::translate(service, labels, exposure.rule(service, labels).as_deref());
+        let warnings = translated.warnings.iter().map(ToString::to_string).collect();
+        let mut faults: Vec<String> = translated.faults.iter().map(ToString::to_string).collect();
+        let mut today = translated.labels;
+        // What a label says of today's counts, whatever an old one says.
+        let others = labels.0.iter().filter(|(key, _)| !v1::is_v1(key));
+        today.0.extend(others.map(|(key, value)| (key.clone(), value.clone())));
+        let (mut tree, more) = read_all(&today);
+        faults.extend(more);
         let enabled = tree.remove("enable").and_then(|value| as_bool(value.as_str()?));
         if !exposure.admits(enabled, labels) {
             // What is wrong with the rest harms nobody. That the switch itself cannot be read is another matter.
@@ -48,11 +60,16 @@ impl Plan {
         for provider in ["docker", "swarm"] {
             tree.remove(provider);
         }
-        let mut plan = Self { tree, server: BTreeMap::new() };
+        let mut plan = Self { tree, server: BTreeMap::new(), warnings };
         plan.take_servers(&mut faults);
         plan.add_default_router(service, labels, exposure);
         plan.connect(service, labels, exposure, &mut faults);
         if faults.is_empty() { Ok(plan) } else { Err(faults.join("; ")) }
+    }
+
+    /// What is to be said of labels that are not faulty, each with its key.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Whether instances of the service get requests: it has routers or Traefik services.

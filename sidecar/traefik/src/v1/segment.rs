@@ -1,0 +1,215 @@
+//! What is said of one of a container's ports, with what is said of them all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::keys::{Key, Property};
+use super::{Written, headers};
+
+/// A container's port, or the whole container where it has but one.
+#[derive(Debug)]
+pub(super) struct Segment<'a> {
+    /// `None`: the whole container.
+    pub(super) name: Option<String>,
+    said: BTreeMap<String, Said<'a>>,
+}
+
+/// What one label says.
+#[derive(Clone, Debug)]
+struct Said<'a> {
+    key: &'a str,
+    property: Property,
+    value: String,
+    /// It is the segment's own, and not the whole container's.
+    own: bool,
+}
+
+/// A value with its label's key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    pub(super) key: &'a str,
+    pub(super) text: &'a str,
+    pub(super) own: bool,
+}
+
+/// Sorts labels by segment. Where there are any, the whole container is none.
+pub(super) fn read<'a>(labels: Vec<(&'a str, &'a str, Key)>, written: &mut Written) -> Vec<Segment<'a>> {
+    let mut segments: BTreeMap<Option<String>, BTreeMap<String, Said<'a>>> = BTreeMap::new();
+    segments.insert(None, BTreeMap::new());
+    for (key, value, read) in labels {
+        match read {
+            Key::Unknown(why) => written.fault(key, why),
+            Key::Known { segment, property } => {
+                let id = id(&property);
+                let of_segment = segments.entry(segment.clone()).or_default();
+                if let Some(other) = of_segment.get(&id) {
+                    // Keys come in order, so capital letters first.
+                    written.warn(key, format!("of no effect beside {}", other.key));
+                    continue;
+                }
+                let said = Said { key, property, value: unescaped(value), own: segment.is_some() };
+                of_segment.insert(id, said);
+            }
+        }
+    }
+    let common = segments.remove(&None).unwrap_or_default();
+    if segments.is_empty() {
+        return vec![Segment { name: None, said: common }];
+    }
+    let with_common = |(name, mut said): (Option<String>, BTreeMap<String, Said<'a>>)| {
+        for (id, common) in &common {
+            said.entry(id.clone()).or_insert_with(|| common.clone());
+        }
+        Segment { name, said }
+    };
+    segments.into_iter().map(with_common).collect()
+}
+
+/// By which what a segment says takes the place of what its container does.
+fn id(property: &Property) -> String {
+    property.spelt.to_ascii_lowercase()
+}
+
+/// Traefik 1 put values into TOML's quotes, so whoever needed a backslash wrote two. One that stands alone was a fault,
+/// and is left as it was meant.
+fn unescaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escaped = (c == '\\').then(|| chars.next_if(|next| matches!(next, '\\' | '"'))).flatten();
+        text.push(escaped.unwrap_or(c));
+    }
+    text
+}
+
+/// What Go's `strconv.ParseBool` makes of it.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+impl Segment<'_> {
+    /// What is said of an option, spelt as in Traefik 1. Nothing is as good as no label.
+    pub(super) fn text(&self, option: &str) -> Option<Value<'_>> {
+        let said = self.said.get(&option.to_ascii_lowercase())?;
+        (!said.value.is_empty()).then_some(Value { key: said.key, text: &said.value, own: said.own })
+    }
+
+    pub(super) fn has(&self, option: &str) -> bool {
+        self.text(option).is_some()
+    }
+
+    /// The label of the first option that begins so and says something.
+    pub(super) fn below(&self, prefix: &str) -> Option<&str> {
+        let prefix = prefix.to_ascii_lowercase();
+        let mut said = self.said.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix));
+        said.find(|(_, said)| !said.value.is_empty()).map(|(_, said)| said.key)
+    }
+
+    /// The names of the user's that stand for the `*` of options that begin so.
+    pub(super) fn names(&self, prefix: &str) -> BTreeSet<&str> {
+        let under = |said: &&Said<'_>| said.property.path.starts_with(prefix) && !said.value.is_empty();
+        self.said.values().filter(under).filter_map(|said| said.property.name.as_deref()).collect()
+    }
+
+    pub(super) fn is_true(&self, option: &str, written: &mut Written) -> bool {
+        self.bool(option, written).unwrap_or(false)
+    }
+
+    pub(super) fn bool(&self, option: &str, written: &mut Written) -> Option<bool> {
+        let value = self.text(option)?;
+        let truth = truth(value.text);
+        if truth.is_none() {
+            written.fault(value.key, format!("true or false is expected, not {:?}", value.text));
+        }
+        truth
+    }
+
+    pub(super) fn int(&self, option: &str, written: &mut Written) -> Option<i64> {
+        let value = self.text(option)?;
+        let number = value.text.parse().ok();
+        if number.is_none() {
+            written.fault(value.key, format!("a whole number is expected, not {:?}", value.text));
+        }
+        number
+    }
+
+    /// What stands between commas.
+    pub(super) fn list(&self, option: &str) -> Vec<&str> {
+        let text = self.text(option).map(|value| value.text).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
+    }
+
+    /// Headers, as `A:b||C:d`.
+    pub(super) fn map(&self, option: &str, written: &mut Written) -> Vec<(String, String)> {
+        let Some(value) = self.text(option) else { return Vec::new() };
+        let pairs = value.text.split("||").map(headers::pair).collect::<Result<_, _>>();
+        pairs.unwrap_or_else(|why| {
+            written.fault(value.key, why);
+            Vec::new()
+        })
+    }
+
+    /// A duration: a number alone is seconds.
+    pub(super) fn duration(&self, option: &str, written: &mut Written) -> Option<String> {
+        let value = self.text(option)?;
+        if value.text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(format!("{}s", value.text));
+        }
+        let refused = crate::fields::Kind::Duration.refuses(value.text);
+        if let Some(expected) = refused {
+            written.fault(value.key, format!("{expected}, not {:?}", value.text));
+        }
+        refused.is_none().then(|| value.text.to_owned())
+    }
+
+    /// Says what is to be said of labels whatever their values are.
+    pub(super) fn report(&self, written: &mut Written) {
+        for said in self.said.values() {
+            let spelt = &said.property.spelt;
+            if said.property.misspelt {
+                let segment = self.name.as_ref().filter(|_| said.own).map(|name| format!("{name}."));
+                let segment = segment.unwrap_or_default();
+                written.warn(
+                    said.key,
+                    format!("Traefik 1 spelt it traefik.{segment}{spelt}, and ignored this; now it counts"),
+                );
+            }
+            let no_effect = match spelt.as_str() {
+                "tags" => {
+                    "no successor: the constraints of Traefik 3 look at labels themselves, as in \
+                     Label(`com.example.tag`, `web`)"
+                }
+                "portIndex" | "portName" | "backend.id" => {
+                    "Traefik 1 ignored it for containers, and so it is now"
+                }
+                "domain" if said.own => {
+                    "Traefik 1 ignored it for segments, and so it is now; traefik.domain counts"
+                }
+                _ => continue,
+            };
+            written.warn(said.key, no_effect);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_backslashes_are_one() {
+        for (value, expected) in [
+            (r"a\\.b", r"a\.b"),
+            (r"\\d+", r"\d+"),
+            (r"\d+", r"\d+"),
+            (r"\\\\", r"\\"),
+            (r#"say \"a\""#, r#"say "a""#),
+            ("end\\", "end\\"),
+        ] {
+            assert_eq!(unescaped(value), expected, "{value}");
+        }
+    }
+}
