@@ -1,5 +1,7 @@
 //! What a program says of itself.
 
+use crate::Subcommand;
+
 /// A program's name, version and help, and where its operational endpoints are. Made by [`about!`](crate::about!).
 #[derive(Clone, Copy, Debug)]
 pub struct About {
@@ -10,12 +12,22 @@ pub struct About {
     pub(crate) probe: &'static str,
     pub(crate) admin_port: bool,
     pub(crate) variables: &'static [(&'static str, &'static str)],
+    pub(crate) subcommands: &'static [Subcommand],
 }
 
 impl About {
     /// A service with an admin port of its own, whose `healthcheck` asks for `/readyz`.
     pub const fn new(name: &'static str, version: &'static str, description: &'static str) -> Self {
-        Self { name, version, description, examples: "", probe: "/readyz", admin_port: true, variables: &[] }
+        Self {
+            name,
+            version,
+            description,
+            examples: "",
+            probe: "/readyz",
+            admin_port: true,
+            variables: &[],
+            subcommands: &[],
+        }
     }
 
     /// The lines under "Examples:" in `--help`, indented; line breaks around them do not count.
@@ -35,6 +47,12 @@ impl About {
     #[must_use]
     pub const fn variables(self, variables: &'static [(&'static str, &'static str)]) -> Self {
         Self { variables, ..self }
+    }
+
+    /// What the program can be asked for beside what every service can.
+    #[must_use]
+    pub const fn subcommands(self, subcommands: &'static [Subcommand]) -> Self {
+        Self { subcommands, ..self }
     }
 
     /// No admin port: the service answers by [`Admin::answer`](crate::Admin::answer) on its own one, where

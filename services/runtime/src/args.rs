@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Args, Command, FromArgMatches, value_parser};
+use clap::{Arg, Args, Command, FromArgMatches, value_parser};
 use swarmlings_cli::{Given, LogArgs, given, parse_with};
 
 use crate::chance::rate;
 use crate::faults::Rehearsal;
+use crate::subcommand::{Ready, help};
 use crate::{About, Identity, Limits};
 
 const FAULTS: &str = "faults";
@@ -23,6 +24,8 @@ pub(crate) enum Asked<A> {
     Healthcheck(ServerArgs),
     /// To show the running service's fault, or to begin or end one.
     Faults(Option<String>, ServerArgs),
+    /// For something else that the program can do.
+    Errand(Ready),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -95,14 +98,32 @@ impl ServerArgs {
 
 /// Reads command line and environment, or returns the code to exit with.
 pub(crate) fn parse<A: Args>(about: About) -> Result<Asked<A>, ExitCode> {
+    let errand = |name: &OsStr| about.subcommands.iter().find(|subcommand| name == subcommand.name);
+    if let Some(subcommand) = env::args_os().nth(1).as_deref().and_then(errand) {
+        // By itself: flags and variables of the server are nothing to it.
+        return parse_with(bare(about).subcommand(subcommand.command()), |matches| {
+            let (_, asked) = matches.subcommand().unwrap_or((subcommand.name, matches));
+            subcommand.read(asked).map(Asked::Errand)
+        });
+    }
     parse_with(command(about, A::augment_args), |matches| {
         let server = ServerArgs::from_arg_matches(matches)?;
+        if let Some((name, asked)) = matches.subcommand()
+            && let Some(subcommand) = errand(OsStr::new(name))
+        {
+            return subcommand.read(asked).map(Asked::Errand);
+        }
         Ok(match matches.subcommand() {
             Some((FAULTS, asked)) => Asked::Faults(asked.get_one("order").cloned(), server),
             Some(_) => Asked::Healthcheck(server),
             None => Asked::Serve(A::from_arg_matches(matches)?, server),
         })
     })
+}
+
+/// The program, without what it can be asked for.
+fn bare(about: About) -> Command {
+    Command::new(about.name).disable_help_subcommand(true).disable_help_flag(true).arg(help())
 }
 
 fn command(about: About, own: fn(Command) -> Command) -> Command {
@@ -127,18 +148,11 @@ fn command(about: About, own: fn(Command) -> Command) -> Command {
         .after_help(format!("Examples:\n{}", about.examples.trim_matches('\n')))
         .subcommand(healthcheck)
         .subcommand(faults)
+        .subcommands(about.subcommands.iter().map(|subcommand| subcommand.command()))
         .subcommand_negates_reqs(true)
         .disable_help_subcommand(true)
-        // One line a flag, whichever way help is asked for.
         .disable_help_flag(true)
-        .arg(
-            Arg::new("help")
-                .short('h')
-                .long("help")
-                .action(ArgAction::HelpShort)
-                .global(true)
-                .help("Print help"),
-        )
+        .arg(help())
 }
 
 /// Has a flag take its value from the variable that stands in for its own.

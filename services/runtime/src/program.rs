@@ -36,6 +36,7 @@ pub fn main_with<A: Args, S: Service>(
         Ok(Asked::Serve(own, args)) => serve(about, &args, |context| make(own, context)),
         Ok(Asked::Healthcheck(args)) => ask::healthcheck(about, &args),
         Ok(Asked::Faults(order, args)) => ask::faults(order.as_deref(), &args),
+        Ok(Asked::Errand(run)) => run(),
         Err(code) => return code,
     };
     exit_with(about.name, outcome)

@@ -67,6 +67,8 @@ struct Service {
     /// Why it is not in the configuration, although it has a plan.
     refusal: Option<String>,
     empty_since: Option<Instant>,
+    /// What has been said of its labels, so that it is said once and not of each task.
+    remarked: BTreeSet<String>,
 }
 
 /// The task has withdrawn.
@@ -153,6 +155,7 @@ impl Registry {
             plan: None,
             refusal: None,
             empty_since: None,
+            remarked: BTreeSet::new(),
         });
         service.rank = service.rank.min(rank);
         Ok(true)
@@ -212,6 +215,19 @@ impl Registry {
         });
         let changed = !lost.is_empty() || self.services.len() != before;
         (lost, changed)
+    }
+
+    /// What is to be said of labels and has not been yet: of which service, and what.
+    pub(crate) fn remarks(&mut self) -> Vec<(String, String)> {
+        let mut news = Vec::new();
+        for instance in self.instances.values() {
+            let name = &instance.registration.service;
+            let Some(service) = self.services.get_mut(name) else { continue };
+            let remarks = instance.plan.iter().flat_map(|plan| plan.warnings());
+            let new = remarks.filter(|remark| service.remarked.insert((*remark).clone()));
+            news.extend(new.map(|remark| (name.clone(), remark.clone())));
+        }
+        news
     }
 
     /// When [`Registry::advance`] will next have something to do.

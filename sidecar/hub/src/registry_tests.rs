@@ -335,3 +335,18 @@ fn labels_of_a_service_reach_its_tasks_without_a_new_registration() {
     assert_eq!(stale.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a.2"]);
     assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "it is no news");
 }
+
+#[test]
+fn what_is_to_be_said_of_labels_is_said_once_a_service() {
+    let mut scene = Scene::new();
+    let old = [("traefik.frontend.rule", "Path:/a"), ("traefik.tags", "a")];
+    scene.healthy("a.1", &old);
+    scene.healthy("a.2", &old);
+    let said = scene.registry.remarks();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].0 == "a" && said[0].1.starts_with("traefik.tags: "), "{said:?}");
+    scene.healthy("a.3", &[old[0], ("traefik.portIndex", "1")]);
+    scene.healthy("b.4", &[("traefik.frontend.rule", "Path:/b")]);
+    let said = scene.registry.remarks();
+    assert!(said.len() == 1 && said[0].1.starts_with("traefik.portIndex: "), "{said:?}");
+}

@@ -115,6 +115,9 @@ impl State {
         }
         if expired || change == Change::Registry {
             change = Change::Registry;
+            for (service, remark) in self.registry.remarks() {
+                warn!(%service, "label {remark}");
+            }
             self.document = self.registry.document();
             let text = self.document.to_json();
             if self.generation == 0 || text != self.text {

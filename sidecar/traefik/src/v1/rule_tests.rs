@@ -47,7 +47,7 @@ fn semicolons_are_and_commas_are_or() {
         ("Host:a.lan,b.lan;AddPrefix:/x", "Host(`a.lan`) || Host(`b.lan`)"),
         (" host : a.lan ;; PATHPREFIX: /b ;", "Host(`a.lan`) && PathPrefix(`/b`)"),
     ] {
-        assert_eq!(matches(&old.replace(" ;", ";").trim_end_matches(' ')), new, "{old}");
+        assert_eq!(matches(old), new, "{old}");
     }
 }
 
