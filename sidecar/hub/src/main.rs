@@ -1,4 +1,4 @@
-//! `hub`: holds who is there, as leases, and tells Traefik. The routes are in [`api`].
+//! `hub`: holds who is there, as leases, and tells Traefik. The routes are in [`api`]. `hub labels` is in [`labels`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use swarmlings_cli::{Failure, duration};
-use swarmlings_runtime::{About, Context, about, main_with};
+use swarmlings_runtime::{About, Context, Subcommand, about, main_with};
 use swarmlings_traefik::{Constraints, DefaultRule, Exposure};
 use tracing::warn;
 
@@ -14,6 +14,7 @@ mod api;
 mod certificate;
 mod events;
 mod hub;
+mod labels;
 mod metrics;
 mod query;
 mod refusals;
@@ -27,8 +28,10 @@ const ABOUT: About = about!("Holds who is there, as leases, and tells Traefik")
     .examples(
         "  hub --token-file /run/secrets/token\n  \
          hub --insecure --port 8081          for a try on one machine\n  \
-         hub healthcheck                     for a container's HEALTHCHECK",
+         hub healthcheck                     for a container's HEALTHCHECK\n  \
+         hub labels stack.yml                Traefik 1's labels as Traefik 3 has them",
     )
+    .subcommands(&[Subcommand::of::<labels::Labels>()])
     // Who is there is learnt from sidecars, which find the hub only once it is healthy.
     .probe("/healthz")
     .without_admin_port();
