@@ -19,6 +19,8 @@ mod labels;
 mod loss;
 /// Each option of Traefik's, from its label to where Traefik shows it.
 mod options;
+/// `hub labels`, the tool that translates labels of Traefik 1.
+mod migration;
 /// What does no I/O and reads no clock.
 mod purity;
 /// Stopping and starting again, unnoticed.
@@ -27,3 +29,5 @@ mod restart;
 mod scenario;
 /// The stack on a real engine: the article's answers, updates under load, and what containers may not do.
 mod swarm;
+/// Labels of Traefik 1 through Traefik 3.
+mod v1;

@@ -1,0 +1,141 @@
+//! `hub labels`, on its own: the article's stack file, and what it says of bad ones.
+
+use std::fs;
+use std::io::Write;
+
+use std::process::{Command, Output, Stdio};
+
+use swarmlings_harness::stack::declared::Declared;
+use swarmlings_harness::{Binaries, Fleet, http};
+
+use crate::v1::article;
+
+/// Runs `hub labels` with `input` as its standard input.
+fn labels(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(Binaries::find().unwrap().path("hub"));
+    command.arg("labels").args(arguments);
+    let mut tool =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Whoever is told of bad usage does not read it.
+    let _ = tool.stdin.take().unwrap().write_all(input.as_bytes());
+    tool.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn the_articles_file_becomes_one_that_traefik_3_routes_by() {
+    let output = labels(&["--stack", "demo", &article().to_string_lossy()], "");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("stack.yml");
+    fs::write(&file, &output.stdout).unwrap();
+
+    let fleet = Fleet::start().unwrap();
+    let mut instances: Vec<_> = ["ping", "hello"]
+        .into_iter()
+        .map(|service| {
+            let mut spec = fleet.spec(service, service).unwrap();
+            spec.labels = Declared::read(&file, service).unwrap().labels_at(spec.address.port());
+            assert!(spec.labels.iter().all(|(key, _)| !key.contains(".frontend.")), "{:?}", spec.labels);
+            fleet.launch(spec).unwrap()
+        })
+        .collect();
+    fleet.wait_routed(&mut instances).unwrap();
+    let get = |path: &str| http::well(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
+    assert_eq!(get("/ping"), "Pong from ping\n");
+    assert_eq!(get("/hello/viktor"), "Hello, Viktor! (from hello)\n");
+}
+
+#[test]
+fn a_stack_file_is_translated_service_by_service() {
+    let file = "
+x-common: &common
+  traefik.port: 80
+services:
+  web:
+    labels:
+      <<: *common
+      traefik.frontend.rule: 'Host:${HOST},b.lan;Path:/x'
+      traefik.frontend.auth.basic.users: 'a:$$apr1$$x'
+      traefik.tags: a
+      com.example.own: 'yes'
+";
+    let output = labels(&[], file);
+    let expected = "services:
+  web:
+    labels:
+      # traefik.tags: ";
+    let written = text(&output.stdout);
+    assert!(output.status.success() && written.starts_with(expected), "{output:?}");
+    for line in [
+        "com.example.own: 'yes'",
+        "traefik.http.middlewares.web--basicauth.basicauth.users: 'a:$$apr1$$x'",
+        "traefik.http.routers.web.rule: '(Host(`${HOST}`) || Host(`b.lan`)) && Path(`/x`)'",
+        "traefik.http.services.web.loadbalancer.server.port: '80'",
+    ] {
+        assert!(written.contains(&format!("      {line}\n")), "{line}\n{written}");
+    }
+    assert!(!written.contains("priority:"), "the rule's length is open: {written}");
+    let said = text(&output.stderr);
+    assert!(said.contains("standard input: services.web.labels: warning: traefik.tags: "), "{said}");
+}
+
+#[test]
+fn a_list_of_labels_is_translated_as_one() {
+    let lines = "traefik.port=80\ntraefik.frontend.rule=PathPrefixStrip:/a$\ncom.example=1\n";
+    let output = labels(&["--format", "list", "--service", "demo_a"], lines);
+    let expected = "com.example=1
+traefik.http.middlewares.demo_a--stripprefix.stripprefix.prefixes=/a$
+traefik.http.routers.demo_a.middlewares=demo_a--stripprefix
+traefik.http.routers.demo_a.priority=19
+traefik.http.routers.demo_a.rule=PathPrefix(`/a$`)
+traefik.http.routers.demo_a.service=demo-a
+traefik.http.services.demo-a.loadbalancer.server.port=80
+";
+    assert_eq!(text(&output.stdout), expected);
+    // What Docker says of a container.
+    let json = "{\"traefik.port\": \"80\", \"traefik.frontend.rule\": \"PathPrefixStrip:/a$\", \"com.example\": \"1\"}";
+    assert_eq!(text(&labels(&["--format", "list", "--service", "demo_a"], json).stdout), expected);
+}
+
+#[test]
+fn every_fault_is_told_with_its_service_and_key() {
+    let file = "services:
+  a: {deploy: {labels: {traefik.port: x, traefik.frontend.rul: y}}}
+  b: {labels: [traefik.http.routers.b.rul=z]}
+  c: {labels: [traefik.port=80, 'traefik.frontend.rule=Path:/c']}
+";
+    let output = labels(&[], file);
+    let (written, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for fault in [
+        "services.a.deploy.labels: error: traefik.port: a port",
+        "services.a.deploy.labels: error: traefik.frontend.rul: ",
+        "services.b.labels: error: traefik.http.routers.b.rul: ",
+    ] {
+        assert!(said.contains(fault), "{fault}\n{said}");
+    }
+    assert!(written.contains("traefik.http.routers.c.rule: 'Path(`/c`)'"), "{written}");
+    assert!(!written.contains("traefik.http.routers.b.rul: 'z'"), "{written}");
+}
+
+#[test]
+fn bad_usage_and_files_that_cannot_be_read_are_told_apart() {
+    for (arguments, code, named) in [
+        (&["--format", "xml"] as &[&str], 64, "--format"),
+        (&["--port", "80"], 64, "--port"),
+        (&["--default-rule", "{{"], 64, "--default-rule"),
+        (&["/nowhere/stack.yml"], 1, "reading /nowhere/stack.yml: no such file or directory"),
+        (&["-"], 1, "reading standard input: it is no YAML: "),
+    ] {
+        let output = labels(arguments, "a: [");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(text(&output.stderr).contains(named), "{output:?}");
+    }
+    let help = text(&labels(&["--help"], "").stdout);
+    assert!(help.contains("\nExamples:\n  hub labels stack.yml\n"), "{help}");
+    assert!(!help.contains("--token-file"), "{help}");
+}

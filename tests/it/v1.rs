@@ -1,0 +1,282 @@
+//! Labels of Traefik 1 through real Traefik 3: requests are answered as they were.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use swarmlings_harness::http::{self, Answer};
+use swarmlings_harness::stack::declared::Declared;
+use swarmlings_harness::{Binaries, Fleet, Instance, eventually};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The article's stack file.
+pub(crate) fn article() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/article.yml")
+}
+
+/// An echo with these labels, each after `traefik.`; `PORT` is its port.
+fn echo(fleet: &Fleet, service: &str, labels: &[&str]) -> Instance {
+    let program = Binaries::find().unwrap().path("echo");
+    let mut spec = fleet.spec_of(&program, service, service).unwrap();
+    let port = spec.address.port().to_string();
+    let label = |label: &&str| {
+        let (key, value) = label.split_once('=').unwrap();
+        (format!("traefik.{key}"), value.replace("PORT", &port))
+    };
+    spec.labels = labels.iter().map(label).collect();
+    fleet.launch(spec).unwrap()
+}
+
+fn ask(fleet: &Fleet, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let headers = [&[("host", host)], headers].concat();
+    http::request("GET", &format!("{}{path}", fleet.traefik.url()), &headers).unwrap()
+}
+
+/// The path that the service saw, and its header `name`.
+fn seen(answer: &Answer, name: &str) -> (String, Option<String>) {
+    let mut lines = answer.body.lines();
+    let path = lines.find_map(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")).map(str::to_owned);
+    let header = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    (path.unwrap_or_else(|| panic!("{answer:?}")), header.map(str::to_owned))
+}
+
+#[test]
+fn the_articles_labels_route_with_nothing_changed() {
+    let fleet = Fleet::start().unwrap();
+    let mut instances: Vec<_> = ["ping", "hello"]
+        .into_iter()
+        .map(|service| {
+            let mut spec = fleet.spec(service, service).unwrap();
+            spec.labels = Declared::read(&article(), service).unwrap().labels_at(spec.address.port());
+            assert!(
+                spec.labels.iter().all(|(key, _)| !key.starts_with("traefik.http.")),
+                "{:?}",
+                spec.labels
+            );
+            fleet.launch(spec).unwrap()
+        })
+        .collect();
+    fleet.wait_routed(&mut instances).unwrap();
+    let get = |path: &str| http::well(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
+    assert_eq!(get("/ping"), "Pong from ping\n");
+    assert_eq!(get("/hello/viktor"), "Hello, Viktor! (from hello)\n");
+    assert_eq!(http::get(&format!("{}/hello", fleet.traefik.url())).unwrap().status, 404);
+}
+
+#[test]
+fn paths_are_changed_as_traefik_1_did() {
+    let fleet = Fleet::start().unwrap();
+    let cases = [
+        ("strip", "PathPrefixStrip: /ping", "/ping/a?b=c", "/a?b=c", "X-Forwarded-Prefix", Some("/ping")),
+        ("whole", "PathStrip: /x/y", "/x/y", "/", "X-Forwarded-Prefix", Some("/x/y")),
+        ("nested", "PathPrefixStrip: /a, /a/b", "/a/b/c", "/c", "X-Forwarded-Prefix", Some("/a/b")),
+        (
+            "regex",
+            r"PathPrefixStripRegex: /u/{id:[0-9]+}",
+            "/u/42/x",
+            "/x",
+            "X-Forwarded-Prefix",
+            Some("/u/42"),
+        ),
+        ("add", "PathPrefix:/;AddPrefix: /v1", "/x", "/v1/x", "X-Forwarded-Prefix", None),
+        ("replace", "Path:/old;ReplacePath: /new", "/old", "/new", "X-Replaced-Path", Some("/old")),
+        (
+            "expression",
+            "ReplacePathRegex: ^/v2/(.*) /api/$1",
+            "/v2/x",
+            "/api/x",
+            "X-Replaced-Path",
+            Some("/v2/x"),
+        ),
+        ("both", "PathPrefixStrip:/a;AddPrefix:/b", "/a/c", "/b/c", "X-Forwarded-Prefix", Some("/a")),
+    ];
+    let mut echoes: Vec<_> = cases
+        .iter()
+        .map(|(name, rule, ..)| {
+            let rule = format!("frontend.rule=Host:{name}.lan;{rule}");
+            echo(&fleet, name, &["port=PORT", &rule])
+        })
+        .collect();
+    fleet.wait_routed(&mut echoes).unwrap();
+    for (name, rule, asked, path, header, value) in cases {
+        let answer = ask(&fleet, &format!("{name}.lan"), asked, &[]);
+        assert_eq!(answer.served_by(), Some(name), "{rule}: {answer:?}");
+        assert_eq!(seen(&answer, header), (path.to_owned(), value.map(str::to_owned)), "{rule}");
+    }
+    for (name, path) in [("whole", "/x/y/z"), ("regex", "/u/a"), ("replace", "/older"), ("strip", "/pin")] {
+        assert_eq!(ask(&fleet, &format!("{name}.lan"), path, &[]).status, 404, "{name} {path}");
+    }
+}
+
+#[test]
+fn requests_are_matched_as_by_traefik_1() {
+    let fleet = Fleet::start().unwrap();
+    let mut echoes = [
+        echo(&fleet, "wild", &["port=PORT", "frontend.rule=HostRegexp: {sub:[a-z]+}.wild.lan"]),
+        echo(&fleet, "header", &["port=PORT", "frontend.rule=Host:m.lan;Headers: X-A, b"]),
+        echo(&fleet, "query", &["port=PORT", "frontend.rule=Host:m.lan;Query: a=b, n={n:[0-9]+}"]),
+        // Longer, and so before the others, though what comes of it is shorter than what comes of them.
+        echo(&fleet, "long", &["port=PORT", "frontend.rule=PathPrefixStrip:     /long"]),
+        echo(&fleet, "short", &["port=PORT", "frontend.rule=Path:/long/a,/b"]),
+    ];
+    fleet.wait_routed(&mut echoes).unwrap();
+    let by = |host, path, headers: &[(&str, &str)]| {
+        ask(&fleet, host, path, headers).served_by().map(str::to_owned).unwrap_or_default()
+    };
+    assert_eq!(by("A.wild.lan", "/", &[]), "wild");
+    assert_eq!(by("a1.wild.lan", "/", &[]), "");
+    assert_eq!(by("m.lan", "/", &[("x-a", "b")]), "header");
+    assert_eq!(by("m.lan", "/", &[("x-a", "c")]), "");
+    assert_eq!(by("m.lan", "/?a=b&n=7", &[]), "query");
+    assert_eq!(by("m.lan", "/?a=b&n=x", &[]), "");
+    assert_eq!(by("any.lan", "/b", &[]), "short");
+    assert_eq!(by("any.lan", "/long/a", &[]), "long");
+}
+
+#[test]
+fn middlewares_do_as_in_traefik_1() {
+    let fleet = Fleet::start().unwrap();
+    let with = |name: &'static str, labels: &[&str]| {
+        let rule = format!("frontend.rule=Host:{name}.lan");
+        echo(&fleet, name, &[&["port=PORT", &rule], labels].concat())
+    };
+    let mut echoes = [
+        // The password is `test`.
+        with(
+            "basic",
+            &[
+                "frontend.auth.basic.users=test:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/",
+                "frontend.auth.headerField=X-User",
+            ],
+        ),
+        with("inside", &["frontend.whiteList.sourceRange=127.0.0.0/8"]),
+        with("outside", &["frontend.whiteList.sourceRange=192.0.2.1, 198.51.100.0/24"]),
+        with(
+            "moved",
+            &[
+                "frontend.redirect.regex=^http://moved.lan(:[0-9]+)?/(.*)",
+                "frontend.redirect.replacement=http://new.lan/$2",
+                "frontend.redirect.permanent=true",
+            ],
+        ),
+        with("safe", &["frontend.redirect.entryPoint=https"]),
+        with("ssl", &["frontend.headers.SSLRedirect=true", "frontend.headers.SSLHost=ssl.example"]),
+        with(
+            "headers",
+            &[
+                "frontend.headers.customRequestHeaders=X-Asked:yes||X-Gone:",
+                "frontend.headers.customResponseHeaders=X-Answered:a b",
+                "frontend.headers.frameDeny=true",
+            ],
+        ),
+        with(
+            "sticky",
+            &["backend.loadbalancer.stickiness=true", "backend.loadbalancer.stickiness.cookieName=crumb"],
+        ),
+        with(
+            "few",
+            &[
+                "frontend.rateLimit.extractorFunc=client.ip",
+                "frontend.rateLimit.rateSet.a.period=1h",
+                "frontend.rateLimit.rateSet.a.average=1",
+                "frontend.rateLimit.rateSet.a.burst=2",
+            ],
+        ),
+        with(
+            "broken",
+            &[
+                "frontend.errors.all.status=404",
+                "frontend.errors.all.backend=headers",
+                "frontend.errors.all.query=/status/200?was={status}",
+            ],
+        ),
+    ];
+    fleet.wait_routed(&mut echoes).unwrap();
+    let get =
+        |name: &str, path: &str, headers: &[(&str, &str)]| ask(&fleet, &format!("{name}.lan"), path, headers);
+
+    assert_eq!(get("basic", "/", &[]).status, 401);
+    let known = get("basic", "/", &[("authorization", "Basic dGVzdDp0ZXN0")]);
+    assert_eq!(seen(&known, "X-User").1.as_deref(), Some("test"));
+    assert_eq!((get("inside", "/", &[]).status, get("outside", "/", &[]).status), (200, 403));
+    for (name, path, status, location) in [
+        ("moved", "/a", 308, "http://new.lan/a"),
+        ("safe", "/a?b", 307, "https://safe.lan/a?b"),
+        ("ssl", "/a", 308, "https://ssl.example/a"),
+    ] {
+        let answer = get(name, path, &[]);
+        let redirected = [301, 302, 307, 308].contains(&answer.status);
+        assert!(redirected && (answer.status % 2 == 0) == (status % 2 == 0), "{name}: {answer:?}");
+        let to = answer
+            .header("location")
+            .unwrap()
+            .replace(&format!(":{}", fleet.traefik.options().entry.port()), "");
+        assert_eq!(to, location);
+    }
+    let headers = get("headers", "/", &[("x-gone", "here")]);
+    assert_eq!(seen(&headers, "X-Asked").1.as_deref(), Some("yes"));
+    assert_eq!(seen(&headers, "X-Gone").1, None);
+    assert_eq!(
+        (headers.header("x-answered"), headers.header("x-frame-options")),
+        (Some("a b"), Some("DENY"))
+    );
+    assert!(get("sticky", "/", &[]).header("set-cookie").unwrap().starts_with("crumb="));
+    let statuses: Vec<_> = (0..4).map(|_| get("few", "/", &[]).status).collect();
+    assert!(statuses[0] == 200 && statuses.contains(&429), "{statuses:?}");
+    let page = get("broken", "/status/404", &[]);
+    assert_eq!((page.status, page.served_by()), (404, Some("headers")), "{page:?}");
+}
+
+#[test]
+fn segments_are_two_ports_of_one_task() {
+    let fleet = Fleet::start().unwrap();
+    let program = Binaries::find().unwrap().path("echo");
+    let mut spec = fleet.spec_of(&program, "two", "two").unwrap();
+    let (port, admin) = (spec.address.port(), spec.admin.port());
+    let labels = [
+        ("traefik.web.port", port.to_string()),
+        ("traefik.web.frontend.rule", "Host:two.lan;PathPrefix:/".to_owned()),
+        ("traefik.admin.port", admin.to_string()),
+        ("traefik.admin.frontend.rule", "Host:two.lan;PathPrefixStrip:/admin".to_owned()),
+        ("traefik.frontend.headers.customResponseHeaders", "X-All:yes".to_owned()),
+    ];
+    spec.labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
+    let mut two = [fleet.launch(spec).unwrap()];
+    fleet.wait_routed(&mut two).unwrap();
+    let web = ask(&fleet, "two.lan", "/x", &[]);
+    assert_eq!((web.served_by(), web.header("x-all")), (Some("two"), Some("yes")));
+    let admin = ask(&fleet, "two.lan", "/admin/readyz", &[]);
+    assert_eq!((admin.status, admin.header("x-all")), (200, Some("yes")));
+    assert_eq!(ask(&fleet, "two.lan", "/readyz", &[]).served_by(), Some("two"));
+}
+
+#[test]
+fn what_is_lost_is_logged_once_and_what_is_wrong_is_shown() {
+    let mut fleet = Fleet::start().unwrap();
+    let mut good: Vec<_> = ["a", "b"]
+        .map(|host| {
+            let mut one = echo(&fleet, "tagged", &["port=PORT", "frontend.rule=Path:/t", "tags=x"]);
+            one.stop().unwrap();
+            let mut spec = one.spec().clone();
+            spec.host = host.to_owned();
+            fleet.launch(spec).unwrap()
+        })
+        .into();
+    fleet.wait_routed(&mut good[..1]).unwrap();
+    let _bad = echo(&fleet, "bad", &["port=PORT", "frontend.rul=Path:/b"]);
+    let refused = |listed: Vec<Value>| -> Result<String> {
+        let found = listed.into_iter().find(|entry| entry["service"] == "bad").unwrap_or_default();
+        ensure!(found["routing"]["state"] == "refused", "{found}");
+        Ok(found["routing"]["reason"].to_string())
+    };
+    let reason = eventually(SOON, || refused(fleet.hub.instances()?)).unwrap();
+    assert!(
+        reason.contains("traefik.frontend.rul: ") && reason.contains("did you mean traefik.frontend.rule"),
+        "{reason}"
+    );
+    let log = fleet.hub.process().log().lines();
+    let said = log.iter().filter(|line| line.contains("traefik.tags: no successor")).collect::<Vec<_>>();
+    assert!(said.len() == 1 && said[0].contains("tagged"), "{said:?}");
+}
