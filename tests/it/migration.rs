@@ -135,6 +135,10 @@ fn bad_usage_and_files_that_cannot_be_read_are_told_apart() {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(text(&output.stderr).contains(named), "{output:?}");
     }
+    // Flags of the server do no harm before it.
+    let hub = Binaries::find().unwrap().path("hub");
+    let output = Command::new(hub).args(["--insecure", "labels", "/nowhere"]).output().unwrap();
+    assert_eq!(text(&output.stderr), "hub: reading /nowhere: no such file or directory\n");
     let help = text(&labels(&["--help"], "").stdout);
     assert!(help.contains("\nExamples:\n  hub labels stack.yml\n"), "{help}");
     assert!(!help.contains("--token-file"), "{help}");

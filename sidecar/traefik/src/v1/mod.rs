@@ -9,7 +9,7 @@
 //! - [`frontend`], with [`access`] (who may come in), [`redirect`] and [`headers`]; [`backend`]: what comes of it;
 //! - [`names`]: what that is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use swarmlings_protocol::Labels;
@@ -75,9 +75,11 @@ pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> 
         written.warn(&keys.join(", "), "of no effect, as labels of Traefik 2 or 3 make routers");
         return written.finish();
     }
+    let mut taken = BTreeSet::new();
     for segment in segment::read(old, &mut written) {
         segment.report(&mut written);
-        translate_segment(service, labels, &segment, default_rule, &mut written);
+        let names = names::Names::new(service, &segment, &mut taken, &mut written);
+        translate_segment(service, labels, &segment, &names, default_rule, &mut written);
     }
     written.finish()
 }
@@ -86,13 +88,13 @@ fn translate_segment(
     service: &str,
     labels: &Labels,
     segment: &Segment<'_>,
+    names: &names::Names,
     default_rule: Option<&str>,
     written: &mut Written,
 ) {
-    let names = names::Names::new(service, segment, written);
     let mut made = Written::default();
-    let routed = frontend::translate(service, labels, segment, &names, default_rule, &mut made);
-    backend::translate(segment, &names, &mut made);
+    let routed = frontend::translate(service, labels, segment, names, default_rule, &mut made);
+    backend::translate(segment, names, &mut made);
     written.warnings.append(&mut made.warnings);
     written.faults.append(&mut made.faults);
     // Traefik 1 left such a container out. What is wrong with its labels is said nevertheless.

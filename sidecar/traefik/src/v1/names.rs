@@ -1,5 +1,7 @@
 //! What routers, services and middlewares are called.
 
+use std::collections::BTreeSet;
+
 use super::Written;
 use super::segment::Segment;
 
@@ -13,22 +15,32 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(service: &str, segment: &Segment<'_>, written: &mut Written) -> Self {
+    /// `taken` are the services of other segments.
+    pub(super) fn new(
+        service: &str,
+        segment: &Segment<'_>,
+        taken: &mut BTreeSet<String>,
+        written: &mut Written,
+    ) -> Self {
         let backend = segment.text("backend");
         let Some(name) = &segment.name else {
             let backend = backend.map_or(service, |value| value.text);
             return Self { router: part(service), service: backend_name(backend) };
         };
         let router = format!("{}--{}", part(service), part(name));
-        if let Some(value) = backend.filter(|value| !value.own) {
+        // Not joined as Traefik 1 did: `a-b` may be a service, too.
+        let of = |backend: &str| format!("{}--{}", backend_name(service), backend_name(backend));
+        let own = backend.filter(|value| value.own).map_or(&**name, |value| value.text);
+        let is_shared = backend.is_some_and(|value| !value.own) || taken.contains(&of(own));
+        if let Some(value) = backend.filter(|_| is_shared) {
             written.warn(
                 value.key,
-                "all segments shared this one backend, and with it their ports; now each has a service of its own",
+                "segments shared this one backend, and with it their ports; now each has a service of its own",
             );
         }
-        let of_segment = backend.filter(|value| value.own).map_or(&**name, |value| value.text);
-        // Not as for a whole container: `a-b` may be a service, too.
-        let service = format!("{}--{}", backend_name(service), backend_name(of_segment));
+        let unique = [of(own), of(name)].into_iter().find(|service| !taken.contains(service));
+        let service = unique.unwrap_or_else(|| router.clone());
+        taken.insert(service.clone());
         Self { router, service }
     }
 

@@ -147,8 +147,10 @@ fn split(part: &str) -> Result<(&'static str, Vec<String>), String> {
         }
     })?;
     let rest = words.collect::<Vec<_>>().join(":");
-    let arguments: Vec<_> =
-        rest.split(',').filter(|word| !word.is_empty()).map(|word| word.trim().to_owned()).collect();
+    let arguments = rest.split(',').filter(|word| !word.is_empty()).map(|word| word.trim().to_owned());
+    // No host and no method is called like nothing, so these never mattered. A path that is nothing fits all.
+    let is_needless = |word: &String| word.is_empty() && matches!(name, "Host" | "HostRegexp" | "Method");
+    let arguments: Vec<_> = arguments.filter(|word| !is_needless(word)).collect();
     if arguments.is_empty() {
         return Err(format!("{name} is given nothing"));
     }

@@ -11,6 +11,7 @@ fn each_matcher_has_its_successor() {
     for (old, new) in [
         ("Host:a.lan", "Host(`a.lan`)"),
         ("Host: a.lan , b.lan", "Host(`a.lan`) || Host(`b.lan`)"),
+        ("Host: a.lan, ", "Host(`a.lan`)"),
         ("HostRegexp:a.lan", "Host(`a.lan`)"),
         ("HostRegexp: {sub:[a-z]+}.a.lan", r"HostRegexp(`(?i)^[a-z]+\.a\.lan$`)"),
         ("HostRegexp:a.lan,{sub}.a.lan", r"Host(`a.lan`) || HostRegexp(`(?i)^[^.]+\.a\.lan$`)"),
@@ -74,6 +75,7 @@ fn what_cannot_be_read_says_why() {
         ("Hosts:a", "\"Hosts\" is no matcher of Traefik 1's, did you mean Host"),
         ("PathPrefixStripp:/a", "did you mean PathPrefixStrip"),
         ("/a", "\"/a\" is no matcher of Traefik 1's, of which there are Host,"),
+        ("PathPrefix:/a, ", "a path that begins with a slash is expected, not \"\""),
         ("Path:a", "Path: a path that begins with a slash is expected, not \"a\""),
         ("PathPrefixStrip:/{a}", "for which there is PathPrefixStripRegex"),
         ("Path:/{id:[0-9]{1,3}}", "the braces of \"/{id:[0-9]{1\" do not match"),

@@ -282,6 +282,25 @@ fn segments_are_routers_and_services_of_their_own() {
 }
 
 #[test]
+fn segments_that_shared_a_backend_have_one_each() {
+    for backends in
+        [&[("traefik.backend", "x")][..], &[("traefik.a.backend", "x"), ("traefik.b.backend", "x")]]
+    {
+        let segments = [
+            ("traefik.a.port", "80"),
+            ("traefik.a.frontend.rule", "Path:/a"),
+            ("traefik.b.port", "81"),
+            ("traefik.b.frontend.rule", "Path:/b"),
+        ];
+        let translation = translated(&[&segments, backends].concat());
+        let ports = translation.labels.0.iter().filter(|(key, _)| key.contains(".server.port"));
+        let ports: std::collections::BTreeSet<_> = ports.map(|(_, port)| port.as_str()).collect();
+        assert_eq!(ports.len(), 2, "{ports:?}");
+        assert_eq!(translation.warnings.len(), 1, "{:?}", translation.warnings);
+    }
+}
+
+#[test]
 fn without_a_rule_the_domain_or_the_hub_says_one() {
     let port = ("traefik.port", "80");
     let rule = |pairs: &[(&str, &str)], default: Option<&str>| {
