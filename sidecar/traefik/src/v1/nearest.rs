@@ -4,7 +4,10 @@
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let most = (word.chars().count() / 4).clamp(1, 3);
-    let near = candidates.into_iter().filter_map(|candidate| {
+    // Most need no closer look.
+    let candidates =
+        candidates.into_iter().filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * most);
+    let near = candidates.filter_map(|candidate| {
         let edits = edits(&word, &candidate.to_ascii_lowercase());
         (edits <= most && edits < candidate.len()).then_some((edits, candidate))
     });
