@@ -17,10 +17,10 @@ mod echo;
 mod labels;
 /// What vanishes without a word: a task, the hub, Traefik.
 mod loss;
-/// Each option of Traefik's, from its label to where Traefik shows it.
-mod options;
 /// `hub labels`, the tool that translates labels of Traefik 1.
 mod migration;
+/// Each option of Traefik's, from its label to where Traefik shows it.
+mod options;
 /// What does no I/O and reads no clock.
 mod purity;
 /// Stopping and starting again, unnoticed.

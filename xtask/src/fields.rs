@@ -97,7 +97,6 @@ fn covers(path: &str, key: &str) -> bool {
     for expected in path.split('.') {
         match (expected, segments.next()) {
             ("**", Some(_)) => return true,
-            (_, None) => return false,
             ("*", Some(_)) => {}
             ("[n]", Some(segment)) if segment.starts_with('[') => {}
             (expected, Some(segment)) if expected.eq_ignore_ascii_case(segment) => {}
@@ -299,7 +298,9 @@ type PluginConf map[string]any
     fn packages() -> Packages {
         let mut packages = Packages::default();
         packages.add("dynamic", DYNAMIC);
-        OTHERS.iter().for_each(|(name, text)| packages.add(name, text));
+        for (name, text) in OTHERS {
+            packages.add(name, text);
+        }
         packages
     }
 

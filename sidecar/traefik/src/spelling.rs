@@ -1,14 +1,16 @@
 //! What somebody meant who misspelt a word.
 
-/// The one of `words` that is most like `wrong`, if it is like it at all.
-pub(crate) fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The one of `words` that is most like `wrong`, whatever the case, if it is like it at all.
+pub(crate) fn nearest<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_ascii_lowercase();
     let length = wrong.chars().count();
-    // One slip in a short word, three in a long one; and never as many as it has letters.
+    // One slip in a short word, three in a long one; and never as many as either has letters.
     let slips = (length / 3).clamp(1, 3);
     words
-        .map(|word| (distance(wrong, word), word))
-        .filter(|(distance, _)| *distance <= slips && *distance < length)
-        .min()
+        .into_iter()
+        .map(|word| (distance(&wrong, &word.to_ascii_lowercase()), word))
+        .filter(|(distance, word)| *distance <= slips && *distance < length.min(word.len()))
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
 
@@ -52,9 +54,10 @@ mod tests {
     #[test]
     fn what_is_not_alike_is_not_suggested() {
         let words = ["http", "tcp", "udp", "tls", "enable", "db"];
-        for (wrong, near) in [("tdp", Some("tcp")), ("ENABLE", None), ("d", None), ("port", None), ("", None)]
+        for (wrong, near) in
+            [("tdp", Some("tcp")), ("ENABEL", Some("enable")), ("d", None), ("port", None), ("", None)]
         {
-            assert_eq!(nearest(wrong, words.into_iter()), near, "{wrong}");
+            assert_eq!(nearest(wrong, words), near, "{wrong}");
         }
     }
 }

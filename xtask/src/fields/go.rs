@@ -45,7 +45,8 @@ impl Packages {
         for file in files {
             let path = file.with_context(|| format!("reading {}", directory.display()))?.path();
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if file.ends_with(".go") && !file.ends_with("_test.go") && !file.starts_with("zz_") {
+            let is_go = path.extension().is_some_and(|extension| extension == "go");
+            if is_go && !file.ends_with("_test.go") && !file.starts_with("zz_") {
                 let text =
                     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
                 self.add(name, &text);

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::nearest::nearest;
+use crate::spelling::nearest;
 
 /// A label's key.
 #[derive(Clone, Debug, PartialEq, Eq)]

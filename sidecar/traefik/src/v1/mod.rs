@@ -20,7 +20,6 @@ mod frontend;
 mod headers;
 mod keys;
 mod names;
-mod nearest;
 mod redirect;
 mod rule;
 mod segment;

@@ -139,7 +139,7 @@ fn split(part: &str) -> Result<(&'static str, Vec<String>), String> {
     let mut words = part.split(':').filter(|word| !word.is_empty());
     let said = words.next().unwrap_or_default().trim();
     let name = MATCHERS.into_iter().find(|name| name.eq_ignore_ascii_case(said)).ok_or_else(|| {
-        match super::nearest::nearest(said, MATCHERS) {
+        match crate::spelling::nearest(said, MATCHERS) {
             Some(meant) => format!("{said:?} is no matcher of Traefik 1's, did you mean {meant}"),
             None => {
                 format!("{said:?} is no matcher of Traefik 1's, of which there are {}", MATCHERS.join(", "))
