@@ -81,3 +81,11 @@ EXPOSE 8080
 # Swarm's DNS knows the hub only once it is healthy.
 HEALTHCHECK --interval=2s --timeout=5s --start-period=10s --retries=3 CMD ["/hub", "healthcheck"]
 ENTRYPOINT ["/hub"]
+
+# Reads a node's docker.sock, whose owner is root, and listens on nothing. It needs no capability and writes nothing.
+FROM scratch AS agent
+LABEL org.opencontainers.image.title="agent" \
+      org.opencontainers.image.description="Registers the containers of a node with the hub" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=binaries /binaries/agent /agent
+ENTRYPOINT ["/agent"]

@@ -27,8 +27,18 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 #[test]
 fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sidecar");
-    let pure =
-        ["protocol/src", "hub/src/registry.rs", "hub/src/routers.rs", "hub/src/specs.rs", "traefik/src"];
+    let pure = [
+        "protocol/src",
+        "hub/src/registry.rs",
+        "hub/src/routers.rs",
+        "hub/src/specs.rs",
+        "traefik/src",
+        "agent/src/node",
+        "agent/src/container.rs",
+        "agent/src/network.rs",
+        "agent/src/services.rs",
+        "agent/src/ledger.rs",
+    ];
     let mut lines = 0;
     for source in pure.iter().flat_map(|path| sources(&root.join(path))) {
         let text = fs::read_to_string(&source).unwrap();

@@ -1,0 +1,46 @@
+//! The agent's command line, from outside.
+
+use std::process::Command;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_agent");
+
+/// Exit code, stdout and stderr.
+fn agent(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(BINARY);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("AGENT_") || name == "DOCKER_HOST") {
+        command.env_remove(name);
+    }
+    let output = command.args(args).envs(environment.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn bad_usage_exits_64_and_names_the_fault() {
+    for (args, environment, fault) in [
+        (&[][..], &[][..], "--hub is needed"),
+        (&[], &[("AGENT_HUB", "")], "--hub is needed"),
+        (&["--hub", "https://h"], &[], "scheme \"https\""),
+        (&["--hub", "http://h", "--nope"], &[], "--nope"),
+        (&["--hub", "http://h"], &[("AGENT_DOCKER", "/run/docker.sock")], "the scheme is missing"),
+        (&["--hub", "http://h"], &[("DOCKER_HOST", "ssh://h")], "DOCKER_HOST=ssh://h: scheme \"ssh\""),
+        (&["--hub", "http://h", "--token-file", "/nowhere/token"], &[], "reading token file /nowhere/token"),
+        (&["--hub", "http://h", "--stop-margin", "5"], &[], "a duration has a unit"),
+    ] {
+        let (code, stdout, stderr) = agent(args, environment);
+        assert_eq!(code, Some(64), "{args:?} {environment:?}: {stderr}");
+        assert!(stderr.contains(fault) && stdout.is_empty(), "{args:?} {environment:?}: {stderr}");
+    }
+}
+
+#[test]
+fn help_shows_examples_and_what_a_proxy_has_to_let_through() {
+    let (code, stdout, _) = agent(&["--help"], &[]);
+    assert_eq!(code, Some(0));
+    for text in ["Examples:", "AGENT_HUB", "/containers/ID/json", "DOCKER_HOST"] {
+        assert!(stdout.contains(text), "{text}");
+    }
+    let (code, stdout, _) = agent(&["--version"], &[]);
+    assert_eq!((code, stdout.trim_end()), (Some(0), concat!("agent ", env!("CARGO_PKG_VERSION"))));
+}
