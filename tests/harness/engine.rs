@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::hold::{Hold, Shared};
 use crate::network::Inside;
+use crate::stack::Container;
 use crate::{Binaries, Docker, Images, Lab, LabOptions, Loopback, images, tools};
 
 /// An engine, with the images that were built for it.
@@ -54,6 +55,14 @@ impl Engine {
     /// on loopback. An engine that is started here has a network of its own.
     pub fn enter(&self) -> Result<Option<Inside>> {
         self.own.as_ref().map(|own| own.nodes()[0].enter()).transpose()
+    }
+
+    /// Takes the calling thread, and those that it starts from then on, to the network of a container of its own.
+    pub fn enter_container(&self, container: &Container) -> Result<Inside> {
+        match &self.own {
+            Some(own) => own.enter_container(container),
+            None => Inside::enter_at(&container.inspect("{{.NetworkSettings.SandboxKey}}")?),
+        }
     }
 
     /// The project's images, built when they are first asked for. Their tag leaves those of the user alone.

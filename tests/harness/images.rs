@@ -113,6 +113,23 @@ pub fn build_wrapped(docker: &Docker, images: &Images, program: &Path) -> Result
     Ok(image)
 }
 
+/// Builds an image that holds nothing but a service's `program`, which listens on port 8080, and returns its name.
+pub fn build_plain(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
+    let name = program.file_name().context("a program has a name")?.to_string_lossy();
+    let context = tempfile::tempdir().context("creating a directory for an image's files")?;
+    let dockerfile = context.path().join("Dockerfile");
+    let text = format!(
+        "FROM scratch\nCOPY {name} /{name}\nEXPOSE 8080\nENTRYPOINT [\"/{name}\"]\n\
+         HEALTHCHECK CMD [\"/{name}\", \"healthcheck\"]\n"
+    );
+    fs::write(&dockerfile, text).with_context(|| format!("writing {}", dockerfile.display()))?;
+    ensure_static(program)?;
+    place(program, &context.path().join(&*name))?;
+    let image = format!("{prefix}/{name}:plain");
+    build(docker, &image, &dockerfile, context.path(), &[])?;
+    Ok(image)
+}
+
 /// Pushes an image to the registry that its name begins with.
 pub fn push(docker: &Docker, name: &str) -> Result<()> {
     docker.run(&["push", "--quiet", name]).map(drop).with_context(|| format!("pushing image {name}"))

@@ -14,12 +14,14 @@
 //! | [`hold`] | what all tests of a process share |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
 //! | [`lab`] | several engines on this machine, as hosts of one swarm |
+//! | [`agent`], [`proxy`] | an engine that an agent watches, with hub and Traefik beside it; a proxy for its socket |
 //! | [`images`], [`stack`], [`swarm_stack`] | the project's images; a stack; the demo's, deployed for a test |
 //! | [`compose`], [`nginx`] | a file for docker-compose, started for a test; an image that the project has no part in |
 //! | [`rehearsal`] | the demo on three hosts, which tests take turns with |
 //!
 //! Tests unwrap instead of returning a `Result`: the panic is what makes the parts show their logs.
 
+pub mod agent;
 pub mod binaries;
 pub mod compose;
 pub mod description;
@@ -41,6 +43,7 @@ pub mod network;
 pub mod nginx;
 pub mod proc;
 pub mod process;
+pub mod proxy;
 pub mod rehearsal;
 pub mod stack;
 pub mod swarm_stack;
@@ -49,6 +52,7 @@ pub mod traefik;
 pub mod traefik_view;
 pub mod websocket;
 
+pub use agent::{Agent, Watched, WatchedOptions};
 pub use binaries::Binaries;
 pub use compose::Compose;
 pub use docker::Docker;
@@ -62,6 +66,7 @@ pub use lab::{Lab, LabOptions};
 pub use load::{Load, LoadOptions, Report};
 pub use loopback::Loopback;
 pub use process::{Process, Signal, SpawnOptions};
+pub use proxy::SocketProxy;
 pub use stack::Stack;
 pub use swarm_stack::SwarmStack;
 pub use traefik::Traefik;

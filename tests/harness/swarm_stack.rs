@@ -67,6 +67,16 @@ impl SwarmStack {
         stack.wait_running(SETTLED).inspect_err(|_| stack.show())
     }
 
+    /// The stack that has joined it with a service of this name.
+    pub fn guest_of(&self, service: &str) -> Result<Stack> {
+        for guest in &self.guests {
+            if !guest.containers_of(service)?.is_empty() {
+                return Ok(guest.clone());
+            }
+        }
+        bail!("no stack that has joined {} has a task of {service}", self.stack.name())
+    }
+
     /// Waits until `path` is answered with 200, and returns the body.
     pub fn wait_answer(&self, path: &str) -> Result<String> {
         let url = self.url(path);

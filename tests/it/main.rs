@@ -3,6 +3,8 @@
 //!
 //! Tests of this binary run at the same time: each has addresses, ports and processes of its own.
 
+/// Containers that no sidecar wraps, on a real engine.
+mod agent;
 /// Who may register, who holds docker.sock, and what the hub says to bad input.
 mod authority;
 /// Files for docker-compose, on one engine.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use swarmlings_harness::binaries::target_directory;
 use swarmlings_harness::lab::PROGRAMS;
 use swarmlings_harness::tools::{self, Fetched, WEBSOCKETS};
-use swarmlings_harness::{compose, nginx};
+use swarmlings_harness::{compose, nginx, proxy};
 
 use crate::build::{cargo, check, root};
 
@@ -23,7 +23,7 @@ const FOR_IMAGES: [(&str, &str); 3] =
     [("buildah", "buildah"), ("skopeo", "skopeo"), ("qemu-aarch64-static", "qemu-user-static")];
 
 /// Programs that tests of stack files start or put into images, and the Debian packages that they are in.
-const FOR_STACKS: [(&str, &str); 2] = [compose::PROGRAM, nginx::PROGRAM];
+const FOR_STACKS: [(&str, &str); 3] = [compose::PROGRAM, nginx::PROGRAM, proxy::PROGRAM];
 
 /// What libFuzzer is compiled by.
 const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];

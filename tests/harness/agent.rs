@@ -1,0 +1,238 @@
+//! The agent, and an engine whose containers it watches.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{self, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::engine::{Engine, SharedEngine};
+use crate::network::Inside;
+use crate::process::{Process, SpawnOptions, command};
+use crate::stack::Container;
+use crate::{Binaries, Docker, Fleet, FleetOptions, eventually, http, labels};
+
+/// How long an agent may take to end.
+const STOP: Duration = Duration::from_secs(10);
+/// How long a container may take to be as expected on a busy machine.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// A running agent, or one that has ended and can be started again.
+pub struct Agent {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    process: Process,
+}
+
+impl Agent {
+    /// Starts one with these flags.
+    pub fn start(binaries: &Binaries, arguments: Vec<OsString>) -> Result<Self> {
+        let program = binaries.path("agent");
+        let process = spawn(&program, &arguments)?;
+        Ok(Self { program, arguments, process })
+    }
+
+    /// The running program.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Stops it in order.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.terminate(STOP)
+    }
+
+    /// Starts it once more, as it was started before; it must have ended.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = spawn(&self.program, &self.arguments)?;
+        Ok(())
+    }
+}
+
+fn spawn(program: &PathBuf, arguments: &[OsString]) -> Result<Process> {
+    Process::spawn("agent", command(program).args(arguments), SpawnOptions::default())
+}
+
+/// How an engine is watched.
+#[derive(Clone, Debug, Default)]
+pub struct WatchedOptions {
+    /// Another address of the engine than its own.
+    pub docker: Option<String>,
+    /// Further flags for the agent.
+    pub agent_arguments: Vec<String>,
+    /// Further flags for the hub.
+    pub hub_arguments: Vec<String>,
+}
+
+/// The engine that tests share, an agent that watches it, and a hub and a Traefik of one's own, all as processes beside
+/// it. Its containers are removed with it.
+///
+/// For so long the thread that has started it is [where](Engine::enter) containers are reached at their addresses.
+pub struct Watched {
+    /// The agent.
+    pub agent: Agent,
+    /// Hub and Traefik.
+    pub fleet: Fleet,
+    name: String,
+    _inside: Option<Inside>,
+    engine: SharedEngine,
+}
+
+impl Watched {
+    /// Starts all of it.
+    pub fn start() -> Result<Self> {
+        Self::with(|_| Ok(WatchedOptions::default()))
+    }
+
+    /// Starts all of it, with options that may depend on the engine; the thread is beside it already.
+    pub fn with(options: impl FnOnce(&Engine) -> Result<WatchedOptions>) -> Result<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let engine = Engine::shared()?;
+        let inside = engine.enter()?;
+        let options = options(&engine)?;
+        let binaries = Binaries::find()?;
+        let mut fleet = Fleet::spawn(FleetOptions {
+            binaries: Some(binaries.clone()),
+            hub_arguments: options.hub_arguments,
+            ..FleetOptions::default()
+        })?;
+        fleet.traefik.wait_ready()?;
+        let docker = options.docker.or_else(|| engine.docker().host().map(str::to_owned));
+        let mut arguments = vec!["--hub".into(), fleet.hub.url().into(), "--token-file".into()];
+        arguments.push(fleet.hub.options().token_file.clone().into_os_string());
+        arguments.extend(["--log-level".into(), "debug".into()]);
+        arguments.extend(docker.into_iter().flat_map(|docker| ["--docker".into(), docker.into()]));
+        arguments.extend(options.agent_arguments.into_iter().map(OsString::from));
+        let agent = Agent::start(&binaries, arguments)?;
+        let name = format!("agent-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        Ok(Self { agent, fleet, name, _inside: inside, engine })
+    }
+
+    /// A client for the engine.
+    pub fn docker(&self) -> &Docker {
+        self.engine.docker()
+    }
+
+    /// A name that no other test gives to anything of the same kind.
+    pub fn called(&self, name: &str) -> String {
+        format!("{}-{name}", self.name)
+    }
+
+    /// Starts a ping that no sidecar wraps, and that is routed at [`Self::url`] with `name`. Flags are those of
+    /// `docker run`, arguments ping's.
+    pub fn ping(&self, name: &str, flags: &[&str], arguments: &[&str]) -> Result<Container> {
+        let route = self.called(name);
+        let rule = format!("PathPrefix(`/{route}`)");
+        // Where it listens is not said: the image does.
+        let mut labels = labels::routed(&route, &rule, Some(&format!("/{route}")), 0);
+        labels.pop();
+        let labels = labels.iter();
+        let labels: Vec<_> = labels.map(|(key, value)| format!("--label={key}={value}")).collect();
+        let labels = labels.iter().map(String::as_str);
+        let flags: Vec<_> =
+            ["--entrypoint=/ping"].into_iter().chain(labels).chain(flags.iter().copied()).collect();
+        self.run("ping", &flags, arguments)
+    }
+
+    /// Starts a container of one of the project's images.
+    pub fn run(&self, image: &str, flags: &[&str], arguments: &[&str]) -> Result<Container> {
+        let (image, mark) = (self.engine.images()?.name(image), format!("--label={}", self.mark()));
+        let run = [&["run", "--detach", &mark], flags, &[&image], arguments].concat();
+        Ok(Container::new(self.docker(), &self.docker().run(&run)?))
+    }
+
+    /// Makes a network, which goes with the containers.
+    pub fn network(&self, name: &str) -> Result<String> {
+        let name = self.called(name);
+        self.docker().run(&["network", "create", &format!("--label={}", self.mark()), &name])?;
+        Ok(name)
+    }
+
+    /// Where [`Self::ping`] with `name` answers through Traefik.
+    pub fn url(&self, name: &str) -> String {
+        format!("{}/{}", self.fleet.traefik.url(), self.called(name))
+    }
+
+    /// Waits until Traefik answers for it.
+    pub fn wait_answer(&self, name: &str) -> Result<String> {
+        let url = self.url(name);
+        eventually(SETTLED, || http::well(&url).map(|answer| answer.body))
+            .with_context(|| format!("asking for {url}"))
+    }
+
+    /// What the hub says of a container, if it knows it.
+    pub fn instance(&self, container: &Container) -> Result<Option<Value>> {
+        let short = container.id().get(..12).context("an ID has more than 12 digits")?;
+        let instances = self.fleet.hub.instances()?;
+        Ok(instances
+            .into_iter()
+            .find(|instance| instance["id"].as_str().is_some_and(|id| id.ends_with(&format!("-{short}")))))
+    }
+
+    /// Waits until the hub knows a container in this state of health, and returns what it says.
+    pub fn wait_health(&self, container: &Container, health: &str) -> Result<Value> {
+        eventually(SETTLED, || {
+            let instance = self.instance(container)?.context("the hub does not know it")?;
+            ensure!(instance["health"] == health, "it is {}", instance["health"]);
+            Ok(instance)
+        })
+        .with_context(|| format!("waiting for container {} to be {health}", container.id()))
+    }
+
+    /// Waits until the hub does not know a container.
+    pub fn wait_withdrawn(&self, container: &Container) -> Result<()> {
+        eventually(SETTLED, || {
+            let instance = self.instance(container)?;
+            ensure!(instance.is_none(), "the hub knows it: {instance:?}");
+            Ok(())
+        })
+    }
+
+    /// Waits until Traefik has a server at the address of what the hub calls `instance`, or has none.
+    pub fn wait_served(&self, instance: &Value, expected: bool) -> Result<()> {
+        let address = instance["address"].as_str().context("an instance has an address")?;
+        let url = format!("http://{address}:{}", instance["port"]);
+        eventually(SETTLED, || {
+            let servers = self.fleet.traefik.servers()?;
+            ensure!(servers.contains(&url) == expected, "Traefik has {servers:?}");
+            Ok(())
+        })
+        .with_context(|| format!("waiting for the server {url}, which is to be there: {expected}"))
+    }
+
+    fn mark(&self) -> String {
+        format!("swarmlings.test={}", self.name)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let filter = format!("label={}", self.mark());
+        let remove = || -> Result<()> {
+            let ids = self.docker().list(&["ps", "--all", "--quiet", "--filter", &filter])?;
+            if thread::panicking() {
+                for id in &ids {
+                    eprintln!(
+                        "--- {}",
+                        self.docker().run(&["inspect", "--format", "{{.Name}} {{json .State}}", id])?
+                    );
+                }
+            }
+            let all: Vec<_> = ["rm", "--force"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+            if !ids.is_empty() {
+                self.docker().run(&all)?;
+            }
+            for network in self.docker().list(&["network", "ls", "--quiet", "--filter", &filter])? {
+                self.docker().run(&["network", "rm", &network])?;
+            }
+            Ok(())
+        };
+        if let Err(error) = remove() {
+            eprintln!("{error:#}");
+        }
+    }
+}

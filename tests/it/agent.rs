@@ -1,0 +1,398 @@
+//! Containers that no sidecar wraps: an agent beside a real engine registers them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use swarmlings_harness::docker::settled;
+use swarmlings_harness::load::Pace;
+use swarmlings_harness::stack::Container;
+use swarmlings_harness::{
+    Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, Watched,
+    WatchedOptions, eventually, http, images,
+};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn load(url: String) -> Load {
+    let pace = Pace::Closed(Duration::from_millis(5));
+    Load::start(url, LoadOptions { threads: 2, pace, ..LoadOptions::default() })
+}
+
+#[test]
+fn a_container_is_routed_while_it_is_well_and_one_that_stops_fails_no_request() {
+    let mut watched = Watched::start().unwrap();
+    // Two of one service, as Compose would mark them.
+    let service = watched.called("web");
+    let compose = [
+        "--label=com.docker.compose.project=agents".to_owned(),
+        format!("--label=com.docker.compose.service={service}"),
+    ];
+    // Without a check they would be routed a moment before they listen.
+    let flags = [compose[0].as_str(), &compose[1], "--health-interval=200ms"];
+    let linger = ["--linger", "3s"];
+    let one = watched.ping("web", &flags, &linger).unwrap();
+    let answer = watched.wait_answer("web").unwrap();
+    assert_eq!(answer, format!("Pong from {}\n", one.host().unwrap()));
+    let instance = watched.wait_health(&one, "healthy").unwrap();
+    assert_eq!(instance["service"], format!("agents_{service}"));
+    assert_eq!(
+        (&instance["host"], &instance["port"]),
+        (&one.host().unwrap().into(), &8080.into()),
+        "{instance}"
+    );
+    assert_eq!(
+        (&instance["source"], &instance["address"]),
+        (&"agent".into(), &one.inspect("{{.NetworkSettings.IPAddress}}").unwrap().into())
+    );
+    let other = watched.ping("web", &flags, &linger).unwrap();
+    let instance = watched.wait_health(&other, "healthy").unwrap();
+    watched.wait_served(&instance, true).unwrap();
+
+    let load = load(watched.url("web"));
+    load.wait_for_more(200, LONG).unwrap();
+    // It has no handler for this, and so it does nothing to PID 1.
+    watched.docker().run(&["kill", "--signal", "HUP", one.id()]).unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    assert_eq!(watched.instance(&one).unwrap().unwrap()["health"], "healthy");
+    let log = watched.agent.process().log().lines();
+    let told = log.iter().filter(|line| line.contains(&one.id()[..12]) && line.contains("health=Unhealthy"));
+    assert_eq!(told.count(), 0, "a signal that does not end it makes no difference");
+    for _ in 0..2 {
+        watched.docker().run(&["stop", one.id()]).unwrap();
+        watched.wait_withdrawn(&one).unwrap();
+        load.wait_for_more(100, LONG).unwrap();
+        watched.docker().run(&["start", one.id()]).unwrap();
+        let instance = watched.wait_health(&one, "healthy").unwrap();
+        watched.wait_served(&instance, true).unwrap();
+        load.wait_for_more(100, LONG).unwrap();
+    }
+    let report = load.stop();
+    report.no_failures().unwrap();
+    assert_eq!(report.by_instance.len(), 2, "{report}");
+    assert_eq!(watched.agent.process().log().count("takes no"), 0, "the hub refuses whoever comes back");
+}
+
+#[test]
+fn health_is_the_containers_own_check_and_whether_it_is_paused() {
+    let watched = Watched::start().unwrap();
+    // It is well for as long as somebody listens there.
+    let network = watched.network("health").unwrap();
+    let gateway = "{{(index .IPAM.Config 0).Gateway}}";
+    let gateway = watched.docker().run(&["network", "inspect", "--format", gateway, &network]).unwrap();
+    let listener = TcpListener::bind((gateway.as_str(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let probe = format!("--env=SIDECAR_PROBE=tcp://{address}");
+    let network = format!("--network={network}");
+    let flags = [probe.as_str(), "--health-interval=200ms", &network];
+    let container = watched.ping("health", &flags, &[]).unwrap();
+    watched.wait_health(&container, "starting").unwrap();
+    assert_eq!(http::get(&watched.url("health")).unwrap().status, 404);
+
+    let listener = TcpListener::bind(address).unwrap();
+    let instance = watched.wait_health(&container, "healthy").unwrap();
+    watched.wait_answer("health").unwrap();
+    drop(listener);
+    watched.wait_health(&container, "unhealthy").unwrap();
+    watched.wait_served(&instance, false).unwrap();
+    let _listener = TcpListener::bind(address).unwrap();
+    watched.wait_health(&container, "healthy").unwrap();
+    watched.wait_served(&instance, true).unwrap();
+
+    // Of one with a check the engine says so itself.
+    let container = watched.ping("paused", &["--no-healthcheck"], &[]).unwrap();
+    let instance = watched.wait_health(&container, "healthy").unwrap();
+    watched.wait_answer("paused").unwrap();
+    watched.docker().run(&["pause", container.id()]).unwrap();
+    watched.wait_health(&container, "unhealthy").unwrap();
+    watched.wait_served(&instance, false).unwrap();
+    watched.docker().run(&["unpause", container.id()]).unwrap();
+    watched.wait_health(&container, "healthy").unwrap();
+    watched.wait_answer("paused").unwrap();
+}
+
+#[test]
+fn whoever_survives_the_signal_that_was_to_end_it_is_routed_again() {
+    let options = WatchedOptions {
+        agent_arguments: ["--stop-margin", "500ms"].map(str::to_owned).to_vec(),
+        ..WatchedOptions::default()
+    };
+    let mut watched = Watched::with(|_| Ok(options)).unwrap();
+    let flags = ["--no-healthcheck", "--stop-timeout=1"];
+    let container = watched.ping("deaf", &flags, &["--ignore-sigterm"]).unwrap();
+    let before = watched.wait_health(&container, "healthy").unwrap();
+    watched.wait_served(&before, true).unwrap();
+    watched.docker().run(&["kill", "--signal", "TERM", container.id()]).unwrap();
+    watched.wait_health(&container, "unhealthy").unwrap();
+    let after = watched.wait_health(&container, "healthy").unwrap();
+    assert_eq!(after["started"], before["started"]);
+    watched.wait_answer("deaf").unwrap();
+    // An agent that has just come hears of what was said before.
+    watched.docker().run(&["kill", "--signal", "TERM", container.id()]).unwrap();
+    watched.wait_health(&container, "unhealthy").unwrap();
+    watched.agent.stop().unwrap();
+    watched.agent.start_again().unwrap();
+    watched.agent.process().log().wait_for("health=Unhealthy", LONG).unwrap();
+    watched.wait_health(&container, "healthy").unwrap();
+    watched.docker().run(&["kill", container.id()]).unwrap();
+    watched.wait_withdrawn(&container).unwrap();
+}
+
+#[test]
+fn a_container_is_reached_on_the_network_that_is_meant_and_a_wrapped_one_is_left_alone() {
+    let mut watched = Watched::start().unwrap();
+    // It would be registered by its sidecar, if there were such a hub.
+    let (hub, label) =
+        ("--env=SIDECAR_HUB=http://127.0.0.1:9", "--label=traefik.http.routers.wrapped.rule=Path(`/w`)");
+    let wrapped = watched.run("ping", &[hub, label, "--no-healthcheck"], &[]).unwrap();
+    let networks = ["one", "two"].map(|name| watched.network(name).unwrap());
+    let join = |container: &Container, network: &str| {
+        watched.docker().run(&["network", "connect", network, container.id()]).unwrap();
+    };
+    let network = |name: &str| format!("--network={name}");
+    let lost = watched.ping("lost", &["--no-healthcheck", &network(&networks[0])], &[]).unwrap();
+    watched.wait_health(&lost, "healthy").unwrap();
+    join(&lost, &networks[1]);
+    watched.wait_health(&lost, "unhealthy").unwrap();
+    let named = format!("--label=traefik.docker.network={}", networks[1]);
+    let flags = ["--no-healthcheck", &network(&networks[0]), &named];
+    let meant = watched.ping("meant", &flags, &[]).unwrap();
+    join(&meant, &networks[1]);
+    let address = format!("{{{{(index .NetworkSettings.Networks {:?}).IPAddress}}}}", networks[1]);
+    let address = meant.inspect(&address).unwrap();
+    eventually(LONG, || {
+        let instance = watched.instance(&meant)?.context("it is not known")?;
+        ensure!(instance["address"] == address.as_str(), "{instance}");
+        Ok(())
+    })
+    .unwrap();
+    watched.wait_answer("meant").unwrap();
+    let host = ["--no-healthcheck", "--network=host"];
+    let host =
+        watched.ping("host", &host, &["--address=127.0.0.1", "--port=8088", "--admin-port=0"]).unwrap();
+    assert_eq!(watched.wait_health(&host, "healthy").unwrap()["address"], "127.0.0.1");
+
+    let log = watched.agent.process().log().clone();
+    let line = log.wait_for("nothing says on which the router reaches it: it is not routed", LONG).unwrap();
+    assert!(line.contains("WARN") && networks.iter().all(|network| line.contains(network)), "{line}");
+    watched.docker().run(&["network", "disconnect", &networks[0], lost.id()]).unwrap();
+    watched.wait_health(&lost, "healthy").unwrap();
+    assert_eq!(log.count("nothing says on which"), 1);
+    assert!(watched.instance(&wrapped).unwrap().is_none());
+    assert_eq!(wrapped.inspect("{{.State.Running}}").unwrap(), "true");
+}
+
+#[test]
+fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
+    let mut watched = Watched::start().unwrap();
+    let container = watched.ping("restart", &["--no-healthcheck"], &[]).unwrap();
+    watched.wait_answer("restart").unwrap();
+    let load = load(watched.url("restart"));
+    load.wait_for_more(100, LONG).unwrap();
+    let confirmed = |watched: &Watched| {
+        eventually(LONG, || {
+            let instance = watched.instance(&container)?.context("the hub does not know it")?;
+            ensure!(
+                instance["routing"]["state"] == "confirmed" && instance["connected"] == true,
+                "{instance}"
+            );
+            Ok(())
+        })
+        .unwrap();
+    };
+    for _ in 0..2 {
+        watched.fleet.hub.kill().unwrap();
+        load.wait_for_more(100, LONG).unwrap();
+        watched.fleet.hub.restart().unwrap();
+        confirmed(&watched);
+        load.wait_for_more(100, LONG).unwrap();
+    }
+
+    let status = watched.agent.stop().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", watched.agent.process().tail());
+    // For longer than its lease would hold that nobody renews, and than one whose connection has closed otherwise.
+    eventually(LONG, || {
+        let instance = watched.instance(&container)?.context("the hub has forgotten it")?;
+        ensure!(instance["connected"] == false, "it is connected");
+        Ok(())
+    })
+    .unwrap();
+    let began = load.so_far().elapsed;
+    eventually(LONG, || load.so_far().elapsed > began + Duration::from_secs(4)).unwrap();
+    assert!(watched.instance(&container).unwrap().is_some());
+    watched.agent.start_again().unwrap();
+    confirmed(&watched);
+    load.wait_for_more(100, LONG).unwrap();
+    load.stop().no_failures().unwrap();
+}
+
+#[test]
+fn through_a_proxy_that_lets_through_only_what_is_documented_containers_are_routed() {
+    let mut proxy = None;
+    let mut watched = Watched::with(|engine| {
+        let started = proxy.insert(SocketProxy::start(engine.docker())?);
+        Ok(WatchedOptions { docker: Some(started.docker()), ..WatchedOptions::default() })
+    })
+    .unwrap();
+    let mut proxy = proxy.unwrap();
+    for (method, path) in [("GET", "/images/json"), ("POST", "/containers/create"), ("GET", "/v1.41/secrets")]
+    {
+        assert_eq!(
+            http::request(method, &format!("{}{path}", proxy.url()), &[]).unwrap().status,
+            403,
+            "{path}"
+        );
+    }
+    let container = watched.ping("proxied", &["--no-healthcheck"], &["--linger", "2s"]).unwrap();
+    watched.wait_answer("proxied").unwrap();
+    // The engine is a swarm's manager.
+    let log = watched.agent.process().log().clone();
+    log.wait_for("services are published", LONG).unwrap();
+    watched.docker().run(&["stop", container.id()]).unwrap();
+    watched.wait_withdrawn(&container).unwrap();
+    assert_eq!(log.count("403"), 0);
+
+    proxy.process().kill().unwrap();
+    log.wait_for("engine tcp://", LONG).unwrap();
+}
+
+#[test]
+fn an_engine_that_is_not_there_yet_is_complained_of_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
+    let mut engines = None;
+    let docker = Some(format!("unix://{}", socket.display()));
+    let mut watched = Watched::with(|engine| {
+        engines = Some(engine.docker().host().unwrap_or("unix:///var/run/docker.sock").to_owned());
+        Ok(WatchedOptions { docker, ..WatchedOptions::default() })
+    })
+    .unwrap();
+    let container = watched.ping("late", &["--no-healthcheck"], &[]).unwrap();
+    let log = watched.agent.process().log().clone();
+    let complaint = log.wait_for("docker.sock: connecting: no such file or directory", LONG).unwrap();
+    assert!(complaint.contains("WARN"), "{complaint}");
+    fs::write(&socket, "").unwrap();
+    log.wait_for("docker.sock: connecting: connection refused", LONG).unwrap();
+    fs::remove_file(&socket).unwrap();
+    symlink(engines.unwrap().strip_prefix("unix://").unwrap(), &socket).unwrap();
+    watched.wait_health(&container, "healthy").unwrap();
+    assert!(log.count("connecting: no such file") <= 2, "{}", watched.agent.process().tail());
+    assert_eq!(log.count("connecting: connection refused"), 1);
+}
+
+#[test]
+fn while_the_engine_is_away_nothing_is_withdrawn_and_then_only_what_has_gone() {
+    let lab = Lab::create(&LabOptions::owned(1)).unwrap();
+    let binaries = Binaries::find().unwrap();
+    let fleet = Fleet::start().unwrap();
+    let docker = lab.docker();
+    let image = images::build_plain(docker, "swarmlings", &binaries.path("ping")).unwrap();
+    let run = |name: &str, restart: &str| {
+        let label = format!("--label=traefik.http.routers.{name}.rule=Path(`/`)");
+        let (name, restart) = (format!("--name={name}"), format!("--restart={restart}"));
+        docker.run(&["run", "--detach", "--no-healthcheck", &name, &restart, &label, &image]).unwrap();
+    };
+    run("stays", "always");
+    run("goes", "no");
+    let token = fleet.hub.options().token_file.clone().into_os_string();
+    let arguments = vec!["--hub".into(), fleet.hub.url().into(), "--token-file".into(), token];
+    let host = vec!["--docker".into(), docker.host().unwrap().into()];
+    let mut agent = Agent::start(&binaries, [arguments, host].concat()).unwrap();
+    let started = |name: &str| -> anyhow::Result<Option<u64>> {
+        let instances = fleet.hub.instances()?;
+        let found =
+            instances.iter().find(|instance| instance["service"] == name && instance["health"] == "healthy");
+        Ok(found.and_then(|instance| instance["started"].as_u64()))
+    };
+    let before = eventually(LONG, || {
+        let (stays, goes) = (started("stays")?, started("goes")?);
+        stays.zip(goes).context("one of them is not registered")
+    })
+    .unwrap();
+
+    lab.nodes()[0].kill().unwrap();
+    agent.process().log().wait_for("WARN", LONG).unwrap();
+    let stayed = (started("stays").unwrap(), started("goes").unwrap());
+    assert_eq!(stayed, (Some(before.0), Some(before.1)));
+    lab.heal(&lab.nodes()[0]).unwrap();
+    settled(LONG, || {
+        ensure!(started("goes")?.is_none(), "what has gone is still there");
+        ensure!(started("stays")? > Some(before.0), "what came back is not there");
+        Ok(())
+    })
+    .unwrap_or_else(|error| panic!("{error}: {}", agent.process().tail()));
+}
+
+#[test]
+fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once() {
+    let mut stack = SwarmStack::deploy().unwrap();
+    stack.join("stacks/agent.yml").unwrap();
+    stack.join("tests/stacks/unwrapped.yml").unwrap();
+    stack.wait_answer("/unwrapped").unwrap();
+    let [agent, web] = ["agent", "web"].map(|service| stack.guest_of(service).unwrap());
+
+    // It holds the socket, and nothing else.
+    let [container] = &agent.containers_of("agent").unwrap()[..] else { panic!("one node has one agent") };
+    let inspected: Value = serde_json::from_str(&container.inspect("{{json .}}").unwrap()).unwrap();
+    let host = &inspected["HostConfig"];
+    assert_eq!((&host["ReadonlyRootfs"], &host["CapDrop"]), (&true.into(), &serde_json::json!(["ALL"])));
+    let sockets = inspected["Mounts"].as_array().unwrap().iter().filter(|mount| mount["RW"] == true).count();
+    assert_eq!(sockets, 0, "{inspected}");
+
+    // Tasks of both generations, while one takes the other's place.
+    let hosts = || -> BTreeSet<String> {
+        web.containers_of("web").unwrap().iter().map(|container| container.host().unwrap()).collect()
+    };
+    let before = hosts();
+    let load = load(stack.url("/unwrapped"));
+    load.wait_for_more(100, LONG).unwrap();
+    web.force_update("web").unwrap();
+    settled(LONG, || hosts().len() == 2 && hosts().is_disjoint(&before)).unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    load.stop().no_failures().unwrap();
+
+    // A change of labels alone replaces no task, wrapped or not.
+    let relabel = |service: &str, label: &str| {
+        let label = format!("--label-add={label}");
+        stack
+            .docker()
+            .run(&["service", "update", "--quiet", "--no-resolve-image", "--detach", &label, service])
+            .unwrap();
+    };
+    let after = hosts();
+    relabel(&web.service("web"), "traefik.http.routers.unwrapped.rule=Path(`/relabelled`)");
+    eventually(LONG, || http::well(&stack.url("/relabelled"))).unwrap();
+    assert_eq!(hosts(), after);
+    relabel(
+        &stack.stack().service("hello"),
+        "traefik.http.routers.hello.rule=PathPrefix(`/hello/`) || Path(`/relabelled-hello`)",
+    );
+    eventually(LONG, || ensure_not_404(&stack.url("/relabelled-hello"))).unwrap();
+    let stale = |expected: bool| {
+        let [hub] = &stack.stack().containers_of("hub").unwrap()[..] else { panic!("there is one hub") };
+        settled(LONG, || {
+            let inside = stack.engine().enter_container(hub)?;
+            let list = inside.with(|| http::json("http://127.0.0.1:8080/v1/instances"))?;
+            let service = stack.stack().service("hello");
+            let hellos = list.as_array().into_iter().flatten().filter(|i| i["service"] == service.as_str());
+            let stale: Vec<_> = hellos.map(|instance| instance["stale"].clone()).collect();
+            ensure!(stale == [expected, expected], "{stale:?} instead of {expected}");
+            Ok(())
+        })
+        .unwrap();
+    };
+    stale(true);
+    stack.stack().force_update("hello").unwrap();
+    stale(false);
+}
+
+fn ensure_not_404(url: &str) -> anyhow::Result<()> {
+    let status = http::get(url)?.status;
+    ensure!(status != 404, "status {status}");
+    Ok(())
+}
