@@ -1,8 +1,11 @@
 //! `cargo xtask bench`: what a test would be no place for.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Subcommand;
 
+mod agent;
 mod idle;
 mod rollout;
 mod routing;
@@ -16,6 +19,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// How long until a container without a sidecar gets requests, and what its agent costs; takes root
+    Agent(agent::Args),
     /// What a task, its sidecar and the hub cost while nobody asks for anything
     Idle(idle::Args),
     /// How long until a healthy task gets requests, and until a killed one gets none
@@ -28,9 +33,18 @@ enum Bench {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
+        Bench::Agent(args) => agent::run(args),
         Bench::Idle(args) => idle::run(args),
         Bench::Routing(args) => routing::run(args),
         Bench::Services(args) => services::run(args),
         Bench::Rollout(args) => rollout::run(args),
     }
+}
+
+/// The least, the median and the largest of `figures`, in milliseconds.
+fn print(what: &str, mut figures: Vec<Duration>) {
+    figures.sort();
+    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let [min, median, max] = [0, figures.len() / 2, figures.len() - 1].map(|index| millis(figures[index]));
+    println!("{what:34}{min:>8.1}{median:>8.1}{max:>8.1}");
 }

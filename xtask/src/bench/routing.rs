@@ -8,6 +8,7 @@ use swarmlings_harness::labels::routed;
 use swarmlings_harness::load::Pace;
 use swarmlings_harness::{Fleet, FleetOptions, Load, LoadOptions, eventually, http};
 
+use crate::bench::print;
 use crate::build;
 
 /// Nothing here takes that long unless something is wrong.
@@ -82,11 +83,4 @@ fn unrouted_after_kill(
     instances[index].start_again()?;
     fleet.wait_routed([&mut instances[index]])?;
     Ok(report.last_failure().map_or(Duration::ZERO, |at| at.saturating_sub(before.elapsed)))
-}
-
-fn print(what: &str, mut figures: Vec<Duration>) {
-    figures.sort();
-    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
-    let [min, median, max] = [0, figures.len() / 2, figures.len() - 1].map(|index| millis(figures[index]));
-    println!("{what:34}{min:>8.1}{median:>8.1}{max:>8.1}");
 }
