@@ -28,6 +28,7 @@ http {
     access_log off;
     server {
         listen 80;
+        add_header x-served-by $hostname;
         location / { default_type text/plain; return 200 "nginx on $hostname\n"; }
     }
 }

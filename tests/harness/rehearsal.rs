@@ -224,7 +224,7 @@ impl Drop for Rehearsal {
             return;
         }
         let own = (!self.is_kept).then_some(&self.stack);
-        if let Err(error) = self.guests.iter().chain(own).try_for_each(|stack| stack.remove(SETTLED)) {
+        if let Err(error) = self.guests.iter().rev().chain(own).try_for_each(|stack| stack.remove(SETTLED)) {
             eprintln!("{error:#}");
             self.stage.is_sound.store(false, Ordering::Relaxed);
         }

@@ -13,6 +13,11 @@ fn one_box_answers_as_in_the_article_and_a_second_ping_joins_it() {
     answers("stacks/compose.yml", &["traefik", "hub", "ping", "hello"]);
 }
 
+#[test]
+fn one_box_with_an_agent_answers_as_in_the_article_and_a_second_ping_joins_it() {
+    answers("stacks/compose-agent.yml", &["traefik", "hub", "agent", "ping", "hello"]);
+}
+
 fn answers(file: &str, services: &[&str]) {
     let compose = Compose::up(file).unwrap();
     let ping = hosts(&compose, "ping");

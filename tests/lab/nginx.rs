@@ -1,0 +1,46 @@
+//! `stacks/nginx.yml`: an image of others, wrapped and as it came, on three hosts.
+
+use std::time::Duration;
+
+use swarmlings_harness::load::Pace;
+use swarmlings_harness::rehearsal::Rehearsal;
+use swarmlings_harness::{Load, LoadOptions, eventually, http, images, nginx};
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[test]
+fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request() {
+    let mut demo = Rehearsal::demo().unwrap();
+    let docker = demo.lab().docker().clone();
+    let [plain, wrapped] = nginx::build(&docker, demo.images()).unwrap();
+    for image in [&plain, &wrapped] {
+        images::push(&docker, image).unwrap();
+    }
+    demo.join("stacks/agent.yml", "agent", &[]).unwrap();
+    let guest = demo.join("stacks/nginx.yml", "nginx", &[("NGINX_IMAGE", &plain)]).unwrap();
+
+    let worker = demo.lab().node("worker-2").unwrap();
+    for service in ["wrapped", "plain"] {
+        let url = demo.url(worker, &format!("/{service}/"));
+        let hosts: Vec<_> = guest.containers_of(service).unwrap().iter().map(|c| c.host().unwrap()).collect();
+        assert_eq!(hosts.len(), 2);
+        for host in hosts {
+            eventually(LONG, || http::get(&url).unwrap().body == format!("nginx on {host}\n"))
+                .unwrap_or_else(|error| panic!("{url} from {host}: {error}"));
+        }
+    }
+
+    let loads = ["wrapped", "plain"].map(|service| {
+        let pace = Pace::Closed(Duration::from_millis(20));
+        let options = LoadOptions { threads: 2, pace, body: "nginx on ", ..LoadOptions::default() };
+        Load::start(demo.url(worker, &format!("/{service}/")), options)
+    });
+    for load in &loads {
+        load.wait_for_more(100, LONG).unwrap();
+    }
+    guest.replace(&["wrapped", "plain"], LONG).unwrap();
+    for load in loads {
+        load.wait_for_more(100, LONG).unwrap();
+        load.stop().no_failures().unwrap();
+    }
+}
