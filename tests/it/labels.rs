@@ -70,7 +70,8 @@ fn own(name: &str, rule: &str, more: &[(&str, &str)]) -> LabelList {
 
 #[test]
 fn value_that_traefik_cannot_use_harms_only_its_router() {
-    const VALUES: [(&str, &str, &[(&str, &str)]); 9] = [
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    const VALUES: [Case; 9] = [
         ("rule", "Foo(`", &[]),
         ("pattern", "PathRegexp(`(`)", &[]),
         ("middleware", "Path(`/a`)", &[("http.routers.middleware.middlewares", "nobodys")]),

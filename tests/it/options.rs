@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use swarmlings_harness::{Fleet, FleetOptions, eventually};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What Traefik shows nowhere, with all below it, and why. That it takes them is proven all the same: it rejects a document
 /// for one option that it does not know.
@@ -83,7 +83,10 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
         .replace(".server.", ".servers.0.")
         .replace("ADDRESS", if path.starts_with("http") { "url" } else { "address" });
     // A word is no less an option in capitals.
-    let key = if number % 2 == 0 { key } else { key.replacen(last, &last.to_ascii_uppercase(), 1) };
+    let key = match key.strip_suffix(last).filter(|_| number.is_multiple_of(2)) {
+        Some(before) => before.to_owned() + &last.to_ascii_uppercase(),
+        None => key,
+    };
     Shown {
         path: path.to_owned(),
         label: (format!("traefik.{key}"), value),

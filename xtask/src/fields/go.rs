@@ -44,9 +44,9 @@ impl Packages {
         let files = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
         for file in files {
             let path = file.with_context(|| format!("reading {}", directory.display()))?.path();
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let is_go = path.extension().is_some_and(|extension| extension == "go");
-            if is_go && !file.ends_with("_test.go") && !file.starts_with("zz_") {
+            if is_go && !stem.ends_with("_test") && !stem.starts_with("zz_") {
                 let text =
                     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
                 self.add(name, &text);
