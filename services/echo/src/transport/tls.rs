@@ -11,14 +11,13 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 use swarmlings_cli::Failure;
 use swarmlings_runtime::Stream;
+use swarmlings_tls::files;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
 use super::rewound::Rewound;
 
 mod certificate;
-mod crypto;
-mod files;
 mod session;
 
 use certificate::Certificate;
@@ -50,7 +49,7 @@ impl Tls {
     /// Reads the files; nothing where none is given.
     pub fn load(args: &TlsArgs) -> Result<Option<Self>, Failure> {
         let (Some(cert), Some(key)) = (&args.cert, &args.key) else { return Ok(None) };
-        let provider = crypto::provider();
+        let provider = swarmlings_tls::provider();
         let certificate = Certificate::load(cert, key, Arc::clone(&provider))?;
         let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
@@ -58,7 +57,7 @@ impl Tls {
         let clients = match &args.cacert {
             None => versions.with_no_client_auth(),
             Some(path) => {
-                let roots = files::roots(path)?;
+                let roots = files::roots("the clients' root certificates", path)?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
                 let verifier =
                     verifier.map_err(|error| Failure::new(format_args!("preparing TLS: {error}")))?;

@@ -11,9 +11,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use swarmlings_cli::Failure;
+use swarmlings_tls::files::{self, failed};
 use x509_cert::der::Decode;
-
-use super::files::{self, failed};
 
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";

@@ -18,7 +18,7 @@ mod sign;
 mod verify;
 
 /// All of it.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: vec![AES_128_GCM, CHACHA20_POLY1305],
         kx_groups: vec![&exchange::X25519, &exchange::P256],

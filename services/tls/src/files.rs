@@ -1,4 +1,4 @@
-//! What is in files of certificates and keys, and what is wrong with it.
+//! What is in files of certificates and keys, and what is wrong with it. `what` names the file's purpose in errors.
 
 use std::fmt::Display;
 use std::fs;
@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use swarmlings_cli::{Failure, reason};
 
 /// The certificates in a file, of which there is one at least.
-pub(super) fn certificates(what: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+pub fn certificates(what: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let pem = read(what, path)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.map_err(|error| broken(what, path, &error))?;
@@ -21,7 +21,7 @@ pub(super) fn certificates(what: &str, path: &Path) -> Result<Vec<CertificateDer
 }
 
 /// The one private key in a file.
-pub(super) fn key(what: &str, path: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
+pub fn key(what: &str, path: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     let pem = read(what, path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
         Error::NoItemsFound if contains(&pem, "ENCRYPTED PRIVATE KEY-----") => {
@@ -32,9 +32,8 @@ pub(super) fn key(what: &str, path: &Path) -> Result<PrivateKeyDer<'static>, Fai
     })
 }
 
-/// Who issues clients' certificates.
-pub(super) fn roots(path: &Path) -> Result<RootCertStore, Failure> {
-    let what = "the clients' root certificates";
+/// Who is believed on whose certificate is whose.
+pub fn roots(what: &str, path: &Path) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     for (number, certificate) in certificates(what, path)?.into_iter().enumerate() {
         roots
@@ -45,7 +44,7 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, Failure> {
 }
 
 /// Says what is wrong with a file.
-pub(super) fn failed(what: &str, path: &Path, why: impl Display) -> Failure {
+pub fn failed(what: &str, path: &Path, why: impl Display) -> Failure {
     Failure::new(format_args!("reading {what} {}: {why}", path.display()))
 }
 
