@@ -1,0 +1,3 @@
+//! Sends load, and says which instance answered, how evenly, and for how long nobody did.
+
+fn main() {}
