@@ -2,4 +2,10 @@
 //!
 //! - [`report`]: what came of it, the one value that all output is made from;
 
+pub mod counts;
+pub mod gaps;
+pub mod pace;
+pub mod presence;
 pub mod report;
+mod seconds;
+pub mod statistics;

@@ -1,0 +1,142 @@
+//! Pearson's χ², and how likely it is.
+
+/// χ² of counts that should all be the same; 0 where nothing was counted.
+pub fn chi_squared(counts: &[u64]) -> f64 {
+    let expected = mean(counts);
+    if expected <= 0.0 {
+        return 0.0;
+    }
+    counts.iter().map(|count| (float(*count) - expected).powi(2) / expected).sum()
+}
+
+/// The mean of counts; 0 of none.
+pub fn mean(counts: &[u64]) -> f64 {
+    if counts.is_empty() { 0.0 } else { float(counts.iter().sum()) / float(counts.len() as u64) }
+}
+
+/// How likely chance alone makes χ² at least that great, with so many degrees of freedom: the upper tail of its
+/// distribution, which is the regularised incomplete gamma function Q(degrees/2, χ²/2).
+pub fn p_value(chi_squared: f64, degrees: u32) -> f64 {
+    if degrees == 0 || chi_squared <= 0.0 {
+        return 1.0;
+    }
+    let (a, x) = (f64::from(degrees) / 2.0, chi_squared / 2.0);
+    // Both converge everywhere, but each fast on its own side only.
+    let q = if x < a + 1.0 { 1.0 - lower_series(a, x, degrees) } else { upper_fraction(a, x, degrees) };
+    q.clamp(0.0, 1.0)
+}
+
+/// More steps than any sum here needs to reach the precision of an f64.
+const STEPS: u32 = 10_000;
+
+/// P(a, x) = xᵃ e⁻ˣ Σ xⁿ / (a (a+1) … (a+n)) / Γ(a), DLMF 8.7.1.
+fn lower_series(a: f64, x: f64, degrees: u32) -> f64 {
+    let mut term = 1.0 / a;
+    let mut sum = term;
+    for n in 1..STEPS {
+        term *= x / (a + f64::from(n));
+        sum += term;
+        if term < sum * f64::EPSILON {
+            break;
+        }
+    }
+    sum * front(a, x, degrees)
+}
+
+/// Q(a, x) as a continued fraction, DLMF 8.9.2 in its even form, from front to back as Lentz does it.
+fn upper_fraction(a: f64, x: f64, degrees: u32) -> f64 {
+    const TINY: f64 = 1e-300;
+    let not_zero = |value: f64| if value.abs() < TINY { TINY } else { value };
+    let mut b = x + 1.0 - a;
+    let mut c = 1.0 / TINY;
+    let mut d = 1.0 / not_zero(b);
+    let mut fraction = d;
+    for n in 1..STEPS {
+        let n = f64::from(n);
+        let numerator = -n * (n - a);
+        b += 2.0;
+        d = 1.0 / not_zero(numerator * d + b);
+        c = not_zero(b + numerator / c);
+        let change = c * d;
+        fraction *= change;
+        if (change - 1.0).abs() < f64::EPSILON {
+            break;
+        }
+    }
+    fraction * front(a, x, degrees)
+}
+
+/// xᵃ e⁻ˣ / Γ(a).
+fn front(a: f64, x: f64, degrees: u32) -> f64 {
+    (a * x.ln() - x - ln_gamma_of_half(degrees)).exp()
+}
+
+/// ln Γ(n/2), by Γ(a+1) = a Γ(a) down to Γ(1) = 1 or Γ(1/2) = √π.
+fn ln_gamma_of_half(n: u32) -> f64 {
+    let is_even = n.is_multiple_of(2);
+    let (least, first) = if is_even { (2, 0.0) } else { (1, std::f64::consts::PI.sqrt().ln()) };
+    (least..n).step_by(2).fold(first, |sum, step| sum + (f64::from(step) / 2.0).ln())
+}
+
+/// As a figure to compute with: no count here comes near to where that is inexact.
+#[expect(clippy::cast_precision_loss)]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Critical values of χ² as printed in the NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.4: degrees of
+    /// freedom, then the value that is exceeded with probability 0.10, 0.05, 0.025, 0.01 and 0.001.
+    const TABLE: [(u32, [f64; 5]); 10] = [
+        (1, [2.706, 3.841, 5.024, 6.635, 10.828]),
+        (2, [4.605, 5.991, 7.378, 9.210, 13.816]),
+        (3, [6.251, 7.815, 9.348, 11.345, 16.266]),
+        (4, [7.779, 9.488, 11.143, 13.277, 18.467]),
+        (5, [9.236, 11.070, 12.833, 15.086, 20.515]),
+        (9, [14.684, 16.919, 19.023, 21.666, 27.877]),
+        (10, [15.987, 18.307, 20.483, 23.209, 29.588]),
+        (30, [40.256, 43.773, 46.979, 50.892, 59.703]),
+        (50, [63.167, 67.505, 71.420, 76.154, 86.661]),
+        (100, [118.498, 124.342, 129.561, 135.807, 149.449]),
+    ];
+
+    #[test]
+    fn p_is_that_of_published_tables() {
+        for (degrees, values) in TABLE {
+            for (chi_squared, p) in values.into_iter().zip([0.10, 0.05, 0.025, 0.01, 0.001]) {
+                let got = p_value(chi_squared, degrees);
+                // Values of three decimals say so much of p.
+                assert!((got - p).abs() < p * 1e-3, "{degrees} degrees, {chi_squared}: {got}, not {p}");
+            }
+        }
+    }
+
+    #[test]
+    fn p_with_two_degrees_is_an_exponential() {
+        for tenth in 1..600 {
+            let x = f64::from(tenth) / 10.0;
+            let (got, exact) = (p_value(x, 2), (-x / 2.0).exp());
+            assert!((got - exact).abs() <= exact * 1e-12, "{x}: {got}, not {exact}");
+        }
+    }
+
+    #[test]
+    fn p_has_its_ends() {
+        assert_eq!((p_value(0.0, 5), p_value(3.0, 0)), (1.0, 1.0));
+        assert!(p_value(1e6, 3) < 1e-300);
+        assert!(p_value(1e-9, 200) > 1.0 - 1e-12);
+        assert!((p_value(999.334, 1000) - 0.5).abs() < 1e-4, "the median is about degrees - 2/3");
+    }
+
+    #[test]
+    fn chi_squared_is_that_of_the_die_of_textbooks() {
+        // 60 throws: (5-10)², (8-10)², (9-10)², (8-10)², (10-10)², (20-10)², by 10.
+        let die = chi_squared(&[5, 8, 9, 8, 10, 20]);
+        assert!((die - 13.4).abs() < 1e-12, "{die}");
+        assert!((p_value(die, 5) - 0.0199).abs() < 5e-5);
+        assert_eq!((chi_squared(&[7, 7, 7]), chi_squared(&[]), chi_squared(&[0, 0])), (0.0, 0.0, 0.0));
+    }
+}
