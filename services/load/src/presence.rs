@@ -53,7 +53,7 @@ pub fn handovers(instances: &[(Option<String>, Presence)]) -> Vec<Handover> {
     let mut handovers = Vec::new();
     for (name, old) in left {
         let away = |(other, new): &(Option<String>, Presence)| {
-            (slot(other) != slot(name), (new.first - old.last).abs())
+            (slot(other.as_deref()) != slot(name.as_deref()), (new.first - old.last).abs())
         };
         // Whoever came and went itself is no successor of its own.
         let candidates = joined.iter().enumerate().filter(|(_, (other, _))| other != name);
@@ -74,8 +74,8 @@ pub fn handovers(instances: &[(Option<String>, Presence)]) -> Vec<Handover> {
     handovers
 }
 
-fn slot(name: &Option<String>) -> Option<&str> {
-    name.as_deref().map(|name| name.split('@').next().unwrap_or(name))
+fn slot(name: Option<&str>) -> Option<&str> {
+    name.map(|name| name.split('@').next().unwrap_or(name))
 }
 
 fn rounded(seconds: f64) -> f64 {

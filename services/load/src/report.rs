@@ -105,6 +105,8 @@ pub struct WeightedUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
+    /// It has not: this is what came of it so far.
+    Running,
     /// Its time was over.
     Duration,
     /// All requests were sent.

@@ -47,17 +47,17 @@ fn lower_series(a: f64, x: f64, degrees: u32) -> f64 {
 fn upper_fraction(a: f64, x: f64, degrees: u32) -> f64 {
     const TINY: f64 = 1e-300;
     let not_zero = |value: f64| if value.abs() < TINY { TINY } else { value };
-    let mut b = x + 1.0 - a;
-    let mut c = 1.0 / TINY;
-    let mut d = 1.0 / not_zero(b);
-    let mut fraction = d;
-    for n in 1..STEPS {
-        let n = f64::from(n);
-        let numerator = -n * (n - a);
-        b += 2.0;
-        d = 1.0 / not_zero(numerator * d + b);
-        c = not_zero(b + numerator / c);
-        let change = c * d;
+    let mut denominator = x + 1.0 - a;
+    let mut above = 1.0 / TINY;
+    let mut below = 1.0 / not_zero(denominator);
+    let mut fraction = below;
+    for step in 1..STEPS {
+        let step = f64::from(step);
+        let numerator = -step * (step - a);
+        denominator += 2.0;
+        below = 1.0 / not_zero(numerator * below + denominator);
+        above = not_zero(denominator + numerator / above);
+        let change = above * below;
         fraction *= change;
         if (change - 1.0).abs() < f64::EPSILON {
             break;

@@ -1,0 +1,67 @@
+//! Figures as people read them.
+
+/// A count, with its thousands apart: `120,000`.
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time in seconds, to two or three digits: `420 µs`, `3.2 ms`, `41.2 s`.
+pub fn time(seconds: f64) -> String {
+    match seconds {
+        // What is as good as a thousand has the next unit.
+        _ if seconds < 0.000_999_5 => format!("{:.0} µs", seconds * 1e6),
+        _ if seconds < 0.099_95 => format!("{:.1} ms", seconds * 1e3),
+        _ if seconds < 0.999_5 => format!("{:.0} ms", seconds * 1e3),
+        _ if seconds < 9.995 => format!("{seconds:.2} s"),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
+/// A point in time, in seconds: `41.2 s`.
+pub fn moment(seconds: f64) -> String {
+    format!("{seconds:.1} s")
+}
+
+/// A part, as percent: `33.4 %`.
+pub fn percent(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
+}
+
+/// Requests in each second.
+pub fn rate(rate: f64) -> String {
+    if rate < 10.0 {
+        return format!("{rate:.1}/s");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a positive number")]
+    let whole = rate.round() as u64;
+    format!("{}/s", count(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!(
+            [0, 999, 1000, 120_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "120,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0.0, 0.000_42, 0.000_999_9, 0.0032, 0.25, 0.9999, 1.5, 41.23].map(time),
+            ["0 µs", "420 µs", "1.0 ms", "3.2 ms", "250 ms", "1.00 s", "1.50 s", "41.2 s"]
+        );
+        assert_eq!(
+            (percent(0.3341), rate(2000.4), rate(0.5)),
+            ("33.4 %".into(), "2,000/s".into(), "0.5/s".into())
+        );
+    }
+}
