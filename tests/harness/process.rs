@@ -43,7 +43,9 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     let is_setting = |name: &OsStr| {
         let name = name.as_encoded_bytes();
-        ["AGENT_", "HUB_", "SERVICE_", "SIDECAR_"].iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+        ["AGENT_", "HUB_", "LOAD_", "SERVICE_", "SIDECAR_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_bytes()))
     };
     for (name, _) in env::vars_os().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);

@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(required = true, env = "LOAD_URL", value_name = "[WEIGHT:]URL", value_delimiter = ' ')]
     pub urls: Vec<Target>,
     /// Requests in each second, sent when they are due; without it each connection sends as soon as it has its answer
-    #[arg(long, env = "LOAD_RATE", value_name = "N", value_parser = rate)]
+    #[arg(long, env = "LOAD_RATE", value_name = "N", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// For how long to send [default: 10s, unless --requests is given]
     #[arg(long = "for", env = "LOAD_FOR", value_name = "TIME", value_parser = nonzero)]

@@ -65,6 +65,9 @@ impl Default for Stopper {
     }
 }
 
+/// So long after a second an answer of the next one is likely to have come, by which threads see that it is over.
+const SETTLED: Duration = Duration::from_millis(20);
+
 /// What threads have in common.
 pub(crate) struct Common {
     pub(crate) plan: Plan,
@@ -157,7 +160,7 @@ pub fn run(
         };
         summary::report(&common.plan, &common.spoken, sum, &common.over_time(), &course)
     };
-    let mut next = common.started + every;
+    let mut next = common.started + every + SETTLED;
     let mut interrupted = None;
     let mut left = threads.len();
     while left > 0 {

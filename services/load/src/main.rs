@@ -23,19 +23,23 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     let spoken =
         if args.unchecked { assumed(&plan) } else { engine::check(&plan).map_err(Failure::usage)? };
     let stopper = Stopper::new();
-    signals::end_by_signals(&stopper)
+    let is_quiet = args.quiet;
+    let heard = move || say(is_quiet, "no more is sent; Ctrl-C again does not wait for answers either");
+    signals::end_by_signals(&stopper, heard)
         .map_err(|error| Failure::new(format_args!("catching signals: {error}")))?;
-    let show = |report: &_| {
-        if !args.quiet {
-            // Load goes on when nobody listens.
-            let _ = writeln!(io::stderr(), "{}", text::progress(report));
-        }
-    };
+    let show = |report: &_| say(args.quiet, &text::progress(report));
     let mut report = engine::run(plan, spoken, &stopper, args.every, show).map_err(Failure::new)?;
     report.demands = args.demands().check(&report);
     output.write(&report)?;
     let met = report.demands.iter().all(|demand| demand.met);
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn say(is_quiet: bool, line: &str) {
+    if !is_quiet {
+        // Load goes on when nobody listens.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }
 
 /// How hosts are spoken to that have not been asked.

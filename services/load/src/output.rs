@@ -41,7 +41,7 @@ impl Output {
     /// Writes the report: as text to stdout, unless JSON goes there.
     pub fn write(self, report: &Report) -> Result<(), Failure> {
         let json = || {
-            let json = serde_json::to_vec_pretty(report);
+            let json = serde_json::to_vec(report);
             json.map_err(|error| Failure::new(format_args!("making JSON of the report: {error}")))
         };
         let mut stdout = io::stdout().lock();

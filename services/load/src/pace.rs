@@ -32,6 +32,21 @@ impl Pace {
     }
 }
 
+/// How many of the requests `first`, `first + step` and so on are due before `end`, and have numbers below `most`.
+pub fn due_before(pace: Pace, first: u64, step: u64, most: u64, end: Duration) -> u64 {
+    // Due times ascend: the first that is not is found by halving.
+    let is_due = |turn: u64| {
+        let number = turn.checked_mul(step).and_then(|more| more.checked_add(first));
+        number.is_some_and(|number| number < most && pace.due(number) < end)
+    };
+    let (mut low, mut high) = (0, 1 << 40);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_due(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
 /// When connection `number` of `count` begins, where each sends as fast as it is answered: one after the other over the
 /// time of the ramp.
 pub fn begin(number: u32, count: u32, ramp: Duration) -> Duration {
@@ -100,6 +115,15 @@ mod tests {
                 assert!(float(due as u64) <= rate * float(second) + 1.0, "{rate}: {due} in {second} s");
             }
         }
+    }
+
+    #[test]
+    fn what_is_due_can_be_counted() {
+        let pace = Pace::new(100.0, Duration::ZERO);
+        assert_eq!(due_before(pace, 0, 1, u64::MAX, S(2)), 200);
+        assert_eq!(due_before(pace, 190, 3, u64::MAX, S(2)), 4, "190, 193, 196, 199");
+        assert_eq!(due_before(pace, 0, 1, 150, S(2)), 150);
+        assert_eq!(due_before(pace, 200, 1, u64::MAX, S(2)), 0);
     }
 
     #[test]

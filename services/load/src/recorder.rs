@@ -96,6 +96,7 @@ pub struct Recorder {
     pub(crate) listed: Vec<Listed>,
     pub(crate) late: u64,
     pub(crate) waited: u64,
+    pub(crate) unsent: u64,
     pub(crate) latest_send: Duration,
     pub(crate) last_done: Duration,
     pub(crate) opened: u64,
@@ -118,6 +119,7 @@ impl Recorder {
             listed: Vec::new(),
             late: 0,
             waited: 0,
+            unsent: 0,
             latest_send: Duration::ZERO,
             last_done: Duration::ZERO,
             opened: 0,
@@ -128,6 +130,11 @@ impl Recorder {
     /// So many requests are no longer awaited.
     pub fn abandoned(&mut self, count: u64) {
         self.abandoned += count;
+    }
+
+    /// So many requests were due, and will not be sent.
+    pub fn unsent(&mut self, count: u64) {
+        self.unsent += count;
     }
 
     /// A connection was made.
@@ -246,6 +253,7 @@ impl Recorder {
         self.listed.truncate(LISTED);
         self.late += other.late;
         self.waited += other.waited;
+        self.unsent += other.unsent;
         self.latest_send = self.latest_send.max(other.latest_send);
         self.last_done = self.last_done.max(other.last_done);
         self.opened += other.opened;

@@ -159,6 +159,8 @@ pub struct Late {
     pub waited: u64,
     /// The latest one, in seconds.
     pub max: f64,
+    /// How many were due and never sent, since the time was over before it was their turn. They count nowhere else.
+    pub unsent: u64,
 }
 
 /// One who answers.

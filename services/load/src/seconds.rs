@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::statistics::float;
+
 /// Seconds to the microsecond, which is what is measured: more digits would only be longer.
 pub(crate) fn seconds(time: Duration) -> f64 {
-    Duration::from_micros(micros(time)).as_secs_f64()
+    float(micros(time)) / 1e6
 }
 
 /// Whole microseconds, the nearest ones.

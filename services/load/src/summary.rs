@@ -76,6 +76,7 @@ pub(crate) fn report(
             count: sum.late,
             waited: sum.waited,
             max: seconds(sum.latest_send),
+            unsent: sum.unsent,
         }),
         instances: sum
             .instances
@@ -297,6 +298,11 @@ fn warnings(report: &Report) -> Vec<String> {
                 asked.connections
             ));
         }
+    }
+    if let Some(unsent) = report.late.map(|late| late.unsent).filter(|unsent| *unsent > 0) {
+        warnings.push(format!(
+            "{unsent} requests were due and have not been sent: their turn did not come in time"
+        ));
     }
     if report.generator_load > BUSY {
         warnings.push(format!(

@@ -129,7 +129,7 @@ mod tests {
             ("http:///ping", "invalid"),
             ("http://sw arm/", "invalid uri character"),
             ("http://swarm:0/", "its port is none"),
-            ("http://swarm:99999/", "invalid"),
+            ("http://swarm:99999/", "its port is none"),
             ("http://me@swarm/", "a user's name in it is not sent"),
             ("0:http://swarm/", "a weight of 1 to 1000"),
             ("", "it does not begin with http:// or https://"),

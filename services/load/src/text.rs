@@ -52,11 +52,11 @@ pub fn progress(report: &Report) -> String {
     let p99 = last.map_or(report.latency.p99, |last| report.timeline.p99[last]);
     let per_second = float(ok) / report.timeline.width.max(1.0);
     format!(
-        "{:>6}  {} good · {} · p99 {} · {} failed · longest gap {} · {}",
+        "{:>7}  {} ok · {} · p99 {} · {} failed · gap {} · {}",
         moment(report.seconds),
         count(report.ok),
         rate(per_second),
-        time(p99),
+        if p99 > 0.0 { time(p99) } else { "–".to_owned() },
         count(report.failed),
         time(report.gaps.longest),
         plural(report.instances.len() as u64, "instance")

@@ -11,8 +11,12 @@ use tokio::sync::Notify;
 
 use super::Common;
 use super::timer::Timer;
-use crate::pace::Pace;
+use crate::pace::{Pace, due_before};
 use crate::recorder::Send;
+
+/// What was due before the end may be sent so long after it: a generator that is a little late sends all that it was
+/// told to.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A request that is to be sent now.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +69,12 @@ impl Turns {
         self.idle.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
+    /// How many are due before `now`, and before the end, and have not been sent.
+    pub(super) fn unsent(&self, now: Duration) -> u64 {
+        let count = |pace| due_before(pace, self.next.get(), self.step, self.most, self.end.min(now));
+        self.pace.map_or(0, count)
+    }
+
     /// The next request, when it is due; nothing when there is none any more.
     pub(super) async fn next(&self, common: &Common, now: Duration) -> Option<Turn> {
         let Some(pace) = self.pace else {
@@ -87,6 +97,10 @@ impl Turns {
             }
             if was_idle {
                 now = common.started.elapsed();
+            }
+            if now >= self.end.saturating_add(GRACE) {
+                self.end();
+                return Poll::Ready(None);
             }
             if due <= now {
                 self.next.set(number + self.step);

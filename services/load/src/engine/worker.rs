@@ -29,6 +29,8 @@ pub(super) struct Worker {
     /// For each target, how it is asked for.
     pub(super) requests: Vec<Prepared>,
     under_way: Cell<u64>,
+    /// When it was told to send no more.
+    ended: Cell<Option<Duration>>,
     /// A second, and how long its good answers took.
     second: RefCell<(u64, Histogram<u32>)>,
 }
@@ -55,6 +57,7 @@ impl Worker {
         drop(local);
         worker.close_second();
         worker.recorder().abandoned(worker.under_way.get());
+        worker.recorder().unsent(worker.turns.unsent(worker.ended.get().unwrap_or(Duration::MAX)));
         runtime.shutdown_background();
         outcome
     }
@@ -83,6 +86,7 @@ impl Worker {
             dialers: dialers.collect::<Result<_, Fault>>()?,
             requests: requests.collect::<Result<_, Fault>>()?,
             under_way: Cell::new(0),
+            ended: Cell::new(None),
             second: RefCell::new((0, histogram())),
         })
     }
@@ -114,6 +118,7 @@ impl Worker {
         let stopped = async {
             // Whoever could stop it is there as long as it runs.
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
+            self.ended.set(Some(self.common.started.elapsed()));
             self.turns.end();
             let _ = stop.wait_for(|stop| *stop == Stop::Now).await;
         };

@@ -1,0 +1,91 @@
+//! How it ends: by itself, by signals, with which exit code.
+
+use swarmlings_load::report::Ended;
+
+use crate::peer::{Deed, Peer};
+use crate::run::{PATIENCE, Running, report, run};
+
+#[test]
+fn ctrl_c_ends_it_with_the_report() {
+    let peer = Peer::good();
+    let mut load = Running::start(&[&peer.url(), "--rate", "500", "--for", "10m"]);
+    peer.wait_for(100, PATIENCE);
+    load.interrupt();
+    let (code, report) = load.end();
+    assert_eq!((code, report.ended, report.abandoned), (0, Ended::Interrupted, 0));
+    assert_eq!((report.ok, report.failed), (peer.requests(), 0));
+    assert_eq!(report.late.unwrap().unsent, 0, "nobody wanted the rest");
+}
+
+#[test]
+fn a_second_one_ends_it_without_waiting_for_answers() {
+    let peer = Peer::start(|number| if number < 10 { Deed::Answer(200, "a") } else { Deed::Hang });
+    let mut load = Running::start(&[&peer.url(), "--connections", "4", "--timeout", "10m", "--for", "20m"]);
+    peer.wait_for(14, PATIENCE);
+    load.interrupt();
+    load.says("Ctrl-C again");
+    load.interrupt();
+    let (code, report) = load.end();
+    assert_eq!((code, report.ended), (0, Ended::Interrupted));
+    assert_eq!((report.requests, report.ok, report.failed, report.abandoned), (14, 10, 0, 4));
+}
+
+#[test]
+fn demands_that_are_not_met_are_exit_code_1() {
+    // Each third request of a's fails, and of ten answers nine are a's.
+    let peer = Peer::start(|number| match number % 10 {
+        9 => Deed::Answer(200, "b"),
+        3 => Deed::Answer(500, "a"),
+        _ => Deed::Answer(200, "a"),
+    });
+    for (demand, met) in [
+        (["--max-failed", "10"], true),
+        (["--max-failed", "9"], false),
+        (["--max-failed", "10%"], true),
+        (["--max-failed", "9.9%"], false),
+        (["--max-gap", "20s"], true),
+        (["--max-gap", "1us"], false),
+        (["--max-p99", "20s"], true),
+        (["--max-p99", "1us"], false),
+        (["--min-instances", "2"], true),
+        (["--min-instances", "3"], false),
+        (["--max-skew", "78%"], true),
+        (["--max-skew", "77%"], false),
+    ] {
+        let (url, before) = (peer.url(), peer.requests());
+        assert_eq!(before % 10, 0);
+        let (code, report) =
+            report(&[&[url.as_str(), "--requests", "100", "--connections", "1"], &demand[..]].concat());
+        assert_eq!(
+            (code, report.demands.len(), report.demands[0].met),
+            (i32::from(!met), 1, met),
+            "{demand:?}"
+        );
+    }
+}
+
+#[test]
+fn without_one_good_answer_there_is_no_latency_to_be_content_with() {
+    let peer = Peer::start(|_| Deed::Answer(500, "a"));
+    let (code, report) = report(&[&peer.url(), "--requests", "5", "--max-p99", "20s"]);
+    assert_eq!((code, report.demands[0].met), (1, false));
+}
+
+#[test]
+fn the_report_for_people_has_no_line_of_more_than_80_columns() {
+    let peer = Peer::start(|number| match number % 9 {
+        0 => Deed::Answer(503, "ping.1@a-host-with-a-very-long-name.example"),
+        _ if number % 2 == 0 => Deed::Answer(200, "ping.1@a-host-with-a-very-long-name.example"),
+        _ => Deed::Answer(200, "ping.2"),
+    });
+    let output = run(&[&peer.url(), "--rate", "100", "--for", "3s", "--gap", "1ms", "--max-failed", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let [text, progress] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    for line in text.lines().chain(progress.lines()) {
+        assert!(line.chars().count() <= 80, "{line:?} of\n{text}{progress}");
+    }
+    for expected in ["300 requests", "34 failed", "evenness χ²", "ping.2", "at ", "status 503", "NOT MET"] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    assert!(progress.lines().count() >= 2, "{progress}");
+}
