@@ -71,6 +71,15 @@ EXPOSE 80
 COPY --from=binaries /binaries/echo /echo
 ENTRYPOINT ["/sidecar", "run", "--", "/echo"]
 
+# Runs to its end: stacks/load.yml has it as a job.
+FROM scratch AS load
+LABEL org.opencontainers.image.title="load" \
+      org.opencontainers.image.description="Sends load, and says which instance answered" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=binaries /binaries/load /load
+USER 65532:65532
+ENTRYPOINT ["/load"]
+
 FROM scratch AS hub
 LABEL org.opencontainers.image.title="hub" \
       org.opencontainers.image.description="Holds who is there, as leases, and tells Traefik" \

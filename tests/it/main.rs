@@ -17,6 +17,8 @@ mod description;
 mod echo;
 /// Labels that are wrong, or claim what another service holds.
 mod labels;
+/// `load`, with services behind Traefik and with servers of others.
+mod load;
 /// What vanishes without a word: a task, the hub, Traefik.
 mod loss;
 /// `hub labels`, the tool that translates labels of Traefik 1.

@@ -25,6 +25,9 @@ const FOR_IMAGES: [(&str, &str); 3] =
 /// Programs that tests of stack files start or put into images, and the Debian packages that they are in.
 const FOR_STACKS: [(&str, &str); 3] = [compose::PROGRAM, nginx::PROGRAM, proxy::PROGRAM];
 
+/// A server of others that tests ask, beside nginx.
+const SERVERS: [(&str, &str); 1] = [("python3", "python3")];
+
 /// What libFuzzer is compiled by.
 const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
 
@@ -41,7 +44,10 @@ pub(crate) fn clients() -> Result<()> {
 pub(crate) fn packages() -> Result<()> {
     let at_hand = [tools::traefik_at_hand()?, tools::schemathesis_at_hand()?, WEBSOCKETS.at_hand()?];
     let fetches = at_hand.contains(&None);
-    programs(&[&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_FUZZING].concat(), fetches)?;
+    programs(
+        &[&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_FUZZING, &CLIENTS, &SERVERS].concat(),
+        fetches,
+    )?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     tools::schemathesis()?;

@@ -6,10 +6,14 @@ use anyhow::Result;
 use clap::Subcommand;
 
 mod agent;
+mod cores;
 mod idle;
+mod load;
 mod rollout;
 mod routing;
+mod section;
 mod services;
+mod statistics;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -25,6 +29,8 @@ enum Bench {
     Idle(idle::Args),
     /// How long until a healthy task gets requests, and until a killed one gets none
     Routing(routing::Args),
+    /// How much load `load` sends, and what it measures, beside oha, hey and wrk
+    Load(load::Args),
     /// How fast ping is and what it takes, beside nginx, Go, Python and the practical limit
     Services(services::Args),
     /// What rolling updates and losses cost, beside Traefik's own swarm provider, on a lab of three hosts; takes root
@@ -35,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Agent(args) => agent::run(args),
         Bench::Idle(args) => idle::run(args),
+        Bench::Load(args) => load::run(args),
         Bench::Routing(args) => routing::run(args),
         Bench::Services(args) => services::run(args),
         Bench::Rollout(args) => rollout::run(args),

@@ -3,8 +3,8 @@
 use super::measure::{Figures, Measured};
 use super::peer::Peer;
 use super::scaling::Scaling;
-use super::statistics::Spread;
 use super::wrk::{CROWD, SCENARIOS, Scenario};
+use crate::bench::statistics::Spread;
 
 /// One demand, and whether it is met.
 pub(super) struct Bar {

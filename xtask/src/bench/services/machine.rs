@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::cores;
 use super::programs::{Programs, said};
 use super::wrk;
+use crate::bench::cores;
 use crate::needs;
 
 /// A list in Markdown: machine, versions, day and command.
@@ -41,7 +41,7 @@ pub(super) fn describe(programs: &Programs) -> Result<String> {
 }
 
 /// The processor's name, or its architecture where the kernel has no name for it.
-fn processor() -> Result<String> {
+pub(in crate::bench) fn processor() -> Result<String> {
     let info = read("/proc/cpuinfo")?;
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     Ok(name.map_or(env::consts::ARCH, |(_, name)| name).to_owned())

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::cores;
 use super::peer::Peer;
 use super::programs::Programs;
 use super::server::Server;
 use super::wrk::{self, CROWD, Report, SCENARIOS, Scenario, Source};
+use crate::bench::cores;
 
 /// How often each server is started, in each round, to see how long that takes.
 const STARTS: usize = 5;

@@ -2,18 +2,18 @@
 
 use anyhow::Result;
 
+use super::section;
+
 mod bars;
-mod cores;
 mod document;
-mod machine;
+pub(super) mod machine;
 mod measure;
 mod peer;
-mod programs;
+pub(super) mod programs;
 mod scaling;
 mod server;
-mod statistics;
 mod table;
-mod wrk;
+pub(super) mod wrk;
 
 use measure::Plan;
 use programs::Programs;
@@ -36,13 +36,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = Plan { rounds: args.rounds, seconds: args.time };
     let measured = measure::all(&programs, plan)?;
     let scaling = scaling::measure(&programs, plan)?;
-    let section = document::section(&machine::describe(&programs)?, plan, &measured, scaling.as_ref());
-    print!("{section}");
-    if args.write { document::write(&section) } else { Ok(()) }
+    let text = document::section(&machine::describe(&programs)?, plan, &measured, scaling.as_ref());
+    print!("{text}");
+    if args.write { section::write("services", &text) } else { Ok(()) }
 }
 
 /// Whole seconds, as wrk counts them.
-fn seconds(text: &str) -> Result<u16, String> {
+pub(super) fn seconds(text: &str) -> Result<u16, String> {
     let number = text.strip_suffix('s').and_then(|number| number.parse().ok());
     number.filter(|seconds| *seconds > 0).ok_or_else(|| "whole seconds are expected, such as 3s".to_owned())
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::cores::Core;
 use super::programs::{Programs, source};
+use crate::bench::cores::Core;
 
 /// A server that answers `Pong from HOST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

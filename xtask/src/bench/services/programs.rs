@@ -71,7 +71,7 @@ pub(super) fn source(name: &str) -> PathBuf {
     root().join("xtask/src/bench/services/peers").join(name)
 }
 
-fn found(program: &str) -> Result<PathBuf> {
+pub(in crate::bench) fn found(program: &str) -> Result<PathBuf> {
     needs::find(program).with_context(|| format!("looking for {program}: not on PATH"))
 }
 
@@ -97,7 +97,7 @@ fn go(toolchain: &Path, directory: &Path) -> Result<PathBuf> {
 }
 
 /// What a program says of its version, on either output.
-pub(super) fn said(program: &Path, arguments: &[&str]) -> Result<String> {
+pub(in crate::bench) fn said(program: &Path, arguments: &[&str]) -> Result<String> {
     let shown = program.display();
     let output =
         Command::new(program).args(arguments).output().with_context(|| format!("running {shown}"))?;

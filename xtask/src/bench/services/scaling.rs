@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::cores::{self, Core};
 use super::measure::{Plan, count, loaded};
 use super::peer::Peer;
 use super::programs::Programs;
 use super::server::Server;
-use super::statistics::Spread;
 use super::wrk::{CROWD, Source};
+use crate::bench::cores::{self, Core};
+use crate::bench::statistics::Spread;
 
 /// What `--threads 2` does, beside `--threads 1`.
 pub(super) struct Scaling {

@@ -9,9 +9,9 @@ use swarmlings_harness::proc::{Task, descendants, resident_kib, usage};
 use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
-use super::cores::{Apart, Core};
 use super::peer::Peer;
 use super::programs::Programs;
+use crate::bench::cores::{Apart, Core};
 
 /// Nothing here takes that long unless something is wrong.
 const SOON: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use super::bars::{self, Bar, ratio};
 use super::measure::{Figures, Measured, count};
 use super::peer::Peer;
 use super::scaling::Scaling;
-use super::statistics::Spread;
 use super::wrk::{CROWD, SCENARIOS, Scenario};
+use crate::bench::statistics::Spread;
 
 /// Requests, times and cost of all servers in one scenario.
 pub(super) fn load(measured: &[Measured], scenario: Scenario) -> String {

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, ensure};
 
-use super::cores::{self, Core};
+use crate::bench::cores::{self, Core};
 use crate::build::root;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Scenario {
-    pub(super) connections: u16,
+pub(in crate::bench) struct Scenario {
+    pub(in crate::bench) connections: u16,
     /// Otherwise each request has a connection of its own.
-    pub(super) keep_alive: bool,
+    pub(in crate::bench) keep_alive: bool,
 }
 
 /// The crowd: most connections, for which memory has its bar.
@@ -38,14 +38,14 @@ impl Scenario {
 
 /// What wrk counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Report {
-    pub(super) requests: u64,
-    pub(super) duration: Duration,
+pub(in crate::bench) struct Report {
+    pub(in crate::bench) requests: u64,
+    pub(in crate::bench) duration: Duration,
     /// Of connecting, reading, writing, waiting, and other answers than 2xx and 3xx.
-    pub(super) errors: u64,
-    pub(super) p50: Duration,
-    pub(super) p99: Duration,
-    pub(super) p99_9: Duration,
+    pub(in crate::bench) errors: u64,
+    pub(in crate::bench) p50: Duration,
+    pub(in crate::bench) p99: Duration,
+    pub(in crate::bench) p99_9: Duration,
 }
 
 impl FromStr for Report {
@@ -76,14 +76,14 @@ impl FromStr for Report {
 
 /// Where the load comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
-    pub(super) core: Core,
-    pub(super) threads: usize,
+pub(in crate::bench) struct Source {
+    pub(in crate::bench) core: Core,
+    pub(in crate::bench) threads: usize,
 }
 
 impl Source {
     /// One thread on a core.
-    pub(super) fn one(core: Core) -> Self {
+    pub(in crate::bench) fn one(core: Core) -> Self {
         Self { core, threads: 1 }
     }
 
@@ -94,7 +94,7 @@ impl Source {
 }
 
 /// Sends requests to `url` for so many seconds.
-pub(super) fn load(
+pub(in crate::bench) fn load(
     wrk: &Path,
     source: Source,
     url: &str,
@@ -115,7 +115,7 @@ pub(super) fn load(
 }
 
 /// Its version, as it says.
-pub(super) fn version(wrk: &Path) -> Result<String> {
+pub(in crate::bench) fn version(wrk: &Path) -> Result<String> {
     // It takes the question for a mistake, but answers it first.
     let output = Command::new(wrk).arg("--version").output().context("running wrk --version")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,0 +1,82 @@
+/* What the latency of a server is at a rate, as near as a program can tell: an epoll loop that never sleeps, sends each
+ * request when it is due by a connection that is free, and counts from when it was due. The whole answer is taken to come
+ * at once, and to end with a line. Usage: rate IP PORT CONNECTIONS RATE SECONDS */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char REQUEST[] = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+static void fail(const char *action) {
+    perror(action);
+    exit(1);
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static int ascending(const void *one, const void *other) {
+    double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) {
+        fprintf(stderr, "usage: rate IP PORT CONNECTIONS RATE SECONDS\n");
+        return 64;
+    }
+    int connections = atoi(argv[3]);
+    double rate = atof(argv[4]), seconds = atof(argv[5]);
+    long count = (long)(rate * seconds);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[2]))};
+    if (inet_pton(AF_INET, argv[1], &address.sin_addr) != 1 || connections < 1 || connections > 10000 || count < 1) {
+        fprintf(stderr, "rate: an argument is out of range\n");
+        return 64;
+    }
+    int poll = epoll_create1(0);
+    int *free_ones = calloc((size_t)connections, sizeof *free_ones), free_count = 0;
+    double *due_of = calloc((size_t)connections + 1024, sizeof *due_of);
+    double *took = calloc((size_t)count, sizeof *took);
+    if (poll < 0 || !free_ones || !due_of || !took) fail("starting");
+    for (int n = 0; n < connections; n++) {
+        int one = 1, connection = socket(AF_INET, SOCK_STREAM, 0);
+        if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof address)) fail("connecting");
+        if (connection >= connections + 1024) fail("numbering connections");
+        setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = connection};
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, connection, &event)) fail("watching a connection");
+        free_ones[free_count++] = connection;
+    }
+    long sent = 0, done = 0;
+    double start = now();
+    while (done < count) {
+        struct epoll_event events[256];
+        int ready = epoll_wait(poll, events, 256, 0);
+        for (int n = 0; n < ready; n++) {
+            char answer[4096];
+            int connection = events[n].data.fd;
+            ssize_t length = read(connection, answer, sizeof answer);
+            if (length <= 0 || answer[length - 1] != '\n') fail("reading an answer");
+            took[done++] = now() - start - due_of[connection];
+            free_ones[free_count++] = connection;
+        }
+        while (sent < count && free_count && (double)sent / rate <= now() - start) {
+            int connection = free_ones[--free_count];
+            due_of[connection] = (double)sent++ / rate;
+            if (write(connection, REQUEST, sizeof REQUEST - 1) != sizeof REQUEST - 1) fail("sending a request");
+        }
+    }
+    qsort(took, (size_t)count, sizeof *took, ascending);
+    printf("report requests=%ld p50=%.0f p99=%.0f p99.9=%.0f\n", count, took[count / 2] * 1e6,
+           took[(long)((double)count * 0.99)] * 1e6, took[(long)((double)count * 0.999)] * 1e6);
+    return 0;
+}
