@@ -46,11 +46,14 @@ impl SwarmStack {
         Ok(stack)
     }
 
-    /// Deploys another stack's file, which is to join this one's network, and waits until it runs.
-    pub fn join(&mut self, file: &str) -> Result<()> {
+    /// Deploys another stack's file, which is to join this one's network, with what it takes from the
+    /// environment, and waits until it runs.
+    pub fn join(&mut self, file: &str, variables: &[(&str, &str)]) -> Result<Stack> {
         let guest = Stack::new(self.docker().clone(), format!("{}-{}", self.stack.name(), self.guests.len()));
         self.guests.push(guest.clone());
-        self.run(&guest, &[file], &[("SWARMLINGS_NETWORK", &self.stack.service("apps"))])
+        let network = self.stack.service("apps");
+        self.run(&guest, &[file], &[variables, &[("SWARMLINGS_NETWORK", network.as_str())]].concat())?;
+        Ok(guest)
     }
 
     fn run(&self, stack: &Stack, files: &[&str], variables: &[(&str, &str)]) -> Result<()> {

@@ -189,7 +189,7 @@ fn what_it_counts_is_what_the_service_has_counted() {
 #[test]
 fn what_is_cut_off_or_comes_late_is_a_failure_and_what_comes_in_pieces_is_not() {
     let fleet = Fleet::start().unwrap();
-    let _echo = echo(&fleet, &[]);
+    let _service = echo(&fleet, &[]);
     let [close, hang, stream] =
         ["close", "hang", "stream/5?every=1ms"].map(|path| format!("{}/{path}", fleet.traefik.url()));
     let (_, closed) = load(&close, &["--requests", "10"]);
@@ -198,8 +198,8 @@ fn what_is_cut_off_or_comes_late_is_a_failure_and_what_comes_in_pieces_is_not() 
         "Traefik has no answer to give: {}",
         closed["failures"]
     );
-    let (_, hung) = load(&hang, &["--requests", "4", "--timeout", "300ms"]);
-    assert_eq!(hung["failures"]["by_class"]["timeout"], 4, "{}", hung["failures"]);
+    let (_, silent) = load(&hang, &["--requests", "4", "--timeout", "300ms"]);
+    assert_eq!(silent["failures"]["by_class"]["timeout"], 4, "{}", silent["failures"]);
     let (_, streamed) = load(&stream, &["--requests", "40"]);
     assert_eq!((&streamed["ok"], &streamed["failed"]), (&40.into(), &0.into()), "{}", streamed["failures"]);
     assert!(streamed["bytes"].as_u64().unwrap() > 40 * 5);
@@ -257,23 +257,29 @@ fn nginx_is_known_by_a_header_of_its_own() {
 fn http_2_is_spoken_with_and_without_tls() {
     let (address, admin) = (Loopback::new().free().unwrap(), Loopback::new().free().unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let [cert, key] =
-        ["cert.pem", "key.pem"].map(|name| directory.path().join(name).to_str().unwrap().to_owned());
-    let mut openssl = Command::new("openssl");
-    openssl.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]);
-    openssl.args(["-keyout", &key, "-out", &cert, "-subj", "/CN=echo"]);
-    let made = openssl.args(["-addext", &format!("subjectAltName=IP:{}", address.ip())]).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
+    let [ca, ca_key, cert, key] = ["ca.pem", "ca.key", "cert.pem", "key.pem"]
+        .map(|name| directory.path().join(name).to_str().unwrap().to_owned());
+    let issue = |flags: &[&str]| {
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ]);
+        let made = openssl.args(flags).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    issue(&["-keyout", &ca_key, "-out", &ca, "-subj", "/CN=authority"]);
+    let name = format!("subjectAltName=IP:{}", address.ip());
+    let extensions = ["-addext", &name, "-addext", "basicConstraints=critical,CA:FALSE"];
+    let files = ["-CA", &ca, "-CAkey", &ca_key, "-keyout", &key, "-out", &cert, "-subj", "/CN=echo"];
+    issue(&[&files[..], &extensions].concat());
 
     let start = |flags: &[&str]| {
         let mut echo = command(Binaries::find().unwrap().path("echo"));
@@ -296,9 +302,9 @@ fn http_2_is_spoken_with_and_without_tls() {
     }
     let _echo = start(&["--cert", &cert, "--key", &key]);
     let url = format!("https://{address}/");
-    is_well(load(&url, &[&streams[..], &["--ca", &cert]].concat()), "2", 2);
+    is_well(load(&url, &[&streams[..], &["--ca", &ca]].concat()), "2", 2);
     is_well(load(&url, &["--insecure", "--requests", "100", "--connections", "3"]), "2", 3);
-    let one = ["--http", "1.1", "--ca", &cert, "--requests", "100", "--connections", "3"];
+    let one = ["--http", "1.1", "--ca", &ca, "--requests", "100", "--connections", "3"];
     is_well(load(&url, &one), "1.1", 3);
     // Without a word on whom to believe, nobody does.
     let mut stranger = command(Binaries::find().unwrap().path("load"));

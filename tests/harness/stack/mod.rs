@@ -320,10 +320,11 @@ impl Stack {
     }
 }
 
-/// Of a line such as `demo_ping 1/1`. Before the first task is made Swarm shows `0/0`.
+/// Of a line such as `demo_ping 1/1`. Before the first task is made Swarm shows `0/0`. Of a job it shows `1/1 (0/1
+/// completed)`, and afterwards `0/1 (1/1 completed)`.
 fn is_complete(line: &str) -> bool {
-    let replicas = line.split(' ').nth(1).and_then(|replicas| replicas.split_once('/'));
-    replicas.is_some_and(|(running, wanted)| running == wanted && wanted != "0")
+    let counts = line.split(' ').skip(1).filter_map(|word| word.trim_start_matches('(').split_once('/'));
+    counts.into_iter().any(|(reached, wanted)| reached == wanted && wanted != "0")
 }
 
 /// Makes the secret `name` of 32 random bytes, unless there is one. Returns whether it was made.
@@ -356,7 +357,9 @@ mod tests {
     fn a_service_is_complete_once_all_its_tasks_run() {
         assert!(is_complete("demo_ping 3/3"));
         assert!(is_complete("demo_ping 2/2 (max 1 per node)"));
-        for incomplete in ["demo_ping 1/2", "demo_ping 0/0", "demo_ping", ""] {
+        assert!(is_complete("load_load 1/1 (0/1 completed)") && is_complete("load_load 0/1 (1/1 completed)"));
+        for incomplete in ["load_load 0/1 (0/1 completed)", "demo_ping 1/2", "demo_ping 0/0", "demo_ping", ""]
+        {
             assert!(!is_complete(incomplete), "{incomplete:?}");
         }
     }

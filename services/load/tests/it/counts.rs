@@ -32,6 +32,7 @@ fn expected(requests: u64) -> (u64, BTreeMap<Class, u64>) {
             }
             Deed::Answer(status, _) if status < 500 => Class::Status4xx,
             Deed::Answer(..) => Class::Status5xx,
+            Deed::Last => unreachable!("it is no failure"),
             Deed::Close | Deed::Break => Class::Closed,
             Deed::Reset => Class::Reset,
             Deed::Babble => Class::Protocol,
@@ -113,10 +114,18 @@ fn nobody_who_listens_and_nobody_who_answers_have_their_classes() {
 
 #[test]
 fn a_connection_that_was_closed_while_it_was_idle_costs_no_request() {
-    // Each answer is the last one of its connection, but does not say so.
-    let peer = Peer::start(|_| Deed::Answer(200, "a"));
+    let peer = Peer::start(|_| Deed::Last);
+    // The next request is due long after the end of the connection has arrived.
+    let (_, report) = report(&[&peer.url(), "--requests", "6", "--rate", "5", "--connections", "1"]);
+    assert_eq!((report.ok, report.failed, peer.requests()), (6, 0, 6), "{:?}", report.failures);
+    assert_eq!((report.connections.opened, report.connections.closed_idle), (6, 5));
+}
+
+#[test]
+fn without_keep_alive_each_request_has_a_connection() {
+    let peer = Peer::good();
     let (_, report) = report(&[&peer.url(), "--requests", "50", "--no-keep-alive"]);
-    assert_eq!((report.ok, report.connections.opened), (50, 50));
+    assert_eq!((report.ok, report.connections.opened, report.connections.closed_idle), (50, 50, 0));
 }
 
 #[test]

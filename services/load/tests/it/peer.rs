@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Deed {
     /// Answers with this status, as the instance of this name.
     Answer(u16, &'static str),
+    /// Answers well, as instance `a`, and closes the connection without having said so.
+    Last,
     /// Closes the connection.
     Close,
     /// Closes it within the answer's body.
@@ -111,6 +113,7 @@ fn serve(mut stream: TcpStream, seen: &Seen, deed: &dyn Fn(u64) -> Deed) {
             Deed::Answer(status, name) => {
                 format!("HTTP/1.1 {status} X\r\nx-served-by: {name}\r\ncontent-length: 5\r\n\r\nHello")
             }
+            Deed::Last => "HTTP/1.1 200 OK\r\nx-served-by: a\r\ncontent-length: 0\r\n\r\n".to_owned(),
             Deed::Break => "HTTP/1.1 200 OK\r\nx-served-by: a\r\ncontent-length: 5\r\n\r\nHel".to_owned(),
             Deed::Babble => "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
             Deed::Hang => {

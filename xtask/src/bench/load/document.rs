@@ -42,11 +42,14 @@ pub(super) fn section(programs: &Programs, plan: Plan, measured: &Measured) -> R
     let rates = Spread::of(measured.rates.iter().copied().map(f64::from));
     let rate = rates.map_or(0.0, |rates| rates.median);
     text.push_str("\n### At a rate\n\n");
-    text.push_str(&format!(
-        "Half of what `load` has sent in the same round, {rate:.0}/s in the median, with latency counted from when a request was \
+    line_of(
+        &mut text,
+        &format!(
+            "Half of what `load` has sent in the same round, {rate:.0}/s in the median, with latency counted from when a request was \
          due. oha's\nown timers wake it to the millisecond. The C loop ([`rate.c`](../xtask/src/bench/load/rate.c)) takes a whole core to be \
-         punctual, and is what the latency is held\nagainst.\n\n"
-    ));
+         punctual, and is what the latency is held\nagainst.\n"
+        ),
+    );
     text.push_str(&open(measured));
     text.push_str("\n### Bars\n\n");
     text.push_str(&bars(measured));
@@ -78,7 +81,7 @@ fn wide(spread: Option<Spread>) -> String {
 
 fn closed(measured: &Measured) -> String {
     let mut text =
-        "| generator | requests/s | load's by its | p50 µs | p99 µs |\n| --- | --- | --- | --- | --- |\n"
+        "| generator | requests/s | load's by its | CPU µs/request | p50 µs | p99 µs |\n| --- | --- | --- | --- | --- | --- |\n"
             .to_owned();
     let ours = &measured.closed[&Generator::Load];
     for generator in Generator::CLOSED {
@@ -88,6 +91,7 @@ fn closed(measured: &Measured) -> String {
             generator.name().to_owned(),
             shown(spread(figures, |figures| figures.per_second), 0),
             if generator == Generator::Load { "–".to_owned() } else { wide(ratio) },
+            shown(spread(figures, |figures| figures.cpu_micros), 2),
             shown(spread(figures, |figures| figures.p50), 0),
             shown(spread(figures, |figures| figures.p99), 0),
         ];
@@ -150,7 +154,7 @@ mod tests {
     use super::*;
 
     fn figures(per_second: f64, p99: f64) -> Vec<Figures> {
-        vec![Figures { per_second, p50: 10.0, p99, late: Some(0.0) }]
+        vec![Figures { per_second, p50: 10.0, p99, cpu_micros: 1.0, late: Some(0.0) }]
     }
 
     #[test]

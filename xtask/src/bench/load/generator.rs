@@ -28,6 +28,8 @@ pub(super) struct Figures {
     /// In microseconds.
     pub(super) p50: f64,
     pub(super) p99: f64,
+    /// Of the processor's time for each request. It is filled in by who watches.
+    pub(super) cpu_micros: f64,
     /// The part of requests that were sent late, where it says so.
     pub(super) late: Option<f64>,
 }
@@ -71,7 +73,13 @@ impl Generator {
                 ensure!(report.errors == 0, "wrk had {} errors", report.errors);
                 let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6;
                 let per_second = super::measure::float(report.requests) / report.duration.as_secs_f64();
-                Ok(Figures { per_second, p50: micros(report.p50), p99: micros(report.p99), late: None })
+                Ok(Figures {
+                    per_second,
+                    p50: micros(report.p50),
+                    p99: micros(report.p99),
+                    cpu_micros: 0.0,
+                    late: None,
+                })
             }
             Self::Load => {
                 let mut command = core.command(&programs.load);
@@ -113,6 +121,7 @@ fn of_load(report: &Value) -> Result<Figures> {
         per_second: figure("/rate")?,
         p50: figure("/latency/p50")? * 1e6,
         p99: figure("/latency/p99")? * 1e6,
+        cpu_micros: 0.0,
         late: late.map(|late| late / report["requests"].as_f64().unwrap_or(1.0)),
     })
 }
@@ -123,6 +132,7 @@ fn of_oha(report: &Value) -> Result<Figures> {
         per_second: figure("/summary/requestsPerSec")?,
         p50: figure("/latencyPercentiles/p50")? * 1e6,
         p99: figure("/latencyPercentiles/p99")? * 1e6,
+        cpu_micros: 0.0,
         late: None,
     })
 }
@@ -144,6 +154,7 @@ fn of_hey(text: &str) -> Result<Figures> {
         per_second: behind("Requests/sec:")?,
         p50: behind("50% in")? * 1e6,
         p99: behind("99% in")? * 1e6,
+        cpu_micros: 0.0,
         late: None,
     })
 }
@@ -153,7 +164,13 @@ fn of_loop(text: &str, rate: &str) -> Result<Figures> {
         let value = text.split_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
         value.and_then(|value| value.parse::<f64>().ok()).with_context(|| format!("no {name} in {text:?}"))
     };
-    Ok(Figures { per_second: rate.parse()?, p50: field("p50")?, p99: field("p99")?, late: None })
+    Ok(Figures {
+        per_second: rate.parse()?,
+        p50: field("p50")?,
+        p99: field("p99")?,
+        cpu_micros: 0.0,
+        late: None,
+    })
 }
 
 fn json(command: &mut Command) -> Result<Value> {
@@ -176,11 +193,13 @@ mod tests {
     fn what_others_print_is_understood() {
         let hey = "Summary:\n  Requests/sec:\t12345.6\nLatency distribution:\n  50% in 0.0002 secs\n  99% in 0.0011 secs\n";
         let figures = of_hey(hey).unwrap();
-        assert_eq!([figures.per_second, figures.p50.round(), figures.p99.round()], [12345.6, 200.0, 1100.0]);
+        let shown =
+            |figures: Figures| format!("{:.1} {:.0} {:.0}", figures.per_second, figures.p50, figures.p99);
+        assert_eq!(shown(figures), "12345.6 200 1100");
         assert!(of_hey("Requests/sec: 1").unwrap_err().to_string().contains("no 50% in"));
 
         let figures = of_loop("report requests=10 p50=80 p99=210 p99.9=400\n", "5").unwrap();
-        assert_eq!([figures.per_second, figures.p50, figures.p99], [5.0, 80.0, 210.0]);
+        assert_eq!(shown(figures), "5.0 80 210");
 
         let oha = serde_json::json!({"summary": {"requestsPerSec": 5.5}, "latencyPercentiles": {"p50": 0.5, "p99": 1}});
         assert_eq!(of_oha(&oha).unwrap().per_second.to_string(), "5.5");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use swarmlings_harness::proc::children_cpu;
 use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
 
 use super::super::cores::{self, Core};
@@ -38,8 +39,12 @@ pub(super) fn all(programs: &Programs, plan: Plan) -> Result<Measured> {
     for round in 0..usize::from(plan.rounds) {
         eprintln!("round {} of {}", round + 1, plan.rounds);
         let send = |generator: Generator, rate| {
+            let before = children_cpu()?;
             let sent = generator.send(programs, core, address, plan.seconds, rate);
-            sent.with_context(|| format!("sending load by {}", generator.name()))
+            let mut figures = sent.with_context(|| format!("sending load by {}", generator.name()))?;
+            let requests = figures.per_second * f64::from(plan.seconds);
+            figures.cpu_micros = children_cpu()?.saturating_sub(before).as_secs_f64() * 1e6 / requests;
+            anyhow::Ok(figures)
         };
         for generator in turned(&Generator::CLOSED, round) {
             measured.closed.entry(generator).or_default().push(send(generator, None)?);
