@@ -10,6 +10,7 @@
 //! | [`traefik_view`] | what a Traefik has in use |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
+//! | [`browser`] | a browser without a window, and what it says of a page |
 //! | [`description`] | a server held against the description of its API |
 //! | [`hold`] | what all tests of a process share |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
@@ -23,6 +24,7 @@
 
 pub mod agent;
 pub mod binaries;
+pub mod browser;
 pub mod compose;
 pub mod description;
 pub mod docker;
@@ -54,6 +56,7 @@ pub mod websocket;
 
 pub use agent::{Agent, Watched, WatchedOptions};
 pub use binaries::Binaries;
+pub use browser::Browser;
 pub use compose::Compose;
 pub use docker::Docker;
 pub use engine::{Engine, SharedEngine};

@@ -28,6 +28,9 @@ const FOR_STACKS: [(&str, &str); 3] = [compose::PROGRAM, nginx::PROGRAM, proxy::
 /// A server of others that tests ask, beside nginx.
 const SERVERS: [(&str, &str); 1] = [("python3", "python3")];
 
+/// A browser, and what it is driven by.
+const FOR_PAGES: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+
 /// What libFuzzer is compiled by.
 const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
 
@@ -44,10 +47,9 @@ pub(crate) fn clients() -> Result<()> {
 pub(crate) fn packages() -> Result<()> {
     let at_hand = [tools::traefik_at_hand()?, tools::schemathesis_at_hand()?, WEBSOCKETS.at_hand()?];
     let fetches = at_hand.contains(&None);
-    programs(
-        &[&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_FUZZING, &CLIENTS, &SERVERS].concat(),
-        fetches,
-    )?;
+    let all =
+        [&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_PAGES, &FOR_FUZZING, &CLIENTS, &SERVERS].concat();
+    programs(&all, fetches)?;
     let traefik = tools::traefik()?;
     eprintln!("Traefik: {}", traefik.display());
     tools::schemathesis()?;

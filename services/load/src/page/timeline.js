@@ -1,0 +1,182 @@
+// Who answered when, and what failed when.
+
+const laneHeight = (many) => (many <= 6 ? 44 : many <= 16 ? 32 : many <= 40 ? 22 : 15);
+
+/** How charts are laid out, all of them alike: names beside lanes where there is room, and above them otherwise. */
+function layout(width) {
+  const narrow = width < 600;
+  const names = report.instances.map((instance) => nameOf(instance.name));
+  const widest = Math.max(0, ...names.map((name) => widthOf(name)));
+  const left = narrow ? 4 : Math.max(58, Math.min(width * 0.26, widest + 14));
+  return { narrow, left, right: width - (narrow ? 4 : 62), above: narrow ? 18 : 0 };
+}
+
+/** Failures at their very times where all of them are known, and otherwise in their spans: where each begins, ends, and how many. */
+function failing(list, parts, x, of) {
+  if (report.failures.unlisted) {
+    return parts.map((column) => ({ from: x(column.from), to: Math.max(x(column.to), x(column.from) + 2), many: sumIn(list, column) })).filter((bar) => bar.many);
+  }
+  const bars = new Map();
+  for (const failed of report.failures.listed.filter(of)) {
+    const place = Math.floor(x(failed.at) / 3);
+    bars.set(place, (bars.get(place) ?? 0) + 1);
+  }
+  return [...bars].sort(([one], [next]) => one - next).map(([place, many]) => ({ from: place * 3, to: place * 3 + 3, many }));
+}
+
+/** They hang from the top, so that they differ from answers by more than their colour. */
+function hanging(bars, top, height) {
+  const most = Math.max(1, ...bars.map((bar) => bar.many));
+  return area(bars.map((bar) => ({ ...bar, low: top, high: top + Math.max(4, (height * bar.many) / most) })), top, 'fail');
+}
+
+function drawTimeline(width) {
+  const { instances, timeline } = report;
+  const names = instances.map((instance) => nameOf(instance.name));
+  const { narrow, left, right, above } = layout(width);
+  const parts = columns((right - left) / 2);
+  const x = scale(0, END, left, right);
+  const top = 22, strip = 14, stack = narrow ? 84 : 104, lane = laneHeight(instances.length), space = lane > 20 ? 8 : 3;
+  const stackTop = top + strip, stackBottom = stackTop + stack;
+  const laneBottom = (place) => stackBottom + 14 + (place + 1) * (lane + above + space);
+  const bottom = instances.length ? laneBottom(instances.length - 1) + 4 : stackBottom;
+
+  const all = parts.map((column) => rateIn(timeline.ok, column));
+  const { top: most, above: over } = highest(all);
+  const y = (value) => scale(0, most, stackBottom, stackTop + 2)(Math.min(value, most));
+  const base = parts.map(() => 0);
+  // Of a crowd each would be thinner than its rim.
+  const stacked = instances.length > 16 ? [[timeline.ok, 'all']] : instances.map((instance, place) => [instance.ok_over_time, `f${place % 8} rim`]);
+  const layers = stacked.map(([list, kind]) => area(parts.map((column, at) => {
+    const low = base[at];
+    base[at] += rateIn(list, column);
+    return { from: x(column.from), to: x(column.to), low: y(low), high: y(base[at]) };
+  }), stackBottom, kind));
+  const peak = parts[all.indexOf(over)];
+  const beyond = peak && text(Math.min(x(peak.to) + 4, right - 90), stackTop + 12, `▲ up to ${rate(over)}`, 'soft halo');
+
+  const tallest = highest(instances.flatMap((instance) => parts.map((column) => rateIn(instance.ok_over_time, column)))).top;
+  const lanes = instances.map((instance, place) => {
+    const low = laneBottom(place);
+    const high = (value) => scale(0, tallest, low, low - lane + (lane > 20 ? 2 : 0))(Math.min(value, tallest));
+    const group = svg('g', { class: 'lane' }, line(left, low, right, low, 'base'),
+      area(parts.map((column) => ({ from: x(column.from), to: x(column.to), high: high(rateIn(instance.ok_over_time, column)) })), low, `f${place % 8}`),
+      hanging(failing(instance.failed_over_time, parts, x, (failed) => failed.instance === instance.name && instance.failed), low - lane, lane * 0.5));
+    const words = instance.failed ? `${percent(instance.share)} · ${count(instance.failed)} ✕` : percent(instance.share);
+    if (narrow) {
+      group.append(label(left, low - lane - 4, names[place], right - left - 110), text(right, low - lane - 4, words, 'soft', 'end'));
+    } else {
+      group.append(label(left - 10, low - lane / 2 + 4, names[place], left - 14, 'end'), text(right + 8, low - lane / 2 + 4, percent(instance.share), 'soft'));
+    }
+    if (instance.joined) group.append(...coming(x(instance.first), low, lane, `joined ${moment(instance.first)}`, left, right));
+    if (instance.left) group.append(...going(x(instance.last), low, lane, `left ${moment(instance.last)}`, right));
+    return group;
+  });
+
+  const laneOf = (name) => names.indexOf(nameOf(name));
+  const hands = report.handovers.map((handover) => {
+    const [from, to] = [laneOf(handover.left), laneOf(handover.joined)];
+    if (from < 0 || to < 0) return null;
+    const [x1, x2] = [x(handover.left_at), x(handover.joined_at)];
+    // From the end of one lane to the begin of the other, whichever is above.
+    const down = to > from;
+    const [y1, y2] = down ? [laneBottom(from), laneBottom(to) - lane + 1] : [laneBottom(from) - lane, laneBottom(to) + 1];
+    const bend = (y1 + y2) / 2;
+    const words = `handover ${handoverWords(handover)}`;
+    return svg('path', { class: 'hand', d: `M${x1},${y1}C${x1},${bend} ${x2},${bend} ${x2},${y2}`, 'marker-end': 'url(#arrow)' }, svg('title', {}, words));
+  });
+  const arrow = svg('defs', {}, svg('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto-start-reverse' },
+    svg('path', { d: 'M0,0.5L8,4L0,7.5Z', class: 'markfill' })));
+
+  const failed = timeline.ok.map((_, place) => total(Object.values(timeline.failed).map((list) => list[place] ?? 0)));
+  const ended = END - report.seconds > END * 0.02 && [line(x(report.seconds), stackTop, x(report.seconds), bottom, 'ended'),
+    text(x(report.seconds) - 4, stackTop + 10, 'last request sent', 'soft halo', 'end')];
+  const levels = [most / 2, most].map((value) => [
+    line(left, y(value), right, y(value), 'grid'),
+    narrow ? text(left, y(value) - 3, rate(value), 'soft halo') : text(left - 10, y(value) + 4, rate(value), 'soft', 'end'),
+  ]);
+  const words = `Who answered when: ${plural(instances.length, 'instance')} over ${time(END)}, ${plural(report.gaps.count, 'gap')}, ${plural(report.handovers.length, 'handover')}`;
+  const result = drawing(width, bottom + 22, words, arrow, timeAxis(x, left, right, stackTop, bottom), narrow ? null : levels,
+    narrow ? null : text(left - 10, stackBottom + 4, '0', 'soft', 'end'),
+    layers, beyond, narrow && levels, line(left, stackBottom, right, stackBottom, 'axis'), hanging(failing(failed, parts, x, () => true), top, strip),
+    lanes, gaps(x, top, bottom, left, right, true), hands, ended);
+  return explained(result, parts, x, top, bottom, (column) => {
+    const rows = instances.map((instance, place) => [`f${place % 8}`, names[place], rateIn(instance.ok_over_time, column), sumIn(instance.failed_over_time, column)])
+      .filter(([, , good, bad]) => good || bad).sort((one, next) => next[2] - one[2]);
+    const shown = rows.slice(0, 9).map(([kind, name, good, bad]) => [kind, name, bad ? `${rate(good)}, ${count(bad)} failed` : rate(good)]);
+    if (rows.length > 9) shown.push([null, `and ${rows.length - 9} more`, rate(total(rows.slice(9).map((row) => row[2])))]);
+    return { title: between(column), rows: [[null, 'all', rate(rateIn(timeline.ok, column))], ...shown, ...happened(column)] };
+  });
+}
+
+const handoverWords = (handover) => `${nameOf(handover.left)} → ${nameOf(handover.joined)}, ${handover.overlap >= 0
+  ? `${time(handover.overlap)} both` : `${time(-handover.overlap)} neither`}`;
+
+/** What happened in a column beside answers. */
+function happened(column) {
+  const within = (when) => when >= column.from && (when < column.to || column.to >= END);
+  const rows = Object.entries(report.timeline.failed).map(([name, list]) => ['fail', `failed: ${name}`, sumIn(list, column)])
+    .filter((row) => row[2]).map(([kind, name, many]) => [kind, name, count(many)]);
+  for (const gap of report.gaps.listed.filter((gap) => gap.from < column.to && gap.to > column.from).slice(0, 3)) {
+    rows.push(['fail', `gap from ${moment(gap.from, 3)}`, time(gap.to - gap.from)]);
+  }
+  for (const instance of report.instances) {
+    if (instance.joined && within(instance.first)) rows.push([null, `${nameOf(instance.name)} joined`, moment(instance.first)]);
+    if (instance.left && within(instance.last)) rows.push([null, `${nameOf(instance.name)} left`, moment(instance.last)]);
+  }
+  return rows.slice(0, 12);
+}
+
+/** An instance that came: its mark, and when, before the mark where there is room. */
+function coming(at, low, lane, words, left, right) {
+  const small = lane < 20;
+  const room = widthOf(words, '11px system-ui, sans-serif') + 12;
+  const before = at - left > room;
+  return [line(at, low - lane + 2, at, low, 'mark'),
+    svg('path', { d: `M${at},${low - lane + 1}l6,4l-6,4z`, class: 'markfill' }),
+    ...(small ? [] : [before ? text(at - 6, low - 6, words, 'soft halo', 'end') : right - at > room ? text(at + 10, low - lane + 10, words, 'soft halo') : '']),
+  ];
+}
+
+/** One that went. */
+function going(at, low, lane, words, right) {
+  const small = lane < 20;
+  const room = widthOf(words, '11px system-ui, sans-serif') + 12;
+  const after = right - at > room;
+  return [line(at, low - lane + 2, at, low, 'mark'),
+    svg('rect', { x: at - 3, y: low - lane + 1, width: 6, height: 6, class: 'markfill' }),
+    ...(small ? [] : [after ? text(at + 6, low - 6, words, 'soft halo') : text(at - 8, low - lane + 10, words, 'soft halo', 'end')]),
+  ];
+}
+
+function timelineTable() {
+  const { instances, timeline } = report;
+  const headings = [['from', 'right'], ['ok', 'right'], ['failed', 'right'], ...instances.map((instance) => [nameOf(instance.name), 'right name'])];
+  return table(headings, timeline.ok.map((good, place) => [moment(place * timeline.width), count(good),
+    count(total(Object.values(timeline.failed).map((list) => list[place] ?? 0))), ...instances.map((instance) => count(instance.ok_over_time[place] ?? 0))]));
+}
+
+function drawFailures(width) {
+  const classes = Object.entries(report.timeline.failed).filter(([, list]) => total(list));
+  const { narrow, left, right, above } = layout(width);
+  const parts = columns((right - left) / 2);
+  const x = scale(0, END, left, right);
+  const lane = 28, top = 4;
+  const bottom = top + classes.length * (lane + above + 6) + 2;
+  const failures = classes.map(([name, list]) => failing(list, parts, x, (failed) => failed.class === name));
+  const most = Math.max(1, ...failures.flat().map((bar) => bar.many));
+  const lanes = classes.map(([name, list], place) => {
+    const low = top + (place + 1) * (lane + above + 6);
+    const bars = failures[place].map((bar) => ({ ...bar, high: low - Math.max(5, ((lane - 2) * bar.many) / most) }));
+    const words = count(total(list));
+    return svg('g', { class: 'class' }, line(left, low, right, low, 'base'), area(bars, low, 'fail'),
+      narrow ? [label(left, low - lane - 4, name, right - left - 60), text(right, low - lane - 4, words, 'soft', 'end')]
+        : [label(left - 10, low - 8, name, left - 14, 'end'), text(right + 8, low - 8, words, 'soft')]);
+  });
+  const words = `Failures over time: ${classes.map(([name, list]) => `${count(total(list))} ${name}`).join(', ')}`;
+  const result = drawing(width, bottom + 22, words, timeAxis(x, left, right, top, bottom), lanes);
+  return explained(result, parts, x, top, bottom, (column) => {
+    const rows = happened(column);
+    return { title: between(column), rows: rows.length ? rows : [[null, 'nothing failed', '']] };
+  });
+}
