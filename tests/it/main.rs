@@ -21,12 +21,12 @@ mod labels;
 mod load;
 /// What vanishes without a word: a task, the hub, Traefik.
 mod loss;
-/// The page that load makes of its report, in a browser.
-mod page;
 /// `hub labels`, the tool that translates labels of Traefik 1.
 mod migration;
 /// Each option of Traefik's, from its label to where Traefik shows it.
 mod options;
+/// The page that load makes of its report, in a browser.
+mod page;
 /// What does no I/O and reads no clock.
 mod purity;
 /// Stopping and starting again, unnoticed.

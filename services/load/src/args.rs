@@ -93,6 +93,9 @@ pub struct Args {
     /// Write the report as JSON to this file, or with - to stdout, instead of text
     #[arg(long, env = "LOAD_JSON", value_name = "PATH")]
     pub json: Option<PathBuf>,
+    /// Write the report as a page for a browser to this file as well
+    #[arg(long, env = "LOAD_HTML", value_name = "PATH")]
+    pub html: Option<PathBuf>,
     /// What is demanded.
     #[command(flatten)]
     pub demands: DemandArgs,
@@ -123,6 +126,7 @@ const EXAMPLES: &str = "\
 Examples:
   load http://swarm/ping --rate 2000 --for 60s --max-failed 0 --max-gap 250ms
   load http://swarm/ping --connections 64 --requests 100000 --json report.json
+  load http://swarm/ping --rate 500 --for 10m --html report.html
   load 3:http://swarm/ping 1:http://swarm/hello/viktor --rate 500 --ramp 10s
   load http://swarm/ --instance 'body:(?m)^Hostname: (.*)$'
   load https://swarm/ping --ca ca.pem --http 2 --streams 10

@@ -1,13 +1,14 @@
 //! Sends load, and says which instance answered, how evenly, and for how long nobody did.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarmlings_cli::{Failure, exit_with, parse};
 use swarmlings_load::args::Args;
 use swarmlings_load::engine::{self, Stopper};
 use swarmlings_load::plan::{Http, Plan};
-use swarmlings_load::{descriptors, output, signals, text};
+use swarmlings_load::terminal::Live;
+use swarmlings_load::{descriptors, output, signals};
 
 fn main() -> ExitCode {
     match parse::<Args>() {
@@ -23,23 +24,36 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     let spoken =
         if args.unchecked { assumed(&plan) } else { engine::check(&plan).map_err(Failure::usage)? };
     let stopper = Stopper::new();
-    let is_quiet = args.quiet;
-    let heard = move || say(is_quiet, "no more is sent; Ctrl-C again does not wait for answers either");
+    let live = Arc::new(Mutex::new((!args.quiet).then(Live::on_stderr)));
+    let heard = {
+        let live = Arc::clone(&live);
+        let said = "no more is sent; Ctrl-C again does not wait for answers either";
+        move || {
+            if let Some(live) = lock(&live).as_mut() {
+                live.say(said);
+            }
+        }
+    };
     signals::end_by_signals(&stopper, heard)
         .map_err(|error| Failure::new(format_args!("catching signals: {error}")))?;
-    let show = |report: &_| say(args.quiet, &text::progress(report));
-    let mut report = engine::run(plan, spoken, &stopper, args.every, show).map_err(Failure::new)?;
+    let show = |report: &_| {
+        if let Some(live) = lock(&live).as_mut() {
+            live.show(report);
+        }
+    };
+    let report = engine::run(plan, spoken, &stopper, args.every, show);
+    // Takes away what was drawn.
+    drop(lock(&live).take());
+    let mut report = report.map_err(Failure::new)?;
     report.demands = args.demands().check(&report);
     output.write(&report)?;
     let met = report.demands.iter().all(|demand| demand.met);
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn say(is_quiet: bool, line: &str) {
-    if !is_quiet {
-        // Load goes on when nobody listens.
-        let _ = writeln!(io::stderr(), "{line}");
-    }
+fn lock<T>(live: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What was drawn half is drawn anew the next time.
+    live.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How hosts are spoken to that have not been asked.

@@ -44,25 +44,6 @@ pub fn text(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-/// How it goes, in a line.
-pub fn progress(report: &Report) -> String {
-    // The second that is under way says little.
-    let last = report.timeline.ok.len().checked_sub(2);
-    let ok = last.map_or(report.ok, |last| report.timeline.ok[last]);
-    let p99 = last.map_or(report.latency.p99, |last| report.timeline.p99[last]);
-    let per_second = float(ok) / report.timeline.width.max(1.0);
-    format!(
-        "{:>7}  {} ok · {} · p99 {} · {} failed · gap {} · {}",
-        moment(report.seconds),
-        count(report.ok),
-        rate(per_second),
-        if p99 > 0.0 { time(p99) } else { "–".to_owned() },
-        count(report.failed),
-        time(report.gaps.longest),
-        plural(report.instances.len() as u64, "instance")
-    )
-}
-
 fn headline(report: &Report) -> String {
     let ended = match report.ended {
         Ended::Interrupted => " · interrupted",

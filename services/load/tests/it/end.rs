@@ -1,5 +1,6 @@
 //! How it ends: by itself, by signals, with which exit code.
 
+use swarmlings_load::headline::headline;
 use swarmlings_load::report::Ended;
 
 use crate::peer::{Deed, Peer};
@@ -81,11 +82,28 @@ fn the_report_for_people_has_no_line_of_more_than_80_columns() {
     let output = run(&[&peer.url(), "--rate", "100", "--for", "3s", "--gap", "1ms", "--max-failed", "0"]);
     assert_eq!(output.status.code(), Some(1));
     let [text, progress] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    for line in text.lines().chain(progress.lines()) {
-        assert!(line.chars().count() <= 80, "{line:?} of\n{text}{progress}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line:?} of\n{text}");
     }
     for expected in ["300 requests", "34 failed", "evenness χ²", "ping.2", "at ", "status 503", "NOT MET"] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
     assert!(progress.lines().count() >= 2, "{progress}");
+}
+
+#[test]
+fn the_page_is_of_the_same_report() {
+    let peer = Peer::good();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("report.html");
+    let html = file.to_str().unwrap();
+    let (code, report) = report(&[&peer.url(), "--requests", "20", "--html", html]);
+    assert_eq!((code, report.ok), (0, 20));
+    let page = std::fs::read_to_string(&file).unwrap();
+    let title = format!("<title>{}</title>", headline(&report));
+    assert!(
+        page.starts_with("<!doctype html>") && page.contains(&title),
+        "no {title:?} in {} bytes",
+        page.len()
+    );
 }

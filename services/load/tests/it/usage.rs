@@ -19,6 +19,7 @@ fn nonsense_is_refused_before_any_load() {
         (&["--requests", "0"], "0 is not in 1.."),
         (&["--instance", "body:from ("], "is no regular expression"),
         (&["--json", "/nowhere/report.json"], "creating /nowhere/report.json: no such file or directory"),
+        (&["--html", "/nowhere/report.html"], "creating /nowhere/report.html: no such file or directory"),
         (&["--http", "2", "--streams", "0"], "0 is not in 1.."),
         (&["--connections", "65536"], "the limit on open files allows"),
     ] {
