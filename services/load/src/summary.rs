@@ -205,12 +205,13 @@ fn latency(histogram: &Histogram<u32>) -> Latency {
 /// Buckets of which four double the time.
 fn buckets(histogram: &Histogram<u32>) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
-    let mut bound = 0;
+    let mut bound = None;
     for recorded in histogram.iter_recorded() {
         let (value, count) = (recorded.value_iterated_to(), u64::from(recorded.count_at_value()));
-        if value > bound {
-            bound = bound_of(value);
-            buckets.push(Bucket { up_to: seconds(Duration::from_micros(bound)), count: 0 });
+        if bound.is_none_or(|bound| value > bound) {
+            let next = bound_of(value);
+            buckets.push(Bucket { up_to: seconds(Duration::from_micros(next)), count: 0 });
+            bound = Some(next);
         }
         if let Some(bucket) = buckets.last_mut() {
             bucket.count += count;
@@ -321,4 +322,24 @@ fn warnings(report: &Report) -> Vec<String> {
         }
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_latency_is_in_a_bucket_that_bounds_it() {
+        let mut latencies = histogram();
+        let values = [0, 1, 10, 11, 12, 13, 500, 10_000, 3_600_000_000];
+        for value in values {
+            latencies.record(value).unwrap();
+        }
+        let buckets = buckets(&latencies);
+        assert_eq!(buckets.iter().map(|bucket| bucket.count).sum::<u64>(), values.len() as u64);
+        assert!(buckets.is_sorted_by(|one, next| one.up_to < next.up_to), "{buckets:?}");
+        // 10, and then 10 times the fourth roots of 2, 4 and so on.
+        let bounds: Vec<_> = buckets.iter().take(3).map(|bucket| (bucket.up_to, bucket.count)).collect();
+        assert_eq!(bounds, [(0.00001, 3), (0.000_012, 2), (0.000_014, 1)]);
+    }
 }
