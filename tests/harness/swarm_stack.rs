@@ -46,9 +46,13 @@ impl SwarmStack {
         Ok(stack)
     }
 
-    /// Deploys another stack's file, which is to join this one's network, with what it takes from the
-    /// environment, and waits until it runs.
-    pub fn join(&mut self, file: &str, variables: &[(&str, &str)]) -> Result<Stack> {
+    /// Deploys another stack's file, which is to join this one's network, and waits until it runs.
+    pub fn join(&mut self, file: &str) -> Result<()> {
+        self.join_with(file, &[]).map(drop)
+    }
+
+    /// The same with what it takes from the environment.
+    pub fn join_with(&mut self, file: &str, variables: &[(&str, &str)]) -> Result<Stack> {
         let guest = Stack::new(self.docker().clone(), format!("{}-{}", self.stack.name(), self.guests.len()));
         self.guests.push(guest.clone());
         let network = self.stack.service("apps");

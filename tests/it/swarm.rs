@@ -31,7 +31,7 @@ fn the_stack_answers_as_in_the_article() {
 #[test]
 fn echo_joins_the_demo_and_each_task_says_which_it_is() {
     let mut stack = SwarmStack::deploy().unwrap();
-    stack.join("stacks/echo.yml", &[]).unwrap();
+    stack.join("stacks/echo.yml").unwrap();
     let url = stack.url("/echo/api");
     stack.wait_answer("/echo/api").unwrap();
     let mut slots = BTreeSet::new();
@@ -53,7 +53,7 @@ fn echo_joins_the_demo_and_each_task_says_which_it_is() {
 fn load_runs_as_a_job_and_says_what_came_of_it() {
     let mut stack = SwarmStack::deploy().unwrap();
     stack.wait_answer("/ping").unwrap();
-    let job = stack.join("stacks/load.yml", &[("LOAD_FOR", "2s"), ("LOAD_RATE", "50")]).unwrap();
+    let job = stack.join_with("stacks/load.yml", &[("LOAD_FOR", "2s"), ("LOAD_RATE", "50")]).unwrap();
     let logs = || stack.docker().run(&["service", "logs", "--raw", &job.service("load")]).unwrap();
     eventually(LONG, || logs().contains("--max-failed ≤ 0: "))
         .unwrap_or_else(|error| panic!("{error}: {}", logs()));
