@@ -231,6 +231,11 @@ fn of_segment(path: &str) -> Option<Property> {
 
 /// Whether `path` is `option`, which may have a `*` for a name of the user's.
 fn matches(option: &str, path: &str) -> Option<Property> {
+    // Most are another, which is seen without writing anything down.
+    let fits = |(option, said): (&str, &str)| option == "*" || option.eq_ignore_ascii_case(said);
+    if !option.split('.').zip(path.split('.')).all(fits) {
+        return None;
+    }
     let (mut options, mut segments) = (option.split('.'), path.split('.'));
     let mut spelt = Vec::new();
     let mut name = None;
