@@ -331,8 +331,8 @@ fn while_the_engine_is_away_nothing_is_withdrawn_and_then_only_what_has_gone() {
 #[test]
 fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once() {
     let mut stack = SwarmStack::deploy().unwrap();
-    stack.join("stacks/agent.yml", &[]).unwrap();
-    stack.join("tests/stacks/unwrapped.yml", &[]).unwrap();
+    stack.join("stacks/agent.yml").unwrap();
+    stack.join("tests/stacks/unwrapped.yml").unwrap();
     stack.wait_answer("/unwrapped").unwrap();
     let [agent, web] = ["agent", "web"].map(|service| stack.guest_of(service).unwrap());
 
