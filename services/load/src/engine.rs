@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -73,7 +73,9 @@ pub(crate) struct Common {
     pub(crate) plan: Plan,
     /// How each host is spoken to.
     pub(crate) spoken: Vec<Http>,
-    pub(crate) started: Instant,
+    started: OnceLock<Instant>,
+    /// Where all threads, and the one that waits for them, meet before the load.
+    ready: Barrier,
     /// When the latest good answer was there, in nanoseconds since the start.
     latest: AtomicU64,
     over_time: Mutex<LatencyOverTime>,
@@ -81,6 +83,24 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// When the load started.
+    pub(crate) fn started(&self) -> Instant {
+        *self.started.get_or_init(Instant::now)
+    }
+
+    /// For how long it has been sent.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started().elapsed()
+    }
+
+    /// Waits until all are ready, and starts the load.
+    pub(crate) fn start(&self) {
+        self.ready.wait();
+        self.started();
+        // Nobody is to find that it has been going on for a while.
+        self.ready.wait();
+    }
+
     /// Notes a good answer, and says when the one before it was there, whichever thread had it. Of two threads one may be
     /// held up between looking at the clock and this, so that a gap seems longer by as much.
     pub(crate) fn answered(&self, at: Duration) -> Duration {
@@ -116,15 +136,14 @@ pub fn run(
     mut observe: impl FnMut(&Report),
 ) -> Result<Report, Fault> {
     let common = Arc::new(Common {
-        plan,
         spoken,
-        started: Instant::now(),
+        started: OnceLock::new(),
+        ready: Barrier::new(plan.threads as usize + 1),
+        plan,
         latest: AtomicU64::new(0),
         over_time: Mutex::default(),
         stop: stopper.0.subscribe(),
     });
-    let started_at = SystemTime::now();
-    let used = clock_gettime(ClockId::ProcessCPUTime);
     let (done, ended) = mpsc::channel();
     let mut recorders = Vec::new();
     let mut threads = Vec::new();
@@ -141,6 +160,9 @@ pub fn run(
         threads.push(thread.map_err(|error| Fault::io("starting a thread", &error))?);
     }
     drop(done);
+    common.start();
+    let started_at = SystemTime::now();
+    let used = clock_gettime(ClockId::ProcessCPUTime);
 
     let report = |ended, until: Option<Duration>| {
         let mut sum = Recorder::new(common.plan.gap);
@@ -153,14 +175,14 @@ pub fn run(
             .saturating_sub(Duration::try_from(used).unwrap_or_default());
         let course = Course {
             ended,
-            elapsed: until.unwrap_or_else(|| common.started.elapsed()),
+            elapsed: until.unwrap_or_else(|| common.elapsed()),
             started_at,
             cpu,
             latest: Duration::from_nanos(common.latest.load(Ordering::Relaxed)),
         };
         summary::report(&common.plan, &common.spoken, sum, &common.over_time(), &course)
     };
-    let mut next = common.started + every + SETTLED;
+    let mut next = common.started() + every + SETTLED;
     let mut interrupted = None;
     let mut left = threads.len();
     while left > 0 {
@@ -177,7 +199,7 @@ pub fn run(
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if interrupted.is_none() && stopper.is_stopped() {
-            interrupted = Some(common.started.elapsed());
+            interrupted = Some(common.elapsed());
         }
     }
     for thread in threads {
@@ -192,6 +214,6 @@ pub fn run(
     Ok(match (all_sent, common.plan.duration) {
         (true, _) => report(Ended::Requests, Some(last)),
         (false, Some(duration)) if !stopper.is_stopped() => report(Ended::Duration, Some(duration)),
-        _ => report(Ended::Interrupted, Some(interrupted.unwrap_or_else(|| common.started.elapsed()))),
+        _ => report(Ended::Interrupted, Some(interrupted.unwrap_or_else(|| common.elapsed()))),
     })
 }

@@ -305,7 +305,8 @@ fn warnings(report: &Report) -> Vec<String> {
             "{unsent} requests were due and have not been sent: their turn did not come in time"
         ));
     }
-    if report.generator_load > BUSY {
+    // At a rate it is whether it is late that tells: at a high one it does not sleep.
+    if report.asked.rate.is_none() && report.generator_load > BUSY {
         warnings.push(format!(
             "the generator used {:.0} % of the {} it may use: it may be what limits the rate and slows answers down",
             report.generator_load * 100.0,

@@ -4,19 +4,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::Method;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Stop;
 use super::deadline::Deadline;
 use super::worker::{Prepared, Worker};
 use crate::exchange::{One, Shared};
 use crate::fault::Fault;
+use crate::plan::Http;
 use crate::recorder::{Answer, Times};
 use crate::report::Class;
 
 /// After a failure to connect, whoever sends as fast as it is answered waits so long: otherwise nothing but failures to
 /// connect would be seen, and as many as the processor has time for.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// So long connections are waited for before the load.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One who sends a request, waits for the answer, and sends the next.
 pub(super) struct Lane {
@@ -37,6 +41,26 @@ impl Lane {
         Self { worker: Rc::clone(worker), number, own, shared: Rc::clone(shared), name: Vec::new() }
     }
 
+    /// Connects to all hosts, so that the first requests do not take longer than others. What is not there after a while is
+    /// left for later, when it is needed.
+    pub(super) async fn connect(mut self) -> Self {
+        let within = self.worker.common.plan.timeout.min(PATIENCE);
+        let connected = async {
+            for origin in 0..self.own.len() {
+                if self.worker.common.spoken[origin] == Http::One {
+                    self.own[origin] = self.one(origin).await.ok();
+                } else {
+                    let (worker, dialer) = (&self.worker, &self.worker.dialers[origin]);
+                    let opened = || worker.recorder().opened();
+                    drop(self.shared[origin].get(dialer, self.number, opened).await);
+                }
+            }
+        };
+        // Either way.
+        let _ = timeout(within, connected).await;
+        self
+    }
+
     /// Waits, and then sends until there is nothing more to send.
     pub(super) async fn run(mut self, wait: Duration) {
         let worker = Rc::clone(&self.worker);
@@ -50,14 +74,14 @@ impl Lane {
             }
         }
         let mut deadline = Deadline::new(plan.timeout);
-        let mut done = common.started.elapsed();
+        let mut done = common.elapsed();
         while let Some(turn) = worker.turns.next(common, done).await {
             let url = plan.turns[usize::try_from(turn.number % plan.turns.len() as u64).unwrap_or(0)];
             worker.begin();
             let began = Instant::now();
-            let sent = began.into_std().saturating_duration_since(common.started);
+            let sent = began.into_std().saturating_duration_since(common.started());
             let exchanged = deadline.within(began, self.exchange(url)).await;
-            done = common.started.elapsed();
+            done = common.elapsed();
             let outcome = exchanged.unwrap_or_else(|| {
                 let text = format_args!("no whole answer within {:?}", plan.timeout);
                 Err(Fault::new(Class::Timeout, text))
@@ -67,7 +91,7 @@ impl Lane {
             worker.end(turn, Times { due, sent, done }, url, outcome, &self.name);
             if pauses {
                 sleep(PAUSE).await;
-                done = common.started.elapsed();
+                done = common.elapsed();
             }
         }
     }

@@ -18,6 +18,10 @@ use crate::recorder::Send;
 /// told to.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// For a time as short as this it is not slept: to set a timer, sleep, and be woken takes the processor about as long, and is
+/// less punctual. Answers are looked for meanwhile. It comes to that at 20,000 requests in each second and above.
+const AWAKE: Duration = Duration::from_micros(50);
+
 /// A request that is to be sent now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
@@ -96,7 +100,7 @@ impl Turns {
                 return Poll::Ready(None);
             }
             if was_idle {
-                now = common.started.elapsed();
+                now = common.elapsed();
             }
             if now >= self.end.saturating_add(GRACE) {
                 self.end();
@@ -138,14 +142,19 @@ impl Turns {
                 self.end();
                 break;
             }
-            let now = common.started.elapsed();
-            if let Some(left) = due.checked_sub(now).filter(|left| !left.is_zero()) {
+            let now = common.elapsed();
+            let left = due.saturating_sub(now);
+            if !left.is_zero() && left <= AWAKE {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            if !left.is_zero() {
                 tokio::select! {
                     slept = timer.sleep(left) => slept?,
                     () = self.ended.notified() => break,
                 }
             }
-            let now = common.started.elapsed();
+            let now = common.elapsed();
             let dues =
                 (0..).map(|turn| pace.due(self.next.get() + turn * self.step)).take_while(|due| *due <= now);
             let wakers: Vec<_> = {

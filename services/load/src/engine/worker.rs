@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
 use super::lane::Lane;
@@ -35,6 +35,12 @@ pub(super) struct Worker {
     second: RefCell<(u64, Histogram<u32>)>,
 }
 
+/// What is needed to send.
+type Prepare = (Runtime, LocalSet, Rc<Worker>, Vec<(Lane, Duration)>);
+
+/// At a rate, connections are made beforehand that are needed for the requests of so many seconds.
+const SOON: f64 = 0.1;
+
 /// A request that is ready to be sent.
 pub(super) enum Prepared {
     One(Vec<u8>),
@@ -48,11 +54,11 @@ impl Worker {
         number: u32,
         recorder: &Arc<Mutex<Recorder>>,
     ) -> Result<(), Fault> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Fault::io("starting to send", &error))?;
-        let worker = Rc::new(Self::new(common, number, recorder)?);
-        let local = LocalSet::new();
-        let outcome = local.block_on(&runtime, worker.clone().send(number));
+        let prepared = Self::prepare(common, number, recorder);
+        // Whoever cannot send must not keep the others waiting.
+        common.start();
+        let (runtime, local, worker, lanes) = prepared?;
+        let outcome = local.block_on(&runtime, worker.clone().send(lanes));
         // Whatever is under way is dropped with its connections.
         drop(local);
         worker.close_second();
@@ -60,6 +66,15 @@ impl Worker {
         worker.recorder().unsent(worker.turns.unsent(worker.ended.get().unwrap_or(Duration::MAX)));
         runtime.shutdown_background();
         outcome
+    }
+
+    /// All that can be done before the load.
+    fn prepare(common: &Arc<Common>, number: u32, recorder: &Arc<Mutex<Recorder>>) -> Result<Prepare, Fault> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Fault::io("starting to send", &error))?;
+        let (worker, local) = (Rc::new(Self::new(common, number, recorder)?), LocalSet::new());
+        let lanes = local.block_on(&runtime, worker.lanes(number));
+        Ok((runtime, local, worker, lanes))
     }
 
     fn new(common: &Arc<Common>, number: u32, recorder: &Arc<Mutex<Recorder>>) -> Result<Self, Fault> {
@@ -91,18 +106,36 @@ impl Worker {
         })
     }
 
-    /// Sends by all connections, until they are done or nobody wants to wait for them.
-    async fn send(self: Rc<Self>, number: u32) -> Result<(), Fault> {
+    /// All who send, each with when it begins. At a rate, those are connected that will be needed soon.
+    async fn lanes(self: &Rc<Self>, number: u32) -> Vec<(Lane, Duration)> {
         let plan = &self.common.plan;
-        let mut lanes = JoinSet::new();
+        let soon =
+            plan.rate.filter(|_| plan.keep_alive && plan.ramp.is_zero()).map_or(0.0, |rate| rate * SOON);
+        let mut connecting = JoinSet::new();
+        let mut lanes = Vec::new();
         for connection in (number..plan.connections).step_by(plan.threads as usize) {
             let shared: Rc<[Shared]> = plan.origins.iter().map(|_| Shared::default()).collect();
             let ramp = if plan.rate.is_none() { plan.ramp } else { Duration::ZERO };
             let begin = begin(connection, plan.connections, ramp);
             for _ in 0..plan.streams {
-                let lane = Lane::new(&self, connection as usize, &shared);
-                lanes.spawn_local(lane.run(begin));
+                let lane = Lane::new(self, connection as usize, &shared);
+                if f64::from(connection) < soon {
+                    connecting.spawn_local(lane.connect());
+                } else {
+                    lanes.push((lane, begin));
+                }
             }
+        }
+        let connected = connecting.join_all().await.into_iter().map(|lane| (lane, Duration::ZERO));
+        // They are the first to have their turn.
+        connected.chain(lanes).collect()
+    }
+
+    /// Sends by all connections, until they are done or nobody wants to wait for them.
+    async fn send(self: Rc<Self>, senders: Vec<(Lane, Duration)>) -> Result<(), Fault> {
+        let mut lanes = JoinSet::new();
+        for (lane, begin) in senders {
+            lanes.spawn_local(lane.run(begin));
         }
         let this = Rc::clone(&self);
         let waking = spawn_local(async move { this.turns.wake(&this.common).await });
@@ -118,7 +151,7 @@ impl Worker {
         let stopped = async {
             // Whoever could stop it is there as long as it runs.
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-            self.ended.set(Some(self.common.started.elapsed()));
+            self.ended.set(Some(self.common.elapsed()));
             self.turns.end();
             let _ = stop.wait_for(|stop| *stop == Stop::Now).await;
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use swarmlings_harness::Binaries;
 use swarmlings_harness::binaries::target_directory;
 
 use super::super::services::programs::found;
@@ -30,12 +31,13 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Installs what is missing, and builds what is built here: ping and load as they are in images.
+    /// Installs what is missing, and builds what is built here: ping and load as they are in images, unless the
+    /// environment names others.
     pub(super) fn provide() -> Result<Self> {
         needs::programs(&PROGRAMS, false)?;
         let target = build::musl_target();
         needs::target(&target)?;
-        let binaries = build::release(Some(&target))?;
+        let binaries = Binaries::named()?.map_or_else(|| build::release(Some(&target)), Ok)?;
         let directory = target_directory()?.join("bench");
         fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let rate = directory.join("rate");
