@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use swarmlings_fuzz::known::Known;
 use swarmlings_protocol::Labels;
-use swarmlings_traefik::{Document, Plan, render, v1};
+use swarmlings_traefik::{Document, Exposure, Plan, render, v1};
 
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
             well_formed(value);
         }
     }
-    match Plan::read(service, &labels, None) {
+    match Plan::read(service, &labels, &Exposure::default()) {
         Ok(plan) => {
             assert!(translation.faults.is_empty(), "{:?}", translation.faults);
             let mut document = Document::default();
