@@ -16,7 +16,7 @@ use swarmlings_harness::{
     WatchedOptions, eventually, http, images,
 };
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(90);
 
 fn load(url: String) -> Load {
     let pace = Pace::Closed(Duration::from_millis(5));

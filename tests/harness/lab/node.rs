@@ -125,7 +125,9 @@ impl Node {
     fn plug(&self, init: &Task, first: &Task) -> Result<()> {
         let (port, pid) = (self.port(), first.pid().to_string());
         Inside::enter(init.pid())?.with(|| {
-            ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid])?;
+            // The link of a host that was killed is there for as long as the kernel takes to remove its network.
+            let add = ["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid];
+            eventually(START, || ip(&add))?;
             ip(&["link", "set", &port, "master", "bridge", "up"])
         })?;
         Ok(())
