@@ -13,7 +13,7 @@ use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
 use crate::network::Inside;
 use crate::stack::{Container, SETTLED};
-use crate::{Docker, Loopback, eventually, http, tools};
+use crate::{Docker, Loopback, http, tools};
 
 /// The program that is tested, and Debian's package that has it.
 pub const PROGRAM: (&str, &str) = ("docker-compose", "docker-compose");
@@ -85,14 +85,7 @@ impl Compose {
 
     /// Waits until `path` is answered with 200, and returns the body.
     pub fn wait_answer(&self, path: &str) -> Result<String> {
-        let url = self.url(path);
-        eventually(SETTLED, || {
-            let answer = http::get(&url)?;
-            if answer.status != 200 {
-                bail!("{url}: status {}", answer.status);
-            }
-            Ok(answer.body)
-        })
+        http::wait_well(&self.url(path), SETTLED).map(|answer| answer.body)
     }
 
     /// A path on Traefik's published port.

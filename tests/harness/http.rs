@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::eventually;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
+
 use ureq::{Agent, Body, config::Config};
 
 /// The header by which a service says which instance answered.
@@ -70,6 +72,11 @@ pub fn well(url: &str) -> Result<Answer> {
         bail!("GET {url}: status {}", answer.status);
     }
     Ok(answer)
+}
+
+/// Waits until `GET url` is answered with 200; returns the answer.
+pub fn wait_well(url: &str, timeout: Duration) -> Result<Answer> {
+    eventually(timeout, || well(url))
 }
 
 /// The JSON that `GET url` is answered with.

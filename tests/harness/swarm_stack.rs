@@ -11,7 +11,7 @@ use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
 use crate::network::Inside;
 use crate::stack::{SETTLED, Settings, Stack, ensure_token};
-use crate::{Docker, Loopback, eventually, http};
+use crate::{Docker, Loopback, http};
 
 /// The demo's stack with a name, a token and ports of its own. Dropped, it is removed.
 ///
@@ -86,14 +86,7 @@ impl SwarmStack {
 
     /// Waits until `path` is answered with 200, and returns the body.
     pub fn wait_answer(&self, path: &str) -> Result<String> {
-        let url = self.url(path);
-        eventually(SETTLED, || {
-            let answer = http::get(&url)?;
-            if answer.status != 200 {
-                bail!("{url}: status {}", answer.status);
-            }
-            Ok(answer.body)
-        })
+        http::wait_well(&self.url(path), SETTLED).map(|answer| answer.body)
     }
 
     /// A path on Traefik's published port.

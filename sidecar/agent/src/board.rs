@@ -1,8 +1,6 @@
 //! Where those who ask the engine and those who tell the hub meet.
 
 use std::cell::{Ref, RefCell};
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
@@ -62,9 +60,4 @@ impl Board {
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A number that differs between processes and calls, for back-offs: the standard library seeds its hash maps so.
-pub(crate) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -25,7 +25,6 @@ mod network;
 mod node;
 mod services;
 mod signal;
-
 mod tell;
 mod time;
 mod watch;

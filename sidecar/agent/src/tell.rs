@@ -4,19 +4,14 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use swarmlings_client::{Backoff, Hub, HubError, Session};
+use swarmlings_client::{Backoff, Complaint, FIRST_HEARTBEAT, Hub, HubError, Session, heartbeat, random};
 use swarmlings_protocol::{Heartbeat, Lease, Routing};
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use crate::board::{Board, random};
+use crate::board::Board;
 use crate::ledger::{Ledger, Request};
-
-/// The time between heartbeats until the hub has said how long a lease lives.
-const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
-/// The least and the longest time between heartbeats, whatever the hub says.
-const HEARTBEATS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(1));
 
 /// Tells the hub for ever, and all of it anew when it was gone.
 pub(crate) async fn tell(hub: &Hub, board: &Board) -> Infallible {
@@ -26,7 +21,7 @@ pub(crate) async fn tell(hub: &Hub, board: &Board) -> Infallible {
         ledger: Ledger::default(),
         heartbeat: FIRST_HEARTBEAT,
         backoff: Backoff::default(),
-        complaint: None,
+        complaint: Complaint::default(),
     };
     loop {
         let error = match hub.connect().await {
@@ -45,8 +40,7 @@ struct Teller<'a> {
     ledger: Ledger,
     heartbeat: Duration,
     backoff: Backoff,
-    /// What was complained of last, so that it is logged only once.
-    complaint: Option<String>,
+    complaint: Complaint,
 }
 
 impl Teller<'_> {
@@ -128,7 +122,7 @@ impl Teller<'_> {
     fn beaten(&mut self, heartbeat: &Heartbeat) {
         self.granted(heartbeat.ttl_ms);
         self.backoff.reset();
-        if self.complaint.take().is_some() {
+        if self.complaint.settle() {
             info!(hub = %self.hub.url, "the hub is back");
         }
         let leases = self.ledger.leases();
@@ -143,21 +137,13 @@ impl Teller<'_> {
     }
 
     fn granted(&mut self, ttl_ms: u64) {
-        self.heartbeat = (Duration::from_millis(ttl_ms) / 3).clamp(HEARTBEATS.0, HEARTBEATS.1);
+        self.heartbeat = heartbeat(ttl_ms);
     }
 
     fn complain(&mut self, error: &HubError) {
-        let complaint = format!("hub {}: {error}", self.hub.url);
         if error.is_lasting() {
             self.backoff.slow_down();
         }
-        if self.complaint.as_ref() != Some(&complaint) {
-            if error.is_lasting() {
-                error!("{complaint}");
-            } else {
-                warn!("{complaint}");
-            }
-        }
-        self.complaint = Some(complaint);
+        self.complaint.log(self.hub, error);
     }
 }

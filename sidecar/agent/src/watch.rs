@@ -4,14 +4,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use swarmlings_client::Backoff;
+use swarmlings_client::{Backoff, random};
 use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::{debug, info, warn};
 
-use crate::board::{Board, now, random};
+use crate::board::{Board, now};
 use crate::engine::{Api, Engine, EngineError, Info, Inspection, Listed, Service};
 use crate::node::Look;
 

@@ -1,6 +1,5 @@
 //! The hub's one piece of state, and those who wait for it to change.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +11,7 @@ use tracing::info;
 
 use crate::certificate::Certificate;
 use crate::events::{Event, Events};
-use crate::registry::{Settings, Withdrawn};
+use crate::registry::{Published, Settings, Withdrawn};
 use crate::routers::Confirmation;
 use crate::state::{Change, Counters, Phase, State};
 
@@ -135,13 +134,8 @@ impl Hub {
     /// Takes what the manager on `node` knows of services.
     pub(crate) fn publish(&self, node: InstanceId, services: Services) {
         self.update(|state, _| {
-            let stale = |state: &State| -> BTreeSet<InstanceId> {
-                let stale = state.registry.instances().filter(|(_, instance)| instance.is_stale());
-                stale.map(|(id, _)| id.clone()).collect()
-            };
-            let before = stale(state);
-            let changed = state.registry.publish(node, services);
-            for id in stale(state).difference(&before) {
+            let Published { changed, stale } = state.registry.publish(node, services);
+            for id in stale {
                 info!(instance = %id, "its service's labels have changed since it started; the new ones count");
             }
             (if changed { Change::Registry } else { Change::Nothing }, ())

@@ -71,6 +71,15 @@ struct Service {
     remarked: BTreeSet<String>,
 }
 
+/// What has come of a manager's word on its services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// Whether any task's labels have changed by it.
+    pub(crate) changed: bool,
+    /// Tasks whose own labels no longer count.
+    pub(crate) stale: Vec<InstanceId>,
+}
+
 /// The task has withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Withdrawn;
@@ -167,18 +176,20 @@ impl Registry {
         held.map(|instance| instance.expires = now + self.settings.ttl).count()
     }
 
-    /// Takes what the manager on `node` knows of services. Tells whether any task's labels have changed by that.
-    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> bool {
-        if !self.specs.publish(node, services) {
-            return false;
-        }
-        let mut changed = false;
-        for instance in self.instances.values_mut() {
+    /// Takes what the manager on `node` knows of services.
+    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> Published {
+        let services = self.specs.publish(node, services);
+        let mut published = Published::default();
+        let theirs = |instance: &Instance| services.contains(&instance.registration.service);
+        for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| theirs(instance)) {
             let (plan, stale) = read(&self.settings, &self.specs, &instance.registration);
-            changed |= plan != instance.plan || stale != instance.stale;
+            published.changed |= plan != instance.plan || stale != instance.stale;
+            if stale && !instance.stale {
+                published.stale.push(id.clone());
+            }
             (instance.plan, instance.stale) = (plan, stale);
         }
-        changed
+        published
     }
 
     /// Ends a lease. Tells whether there was one.
@@ -224,8 +235,12 @@ impl Registry {
             let name = &instance.registration.service;
             let Some(service) = self.services.get_mut(name) else { continue };
             let remarks = instance.plan.iter().flat_map(|plan| plan.warnings());
-            let new = remarks.filter(|remark| service.remarked.insert((*remark).clone()));
-            news.extend(new.map(|remark| (name.clone(), remark.clone())));
+            for remark in remarks {
+                if !service.remarked.contains(remark) {
+                    service.remarked.insert(remark.clone());
+                    news.push((name.clone(), remark.clone()));
+                }
+            }
         }
         news
     }

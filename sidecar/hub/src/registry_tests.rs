@@ -322,7 +322,8 @@ fn labels_of_a_service_reach_its_tasks_without_a_new_registration() {
     let publish = |scene: &mut Scene, version, pairs| {
         let labels = read_labels(pairs);
         let spec = ServiceSpec { version, labels, templated: true, settled: true };
-        scene.registry.publish("n".parse().unwrap(), Services { services: [("a".to_owned(), spec)].into() })
+        let services = Services { services: [("a".to_owned(), spec)].into() };
+        scene.registry.publish("n".parse().unwrap(), services).changed
     };
     scene.put("a.1", 7, Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) });
     scene.healthy("a.2", A);

@@ -1,7 +1,7 @@
 //! What managers of the swarm say of its services, beside what tasks say of themselves. Pure.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use swarmlings_protocol::{InstanceId, Labels, Registration, ServiceSpec, Services, Source};
 
@@ -23,21 +23,22 @@ pub(crate) struct Effective<'a> {
 }
 
 impl Specs {
-    /// Takes what the manager on `node` knows, in place of what it said before. Tells whether that is news.
-    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> bool {
-        if self.managers.get(&node) == Some(&services) {
-            return false;
-        }
-        self.managers.insert(node, services);
-        let managers = &self.managers;
-        self.settled.retain(|name, _| managers.values().any(|manager| manager.services.contains_key(name)));
-        let names: Vec<_> = managers.values().flat_map(|manager| manager.services.keys()).cloned().collect();
-        for name in names {
-            if let Some(labels) = self.of(&name).filter(|spec| spec.settled).map(|spec| spec.labels.clone()) {
-                self.settled.insert(name, labels);
+    /// Takes what the manager on `node` knows, in place of what it said before. Returns the services of which it says
+    /// something else now.
+    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> BTreeSet<String> {
+        let said = self.managers.entry(node).or_default();
+        let before = std::mem::replace(said, services);
+        let names = before.services.keys().chain(said.services.keys());
+        let changed = names.filter(|name| before.services.get(*name) != said.services.get(*name));
+        let changed: BTreeSet<String> = changed.cloned().collect();
+        for name in &changed {
+            match self.of(name).map(|spec| spec.settled.then(|| spec.labels.clone())) {
+                None => drop(self.settled.remove(name)),
+                Some(Some(labels)) => drop(self.settled.insert(name.clone(), labels)),
+                Some(None) => {}
             }
         }
-        true
+        changed
     }
 
     /// The labels that count for a task which says `registration` of itself.
@@ -107,7 +108,7 @@ mod tests {
     fn publish(specs: &mut Specs, node: &str, version: u64, settled: bool, pairs: &[(&str, &str)]) -> bool {
         let spec = ServiceSpec { version, labels: labels(pairs), templated: true, settled };
         let services = Services { services: [("s".to_owned(), spec)].into() };
-        specs.publish(node.parse().unwrap(), services)
+        !specs.publish(node.parse().unwrap(), services).is_empty()
     }
 
     fn effective(specs: &Specs, task: &Registration) -> (Labels, bool) {

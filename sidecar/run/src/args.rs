@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use swarmlings_cli::{Given, LogArgs, given, given_by, nonzero, switch, time};
-use swarmlings_protocol::{Health, InstanceId, Labels, Registration, Source};
-
 use swarmlings_client::url::{self, Url};
+use swarmlings_protocol::{Health, InstanceId, Labels, Registration, Source};
 
 /// Starts a service, registers it with the hub while it is healthy, and withdraws it before it stops
 #[derive(Parser)]

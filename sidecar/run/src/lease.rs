@@ -4,28 +4,19 @@
 //! the hub holds an answer back, a second connection is opened for it, and the first one is closed once the second
 //! is answered: so the lease is held at every moment.
 
-use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
-use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use swarmlings_client::{Backoff, Complaint, FIRST_HEARTBEAT, Hub, HubError, Session, heartbeat, random};
 use swarmlings_protocol::{self as protocol, Health, InstanceId, Routing, Withdrawal};
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::alarm::Alarm;
 use crate::args::RunArgs;
 use crate::status::Board;
-use swarmlings_client::Backoff;
-use swarmlings_client::{Hub, HubError, Session};
 
-/// The time between heartbeats until the hub has said how long a lease lives.
-const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
-/// The least time between heartbeats, whatever the hub says.
-const LEAST_HEARTBEAT: Duration = Duration::from_millis(10);
-/// The longest time between heartbeats, whatever the hub says.
-const LONGEST_HEARTBEAT: Duration = Duration::from_mins(1);
 /// How long the hub's answer to a withdrawal may be under way after the wait that it was given.
 const ANSWER_SLACK: Duration = Duration::from_millis(250);
 /// How long taking leave of the hub may hold up the exit after the service has ended by itself.
@@ -51,8 +42,7 @@ pub(crate) struct Lease<'a> {
     granted: bool,
     /// Why the hub refuses to route the task, so that it is logged only once.
     refusal: Option<String>,
-    /// What was complained of last, so that it is logged only once.
-    complaint: Option<String>,
+    complaint: Complaint,
 }
 
 /// The most that the hub may ever have learnt of the task.
@@ -88,7 +78,7 @@ impl<'a> Lease<'a> {
             known: Known::Not,
             granted: false,
             refusal: None,
-            complaint: None,
+            complaint: Complaint::default(),
         }
     }
 
@@ -203,8 +193,8 @@ impl<'a> Lease<'a> {
     }
 
     fn granted(&mut self, lease: &protocol::Lease) {
-        self.heartbeat = (Duration::from_millis(lease.ttl_ms) / 3).clamp(LEAST_HEARTBEAT, LONGEST_HEARTBEAT);
-        if self.complaint.take().is_some() || !self.granted {
+        self.heartbeat = heartbeat(lease.ttl_ms);
+        if self.complaint.settle() || !self.granted {
             info!(hub = %self.hub.url, instance = %self.instance, "registered");
         }
         self.granted = true;
@@ -231,19 +221,10 @@ impl<'a> Lease<'a> {
     }
 
     fn failed(&mut self, error: &HubError) {
-        let complaint = format!("hub {}: {error}", self.hub.url);
         if error.is_lasting() {
             self.backoff.slow_down();
         }
-        if self.complaint.as_ref() != Some(&complaint) {
-            if error.is_lasting() {
-                error!("{complaint}");
-            } else {
-                warn!("{complaint}");
-            }
-        }
-        self.board.hub_failed(complaint.clone());
-        self.complaint = Some(complaint);
+        self.board.hub_failed(self.complaint.log(&self.hub, error).to_owned());
     }
 }
 
@@ -258,9 +239,4 @@ async fn free<'s>(
         *previous = session.replace(fresh);
     }
     session.as_mut().ok_or(HubError::Closed)
-}
-
-/// A number that differs between processes, for the back-off: the standard library seeds its hash maps so.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

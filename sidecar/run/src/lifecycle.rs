@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use swarmlings_cli::Failure;
+use swarmlings_client::{Hub, HubError};
 use swarmlings_protocol::{InstanceId, Withdrawal};
 use tokio::select;
 use tokio::time::{sleep, sleep_until};
@@ -17,7 +18,6 @@ use crate::lease::Lease;
 use crate::process::{Event, Process};
 use crate::status::Board;
 use crate::{healthcheck, probe, runtime, signals};
-use swarmlings_client::{Hub, HubError};
 
 /// Runs the service and returns its exit code; without a hub, returns only if the service cannot be started.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
+use swarmlings_client::connection::{Connection, Error, connect};
+use swarmlings_client::url::{Scheme, Url};
 use swarmlings_protocol::Health;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
@@ -16,8 +18,6 @@ use crate::alarm::Alarm;
 use crate::args::{RunArgs, ServiceArgs};
 use crate::health::Gauge;
 use crate::status::Board;
-use swarmlings_client::connection::{Connection, Error, connect};
-use swarmlings_client::url::{Scheme, Url};
 
 /// What is asked, and within what time it has to be answered.
 pub(crate) struct Probe<'a> {

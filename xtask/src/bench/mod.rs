@@ -9,6 +9,7 @@ mod agent;
 mod cores;
 mod idle;
 mod load;
+mod plan;
 mod rollout;
 mod routing;
 mod section;

@@ -10,8 +10,9 @@ use super::super::cores;
 use super::super::services::{machine::processor, programs::said, wrk};
 use super::super::statistics::Spread;
 use super::generator::{CONNECTIONS, Figures, Generator};
-use super::measure::{Measured, Plan};
+use super::measure::Measured;
 use super::programs::Programs;
+use crate::bench::plan::Plan;
 
 /// The whole section.
 pub(super) fn section(programs: &Programs, plan: Plan, measured: &Measured) -> Result<String> {

@@ -11,13 +11,7 @@ use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
 use super::super::cores::{self, Core};
 use super::generator::{Figures, Generator};
 use super::programs::Programs;
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) rounds: u16,
-    pub(super) seconds: u16,
-}
+use crate::bench::plan::Plan;
 
 /// What all rounds made of each generator, in their order.
 #[derive(Default)]

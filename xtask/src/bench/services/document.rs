@@ -1,9 +1,10 @@
 //! The bench's part of docs/BENCHMARKS.md.
 
-use super::measure::{Measured, Plan};
+use super::measure::Measured;
 use super::scaling::Scaling;
 use super::table;
 use super::wrk::SCENARIOS;
+use crate::bench::plan::Plan;
 
 /// The whole section.
 pub(super) fn section(machine: &str, plan: Plan, measured: &[Measured], scaling: Option<&Scaling>) -> String {

@@ -10,19 +10,13 @@ use super::programs::Programs;
 use super::server::Server;
 use super::wrk::{self, CROWD, Report, SCENARIOS, Scenario, Source};
 use crate::bench::cores;
+use crate::bench::plan::Plan;
 
 /// How often each server is started, in each round, to see how long that takes.
 const STARTS: usize = 5;
 
 /// How often its memory is looked at while load is sent.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) rounds: u16,
-    pub(super) seconds: u16,
-}
 
 /// What one load did to one server.
 #[derive(Clone, Copy, Debug)]

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use super::measure::{Plan, count, loaded};
+use super::measure::{count, loaded};
 use super::peer::Peer;
 use super::programs::Programs;
 use super::server::Server;
 use super::wrk::{CROWD, Source};
 use crate::bench::cores::{self, Core};
+use crate::bench::plan::Plan;
 use crate::bench::statistics::Spread;
 
 /// What `--threads 2` does, beside `--threads 1`.
