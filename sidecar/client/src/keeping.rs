@@ -32,15 +32,19 @@ pub struct Complaint(Option<String>);
 impl Complaint {
     /// Logs why `hub` could not be told, unless that is what was said last. Returns what there is to say.
     pub fn log(&mut self, hub: &Hub, error: &HubError) -> &str {
-        let complaint = format!("hub {}: {error}", hub.url);
-        if self.0.as_ref() != Some(&complaint) {
-            if error.is_lasting() {
-                error!("{complaint}");
-            } else {
-                warn!("{complaint}");
-            }
+        let (is_news, complaint) = self.take(format!("hub {}: {error}", hub.url));
+        match (is_news, error.is_lasting()) {
+            (true, true) => error!("{complaint}"),
+            (true, false) => warn!("{complaint}"),
+            (false, _) => {}
         }
-        self.0.insert(complaint)
+        complaint
+    }
+
+    /// Whether it is something else than what was said last, and what it is.
+    fn take(&mut self, complaint: String) -> (bool, &str) {
+        let is_news = self.0.as_ref() != Some(&complaint);
+        (is_news, self.0.insert(complaint))
     }
 
     /// All is well. Tells whether there was something to complain of.
@@ -58,6 +62,15 @@ mod tests {
         assert_eq!(heartbeat(3000), Duration::from_secs(1));
         assert_eq!(heartbeat(0), LEAST_HEARTBEAT);
         assert_eq!(heartbeat(u64::MAX), LONGEST_HEARTBEAT);
+    }
+
+    #[test]
+    fn only_another_complaint_than_the_last_one_is_news() {
+        let mut complaint = Complaint::default();
+        let mut is_news = |text: &str| complaint.take(text.to_owned()).0;
+        assert_eq!(["a", "a", "b", "a"].map(&mut is_news), [true, false, true, true]);
+        assert!(complaint.settle());
+        assert!(complaint.take("a".to_owned()).0);
     }
 
     #[test]

@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_service_had_is_forgotten_with_it() {
+        let mut specs = Specs::default();
+        publish(&mut specs, "n", 1, true, NEW);
+        specs.publish("n".parse().unwrap(), Services::default());
+        publish(&mut specs, "n", 3, false, NEWEST);
+        assert_eq!(effective(&specs, &task(Source::Sidecar, OLD)), (labels(OLD), false));
+    }
+
+    #[test]
     fn labels_that_were_not_made_by_a_template_are_left_alone() {
         let mut specs = Specs::default();
         let spec = ServiceSpec { version: 1, labels: labels(NEW), templated: false, settled: true };
