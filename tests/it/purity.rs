@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What does I/O or reads a clock.
-const IMPURE: [&str; 9] = [
+const IMPURE: [&str; 10] = [
     "Instant::now",
     "SystemTime",
     "std::fs",
@@ -12,6 +12,7 @@ const IMPURE: [&str; 9] = [
     "std::net::Tcp",
     "std::env",
     "std::process",
+    "std::thread",
     "tokio",
     "tracing",
 ];
@@ -24,9 +25,23 @@ fn sources(path: &Path) -> Vec<PathBuf> {
     below.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
+/// Looks at all files in `pure`, below `root`, which have at least so many lines.
+fn are_pure(root: &str, pure: &[&str], at_least: usize) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(root);
+    let mut lines = 0;
+    for source in pure.iter().flat_map(|path| sources(&root.join(path))) {
+        let text = fs::read_to_string(&source).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        lines += code.lines().count();
+        for word in IMPURE {
+            assert!(!code.contains(word), "{} has {word}", source.display());
+        }
+    }
+    assert!(lines >= at_least, "only {lines} lines were looked at");
+}
+
 #[test]
 fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sidecar");
     let pure = [
         "protocol/src",
         "hub/src/registry.rs",
@@ -39,14 +54,34 @@ fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
         "agent/src/services.rs",
         "agent/src/ledger.rs",
     ];
-    let mut lines = 0;
-    for source in pure.iter().flat_map(|path| sources(&root.join(path))) {
-        let text = fs::read_to_string(&source).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        lines += code.lines().count();
-        for word in IMPURE {
-            assert!(!code.contains(word), "{} has {word}", source.display());
-        }
-    }
-    assert!(lines > 500, "only {lines} lines were looked at");
+    are_pure("sidecar", &pure, 500);
+}
+
+#[test]
+fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
+    let pure = [
+        "counts.rs",
+        "demands.rs",
+        "figures.rs",
+        "gaps.rs",
+        "headline.rs",
+        "http1.rs",
+        "http1",
+        "instance.rs",
+        "live.rs",
+        "live/line.rs",
+        "over_time.rs",
+        "pace.rs",
+        "page.rs",
+        "presence.rs",
+        "printable.rs",
+        "recorder.rs",
+        "report.rs",
+        "snapshot.rs",
+        "statistics.rs",
+        "summary.rs",
+        "target.rs",
+        "text.rs",
+    ];
+    are_pure("services/load/src", &pure, 1500);
 }

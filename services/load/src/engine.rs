@@ -1,10 +1,10 @@
 //! Sends what a plan says, and counts what comes of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::over_time::LatencyOverTime;
 use crate::plan::{Http, Plan};
 use crate::recorder::Recorder;
-use crate::report::{Ended, Report};
+use crate::report::{Class, Ended, Report};
 use crate::summary::{self, Course};
 
 mod deadline;
@@ -38,35 +38,33 @@ pub enum Stop {
 }
 
 /// Has the load ended before its time.
-#[derive(Clone, Debug)]
-pub struct Stopper(Arc<watch::Sender<Stop>>);
+#[derive(Clone, Debug, Default)]
+pub struct Stopper {
+    stop: Arc<watch::Sender<Stop>>,
+    /// When it was used first.
+    at: Arc<OnceLock<Instant>>,
+}
 
 impl Stopper {
     /// One that has not been used.
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Stop::No)))
+        Self::default()
     }
 
     /// Ends the load, if it is not ended so already: first politely, and when called again at once.
     pub fn stop(&self) {
-        self.0.send_modify(|stop| {
+        self.at.get_or_init(Instant::now);
+        self.stop.send_modify(|stop| {
             *stop = if *stop == Stop::No { Stop::Drain } else { Stop::Now };
         });
-    }
-
-    fn is_stopped(&self) -> bool {
-        *self.0.borrow() != Stop::No
-    }
-}
-
-impl Default for Stopper {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
 /// So long after a second an answer of the next one is likely to have come, by which threads see that it is over.
 const SETTLED: Duration = Duration::from_millis(20);
+
+/// Waiting for the end is begun anew after so long, only because it needs an end.
+const LONG: Duration = Duration::from_mins(1);
 
 /// What threads have in common.
 pub(crate) struct Common {
@@ -135,85 +133,145 @@ pub fn run(
     every: Duration,
     mut observe: impl FnMut(&Report),
 ) -> Result<Report, Fault> {
-    let common = Arc::new(Common {
-        spoken,
-        started: OnceLock::new(),
-        ready: Barrier::new(plan.threads as usize + 1),
-        plan,
-        latest: AtomicU64::new(0),
-        over_time: Mutex::default(),
-        stop: stopper.0.subscribe(),
-    });
-    let (done, ended) = mpsc::channel();
-    let mut recorders = Vec::new();
-    let mut threads = Vec::new();
-    for number in 0..common.plan.threads {
-        let recorder = Arc::new(Mutex::new(Recorder::new(common.plan.gap)));
-        recorders.push(Arc::clone(&recorder));
-        let (common, done) = (Arc::clone(&common), done.clone());
-        let work = move || {
-            let outcome = Worker::run(&common, number, &recorder);
-            // Whoever waits for it has given up only if this program ends.
-            let _ = done.send(outcome);
-        };
-        let thread = thread::Builder::new().name(format!("load-{number}")).spawn(work);
-        threads.push(thread.map_err(|error| Fault::io("starting a thread", &error))?);
+    let mut running = Running::start(plan, spoken, stopper)?;
+    let mut next = running.common.started() + every + SETTLED;
+    while !running.wait(next)? {
+        observe(&running.so_far());
+        next += every;
     }
-    drop(done);
-    common.start();
-    let started_at = SystemTime::now();
-    let used = clock_gettime(ClockId::ProcessCPUTime);
+    running.finish()
+}
 
-    let report = |ended, until: Option<Duration>| {
-        let mut sum = Recorder::new(common.plan.gap);
-        for recorder in &recorders {
+/// Load that is being sent. Dropped, it goes on until it ends by its plan or its stopper.
+pub struct Running {
+    common: Arc<Common>,
+    stopper: Stopper,
+    /// What each thread has counted.
+    recorders: Vec<Arc<Mutex<Recorder>>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Of each thread that has ended.
+    outcomes: Receiver<Result<(), Fault>>,
+    /// How many have not.
+    left: usize,
+    started_at: SystemTime,
+    /// The processor time that had been used before.
+    used: Duration,
+}
+
+impl Running {
+    /// Starts to send. That fails if this machine has no thread left.
+    pub fn start(plan: Plan, spoken: Vec<Http>, stopper: &Stopper) -> Result<Self, Fault> {
+        let common = Arc::new(Common {
+            spoken,
+            started: OnceLock::new(),
+            ready: Barrier::new(plan.threads as usize + 1),
+            plan,
+            latest: AtomicU64::new(0),
+            over_time: Mutex::default(),
+            stop: stopper.stop.subscribe(),
+        });
+        let (done, outcomes) = mpsc::channel();
+        let mut recorders = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..common.plan.threads {
+            let recorder = Arc::new(Mutex::new(Recorder::new(common.plan.gap)));
+            recorders.push(Arc::clone(&recorder));
+            let (common, done) = (Arc::clone(&common), done.clone());
+            let work = move || {
+                let outcome = Worker::run(&common, number, &recorder);
+                // Whoever waits for it has given up only if this program ends, or does not want to know.
+                let _ = done.send(outcome);
+            };
+            let thread = thread::Builder::new().name(format!("load-{number}")).spawn(work);
+            threads.push(thread.map_err(|error| Fault::io("starting a thread", &error))?);
+        }
+        common.start();
+        let left = threads.len();
+        Ok(Self {
+            common,
+            stopper: stopper.clone(),
+            recorders,
+            threads,
+            outcomes,
+            left,
+            started_at: SystemTime::now(),
+            used: cpu_time(),
+        })
+    }
+
+    /// What has come of it so far.
+    pub fn so_far(&self) -> Report {
+        self.report(Ended::Running, self.common.elapsed())
+    }
+
+    /// How many good answers there are so far.
+    pub fn ok(&self) -> u64 {
+        self.recorders.iter().map(|recorder| lock(recorder).ok).sum()
+    }
+
+    /// Waits until all has ended, and is true then; false when it is `until` before that. An error means that nothing
+    /// could be sent.
+    pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
+        while self.left > 0 {
+            let outcome = self.outcomes.recv_timeout(until.saturating_duration_since(Instant::now()));
+            match outcome {
+                Ok(outcome) => {
+                    outcome?;
+                    self.left -= 1;
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
+                // A thread that panicked has said so; what it has counted is there.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until all has ended, for as long as it takes, and says what has come of it.
+    pub fn finish(mut self) -> Result<Report, Fault> {
+        while !self.wait(Instant::now() + LONG)? {}
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                return Err(Fault::new(Class::Local, "a thread that sends load has panicked"));
+            }
+        }
+        let (plan, of_all) = (&self.common.plan, || self.recorders.iter().map(|recorder| lock(recorder)));
+        let all_sent = plan
+            .requests
+            .is_some_and(|requests| of_all().map(|recorder| recorder.requests()).sum::<u64>() >= requests);
+        if all_sent {
+            let last = of_all().map(|recorder| recorder.last_done).max().unwrap_or_default();
+            return Ok(self.report(Ended::Requests, last));
+        }
+        let stopped = self.stopper.at.get().map(|at| at.saturating_duration_since(self.common.started()));
+        Ok(match (stopped, plan.duration) {
+            // While answers were awaited to what had been sent in time.
+            (Some(at), Some(duration)) if at >= duration => self.report(Ended::Duration, duration),
+            (None, Some(duration)) => self.report(Ended::Duration, duration),
+            (at, _) => self.report(Ended::Interrupted, at.unwrap_or_else(|| self.common.elapsed())),
+        })
+    }
+
+    fn report(&self, ended: Ended, elapsed: Duration) -> Report {
+        let Common { plan, spoken, latest, .. } = &*self.common;
+        let mut sum = Recorder::new(plan.gap);
+        for recorder in &self.recorders {
             sum.merge(&lock(recorder));
         }
-        let now = clock_gettime(ClockId::ProcessCPUTime);
-        let cpu = Duration::try_from(now)
-            .unwrap_or_default()
-            .saturating_sub(Duration::try_from(used).unwrap_or_default());
         let course = Course {
             ended,
-            elapsed: until.unwrap_or_else(|| common.elapsed()),
-            started_at,
-            cpu,
-            latest: Duration::from_nanos(common.latest.load(Ordering::Relaxed)),
+            elapsed,
+            // By a clock that is before 1970 it was then.
+            started_at: self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            cores: thread::available_parallelism().map_or(1, usize::from),
+            cpu: cpu_time().saturating_sub(self.used),
+            latest: Duration::from_nanos(latest.load(Ordering::Relaxed)),
         };
-        summary::report(&common.plan, &common.spoken, sum, &common.over_time(), &course)
-    };
-    let mut next = common.started() + every + SETTLED;
-    let mut interrupted = None;
-    let mut left = threads.len();
-    while left > 0 {
-        match ended.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(outcome) => {
-                outcome?;
-                left -= 1;
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                observe(&report(Ended::Running, None));
-                next += every;
-            }
-            // A thread that panicked has said so; what it has counted is there.
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if interrupted.is_none() && stopper.is_stopped() {
-            interrupted = Some(common.elapsed());
-        }
+        summary::report(plan, spoken, sum, &self.common.over_time(), &course)
     }
-    for thread in threads {
-        if thread.join().is_err() {
-            return Err(Fault::new(crate::report::Class::Local, "a thread that sends load has panicked"));
-        }
-    }
-    let last = recorders.iter().map(|recorder| lock(recorder).last_done).max().unwrap_or_default();
-    let all_sent = common.plan.requests.is_some_and(|requests| {
-        recorders.iter().map(|recorder| lock(recorder).requests()).sum::<u64>() >= requests
-    });
-    Ok(match (all_sent, common.plan.duration) {
-        (true, _) => report(Ended::Requests, Some(last)),
-        (false, Some(duration)) if !stopper.is_stopped() => report(Ended::Duration, Some(duration)),
-        _ => report(Ended::Interrupted, Some(interrupted.unwrap_or_else(|| common.elapsed()))),
-    })
+}
+
+/// The processor time that this program has used.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// A time in seconds, to two or three digits: `420 µs`, `3.2 ms`, `41.2 s`.
+/// A time in seconds, for a column: to two or three digits, `420 µs`, `3.2 ms`, `41.2 s`.
 pub fn time(seconds: f64) -> String {
     match seconds {
         // What is as good as a thousand has the next unit.
@@ -23,6 +23,39 @@ pub fn time(seconds: f64) -> String {
         _ if seconds < 9.995 => format!("{seconds:.2} s"),
         _ => format!("{seconds:.1} s"),
     }
+}
+
+/// A time in seconds, for a sentence: by the digits that count and no zeros behind them, `812 µs`, `3 ms`, `10 min`.
+pub fn brief(seconds: f64) -> String {
+    // What is none at all is written as such too, rather than being wrong.
+    if seconds.is_nan() || seconds <= 0.0 {
+        "0 ms".to_owned()
+    } else if seconds < 0.9995e-3 {
+        format!("{} µs", digits(seconds * 1e6))
+    } else if seconds < 0.9995 {
+        format!("{} ms", digits(seconds * 1e3))
+    } else if seconds < 119.95 {
+        format!("{} s", digits(seconds))
+    } else {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is at least 119")]
+        let seconds = seconds.round() as u64;
+        match seconds % 60 {
+            0 => format!("{} min", count(seconds / 60)),
+            rest => format!("{} min {rest} s", count(seconds / 60)),
+        }
+    }
+}
+
+fn digits(value: f64) -> String {
+    let places = if value >= 99.95 {
+        return format!("{value:.0}");
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    let written = format!("{value:.places$}");
+    written.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A point in time, in seconds: `41.2 s`.
@@ -63,5 +96,16 @@ mod tests {
             (percent(0.3341), rate(2000.4), rate(0.5)),
             ("33.4 %".into(), "2,000/s".into(), "0.5/s".into())
         );
+    }
+
+    #[test]
+    fn a_time_has_the_unit_that_suits_it() {
+        let seconds = [0.0, 7e-7, 812e-6, 0.000_999_7, 0.003, 0.0412, 0.2501, 0.9996, 41.23, 60.0, 119.96];
+        let expected = [
+            "0 ms", "0.7 µs", "812 µs", "1 ms", "3 ms", "41.2 ms", "250 ms", "1 s", "41.2 s", "60 s", "2 min",
+        ];
+        assert_eq!(seconds.map(brief), expected);
+        assert_eq!([600.0, 605.4, 72_000.0].map(brief), ["10 min", "10 min 5 s", "1,200 min"]);
+        assert_eq!([-1.0, f64::NAN].map(brief), ["0 ms", "0 ms"]);
     }
 }

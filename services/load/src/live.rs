@@ -1,7 +1,6 @@
 //! How load stands, on a terminal: as a screen that is drawn in place, or as a line.
 
-use crate::figures::{count, percent, rate};
-use crate::headline::brief;
+use crate::figures::{brief, count, percent, rate};
 use crate::printable::{self, fitted, printable};
 use crate::snapshot::{Answering, Presence, Snapshot};
 use crate::statistics::float;

@@ -64,8 +64,12 @@ pub(crate) struct Seen {
     pub(crate) ok_count: u64,
     pub(crate) failures: BTreeMap<Class, u64>,
     pub(crate) latency: Histogram<u32>,
+    /// When its first answer was there, and its last one.
     pub(crate) first: Duration,
     pub(crate) last: Duration,
+    /// When the first request was sent that it answered, and the last one.
+    pub(crate) first_sent: Duration,
+    pub(crate) last_sent: Duration,
 }
 
 /// A failure that is listed.
@@ -165,14 +169,14 @@ impl Recorder {
                 self.bytes += answer.bytes;
                 let before = previous(times.done);
                 self.gaps.add(before, times.done);
-                let seen = self.seen(instance, times.done);
+                let seen = self.seen(instance, times);
                 seen.ok_count += 1;
                 seen.ok.add(times.done.as_secs());
                 record(&mut seen.latency, times.done.saturating_sub(times.due));
             }
             Ok(Answer { status, .. }) => {
                 let class = if status < 500 { Class::Status4xx } else { Class::Status5xx };
-                let seen = self.seen(instance, times.done);
+                let seen = self.seen(instance, times);
                 *seen.failures.entry(class).or_default() += 1;
                 seen.failed.add(times.done.as_secs());
                 *self.by_status.entry(status).or_default() += 1;
@@ -205,15 +209,17 @@ impl Recorder {
         }
     }
 
-    fn seen(&mut self, name: &[u8], at: Duration) -> &mut Seen {
-        let place = self.place(name, at);
+    fn seen(&mut self, name: &[u8], times: Times) -> &mut Seen {
+        let place = self.place(name);
         let seen = &mut self.instances[place];
-        seen.first = seen.first.min(at);
-        seen.last = seen.last.max(at);
+        seen.first = seen.first.min(times.done);
+        seen.last = seen.last.max(times.done);
+        seen.first_sent = seen.first_sent.min(times.sent);
+        seen.last_sent = seen.last_sent.max(times.sent);
         seen
     }
 
-    fn place(&mut self, name: &[u8], at: Duration) -> usize {
+    fn place(&mut self, name: &[u8]) -> usize {
         if self.instances.get(self.latest).is_some_and(|seen| *seen.name == *name) {
             return self.latest;
         }
@@ -223,7 +229,7 @@ impl Recorder {
             let name = if is_one_too_many { OTHERS.as_bytes() } else { name };
             let instances = &mut self.instances;
             *self.index.entry(name.into()).or_insert_with(|| {
-                instances.push(Seen::new(name, at));
+                instances.push(Seen::new(name));
                 instances.len() - 1
             })
         });
@@ -236,7 +242,7 @@ impl Recorder {
         self.ok += other.ok;
         self.bytes += other.bytes;
         for theirs in &other.instances {
-            let place = self.place(&theirs.name, theirs.first);
+            let place = self.place(&theirs.name);
             self.instances[place].merge(theirs);
         }
         self.gaps.merge(&other.gaps);
@@ -271,7 +277,8 @@ impl Recorder {
 }
 
 impl Seen {
-    fn new(name: &[u8], at: Duration) -> Self {
+    /// One that has not answered yet.
+    fn new(name: &[u8]) -> Self {
         Self {
             name: name.into(),
             ok: Counts::default(),
@@ -279,8 +286,10 @@ impl Seen {
             ok_count: 0,
             failures: BTreeMap::new(),
             latency: histogram(),
-            first: at,
-            last: at,
+            first: Duration::MAX,
+            last: Duration::ZERO,
+            first_sent: Duration::MAX,
+            last_sent: Duration::ZERO,
         }
     }
 
@@ -294,6 +303,8 @@ impl Seen {
         add(&mut self.latency, &other.latency);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
+        self.first_sent = self.first_sent.min(other.first_sent);
+        self.last_sent = self.last_sent.max(other.last_sent);
     }
 }
 

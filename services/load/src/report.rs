@@ -182,6 +182,10 @@ pub struct Instance {
     pub first: f64,
     /// When its last one was.
     pub last: f64,
+    /// When the first request was sent that it answered, well or badly.
+    pub first_sent: f64,
+    /// When the last one was: whether one that has been told to stop is still asked.
+    pub last_sent: f64,
     /// Whether it came while load was sent, as far as can be told by its silence before.
     pub joined: bool,
     /// Whether it went while load was sent.

@@ -94,6 +94,8 @@ fn instance(name: &str) -> Instance {
         latency: Latency::default(),
         first: 0.001,
         last: 9.999,
+        first_sent: 0.0,
+        last_sent: 9.998,
         joined: false,
         left: false,
         ok_over_time: vec![1000; 10],

@@ -1,8 +1,7 @@
 //! The report, made from what was counted.
 
 use std::collections::BTreeMap;
-use std::thread::available_parallelism;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -24,9 +23,12 @@ pub(crate) struct Course {
     pub(crate) ended: Ended,
     /// For how long it was sent.
     pub(crate) elapsed: Duration,
-    pub(crate) started_at: SystemTime,
+    /// When it was started: since 1970, UTC.
+    pub(crate) started_at: Duration,
     /// The processor time that was used.
     pub(crate) cpu: Duration,
+    /// How many processor cores there are.
+    pub(crate) cores: usize,
     /// When the last good answer was there.
     pub(crate) latest: Duration,
 }
@@ -46,7 +48,7 @@ pub(crate) fn report(
     let elapsed = seconds(course.elapsed);
     let finished = sum.ok + sum.failed();
     let spans = Spans::until(end, &sum);
-    let threads = available_parallelism().map_or(1, usize::from).min(plan.threads as usize);
+    let threads = course.cores.min(plan.threads as usize);
     let mut all = histogram();
     for seen in &sum.instances {
         crate::recorder::add(&mut all, &seen.latency);
@@ -58,10 +60,7 @@ pub(crate) fn report(
     let mut report = Report {
         version: VERSION,
         asked: asked(plan, spoken),
-        started_unix_ms: course
-            .started_at
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+        started_unix_ms: u64::try_from(course.started_at.as_millis()).unwrap_or(u64::MAX),
         seconds: elapsed,
         ended: course.ended,
         requests: sum.requests(),
@@ -176,6 +175,8 @@ fn instance(seen: &Seen, there: &Presence, all: u64, spans: &Spans) -> Instance 
         latency: latency(&seen.latency),
         first: there.first,
         last: there.last,
+        first_sent: seconds(seen.first_sent),
+        last_sent: seconds(seen.last_sent),
         joined: there.joined,
         left: there.left,
         ok_over_time: spans.of(&seen.ok),

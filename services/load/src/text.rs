@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::figures::{count, moment, percent, rate, time};
+use crate::headline::headline;
 use crate::report::{Ended, Instance, Report};
 use crate::statistics::float;
 
@@ -17,7 +18,8 @@ const SHOWN: usize = 10;
 
 /// The whole report.
 pub fn text(report: &Report) -> String {
-    let mut lines = vec![headline(report), latency(report)];
+    let mut lines = vec![first(report)];
+    lines.extend(latency(report));
     if !report.instances.is_empty() {
         lines.push(String::new());
         lines.extend(instances(report));
@@ -44,34 +46,26 @@ pub fn text(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-fn headline(report: &Report) -> String {
-    let ended = match report.ended {
-        Ended::Interrupted => " · interrupted",
-        Ended::Running => " · still running",
-        Ended::Duration | Ended::Requests => "",
-    };
-    let abandoned = match report.abandoned {
-        0 => String::new(),
-        abandoned => format!(" · {} abandoned", count(abandoned)),
-    };
-    format!(
-        "{} · {} · {} · {} failed{abandoned} · longest gap {}{ended}",
-        moment(report.seconds),
-        plural(report.requests, "request"),
-        rate(report.rate),
-        count(report.failed),
-        time(report.gaps.longest)
-    )
+/// What there is to say first, how fast it was, and whether it was ended.
+fn first(report: &Report) -> String {
+    let mut parts = vec![headline(report), rate(report.rate)];
+    if report.abandoned > 0 {
+        parts.push(format!("{} abandoned", count(report.abandoned)));
+    }
+    match report.ended {
+        Ended::Interrupted => parts.push("interrupted".to_owned()),
+        Ended::Running => parts.push("still running".to_owned()),
+        Ended::Duration | Ended::Requests => {}
+    }
+    parts.join(" · ")
 }
 
-fn latency(report: &Report) -> String {
+fn latency(report: &Report) -> Option<String> {
     let latency = &report.latency;
-    if latency.count == 0 {
-        return "no good answer".to_owned();
-    }
     let [p50, p90, p99, p999, max] =
         [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].map(time);
-    format!("latency p50 {p50} · p90 {p90} · p99 {p99} · p99.9 {p999} · max {max}")
+    (latency.count > 0)
+        .then(|| format!("latency p50 {p50} · p90 {p90} · p99 {p99} · p99.9 {p999} · max {max}"))
 }
 
 fn instances(report: &Report) -> Vec<String> {
@@ -218,4 +212,20 @@ fn wrapped(begin: &str, text: &str) -> String {
         column += length;
     }
     wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::sample;
+
+    #[test]
+    fn the_first_line_says_how_fast_it_was_and_whether_it_was_ended() {
+        let first_line = |report: &Report| text(report).lines().next().unwrap_or_default().to_owned();
+        let mut report = sample();
+        let sentence = headline(&report);
+        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s"));
+        (report.abandoned, report.ended) = (1234, Ended::Interrupted);
+        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · 1,234 abandoned · interrupted"));
+    }
 }

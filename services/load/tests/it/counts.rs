@@ -122,6 +122,26 @@ fn a_connection_that_was_closed_while_it_was_idle_costs_no_request() {
 }
 
 #[test]
+fn of_each_instance_it_is_known_when_the_first_and_the_last_request_was_sent() {
+    let peer = Peer::start(|number| match number {
+        0..10 => Deed::Answer(200, "a"),
+        10 => Deed::Answer(503, "b"),
+        _ => Deed::Answer(200, "b"),
+    });
+    let args = ["--requests", "30", "--rate", "200", "--connections", "1"];
+    let (_, report) = report(&[&[peer.url().as_str()], &args[..]].concat());
+    let [a, b] = &report.instances[..] else { panic!("{:?}", report.instances) };
+    for one in [a, b] {
+        assert!(one.first_sent < one.first && one.last_sent < one.last, "{one:?}");
+        assert!(one.first_sent < one.last_sent, "{one:?}");
+    }
+    // By one connection, one after the other: the bad answer is b's first.
+    assert!(a.last <= b.first_sent, "{a:?} {b:?}");
+    let failed = &report.failures.listed[0];
+    assert!((failed.sent, failed.at) == (b.first_sent, b.first), "{failed:?} {b:?}");
+}
+
+#[test]
 fn without_keep_alive_each_request_has_a_connection() {
     let peer = Peer::good();
     let (_, report) = report(&[&peer.url(), "--requests", "50", "--no-keep-alive"]);

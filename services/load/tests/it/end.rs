@@ -18,6 +18,18 @@ fn ctrl_c_ends_it_with_the_report() {
 }
 
 #[test]
+fn load_was_sent_until_the_signal_and_not_until_the_last_answer() {
+    let peer = Peer::start(|number| if number < 10 { Deed::Answer(200, "a") } else { Deed::Hang });
+    let mut load = Running::start(&[&peer.url(), "--connections", "4", "--timeout", "2s", "--for", "20m"]);
+    peer.wait_for(14, PATIENCE);
+    load.interrupt();
+    let (_, report) = load.end();
+    let last = report.failures.listed.last().unwrap();
+    assert!(report.seconds < last.at, "{} s, and then {last:?}", report.seconds);
+    assert!(last.sent <= report.seconds, "{} s, and then {last:?}", report.seconds);
+}
+
+#[test]
 fn a_second_one_ends_it_without_waiting_for_answers() {
     let peer = Peer::start(|number| if number < 10 { Deed::Answer(200, "a") } else { Deed::Hang });
     let mut load = Running::start(&[&peer.url(), "--connections", "4", "--timeout", "10m", "--for", "20m"]);
