@@ -38,6 +38,7 @@ pub mod images;
 pub mod instance;
 pub mod lab;
 pub mod labels;
+#[cfg(feature = "load")]
 pub mod load;
 pub mod log;
 pub mod loopback;
@@ -66,6 +67,7 @@ pub use hub::Hub;
 pub use images::Images;
 pub use instance::{Instance, InstanceSpec};
 pub use lab::{Lab, LabOptions};
+#[cfg(feature = "load")]
 pub use load::{Load, LoadOptions, Report};
 pub use loopback::Loopback;
 pub use process::{Process, Signal, SpawnOptions};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::Pace;
+use swarmlings_harness::load::text;
 use swarmlings_harness::stack::Container;
 use swarmlings_harness::{
     Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, Watched,
@@ -19,8 +19,7 @@ use swarmlings_harness::{
 const LONG: Duration = Duration::from_secs(90);
 
 fn load(url: String) -> Load {
-    let pace = Pace::Closed(Duration::from_millis(5));
-    Load::start(url, LoadOptions { threads: 2, pace, ..LoadOptions::default() })
+    Load::start(url, &LoadOptions::default()).unwrap()
 }
 
 #[test]
@@ -71,9 +70,8 @@ fn a_container_is_routed_while_it_is_well_and_one_that_stops_fails_no_request() 
         watched.wait_served(&instance, true).unwrap();
         load.wait_for_more(100, LONG).unwrap();
     }
-    let report = load.stop();
-    report.no_failures().unwrap();
-    assert_eq!(report.by_instance.len(), 2, "{report}");
+    let report = load.pass().unwrap();
+    assert_eq!(report.instances.len(), 2, "{}", text(&report));
     assert_eq!(watched.agent.process().log().count("takes no"), 0, "the hub refuses whoever comes back");
 }
 
@@ -222,13 +220,14 @@ fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
         Ok(())
     })
     .unwrap();
-    let began = load.so_far().elapsed;
-    eventually(LONG, || load.so_far().elapsed > began + Duration::from_secs(4)).unwrap();
+    let seconds = || load.so_far().unwrap().seconds;
+    let began = seconds();
+    eventually(LONG, || seconds() > began + 4.0).unwrap();
     assert!(watched.instance(&container).unwrap().is_some());
     watched.agent.start_again().unwrap();
     confirmed(&watched);
     load.wait_for_more(100, LONG).unwrap();
-    load.stop().no_failures().unwrap();
+    load.pass().unwrap();
 }
 
 #[test]
@@ -354,7 +353,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     web.force_update("web").unwrap();
     settled(LONG, || hosts().len() == 2 && hosts().is_disjoint(&before)).unwrap();
     load.wait_for_more(100, LONG).unwrap();
-    load.stop().no_failures().unwrap();
+    load.pass().unwrap();
 
     // A change of labels alone replaces no task, wrapped or not.
     let relabel = |service: &str, label: &str| {

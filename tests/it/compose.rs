@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use swarmlings_harness::load::Pace;
 use swarmlings_harness::{Compose, Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -35,9 +34,7 @@ fn answers(file: &str, services: &[&str]) {
     }
 
     // Under load, as one comes and one goes.
-    let pace = Pace::Closed(Duration::from_millis(10));
-    let options = LoadOptions { threads: 2, pace, body: "Pong from ", ..LoadOptions::default() };
-    let load = Load::start(compose.url("/ping"), options);
+    let load = Load::start(compose.url("/ping"), &LoadOptions::default()).unwrap();
     compose.run(&["up", "--detach", "--no-build", "--scale", "ping=2"]).unwrap();
     let both: BTreeSet<_> = hosts(&compose, "ping").into_iter().collect();
     assert_eq!(both.len(), 2);
@@ -50,7 +47,7 @@ fn answers(file: &str, services: &[&str]) {
     .unwrap_or_else(|error| panic!("{error}: {seen:?} instead of {both:?}"));
     compose.run(&["up", "--detach", "--no-build", "--scale", "ping=1"]).unwrap();
     load.wait_for_more(100, LONG).unwrap();
-    load.stop().no_failures().unwrap();
+    load.pass().unwrap();
 }
 
 /// The names by which the running containers of `service` know themselves.

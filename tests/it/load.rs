@@ -216,7 +216,7 @@ fn whoami_is_known_by_its_body() {
 
 #[test]
 fn python_of_the_article_is_known_by_its_body() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/src/bench/services/peers/pong.py");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/bench/src/services/peers/pong.py");
     let address = Loopback::new().free().unwrap();
     let mut python = Command::new("python3");
     python.arg(root).args([address.ip().to_string(), address.port().to_string()]);
@@ -233,7 +233,7 @@ fn python_of_the_article_is_known_by_its_body() {
 #[test]
 fn nginx_is_known_by_a_header_of_its_own() {
     let (address, directory) = (Loopback::new().free().unwrap(), tempfile::tempdir().unwrap());
-    let conf = include_str!("../../xtask/src/bench/services/peers/nginx.conf")
+    let conf = include_str!("../../xtask/bench/src/services/peers/nginx.conf")
         .replace("PREFIX", directory.path().to_str().unwrap())
         .replace("ADDRESS", &address.to_string())
         .replace("HOST", "nginx-1");

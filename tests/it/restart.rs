@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use swarmlings_harness::instance::STOP;
+use swarmlings_harness::load::text;
 use swarmlings_harness::{Fleet, Load, LoadOptions, Signal, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -10,10 +11,8 @@ const SOON: Duration = Duration::from_secs(20);
 fn restart_all_under_load(keep_alive: bool) {
     let fleet = Fleet::start().unwrap();
     let mut instances = fleet.start_all("ping", 3).unwrap();
-    let load = Load::start(
-        format!("{}/ping", fleet.traefik.url()),
-        LoadOptions { keep_alive, ..LoadOptions::default() },
-    );
+    let options = LoadOptions { keep_alive, ..LoadOptions::default() };
+    let load = Load::start(format!("{}/ping", fleet.traefik.url()), &options).unwrap();
     for instance in &mut instances {
         load.wait_for_more(100, SOON).unwrap();
         let status = instance.stop().unwrap();
@@ -24,9 +23,8 @@ fn restart_all_under_load(keep_alive: bool) {
         fleet.wait_routed([instance]).unwrap();
     }
     load.wait_for_more(100, SOON).unwrap();
-    let report = load.stop();
-    report.no_failures().unwrap();
-    assert_eq!(report.by_instance.len(), 3, "{report}");
+    let report = load.pass().unwrap();
+    assert_eq!(report.instances.len(), 3, "{}", text(&report));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::Pace;
+use swarmlings_harness::load::{HELLO, PONG};
 use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -103,16 +103,15 @@ fn a_version_that_crashes_is_rolled_back_and_fails_no_request() {
     // As the stack has it: what is in flight when a task crashes is asked again of another.
     let path = "/hello/viktor";
     stack.wait_answer(path).unwrap();
-    let pace = Pace::Closed(Duration::from_millis(10));
-    let options = LoadOptions { threads: 2, pace, body: "Hello, Viktor! (from ", ..LoadOptions::default() };
-    let load = Load::start(stack.url(path), options);
+    let options = LoadOptions { rate: 200, instance: HELLO, ..LoadOptions::default() };
+    let load = Load::start(stack.url(path), &options).unwrap();
     let before = hosts(&stack, "hello");
 
     let state = stack.stack().set_variable("hello", "SERVICE_CRASH_AFTER=1s").unwrap();
     assert_eq!(state, "rollback_completed");
 
     load.wait_for_more(100, LONG).unwrap();
-    load.stop().no_failures().unwrap();
+    load.pass().unwrap();
     settled(LONG, || hosts(&stack, "hello") == before).unwrap();
 }
 
@@ -134,13 +133,11 @@ fn a_task_is_told_to_fail_by_its_own_program_and_to_be_well_again() {
 /// Replaces all tasks of `service` while clients ask for ping and for hello, with kept connections and with new ones.
 fn update_under_load(service: &str) {
     let stack = SwarmStack::deploy().unwrap();
-    let paths = [("/plain/ping", "Pong from "), ("/plain/hello/viktor", "Hello, Viktor! (from ")];
-    let loads = paths.map(|(path, body)| {
+    let loads = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)].map(|(path, instance)| {
         stack.wait_answer(path).unwrap();
         [true, false].map(|keep_alive| {
-            let pace = Pace::Closed(Duration::from_millis(10));
-            let options = LoadOptions { threads: 2, pace, keep_alive, body, ..LoadOptions::default() };
-            Load::start(stack.url(path), options)
+            let options = LoadOptions { rate: 200, keep_alive, instance, ..LoadOptions::default() };
+            Load::start(stack.url(path), &options).unwrap()
         })
     });
     let loads = loads.into_iter().flatten().collect::<Vec<_>>();
@@ -158,7 +155,7 @@ fn update_under_load(service: &str) {
     wait_for_more();
 
     for load in loads {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
     // The new tasks are what answers.
     for path in ["/ping", "/hello/viktor"] {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use swarmlings_harness::docker::settled;
 use swarmlings_harness::lab::Node;
+use swarmlings_harness::load::{HELLO, PONG};
 use swarmlings_harness::rehearsal::Rehearsal;
 use swarmlings_harness::stack::Container;
 use swarmlings_harness::{Load, LoadOptions, eventually, http};
@@ -18,14 +19,14 @@ fn a_killed_task_fails_no_request_where_traefik_may_ask_another_one() {
     let [leader, worker, other] = nodes(&demo);
     let victim = on(&demo, "ping", other);
     let address = victim.address().unwrap();
-    let loads = [leader, worker].map(|node| load(&demo.url(node, "/ping"), "Pong from "));
+    let loads = [leader, worker].map(|node| load(&demo.url(node, "/ping"), PONG));
     wait_for_more(&loads);
 
     victim.kill().unwrap();
     wait_unrouted(&demo, &[leader, worker, other], &address);
     wait_for_more(&loads);
     for load in loads {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
     // Swarm starts another one in its place.
     demo.wait_routed().unwrap();
@@ -42,9 +43,9 @@ fn a_node_that_is_cut_off_is_unrouted_before_swarm_notices_and_comes_back_by_its
     wait_unrouted(&demo, &[leader, worker], &lost);
     assert_eq!(state(&demo, victim), "Ready", "Swarm has noticed it first");
     for node in [leader, worker] {
-        let load = load(&demo.url(node, "/ping"), "Pong from ");
+        let load = load(&demo.url(node, "/ping"), PONG);
         load.wait_for_more(100, LONG).unwrap();
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 
     demo.lab().heal(victim).unwrap();
@@ -63,9 +64,9 @@ fn a_node_that_is_killed_is_unrouted_before_swarm_notices_and_comes_back_by_itse
     wait_unrouted(&demo, &[leader, worker], &lost);
     assert_eq!(state(&demo, victim), "Ready", "Swarm has noticed it first");
     for node in [leader, worker] {
-        let load = load(&demo.url(node, "/ping"), "Pong from ");
+        let load = load(&demo.url(node, "/ping"), PONG);
         load.wait_for_more(100, LONG).unwrap();
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 
     demo.lab().heal(victim).unwrap();
@@ -80,7 +81,7 @@ fn losing_the_hubs_node_and_getting_it_back_fails_no_request_to_tasks_on_other_n
     settled(LONG, || demo.lab().container_on(demo.stack(), "hello", victim).unwrap().is_none()).unwrap();
     move_hub(&demo, victim);
     let lost_ping = on(&demo, "ping", victim).address().unwrap();
-    let loads = [leader, worker].map(|node| load(&demo.url(node, "/plain/hello/viktor"), "Hello, Viktor!"));
+    let loads = [leader, worker].map(|node| load(&demo.url(node, "/plain/hello/viktor"), HELLO));
     wait_for_more(&loads);
 
     demo.lab().cut(victim).unwrap();
@@ -93,7 +94,7 @@ fn losing_the_hubs_node_and_getting_it_back_fails_no_request_to_tasks_on_other_n
     demo.wait_routed().unwrap();
     wait_for_more(&loads);
     for load in loads {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 }
 
@@ -101,21 +102,21 @@ fn losing_the_hubs_node_and_getting_it_back_fails_no_request_to_tasks_on_other_n
 fn a_traefik_that_was_killed_comes_back_with_every_route() {
     let demo = Rehearsal::demo().unwrap();
     let [leader, worker, _] = nodes(&demo);
-    let others = [load(&demo.url(leader, "/ping"), "Pong from ")];
-    let own = load(&demo.url(worker, "/ping"), "Pong from ");
+    let others = [load(&demo.url(leader, "/ping"), PONG)];
+    let own = load(&demo.url(worker, "/ping"), PONG);
     wait_for_more(&others);
     own.wait_for_more(100, LONG).unwrap();
 
     on(&demo, "traefik", worker).kill().unwrap();
-    eventually(LONG, || own.so_far().failures() > 0).unwrap();
+    eventually(LONG, || own.so_far().unwrap().failed > 0).unwrap();
     // Nobody listens until there is another one, which has nothing to route for a moment, and then everything.
     own.wait_for_more(1, LONG).unwrap();
     drop(own);
-    let own = load(&demo.url(worker, "/ping"), "Pong from ");
+    let own = load(&demo.url(worker, "/ping"), PONG);
     own.wait_for_more(100, LONG).unwrap();
-    own.stop().no_failures().unwrap();
+    own.pass().unwrap();
     for load in others {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
     demo.wait_routed().unwrap();
 }
@@ -154,10 +155,10 @@ fn wait_unrouted(demo: &Rehearsal, by: &[&Node], address: &str) {
     .unwrap();
 }
 
-fn load(url: &str, body: &'static str) -> Load {
+fn load(url: &str, instance: &'static str) -> Load {
     http::get(url).unwrap();
-    let options = LoadOptions { body, longest: Duration::from_mins(10), ..LoadOptions::default() };
-    Load::start(url, options)
+    let longest = Duration::from_mins(10);
+    Load::start(url, &LoadOptions { rate: 200, instance, longest, ..LoadOptions::default() }).unwrap()
 }
 
 fn wait_for_more(loads: &[Load]) {

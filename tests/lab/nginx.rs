@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use swarmlings_harness::load::Pace;
 use swarmlings_harness::rehearsal::Rehearsal;
 use swarmlings_harness::{Load, LoadOptions, eventually, http, images, nginx};
 
@@ -31,9 +30,9 @@ fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request()
     }
 
     let loads = ["wrapped", "plain"].map(|service| {
-        let pace = Pace::Closed(Duration::from_millis(20));
-        let options = LoadOptions { threads: 2, pace, body: "nginx on ", ..LoadOptions::default() };
-        Load::start(demo.url(worker, &format!("/{service}/")), options)
+        let options =
+            LoadOptions { rate: 100, instance: r"body:^nginx on (\S+)\n$", ..LoadOptions::default() };
+        Load::start(demo.url(worker, &format!("/{service}/")), &options).unwrap()
     });
     for load in &loads {
         load.wait_for_more(100, LONG).unwrap();
@@ -41,6 +40,6 @@ fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request()
     guest.replace(&["wrapped", "plain"], LONG).unwrap();
     for load in loads {
         load.wait_for_more(100, LONG).unwrap();
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 }

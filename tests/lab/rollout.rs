@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use swarmlings_harness::load::Pace;
+use swarmlings_harness::load::{HELLO, PONG};
 use swarmlings_harness::rehearsal::Rehearsal;
 use swarmlings_harness::{Load, LoadOptions, eventually, http};
 
@@ -17,7 +17,7 @@ fn updates_of_everything_behind_traefik_fail_no_request() {
     }
     wait_for_more(&loads);
     for load in loads {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 }
 
@@ -35,7 +35,7 @@ fn scaling_up_and_down_fails_no_request() {
     demo.wait_routed().unwrap();
     wait_for_more(&loads);
     for load in loads {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 }
 
@@ -67,35 +67,34 @@ fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generati
     };
     eventually(LONG, served_by_old).unwrap();
     // From then on it is never lost again.
-    let greetings = load(&new, true, "Hello, Viktor!");
+    let greetings = load(&new, true, HELLO);
     eventually(LONG, || {
         let now = demo.stack().containers_of("hello").unwrap();
         now.len() == 2 && !now.iter().any(|one| before.contains(&one.host().unwrap()))
     })
     .unwrap();
     greetings.wait_for_more(100, LONG).unwrap();
-    greetings.stop().no_failures().unwrap();
+    greetings.pass().unwrap();
     wait_for_more(&loads);
     for load in loads {
-        load.stop().no_failures().unwrap();
+        load.pass().unwrap();
     }
 }
 
 /// Load on both services, by two nodes, with kept connections and with new ones.
 fn loads(demo: &Rehearsal) -> Vec<Load> {
     let nodes = &demo.lab().nodes()[..2];
-    let paths = [("/plain/ping", "Pong from "), ("/plain/hello/viktor", "Hello, Viktor!")];
+    let paths = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)];
     nodes
         .iter()
-        .flat_map(|node| paths.map(|(path, body)| (demo.url(node, path), body)))
-        .flat_map(|(url, body)| [true, false].map(|keep_alive| load(&url, keep_alive, body)))
+        .flat_map(|node| paths.map(|(path, instance)| (demo.url(node, path), instance)))
+        .flat_map(|(url, instance)| [true, false].map(|keep_alive| load(&url, keep_alive, instance)))
         .collect()
 }
 
-fn load(url: &str, keep_alive: bool, body: &'static str) -> Load {
-    let pace = Pace::Closed(Duration::from_millis(20));
-    let options = LoadOptions { threads: 2, pace, keep_alive, body, ..LoadOptions::default() };
-    Load::start(url, options)
+fn load(url: &str, keep_alive: bool, instance: &'static str) -> Load {
+    let options = LoadOptions { rate: 100, keep_alive, instance, ..LoadOptions::default() };
+    Load::start(url, &options).unwrap()
 }
 
 fn wait_for_more(loads: &[Load]) {

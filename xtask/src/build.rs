@@ -13,24 +13,24 @@ use swarmlings_harness::binaries::{self, names, target_directory};
 use crate::needs;
 
 /// The workspace's directory.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a directory of the workspace")
 }
 
 /// A command of the cargo that has called this program, in the workspace's directory and without input.
-pub(crate) fn cargo(subcommand: &str) -> Command {
+pub fn cargo(subcommand: &str) -> Command {
     cargo_in(root(), subcommand)
 }
 
 /// The same in another directory.
-pub(crate) fn cargo_in(directory: &Path, subcommand: &str) -> Command {
+pub fn cargo_in(directory: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg(subcommand).current_dir(directory).stdin(Stdio::null());
     command
 }
 
 /// What cargo knows of the workspace that `directory` belongs to.
-pub(crate) fn metadata(directory: &Path) -> Result<Value> {
+pub fn metadata(directory: &Path) -> Result<Value> {
     let mut command = cargo_in(directory, "metadata");
     let output = command.args(["--no-deps", "--format-version", "1"]).output();
     let output = output.context("running cargo metadata")?;
@@ -42,22 +42,22 @@ pub(crate) fn metadata(directory: &Path) -> Result<Value> {
 }
 
 /// The target of binaries that need nothing from the image they are in, for this machine's architecture.
-pub(crate) fn musl_target() -> String {
+pub fn musl_target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
 }
 
 /// All that goes into images, to be run here: those that the environment names, or else built as released.
-pub(crate) fn for_this_machine() -> Result<Binaries> {
+pub fn for_this_machine() -> Result<Binaries> {
     if env::var_os(binaries::DIRECTORY).is_some() { Binaries::find() } else { release(None) }
 }
 
 /// Builds all that goes into images as released, for `target` or else for this machine.
-pub(crate) fn release(target: Option<&str>) -> Result<Binaries> {
+pub fn release(target: Option<&str>) -> Result<Binaries> {
     release_of(&names(), target)
 }
 
 /// The same of some of it.
-pub(crate) fn release_of(names: &[&str], target: Option<&str>) -> Result<Binaries> {
+pub fn release_of(names: &[&str], target: Option<&str>) -> Result<Binaries> {
     // One by one: built together, all would get what one of them asks of a crate that they share, and a service more
     // would make other bytes of the others.
     let mut directory = None;
@@ -73,7 +73,7 @@ pub(crate) fn release_of(names: &[&str], target: Option<&str>) -> Result<Binarie
 }
 
 /// Builds an example of `package`, as released, for `target`.
-pub(crate) fn example(target: &str, package: &str, name: &str) -> Result<PathBuf> {
+pub fn example(target: &str, package: &str, name: &str) -> Result<PathBuf> {
     let mut command = for_images(target)?;
     command.args(["--package", package, "--example", name]);
     built(&mut command).with_context(|| format!("building example {name} of {package}"))
@@ -112,13 +112,13 @@ fn built(command: &mut Command) -> Result<PathBuf> {
 }
 
 /// The same of a build as it is.
-pub(crate) fn made(command: &mut Command) -> Result<PathBuf> {
+pub fn made(command: &mut Command) -> Result<PathBuf> {
     all_made(command)?.pop().context("cargo build made no program")
 }
 
 /// Runs a build that prints messages, and returns the programs that it has made. Where they are, is cargo's to say: its
 /// settings may name another target and another directory.
-pub(crate) fn all_made(command: &mut Command) -> Result<Vec<PathBuf>> {
+pub fn all_made(command: &mut Command) -> Result<Vec<PathBuf>> {
     command.arg("--message-format=json-render-diagnostics");
     let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
     ensure!(output.status.success(), "cargo build failed");
@@ -129,7 +129,7 @@ pub(crate) fn all_made(command: &mut Command) -> Result<Vec<PathBuf>> {
 }
 
 /// Runs `command` with its output shown; another exit code than 0 is an error.
-pub(crate) fn check(command: &mut Command) -> Result<()> {
+pub fn check(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     let status = command.status().with_context(|| format!("running {shown}"))?;
     if !status.success() {

@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{build, needs};
 
 mod bench;
-mod build;
 mod demo;
 mod fields;
 mod fuzz;
 mod guest;
 mod images;
 mod lab;
-mod needs;
 mod new;
 mod swarm;
 mod test;

@@ -38,13 +38,13 @@ const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
 const CLIENTS: [(&str, &str); 2] = [("curl", "curl"), ("openssl", "openssl")];
 
 /// Sees to the clients of tests beside the code.
-pub(crate) fn clients() -> Result<()> {
+pub fn clients() -> Result<()> {
     programs(&CLIENTS, WEBSOCKETS.at_hand()?.is_none())?;
     WEBSOCKETS.get().map(drop)
 }
 
 /// Sees to packages, Traefik, schemathesis and the client of WebSocket.
-pub(crate) fn packages() -> Result<()> {
+pub fn packages() -> Result<()> {
     let at_hand = [tools::traefik_at_hand()?, tools::schemathesis_at_hand()?, WEBSOCKETS.at_hand()?];
     let fetches = at_hand.contains(&None);
     let all =
@@ -67,12 +67,12 @@ const HADOLINT: Fetched = Fetched {
 };
 
 /// Sees to hadolint.
-pub(crate) fn hadolint() -> Result<PathBuf> {
+pub fn hadolint() -> Result<PathBuf> {
     HADOLINT.get()
 }
 
 /// Sees to programs, each given with the package that has it, and to pip where something is to be fetched.
-pub(crate) fn programs(programs: &[(&str, &'static str)], fetches: bool) -> Result<()> {
+pub fn programs(programs: &[(&str, &'static str)], fetches: bool) -> Result<()> {
     let mut missing: Vec<&str> =
         programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
     // Two of them are in one package.
@@ -102,7 +102,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
 }
 
 /// Sees to `cargo auditable`, and returns the directory that it is in, unless that is cargo's own.
-pub(crate) fn auditable() -> Result<Option<PathBuf>> {
+pub fn auditable() -> Result<Option<PathBuf>> {
     let found = cargo("auditable").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
         return Ok(None);
@@ -118,12 +118,12 @@ pub(crate) fn auditable() -> Result<Option<PathBuf>> {
 }
 
 /// A program on [`path`].
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path()).map(|directory| directory.join(program)).find(|place| place.is_file())
 }
 
 /// PATH with the directories of administrators' programs, which not everybody's has.
-pub(crate) fn path() -> OsString {
+pub fn path() -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     // What came out of a PATH fits into one.
@@ -131,7 +131,7 @@ pub(crate) fn path() -> OsString {
 }
 
 /// Sees to the pinned toolchain's parts.
-pub(crate) fn toolchain(targets: &[String]) -> Result<()> {
+pub fn toolchain(targets: &[String]) -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         let found = cargo(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
@@ -142,7 +142,7 @@ pub(crate) fn toolchain(targets: &[String]) -> Result<()> {
 }
 
 /// Sees to the standard library for `target`.
-pub(crate) fn target(target: &str) -> Result<()> {
+pub fn target(target: &str) -> Result<()> {
     if !sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir() {
         rustup(&["target", "add", target])?;
     }
@@ -154,7 +154,7 @@ fn sysroot() -> Result<PathBuf> {
 }
 
 /// The target of programs that are run here, as far as rustc is concerned.
-pub(crate) fn host() -> Result<String> {
+pub fn host() -> Result<String> {
     rustc_says("host-tuple")
 }
 
