@@ -17,7 +17,7 @@ pub(super) enum Generator {
     Oha,
     Hey,
     Wrk,
-    /// An epoll loop in C that never sleeps.
+    /// An epoll loop in C.
     Loop,
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Figures {
     /// In microseconds.
     pub(super) p50: f64,
     pub(super) p99: f64,
+    /// Where it says so.
+    pub(super) p999: Option<f64>,
     /// Of the processor's time for each request. It is filled in by who watches.
     pub(super) cpu_micros: f64,
     /// The part of requests that were sent late, where it says so.
@@ -44,13 +46,16 @@ impl Generator {
     /// Those that send at a rate, and count from when requests were due.
     pub(super) const OPEN: [Self; 3] = [Self::Load, Self::Oha, Self::Loop];
 
+    /// Those that are held against each other at the same time.
+    pub(super) const PAIRED: [Self; 2] = [Self::Load, Self::Loop];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Load => "load",
             Self::Oha => "oha",
             Self::Hey => "hey",
             Self::Wrk => "wrk",
-            Self::Loop => "C epoll loop that never sleeps",
+            Self::Loop => "C epoll loop",
         }
     }
 
@@ -77,6 +82,7 @@ impl Generator {
                     per_second,
                     p50: micros(report.p50),
                     p99: micros(report.p99),
+                    p999: Some(micros(report.p99_9)),
                     cpu_micros: 0.0,
                     late: None,
                 })
@@ -121,6 +127,7 @@ fn of_load(report: &Value) -> Result<Figures> {
         per_second: figure("/rate")?,
         p50: figure("/latency/p50")? * 1e6,
         p99: figure("/latency/p99")? * 1e6,
+        p999: Some(figure("/latency/p999")? * 1e6),
         cpu_micros: 0.0,
         late: late.map(|late| late / report["requests"].as_f64().unwrap_or(1.0)),
     })
@@ -132,6 +139,7 @@ fn of_oha(report: &Value) -> Result<Figures> {
         per_second: figure("/summary/requestsPerSec")?,
         p50: figure("/latencyPercentiles/p50")? * 1e6,
         p99: figure("/latencyPercentiles/p99")? * 1e6,
+        p999: None,
         cpu_micros: 0.0,
         late: None,
     })
@@ -154,6 +162,7 @@ fn of_hey(text: &str) -> Result<Figures> {
         per_second: behind("Requests/sec:")?,
         p50: behind("50% in")? * 1e6,
         p99: behind("99% in")? * 1e6,
+        p999: None,
         cpu_micros: 0.0,
         late: None,
     })
@@ -168,6 +177,7 @@ fn of_loop(text: &str, rate: &str) -> Result<Figures> {
         per_second: rate.parse()?,
         p50: field("p50")?,
         p99: field("p99")?,
+        p999: Some(field("p99.9")?),
         cpu_micros: 0.0,
         late: None,
     })
@@ -199,7 +209,7 @@ mod tests {
         assert!(of_hey("Requests/sec: 1").unwrap_err().to_string().contains("no 50% in"));
 
         let figures = of_loop("report requests=10 p50=80 p99=210 p99.9=400\n", "5").unwrap();
-        assert_eq!(shown(figures), "5.0 80 210");
+        assert_eq!((shown(figures).as_str(), figures.p999), ("5.0 80 210", Some(400.0)));
 
         let oha = serde_json::json!({"summary": {"requestsPerSec": 5.5}, "latencyPercentiles": {"p50": 0.5, "p99": 1}});
         assert_eq!(of_oha(&oha).unwrap().per_second.to_string(), "5.5");

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use swarmlings_harness::proc::children_cpu;
 use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
 
@@ -18,6 +19,8 @@ use crate::plan::Plan;
 pub(super) struct Measured {
     pub(super) closed: BTreeMap<Generator, Vec<Figures>>,
     pub(super) open: BTreeMap<Generator, Vec<Figures>>,
+    /// At a quarter of the open loop's rate each, from the same core at the same time.
+    pub(super) paired: BTreeMap<Generator, Vec<Figures>>,
     /// The rate of each round's open loop.
     pub(super) rates: Vec<u32>,
 }
@@ -53,6 +56,20 @@ pub(super) fn all(programs: &Programs, plan: Plan) -> Result<Measured> {
         measured.rates.push(rate);
         for generator in turned(&Generator::OPEN, round) {
             measured.open.entry(generator).or_default().push(send(generator, Some(rate))?);
+        }
+        let pair = thread::scope(|scope| {
+            let send = |generator: Generator| {
+                scope.spawn(move || generator.send(programs, core, address, plan.seconds, Some(rate / 4)))
+            };
+            // All have begun before one is waited for.
+            let sending = Generator::PAIRED.map(|generator| (generator, send(generator)));
+            sending.map(|(generator, sent)| (generator, sent.join()))
+        });
+        for (generator, sent) in pair {
+            let outcome =
+                sent.map_err(|_| anyhow!("the thread that waits for {} panicked", generator.name()))?;
+            let figures = outcome.with_context(|| format!("sending load by {}", generator.name()))?;
+            measured.paired.entry(generator).or_default().push(figures);
         }
     }
     Ok(measured)

@@ -1,6 +1,6 @@
-/* What the latency of a server is at a rate, as near as a program can tell: an epoll loop that never sleeps, sends each
- * request when it is due by a connection that is free, and counts from when it was due. The whole answer is taken to come
- * at once, and to end with a line. Usage: rate IP PORT CONNECTIONS RATE SECONDS */
+/* What the latency of a server is at a rate, as near as a program can tell: an epoll loop that sleeps to the nanosecond when
+ * the next request is due, sends it by a connection that is free, and counts from when it was due. The whole answer is
+ * taken to come at once, and to end with a line. Usage: rate IP PORT CONNECTIONS RATE SECONDS */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +43,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "rate: an argument is out of range\n");
         return 64;
     }
+    /* By default the kernel may wake it 50 µs late. */
+    if (prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)) fail("asking for punctual timers");
     int poll = epoll_create1(0);
     int *free_ones = calloc((size_t)connections, sizeof *free_ones), free_count = 0;
     double *due_of = calloc((size_t)connections + 1024, sizeof *due_of);
@@ -56,11 +59,23 @@ int main(int argc, char **argv) {
         if (epoll_ctl(poll, EPOLL_CTL_ADD, connection, &event)) fail("watching a connection");
         free_ones[free_count++] = connection;
     }
+    /* So that the server has accepted all of them before. */
+    for (int n = 0; n < free_count; n++) {
+        char answer[4096];
+        if (write(free_ones[n], REQUEST, sizeof REQUEST - 1) != sizeof REQUEST - 1) fail("sending a request");
+        if (read(free_ones[n], answer, sizeof answer) <= 0) fail("reading an answer");
+    }
     long sent = 0, done = 0;
     double start = now();
     while (done < count) {
         struct epoll_event events[256];
-        int ready = epoll_wait(poll, events, 256, 0);
+        struct timespec left = {.tv_sec = 1};
+        if (sent < count && free_count) {
+            double until = (double)sent / rate - (now() - start);
+            left.tv_sec = 0;
+            left.tv_nsec = until <= 0 ? 0 : until < 0.5 ? (long)(until * 1e9) : 500000000;
+        }
+        int ready = epoll_pwait2(poll, events, 256, &left, NULL);
         for (int n = 0; n < ready; n++) {
             char answer[4096];
             int connection = events[n].data.fd;
