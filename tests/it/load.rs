@@ -1,6 +1,7 @@
 //! `load` and the real thing: services behind Traefik, and servers of others.
 
 use std::fs;
+use std::net::{IpAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use swarmlings_harness::{
     Binaries, Fleet, Instance, Loopback, Process, Signal, SpawnOptions, eventually, http,
 };
 use tempfile::TempDir;
+
+mod tls;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -230,10 +233,11 @@ fn python_of_the_article_is_known_by_its_body() {
     assert_eq!((names(&report), &report["ok"]), (vec![host.trim()], &30.into()), "{}", report["failures"]);
 }
 
-#[test]
-fn nginx_is_known_by_a_header_of_its_own() {
+/// nginx with the configuration that benches have, after `change`, at a URL that begins with `scheme`.
+fn nginx(scheme: &str, change: impl FnOnce(String, IpAddr) -> String) -> (Process, String, TempDir) {
     let (address, directory) = (Loopback::new().free().unwrap(), tempfile::tempdir().unwrap());
-    let conf = include_str!("../../xtask/bench/src/services/peers/nginx.conf")
+    let conf = include_str!("../../xtask/bench/src/services/peers/nginx.conf").to_owned();
+    let conf = change(conf, address.ip())
         .replace("PREFIX", directory.path().to_str().unwrap())
         .replace("ADDRESS", &address.to_string())
         .replace("HOST", "nginx-1");
@@ -243,71 +247,17 @@ fn nginx_is_known_by_a_header_of_its_own() {
     nginx.arg("-p").arg(directory.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
     nginx.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin");
     let mut nginx = Process::spawn("nginx", &mut nginx, SpawnOptions::default()).unwrap();
-    let url = format!("http://{address}/");
-    nginx.wait_until(PATIENCE, || http::well(&url)).unwrap();
+    nginx.wait_until(PATIENCE, || TcpStream::connect(address)).unwrap();
+    (nginx, format!("{scheme}://{address}/"), directory)
+}
+
+#[test]
+fn nginx_is_known_by_a_header_of_its_own() {
+    let (_nginx, url, _directory) = nginx("http", |conf, _| conf);
     let (_, report) = load(&url, &["--requests", "500", "--instance", "header:server"]);
     let by = names(&report).concat();
     assert!(by.starts_with("nginx/"), "{by}");
     assert_eq!((&report["ok"], &report["failed"]), (&500.into(), &0.into()));
     let (_, report) = load(&url, &["--requests", "20", "--instance", r"body:from ([\w-]+)"]);
     assert_eq!(names(&report), ["nginx-1"]);
-}
-
-#[test]
-fn http_2_is_spoken_with_and_without_tls() {
-    let (address, admin) = (Loopback::new().free().unwrap(), Loopback::new().free().unwrap());
-    let directory = tempfile::tempdir().unwrap();
-    let [ca, ca_key, cert, key] = ["ca.pem", "ca.key", "cert.pem", "key.pem"]
-        .map(|name| directory.path().join(name).to_str().unwrap().to_owned());
-    let issue = |flags: &[&str]| {
-        let mut openssl = Command::new("openssl");
-        openssl.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ]);
-        let made = openssl.args(flags).output().unwrap();
-        assert!(made.status.success(), "{made:?}");
-    };
-    issue(&["-keyout", &ca_key, "-out", &ca, "-subj", "/CN=authority"]);
-    let name = format!("subjectAltName=IP:{}", address.ip());
-    let extensions = ["-addext", &name, "-addext", "basicConstraints=critical,CA:FALSE"];
-    let files = ["-CA", &ca, "-CAkey", &ca_key, "-keyout", &key, "-out", &cert, "-subj", "/CN=echo"];
-    issue(&[&files[..], &extensions].concat());
-
-    let start = |flags: &[&str]| {
-        let mut echo = command(Binaries::find().unwrap().path("echo"));
-        echo.args(["--address", &address.ip().to_string(), "--port", &address.port().to_string()]);
-        echo.args(["--admin-port", &admin.port().to_string(), "--host", "echo-1"]).args(flags);
-        let mut echo = Process::spawn("echo", &mut echo, SpawnOptions::default()).unwrap();
-        let ready = format!("http://{}:{}/readyz", address.ip(), admin.port());
-        echo.wait_until(PATIENCE, || http::well(&ready)).unwrap();
-        echo
-    };
-    let streams = ["--http", "2", "--connections", "2", "--streams", "4", "--requests", "100"];
-    let is_well = |(code, report): (i32, Value), http: &str, connections: u64| {
-        assert_eq!((code, &report["ok"]), (0, &100.into()), "{}", report["failures"]);
-        assert_eq!((&report["asked"]["http"], names(&report)), (&http.into(), vec!["echo-1"]));
-        assert_eq!(report["connections"]["opened"], connections);
-    };
-    {
-        let _echo = start(&[]);
-        is_well(load(&format!("http://{address}/"), &streams), "2", 2);
-    }
-    let _echo = start(&["--cert", &cert, "--key", &key]);
-    let url = format!("https://{address}/");
-    is_well(load(&url, &[&streams[..], &["--ca", &ca]].concat()), "2", 2);
-    is_well(load(&url, &["--insecure", "--requests", "100", "--connections", "3"]), "2", 3);
-    let one = ["--http", "1.1", "--ca", &ca, "--requests", "100", "--connections", "3"];
-    is_well(load(&url, &one), "1.1", 3);
-    // Without a word on whom to believe, nobody does.
-    let mut stranger = command(Binaries::find().unwrap().path("load"));
-    let stranger = stranger.arg(&url).output().unwrap();
-    assert_eq!(stranger.status.code(), Some(64), "{stranger:?}");
 }

@@ -2,8 +2,8 @@
 //! would need another compiler.
 //!
 //! What is there is what TLS 1.3 demands and what clients of today speak: AES-128-GCM and ChaCha20-Poly1305 with SHA-256,
-//! X25519 and P-256, and certificates with keys of P-256, RSA and Ed25519. The algorithms are those of `RustCrypto`
-//! and dalek; here is only what hands them to rustls.
+//! X25519 and P-256, and certificates with keys of P-256, RSA and Ed25519; with feature `p384` peers' keys may be of P-384
+//! too. The algorithms are those of `RustCrypto` and dalek; here is only what hands them to rustls.
 
 use std::sync::Arc;
 

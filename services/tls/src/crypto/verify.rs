@@ -1,6 +1,5 @@
-//! Clients' signatures, and those of who has issued their certificates.
+//! Peers' signatures, and those of who has issued their certificates.
 
-use p256::ecdsa::DerSignature;
 use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::signature::Verifier as _;
 use rsa::signature::hazmat::PrehashVerifier;
@@ -21,6 +20,10 @@ pub(super) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorith
     all: &[
         ECDSA_SHA256,
         ECDSA_SHA384,
+        #[cfg(feature = "p384")]
+        P384_SHA256,
+        #[cfg(feature = "p384")]
+        P384_SHA384,
         ED25519,
         PSS_SHA256,
         PSS_SHA384,
@@ -31,6 +34,8 @@ pub(super) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorith
     ],
     mapping: &[
         (SignatureScheme::ECDSA_NISTP256_SHA256, &[ECDSA_SHA256]),
+        #[cfg(feature = "p384")]
+        (SignatureScheme::ECDSA_NISTP384_SHA384, &[P384_SHA384]),
         (SignatureScheme::ED25519, &[ED25519]),
         (SignatureScheme::RSA_PSS_SHA256, &[PSS_SHA256]),
         (SignatureScheme::RSA_PSS_SHA384, &[PSS_SHA384]),
@@ -45,6 +50,12 @@ const ECDSA_SHA256: &dyn SignatureVerificationAlgorithm =
     &Algorithm(alg_id::ECDSA_P256, alg_id::ECDSA_SHA256, ecdsa::<Sha256>);
 const ECDSA_SHA384: &dyn SignatureVerificationAlgorithm =
     &Algorithm(alg_id::ECDSA_P256, alg_id::ECDSA_SHA384, ecdsa::<Sha384>);
+#[cfg(feature = "p384")]
+const P384_SHA256: &dyn SignatureVerificationAlgorithm =
+    &Algorithm(alg_id::ECDSA_P384, alg_id::ECDSA_SHA256, p384::<Sha256>);
+#[cfg(feature = "p384")]
+const P384_SHA384: &dyn SignatureVerificationAlgorithm =
+    &Algorithm(alg_id::ECDSA_P384, alg_id::ECDSA_SHA384, p384::<Sha384>);
 const ED25519: &dyn SignatureVerificationAlgorithm = &Algorithm(alg_id::ED25519, alg_id::ED25519, ed25519);
 const PSS_SHA256: &dyn SignatureVerificationAlgorithm =
     &Algorithm(alg_id::RSA_ENCRYPTION, alg_id::RSA_PSS_SHA256, rsa_pss::<Sha256>);
@@ -82,7 +93,14 @@ impl SignatureVerificationAlgorithm for Algorithm {
 
 fn ecdsa<D: Digest>(key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
-    let signature = DerSignature::try_from(signature).ok()?;
+    let signature = p256::ecdsa::DerSignature::try_from(signature).ok()?;
+    key.verify_prehash(&D::digest(message), &signature).ok()
+}
+
+#[cfg(feature = "p384")]
+fn p384<D: Digest>(key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
+    let signature = p384::ecdsa::DerSignature::try_from(signature).ok()?;
     key.verify_prehash(&D::digest(message), &signature).ok()
 }
 
