@@ -103,6 +103,11 @@ impl Snapshot {
                 _ => Presence::There,
             },
         };
+        // Latencies of a span are known when it is over: of the first one, until then, those of all.
+        let of_spans = |figures: &[f64], of_all: f64| match timeline.ok.len() {
+            1 => vec![of_all],
+            _ => figures.iter().take(over).copied().collect(),
+        };
         let listed = &report.failures.listed;
         // One that goes on is counted up to now.
         let gap = report.gaps.listed.last().filter(|gap| gap.to >= report.seconds - 1e-3);
@@ -112,8 +117,8 @@ impl Snapshot {
             requests: (report.requests, report.asked.requests),
             asked_rate: report.asked.rate,
             rates: rates.collect(),
-            p99: timeline.p99.iter().take(over).copied().collect(),
-            p50: over.checked_sub(1).and_then(|span| timeline.p50.get(span)).copied().unwrap_or(0.0),
+            p99: of_spans(&timeline.p99, report.latency.p99),
+            p50: of_spans(&timeline.p50, report.latency.p50).last().copied().unwrap_or(0.0),
             ok: report.ok,
             failed: report.failed,
             by_class: report.failures.by_class.iter().map(|(class, count)| (*class, *count)).collect(),
@@ -169,11 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_second_is_over_there_is_a_rate_too() {
+    fn before_the_first_second_is_over_there_are_a_rate_and_latencies_too() {
         let mut report = sample();
         report.seconds = 0.25;
         report.timeline.ok = vec![500];
-        assert_eq!(Snapshot::of(&report).rates, [2000.0]);
+        (report.timeline.p50, report.timeline.p99) = (vec![0.0], vec![0.0]);
+        let snapshot = Snapshot::of(&report);
+        assert_eq!(snapshot.rates, [2000.0]);
+        assert_eq!((snapshot.p50, snapshot.p99), (report.latency.p50, vec![report.latency.p99]));
         report.timeline.ok.clear();
         report.timeline.p50.clear();
         report.instances.clear();

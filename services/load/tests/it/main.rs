@@ -8,5 +8,6 @@ mod end;
 mod limits;
 mod peer;
 mod run;
+mod terminal;
 /// Bad usage, which no request is sent for.
 mod usage;
