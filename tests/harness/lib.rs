@@ -10,7 +10,7 @@
 //! | [`traefik_view`] | what a Traefik has in use |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
-//! | [`browser`] | a browser without a window, and what it says of a page |
+//! | [`browser`], [`pty`] | a browser without a window, and what it says of a page; a terminal |
 //! | [`description`] | a server held against the description of its API |
 //! | [`hold`] | what all tests of a process share |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
@@ -47,6 +47,7 @@ pub mod nginx;
 pub mod proc;
 pub mod process;
 pub mod proxy;
+pub mod pty;
 pub mod rehearsal;
 pub mod stack;
 pub mod swarm_stack;
@@ -72,6 +73,7 @@ pub use load::{Load, LoadOptions, Report};
 pub use loopback::Loopback;
 pub use process::{Process, Signal, SpawnOptions};
 pub use proxy::SocketProxy;
+pub use pty::Pty;
 pub use stack::Stack;
 pub use swarm_stack::SwarmStack;
 pub use traefik::Traefik;

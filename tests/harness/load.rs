@@ -85,8 +85,7 @@ impl LoadOptions {
 
 /// Load that is under way. Dropped, it ends.
 pub struct Load {
-    /// There is one until it is stopped.
-    running: Option<Running>,
+    running: Running,
     stopper: Stopper,
     url: String,
 }
@@ -96,36 +95,35 @@ impl Load {
     pub fn start(url: impl Into<String>, options: &LoadOptions) -> Result<Self> {
         let (url, stopper) = (url.into(), Stopper::new());
         let running = Running::start(options.plan(&url)?, vec![Http::One], &stopper)?;
-        Ok(Self { running: Some(running), stopper, url })
+        Ok(Self { running, stopper, url })
     }
 
     /// What has come of it so far.
-    pub fn so_far(&self) -> Result<Report> {
-        Ok(self.running()?.so_far())
+    pub fn so_far(&self) -> Report {
+        self.running.so_far()
     }
 
-    /// Waits until `count` more requests have been answered well than at the time of the call, so that whatever
-    /// happened before has been under load. Failures do not count.
+    /// Waits until `count` more requests have been answered with a status below 400 than at the time of the call, so that
+    /// whatever happened before has been under load. Failures do not count; whether answers tell whose they are is seen in
+    /// the end, by [`Load::pass`].
     pub fn wait_for_more(&self, count: u64, timeout: Duration) -> Result<()> {
-        let running = self.running()?;
-        let wanted = running.ok() + count;
+        let wanted = self.running.ok() + count;
         let answered = crate::eventually(timeout, || {
-            let ok = running.ok();
+            let ok = self.running.ok();
             ensure!(ok >= wanted, "{ok} of {wanted} requests");
             Ok(())
         });
-        answered.with_context(|| format!("load on {} goes on: {}", self.url, text(&running.so_far())))
+        answered.with_context(|| format!("load on {} goes on: {}", self.url, text(&self.so_far())))
     }
 
     /// Ends it, waiting for requests that are under way, which count.
-    pub fn stop(mut self) -> Result<Report> {
+    pub fn stop(self) -> Result<Report> {
         self.stopper.stop();
-        let running = self.running.take().context("load that was stopped")?;
-        Ok(running.finish()?)
+        Ok(self.running.finish()?)
     }
 
-    /// Ends it, and is an error with the whole report unless there was load to the end, and each request had an answer that
-    /// told whose it was.
+    /// Ends it, and is an error with the whole report unless there was load to the end, and each request had an answer with
+    /// a status below 400 that told whose it was.
     pub fn pass(self) -> Result<Report> {
         let url = self.url.clone();
         let report = self.stop()?;
@@ -133,23 +131,6 @@ impl Load {
         let passed = report.ok > 0 && report.failed + unnamed(&report) == 0;
         ensure!(passed, "load on {url} did not pass: {}", text(&report));
         Ok(report)
-    }
-}
-
-impl Load {
-    fn running(&self) -> Result<&Running> {
-        self.running.as_ref().context("load that was stopped")
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            // At once: nobody wants to know what comes of it.
-            self.stopper.stop();
-            self.stopper.stop();
-            let _ = running.finish();
-        }
     }
 }
 
@@ -193,7 +174,7 @@ mod tests {
     fn load_passes_when_every_answer_was_good_and_told_whose_it_was() {
         let load = load(|_| GOOD, LoadOptions::default());
         load.wait_for_more(5, LONG).unwrap();
-        let before = load.so_far().unwrap().ok;
+        let before = load.so_far().ok;
         load.wait_for_more(5, LONG).unwrap();
         let report = load.pass().unwrap();
         assert!(report.ok >= before + 5, "{before} and then {}", report.ok);
@@ -215,7 +196,7 @@ mod tests {
     fn load_that_nobody_answered_does_not_pass() {
         let nobody = crate::Loopback::new().free().unwrap();
         let load = Load::start(format!("http://{nobody}/"), &LoadOptions::default()).unwrap();
-        crate::eventually(LONG, || load.so_far().is_ok_and(|report| report.failed > 0)).unwrap();
+        crate::eventually(LONG, || load.so_far().failed > 0).unwrap();
         assert!(load.pass().unwrap_err().to_string().contains("refused"));
     }
 
@@ -223,7 +204,7 @@ mod tests {
     fn load_that_was_over_before_it_was_stopped_does_not_pass() {
         let longest = Duration::from_millis(20);
         let load = load(|_| GOOD, LoadOptions { longest, ..LoadOptions::default() });
-        crate::eventually(LONG, || load.so_far().is_ok_and(|report| report.seconds > 0.02)).unwrap();
+        crate::eventually(LONG, || load.so_far().seconds > 0.02).unwrap();
         assert!(load.pass().unwrap_err().to_string().contains("was over too soon"));
     }
 }

@@ -220,7 +220,7 @@ fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
         Ok(())
     })
     .unwrap();
-    let seconds = || load.so_far().unwrap().seconds;
+    let seconds = || load.so_far().seconds;
     let began = seconds();
     eventually(LONG, || seconds() > began + 4.0).unwrap();
     assert!(watched.instance(&container).unwrap().is_some());

@@ -233,31 +233,41 @@ fn python_of_the_article_is_known_by_its_body() {
     assert_eq!((names(&report), &report["ok"]), (vec![host.trim()], &30.into()), "{}", report["failures"]);
 }
 
-/// nginx with the configuration that benches have, after `change`, at a URL that begins with `scheme`.
-fn nginx(scheme: &str, change: impl FnOnce(String, IpAddr) -> String) -> (Process, String, TempDir) {
-    let (address, directory) = (Loopback::new().free().unwrap(), tempfile::tempdir().unwrap());
-    let conf = include_str!("../../xtask/bench/src/services/peers/nginx.conf").to_owned();
-    let conf = change(conf, address.ip())
-        .replace("PREFIX", directory.path().to_str().unwrap())
-        .replace("ADDRESS", &address.to_string())
-        .replace("HOST", "nginx-1");
-    let file = directory.path().join("nginx.conf");
-    fs::write(&file, conf).unwrap();
-    let mut nginx = Command::new("nginx");
-    nginx.arg("-p").arg(directory.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
-    nginx.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin");
-    let mut nginx = Process::spawn("nginx", &mut nginx, SpawnOptions::default()).unwrap();
-    nginx.wait_until(PATIENCE, || TcpStream::connect(address)).unwrap();
-    (nginx, format!("{scheme}://{address}/"), directory)
+/// nginx with the configuration that benches have.
+struct Nginx {
+    url: String,
+    /// Ends before its directory is removed.
+    _process: Process,
+    _directory: TempDir,
+}
+
+impl Nginx {
+    /// One whose configuration is changed first, and that is asked by `scheme`.
+    fn start(scheme: &str, change: impl FnOnce(String, IpAddr) -> String) -> Self {
+        let (address, directory) = (Loopback::new().free().unwrap(), tempfile::tempdir().unwrap());
+        let conf = include_str!("../../xtask/bench/src/services/peers/nginx.conf").to_owned();
+        let conf = change(conf, address.ip())
+            .replace("PREFIX", directory.path().to_str().unwrap())
+            .replace("ADDRESS", &address.to_string())
+            .replace("HOST", "nginx-1");
+        let file = directory.path().join("nginx.conf");
+        fs::write(&file, conf).unwrap();
+        let mut nginx = Command::new("nginx");
+        nginx.arg("-p").arg(directory.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
+        nginx.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin");
+        let mut process = Process::spawn("nginx", &mut nginx, SpawnOptions::default()).unwrap();
+        process.wait_until(PATIENCE, || TcpStream::connect(address)).unwrap();
+        Self { url: format!("{scheme}://{address}/"), _process: process, _directory: directory }
+    }
 }
 
 #[test]
 fn nginx_is_known_by_a_header_of_its_own() {
-    let (_nginx, url, _directory) = nginx("http", |conf, _| conf);
-    let (_, report) = load(&url, &["--requests", "500", "--instance", "header:server"]);
+    let nginx = Nginx::start("http", |conf, _| conf);
+    let (_, report) = load(&nginx.url, &["--requests", "500", "--instance", "header:server"]);
     let by = names(&report).concat();
     assert!(by.starts_with("nginx/"), "{by}");
     assert_eq!((&report["ok"], &report["failed"]), (&500.into(), &0.into()));
-    let (_, report) = load(&url, &["--requests", "20", "--instance", r"body:from ([\w-]+)"]);
+    let (_, report) = load(&nginx.url, &["--requests", "20", "--instance", r"body:from ([\w-]+)"]);
     assert_eq!(names(&report), ["nginx-1"]);
 }

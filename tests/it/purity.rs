@@ -62,6 +62,7 @@ fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
     let pure = [
         "counts.rs",
         "demands.rs",
+        "fault.rs",
         "figures.rs",
         "gaps.rs",
         "headline.rs",
@@ -77,6 +78,7 @@ fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
         "printable.rs",
         "recorder.rs",
         "report.rs",
+        "seconds.rs",
         "snapshot.rs",
         "statistics.rs",
         "summary.rs",

@@ -108,7 +108,7 @@ fn a_traefik_that_was_killed_comes_back_with_every_route() {
     own.wait_for_more(100, LONG).unwrap();
 
     on(&demo, "traefik", worker).kill().unwrap();
-    eventually(LONG, || own.so_far().unwrap().failed > 0).unwrap();
+    eventually(LONG, || own.so_far().failed > 0).unwrap();
     // Nobody listens until there is another one, which has nothing to route for a moment, and then everything.
     own.wait_for_more(1, LONG).unwrap();
     drop(own);

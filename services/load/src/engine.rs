@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,11 +18,13 @@ use crate::report::{Class, Ended, Report};
 use crate::summary::{self, Course};
 
 mod deadline;
+mod gate;
 mod lane;
 mod timer;
 mod turns;
 mod worker;
 
+use gate::Gate;
 use worker::Worker;
 
 /// How the load is to be ended before its time.
@@ -63,21 +65,18 @@ impl Stopper {
 /// So long after a second an answer of the next one is likely to have come, by which threads see that it is over.
 const SETTLED: Duration = Duration::from_millis(20);
 
-/// Waiting for the end is begun anew after so long, only because it needs an end.
-const LONG: Duration = Duration::from_mins(1);
-
 /// What threads have in common.
 pub(crate) struct Common {
     pub(crate) plan: Plan,
     /// How each host is spoken to.
     pub(crate) spoken: Vec<Http>,
     started: OnceLock<Instant>,
-    /// Where all threads, and the one that waits for them, meet before the load.
-    ready: Barrier,
+    /// Where all threads meet before the load.
+    gate: Gate,
     /// When the latest good answer was there, in nanoseconds since the start.
     latest: AtomicU64,
     over_time: Mutex<LatencyOverTime>,
-    pub(crate) stop: watch::Receiver<Stop>,
+    stopper: Stopper,
 }
 
 impl Common {
@@ -91,12 +90,21 @@ impl Common {
         self.started().elapsed()
     }
 
-    /// Waits until all are ready, and starts the load.
-    pub(crate) fn start(&self) {
-        self.ready.wait();
-        self.started();
-        // Nobody is to find that it has been going on for a while.
-        self.ready.wait();
+    /// Tells when the load is to be ended.
+    pub(crate) fn stop(&self) -> watch::Receiver<Stop> {
+        self.stopper.stop.subscribe()
+    }
+
+    /// When the load ended before its time, if it has.
+    fn stopped(&self) -> Option<Duration> {
+        self.stopper.at.get().map(|at| at.saturating_duration_since(self.started()))
+    }
+
+    /// When the load ended, or will: no later than this. What is answered afterwards is answered, and says nothing of the
+    /// time for which nobody did.
+    pub(crate) fn end(&self) -> Duration {
+        let stopped = self.stopped().unwrap_or(Duration::MAX);
+        self.plan.duration.map_or(stopped, |duration| duration.min(stopped))
     }
 
     /// Notes a good answer, and says when the one before it was there, whichever thread had it. Of two threads one may be
@@ -142,10 +150,9 @@ pub fn run(
     running.finish()
 }
 
-/// Load that is being sent. Dropped, it goes on until it ends by its plan or its stopper.
+/// Load that is being sent. Dropped, it ends at once.
 pub struct Running {
     common: Arc<Common>,
-    stopper: Stopper,
     /// What each thread has counted.
     recorders: Vec<Arc<Mutex<Recorder>>>,
     threads: Vec<JoinHandle<()>>,
@@ -164,11 +171,11 @@ impl Running {
         let common = Arc::new(Common {
             spoken,
             started: OnceLock::new(),
-            ready: Barrier::new(plan.threads as usize + 1),
+            gate: Gate::default(),
             plan,
             latest: AtomicU64::new(0),
             over_time: Mutex::default(),
-            stop: stopper.stop.subscribe(),
+            stopper: stopper.clone(),
         });
         let (done, outcomes) = mpsc::channel();
         let mut recorders = Vec::new();
@@ -176,20 +183,27 @@ impl Running {
         for number in 0..common.plan.threads {
             let recorder = Arc::new(Mutex::new(Recorder::new(common.plan.gap)));
             recorders.push(Arc::clone(&recorder));
-            let (common, done) = (Arc::clone(&common), done.clone());
+            let (shared, done) = (Arc::clone(&common), done.clone());
             let work = move || {
-                let outcome = Worker::run(&common, number, &recorder);
+                let outcome = Worker::run(&shared, number, &recorder);
                 // Whoever waits for it has given up only if this program ends, or does not want to know.
                 let _ = done.send(outcome);
             };
-            let thread = thread::Builder::new().name(format!("load-{number}")).spawn(work);
-            threads.push(thread.map_err(|error| Fault::io("starting a thread", &error))?);
+            match thread::Builder::new().name(format!("load-{number}")).spawn(work) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    // Those that are there already go home.
+                    common.gate.open(false);
+                    return Err(Fault::io("starting a thread", &error));
+                }
+            }
         }
-        common.start();
+        common.gate.wait_for(common.plan.threads);
+        common.started();
+        common.gate.open(true);
         let left = threads.len();
         Ok(Self {
             common,
-            stopper: stopper.clone(),
             recorders,
             threads,
             outcomes,
@@ -199,7 +213,7 @@ impl Running {
         })
     }
 
-    /// What has come of it so far.
+    /// What has come of it so far. Its end is now, even if all has been sent.
     pub fn so_far(&self) -> Report {
         self.report(Ended::Running, self.common.elapsed())
     }
@@ -213,23 +227,28 @@ impl Running {
     /// could be sent.
     pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
         while self.left > 0 {
-            let outcome = self.outcomes.recv_timeout(until.saturating_duration_since(Instant::now()));
-            match outcome {
-                Ok(outcome) => {
-                    outcome?;
-                    self.left -= 1;
-                }
+            match self.outcomes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(outcome) => self.one_has_ended(outcome)?,
                 Err(RecvTimeoutError::Timeout) => return Ok(false),
-                // A thread that panicked has said so; what it has counted is there.
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         Ok(true)
     }
 
+    fn one_has_ended(&mut self, outcome: Result<(), Fault>) -> Result<(), Fault> {
+        self.left -= 1;
+        outcome
+    }
+
     /// Waits until all has ended, for as long as it takes, and says what has come of it.
     pub fn finish(mut self) -> Result<Report, Fault> {
-        while !self.wait(Instant::now() + LONG)? {}
+        // Without a word ends a thread that has panicked, which has said so itself.
+        while self.left > 0
+            && let Ok(outcome) = self.outcomes.recv()
+        {
+            self.one_has_ended(outcome)?;
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 return Err(Fault::new(Class::Local, "a thread that sends load has panicked"));
@@ -243,8 +262,7 @@ impl Running {
             let last = of_all().map(|recorder| recorder.last_done).max().unwrap_or_default();
             return Ok(self.report(Ended::Requests, last));
         }
-        let stopped = self.stopper.at.get().map(|at| at.saturating_duration_since(self.common.started()));
-        Ok(match (stopped, plan.duration) {
+        Ok(match (self.common.stopped(), plan.duration) {
             // While answers were awaited to what had been sent in time.
             (Some(at), Some(duration)) if at >= duration => self.report(Ended::Duration, duration),
             (None, Some(duration)) => self.report(Ended::Duration, duration),
@@ -268,6 +286,19 @@ impl Running {
             latest: Duration::from_nanos(latest.load(Ordering::Relaxed)),
         };
         summary::report(plan, spoken, sum, &self.common.over_time(), &course)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            // Nobody wants to know what comes of it.
+            self.common.stopper.stop();
+            self.common.stopper.stop();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 

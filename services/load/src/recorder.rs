@@ -151,7 +151,8 @@ impl Recorder {
         self.closed_idle += 1;
     }
 
-    /// A request is done. `previous` is when the good answer before was there, of all threads.
+    /// A request is done. `gap` says of a good answer's time since when there was none before, of all threads, and until
+    /// when that counts.
     pub fn end(
         &mut self,
         times: Times,
@@ -159,7 +160,7 @@ impl Recorder {
         url: usize,
         outcome: Result<Answer, Fault>,
         instance: &[u8],
-        previous: impl FnOnce(Duration) -> Duration,
+        gap: impl FnOnce(Duration) -> (Duration, Duration),
     ) {
         self.last_done = self.last_done.max(times.done);
         self.punctuality(times, send);
@@ -167,8 +168,8 @@ impl Recorder {
             Ok(answer) if answer.status < 400 => {
                 self.ok += 1;
                 self.bytes += answer.bytes;
-                let before = previous(times.done);
-                self.gaps.add(before, times.done);
+                let (from, to) = gap(times.done);
+                self.gaps.add(from, to);
                 let seen = self.seen(instance, times);
                 seen.ok_count += 1;
                 seen.ok.add(times.done.as_secs());

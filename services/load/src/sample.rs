@@ -16,7 +16,7 @@ pub(crate) fn sample() -> Report {
         status: Some(503),
         instance: None,
         url: 0,
-        text: "503 Service Unavailable".to_owned(),
+        text: "status 503".to_owned(),
     };
     let failures = Failures {
         by_class: BTreeMap::from([(Class::Status5xx, 1)]),

@@ -57,7 +57,7 @@ fn first(report: &Report) -> String {
         Ended::Running => parts.push("still running".to_owned()),
         Ended::Duration | Ended::Requests => {}
     }
-    parts.join(" · ")
+    wrapped("", &parts.join(" · "))
 }
 
 fn latency(report: &Report) -> Option<String> {
@@ -225,7 +225,11 @@ mod tests {
         let mut report = sample();
         let sentence = headline(&report);
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s"));
-        (report.abandoned, report.ended) = (1234, Ended::Interrupted);
-        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · 1,234 abandoned · interrupted"));
+        report.ended = Ended::Interrupted;
+        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · interrupted"));
+        // As long as it may be on a terminal, and the rest in the next line.
+        report.abandoned = 1234;
+        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · 1,234"));
+        assert!(text(&report).contains("\n  abandoned · interrupted\n"));
     }
 }

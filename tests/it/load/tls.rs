@@ -9,17 +9,17 @@ use swarmlings_harness::process::command;
 use swarmlings_harness::{Binaries, Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
-use super::{PATIENCE, load, names, nginx};
+use super::{Nginx, PATIENCE, load, names};
 
-/// An authority with a key on one of openssl's curves.
+/// An authority with a key on one of openssl's curves, that signs with one of its hashes.
 struct Authority {
     directory: TempDir,
-    curve: &'static str,
+    hash: &'static str,
 }
 
 impl Authority {
-    fn new(curve: &'static str) -> Self {
-        let authority = Self { directory: tempfile::tempdir().unwrap(), curve };
+    fn new(curve: &str, hash: &'static str) -> Self {
+        let authority = Self { directory: tempfile::tempdir().unwrap(), hash };
         authority.request("ca", curve, &["-subj", "/CN=authority"]);
         authority
     }
@@ -39,11 +39,11 @@ impl Authority {
 
     fn request(&self, name: &str, curve: &str, flags: &[&str]) {
         let parameter = format!("ec_paramgen_curve:{curve}");
-        // As authorities do: the hash is as long as the key of who signs.
-        let hash = if self.curve == "P-384" { "-sha384" } else { "-sha256" };
         let [cert, key] = ["pem", "key"].map(|end| self.path(&format!("{name}.{end}")));
         let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", &parameter, hash, "-nodes", "-days", "2"]);
+        openssl.args([
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", &parameter, self.hash, "-nodes", "-days", "2",
+        ]);
         let made = openssl.args(["-keyout", &key, "-out", &cert]).args(flags).output().unwrap();
         assert!(made.status.success(), "{made:?}");
     }
@@ -54,7 +54,7 @@ impl Authority {
     }
 }
 
-/// What it says to who gives it nothing but a URL.
+/// What it says when it does not even begin.
 fn refusal(url: &str, args: &[&str]) -> String {
     let mut stranger = command(Binaries::find().unwrap().path("load"));
     let stranger = stranger.arg(url).args(args).output().unwrap();
@@ -65,7 +65,7 @@ fn refusal(url: &str, args: &[&str]) -> String {
 #[test]
 fn http_2_is_spoken_with_and_without_tls() {
     let (address, admin) = (Loopback::new().free().unwrap(), Loopback::new().free().unwrap());
-    let authority = Authority::new("P-256");
+    let authority = Authority::new("P-256", "-sha256");
     let [cert, key] = authority.issue(address.ip(), "P-256");
     let ca = authority.path("ca.pem");
 
@@ -95,14 +95,20 @@ fn http_2_is_spoken_with_and_without_tls() {
     let one = ["--http", "1.1", "--ca", &ca, "--requests", "100", "--connections", "3"];
     is_well(load(&url, &one), "1.1", 3);
     // Without a word on whom to believe, nobody does.
-    refusal(&url, &[]);
+    assert!(refusal(&url, &[]).contains("UnknownIssuer"));
 }
 
 #[test]
 fn keys_of_authorities_and_of_servers_may_be_of_p384() {
-    for [authority, server] in [["P-384", "P-256"], ["P-384", "P-384"], ["P-256", "P-384"]] {
-        let made = Authority::new(authority);
-        let (_nginx, url, _directory) = nginx("https", |conf, ip| {
+    // The second is what openssl does when it is not told otherwise.
+    for (authority, hash, server) in [
+        ("P-384", "-sha384", "P-256"),
+        ("P-384", "-sha256", "P-256"),
+        ("P-384", "-sha384", "P-384"),
+        ("P-256", "-sha256", "P-384"),
+    ] {
+        let made = Authority::new(authority, hash);
+        let nginx = Nginx::start("https", |conf, ip| {
             let [cert, key] = made.issue(ip, server);
             let tls =
                 format!("ssl; ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;");
@@ -110,12 +116,12 @@ fn keys_of_authorities_and_of_servers_may_be_of_p384() {
         });
         let ca = made.path("ca.pem");
         let args = ["--requests", "20", "--instance", r"body:from ([\w-]+)", "--ca", &ca];
-        let (code, report) = load(&url, &args);
+        let (code, report) = load(&nginx.url, &args);
         assert_eq!((code, &report["ok"]), (0, &20.into()), "{authority} {server}: {}", report["failures"]);
         assert_eq!(names(&report), ["nginx-1"]);
         // Not whoever has a key of that kind is believed.
-        let other = Authority::new(authority);
-        let said = refusal(&url, &["--ca", &other.path("ca.pem")]);
+        let other = Authority::new(authority, hash);
+        let said = refusal(&nginx.url, &["--ca", &other.path("ca.pem")]);
         assert!(
             said.contains("BadSignature") || said.contains("UnknownIssuer"),
             "{authority} {server}: {said}"

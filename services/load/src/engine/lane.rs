@@ -66,7 +66,7 @@ impl Lane {
         let worker = Rc::clone(&self.worker);
         let common = &worker.common;
         let plan = &common.plan;
-        let mut stop = common.stop.clone();
+        let mut stop = common.stop();
         if !wait.is_zero() {
             tokio::select! {
                 () = sleep(wait) => {}

@@ -54,10 +54,14 @@ impl Worker {
         number: u32,
         recorder: &Arc<Mutex<Recorder>>,
     ) -> Result<(), Fault> {
+        let coming = common.gate.coming();
         let prepared = Self::prepare(common, number, recorder);
         // Whoever cannot send must not keep the others waiting.
-        common.start();
+        let sends = coming.arrive();
         let (runtime, local, worker, lanes) = prepared?;
+        if !sends {
+            return Ok(());
+        }
         let outcome = local.block_on(&runtime, worker.clone().send(lanes));
         // Whatever is under way is dropped with its connections.
         drop(local);
@@ -147,9 +151,9 @@ impl Worker {
                 _ => Ok(()),
             }
         };
-        let mut stop = self.common.stop.clone();
+        let mut stop = self.common.stop();
         let stopped = async {
-            // Whoever could stop it is there as long as it runs.
+            // Whoever could stop it is there as long as it runs: it has one itself.
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
             self.ended.set(Some(self.common.elapsed()));
             self.turns.end();
@@ -188,7 +192,8 @@ impl Worker {
             }
             record(&mut self.second.borrow_mut().1, times.done.saturating_sub(times.due));
         }
-        self.recorder().end(times, turn.send, url, outcome, name, |at| self.common.answered(at));
+        let gap = |at| (self.common.answered(at), at.min(self.common.end()));
+        self.recorder().end(times, turn.send, url, outcome, name, gap);
     }
 
     /// Hands over how long a second's answers took.

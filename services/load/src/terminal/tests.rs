@@ -1,56 +1,31 @@
 //! On a pseudo-terminal of the kernel's. What a terminal would show is worked out by a small one, of the sequences that
 //! are used here.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::tcgetattr;
+use swarmlings_harness::Pty;
 
 use super::*;
 use crate::sample::sample;
 
-/// A terminal: what programs write to, and what they have written.
-struct Pty {
-    master: OwnedFd,
-    program: File,
+/// Shows load on it.
+fn live(pty: &Pty, colours: bool) -> Live<File> {
+    Live::on(pty.program.try_clone().unwrap(), How::Screen { colours })
 }
 
-impl Pty {
-    fn new(width: u16, height: u16) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let program = OpenOptions::new().read(true).write(true).open(name).unwrap();
-        let pty = Self { master, program };
-        pty.resize(width, height);
-        pty
+/// What was written since this was called last. A mark of its own says where that ends.
+fn written(pty: &Pty) -> String {
+    (&pty.program).write_all(b"\x04").unwrap();
+    let mut written = Vec::new();
+    while written.last() != Some(&4) {
+        let mut byte = [0];
+        (&pty.master).read_exact(&mut byte).unwrap();
+        written.push(byte[0]);
     }
-
-    fn resize(&self, width: u16, height: u16) {
-        let size = Winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.master, size).unwrap();
-    }
-
-    fn live(&self, colours: bool) -> Live<File> {
-        Live::on(self.program.try_clone().unwrap(), How::Screen { colours })
-    }
-
-    /// What was written since this was called last. A mark of its own says where that ends.
-    fn written(&self) -> String {
-        (&self.program).write_all(b"\x04").unwrap();
-        let mut master = File::from(self.master.try_clone().unwrap());
-        let mut written = Vec::new();
-        while written.last() != Some(&4) {
-            let mut byte = [0];
-            master.read_exact(&mut byte).unwrap();
-            written.push(byte[0]);
-        }
-        written.pop();
-        String::from_utf8(written).unwrap()
-    }
+    written.pop();
+    String::from_utf8(written).unwrap()
 }
 
 /// What is on a terminal's screen.
@@ -124,34 +99,34 @@ fn running(seconds: f64) -> Report {
 
 #[test]
 fn it_is_drawn_over_what_was_drawn_before_and_gone_at_the_end() {
-    let pty = Pty::new(80, 24);
+    let pty = Pty::open(80, 24).unwrap();
     let mut shown = Shown::new(24);
     shown.take("$ load\r\n");
     let before = shown.clone();
-    let mut live = pty.live(true);
+    let mut live = live(&pty, true);
     for seconds in [3.0, 4.0, 5.0] {
         live.show(&running(seconds));
-        shown.take(&pty.written());
+        shown.take(&written(&pty));
         let text = shown.text();
         assert!(text.starts_with(&format!("$ load\n{seconds:.1} s of 10 s")), "{text}");
         assert_eq!(text.matches(" of 10 s").count(), 1, "{text}");
         assert_eq!(text.matches("ping.1@leader").count(), 1, "{text}");
     }
     drop(live);
-    shown.take(&pty.written());
+    shown.take(&written(&pty));
     assert_eq!(shown, before);
 }
 
 #[test]
 fn after_each_drawing_the_terminal_is_as_it_was() {
-    let pty = Pty::new(80, 24);
+    let pty = Pty::open(80, 24).unwrap();
     let modes = |pty: &Pty| format!("{:?}", tcgetattr(&pty.program).unwrap());
     let before = modes(&pty);
-    let mut live = pty.live(true);
+    let mut live = live(&pty, true);
     for seconds in [3.0, 4.0] {
         live.show(&running(seconds));
         let mut shown = Shown::new(24);
-        shown.take(&pty.written());
+        shown.take(&written(&pty));
         assert!(shown.cursor && shown.plain && shown.at.1 == 0, "{shown:?}");
         assert_eq!(modes(&pty), before);
     }
@@ -159,11 +134,11 @@ fn after_each_drawing_the_terminal_is_as_it_was() {
 
 #[test]
 fn a_panic_leaves_what_was_said_of_it_below() {
-    let pty = Pty::new(80, 24);
-    let mut live = pty.live(true);
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = live(&pty, true);
     live.show(&running(3.0));
     let mut shown = Shown::new(24);
-    shown.take(&pty.written());
+    shown.take(&written(&pty));
     // Without unwinding nothing more is done.
     std::mem::forget(live);
     let above = shown.text();
@@ -173,33 +148,33 @@ fn a_panic_leaves_what_was_said_of_it_below() {
 
 #[test]
 fn what_is_said_stays_above() {
-    let pty = Pty::new(80, 24);
+    let pty = Pty::open(80, 24).unwrap();
     let mut shown = Shown::new(24);
-    let mut live = pty.live(true);
+    let mut live = live(&pty, true);
     live.say("first");
     live.show(&running(3.0));
     live.say("second");
     live.show(&running(4.0));
-    shown.take(&pty.written());
+    shown.take(&written(&pty));
     let text = shown.text();
     assert!(text.starts_with("first\nsecond\n4.0 s of 10 s"), "{text}");
     assert_eq!(text.matches(" of 10 s").count(), 1, "{text}");
     drop(live);
-    shown.take(&pty.written());
+    shown.take(&written(&pty));
     assert_eq!(shown.text(), "first\nsecond");
 }
 
 #[test]
 fn it_follows_the_terminal_s_size() {
-    let pty = Pty::new(80, 24);
-    let mut live = pty.live(false);
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = live(&pty, false);
     live.show(&running(3.0));
-    pty.written();
+    written(&pty);
     for (width, height) in [(40, 24), (120, 30), (30, 10), (80, 5)] {
-        pty.resize(width, height);
+        pty.resize(width, height).unwrap();
         live.show(&running(4.0));
         let mut shown = Shown::new(40);
-        shown.take(&pty.written());
+        shown.take(&written(&pty));
         let lines = shown.text();
         assert!(lines.lines().count() < usize::from(height), "{lines}");
         assert!(lines.lines().all(|line| line.chars().count() < usize::from(width)), "{lines}");
@@ -223,11 +198,11 @@ fn what_was_wrapped_by_a_narrower_terminal_is_drawn_over_too() {
 
 #[test]
 fn without_colours_there_are_none() {
-    let pty = Pty::new(80, 24);
-    let mut live = pty.live(false);
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = live(&pty, false);
     live.show(&running(3.0));
     let sequences: Vec<String> =
-        pty.written().split('\x1b').skip(1).map(|rest| rest.chars().take(2).collect()).collect();
+        written(&pty).split('\x1b').skip(1).map(|rest| rest.chars().take(2).collect()).collect();
     assert!(
         sequences.iter().all(|sequence| ["[?", "[K", "[J"].contains(&sequence.as_str())),
         "{sequences:?}"
@@ -244,11 +219,11 @@ fn where_it_cannot_be_drawn_in_place_there_are_lines() {
     assert_eq!(How::suits(true, None, None), How::Lines);
     assert_eq!(How::suits(false, Some("xterm"), None), How::Lines);
 
-    let pty = Pty::new(80, 24);
+    let pty = Pty::open(80, 24).unwrap();
     let mut live = Live::on(pty.program.try_clone().unwrap(), How::Lines);
     live.show(&running(3.0));
     drop(live);
-    let written = pty.written();
+    let written = written(&pty);
     assert!(written.ends_with("\r\n") && written.matches('\n').count() == 1, "{written:?}");
     assert!(!written.contains('\x1b'));
 }

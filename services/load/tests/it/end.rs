@@ -1,5 +1,7 @@
 //! How it ends: by itself, by signals, with which exit code.
 
+use std::sync::{Mutex, mpsc};
+
 use swarmlings_load::headline::headline;
 use swarmlings_load::report::Ended;
 
@@ -20,13 +22,36 @@ fn ctrl_c_ends_it_with_the_report() {
 #[test]
 fn load_was_sent_until_the_signal_and_not_until_the_last_answer() {
     let peer = Peer::start(|number| if number < 10 { Deed::Answer(200, "a") } else { Deed::Hang });
-    let mut load = Running::start(&[&peer.url(), "--connections", "4", "--timeout", "2s", "--for", "20m"]);
+    let args = ["--connections", "4", "--timeout", "3s", "--for", "20m", "--every", "10m"];
+    let mut load = Running::start(&[&[peer.url().as_str()], &args[..]].concat());
     peer.wait_for(14, PATIENCE);
     load.interrupt();
     let (_, report) = load.end();
     let last = report.failures.listed.last().unwrap();
     assert!(report.seconds < last.at, "{} s, and then {last:?}", report.seconds);
-    assert!(last.sent <= report.seconds, "{} s, and then {last:?}", report.seconds);
+}
+
+#[test]
+fn an_answer_that_comes_after_the_end_counts_and_the_time_it_took_is_no_gap() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let peer = Peer::start(move |number| {
+        if number == 10 {
+            let _ = held.lock().unwrap().recv();
+        }
+        Deed::Answer(200, "a")
+    });
+    let mut load = Running::start(&[&peer.url(), "--connections", "1", "--for", "20m", "--gap", "1us"]);
+    peer.wait_for(11, PATIENCE);
+    load.interrupt();
+    load.says("no more is sent");
+    drop(release);
+    let (_, report) = load.end();
+    assert_eq!((report.requests, report.ok), (11, 11), "{:?}", report.failures);
+    let (last, gaps) = (report.instances[0].last, &report.gaps);
+    assert!(report.seconds < last, "{} s, and an answer after {last} s", report.seconds);
+    let end = gaps.listed.last().unwrap().to;
+    assert!((end - report.seconds).abs() < 1e-9, "{gaps:?} in {} s", report.seconds);
 }
 
 #[test]

@@ -1,53 +1,38 @@
 //! On a terminal: how it stands, in place, and the report when it has ended.
 
-use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
-use swarmlings_harness::eventually;
+use swarmlings_harness::{Pty, eventually};
 
 use crate::peer::Peer;
 use crate::run::PATIENCE;
 
 /// A terminal, and `load` that runs on it. It ends with the test.
 struct Terminal {
-    master: File,
+    pty: Pty,
     written: Arc<Mutex<Vec<u8>>>,
     load: Child,
 }
 
 impl Terminal {
     fn start(width: u16, args: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let slave = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let pty = Pty::open(width, 24).unwrap();
         let mut load = Command::new(env!("CARGO_BIN_EXE_load"));
         load.args(args).env_clear().env("TERM", "xterm").stdin(Stdio::null());
-        let load = load.stdout(Stdio::piped()).stderr(slave).spawn().unwrap();
-        let (master, written) = (File::from(master), Arc::new(Mutex::new(Vec::new())));
-        let terminal = Self { master, written, load };
-        terminal.resize(width);
-        let (mut read, written) = (terminal.master.try_clone().unwrap(), Arc::clone(&terminal.written));
+        let load = load.stdout(Stdio::piped()).stderr(pty.program.try_clone().unwrap()).spawn().unwrap();
+        let (mut read, written) = (pty.master.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let terminal = Self { pty, written: Arc::clone(&written), load };
         thread::spawn(move || {
             let mut some = [0; 4096];
-            // An error is the end of the program, which was the last to have it open.
             while let Ok(length) = read.read(&mut some) {
                 written.lock().unwrap().extend_from_slice(&some[..length]);
             }
         });
         terminal
-    }
-
-    fn resize(&self, width: u16) {
-        let size = Winsize { ws_row: 24, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.master, size).unwrap();
     }
 
     fn written(&self) -> String {
@@ -108,13 +93,19 @@ fn it_is_drawn_in_place_in_any_width_and_taken_away_for_the_report() {
     terminal.shows(|drawing| is_whole(drawing) && fits(drawing, 80) && !fits(drawing, 60));
     // The cursor goes up, and what follows takes the place of what was there.
     eventually(PATIENCE, || terminal.written().contains("\x1b[7A")).unwrap();
-    terminal.resize(40);
+    terminal.pty.resize(40, 24).unwrap();
     terminal.shows(|drawing| fits(drawing, 40) && drawing.concat().contains("longest gap"));
 
     let (code, said) = terminal.interrupt();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.lines().next().unwrap().ends_with(" · interrupted"), "{said}");
-    // Nothing is left of what was drawn, and the cursor is there.
+    // As many lines are taken away as were drawn, and the cursor is there.
     terminal.shows(|drawing| drawing.concat().is_empty());
-    assert!(terminal.written().rfind("\x1b[?25h") > terminal.written().rfind("\x1b[?25l"));
+    let written = terminal.written();
+    let drawings: Vec<_> = written.split("\x1b[?25l\r").collect();
+    let [.., last, end] = &drawings[..] else { panic!("{written:?}") };
+    assert!(
+        end.starts_with(&format!("\x1b[{}A\x1b[J\x1b[?25h", last.lines().count() - 1)),
+        "{last:?}, {end:?}"
+    );
 }
