@@ -1,11 +1,12 @@
 //! `cargo xtask bench`, which is a program of its own.
 
+use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 
-use crate::build::cargo;
+use crate::build::{cargo_in, root};
 
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
@@ -15,9 +16,10 @@ pub(crate) struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Becomes that program.
+/// Becomes that program, where the caller is: paths that it is given are relative to there.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut command = cargo("run");
+    let mut command = cargo_in(&env::current_dir().context("looking for where this is")?, "run");
+    command.arg("--manifest-path").arg(root().join("Cargo.toml"));
     command.args(["--quiet", "--package", "swarmlings-bench", "--"]).args(&args.arguments);
     Err(Error::new(command.exec()).context("running cargo"))
 }

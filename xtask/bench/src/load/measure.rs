@@ -62,8 +62,9 @@ pub(super) fn all(programs: &Programs, plan: Plan) -> Result<Measured> {
                 scope.spawn(move || generator.send(programs, core, address, plan.seconds, Some(rate / 4)))
             };
             // All have begun before one is waited for.
-            let sending = Generator::PAIRED.map(|generator| (generator, send(generator)));
-            sending.map(|(generator, sent)| (generator, sent.join()))
+            let sending = turned(&Generator::PAIRED, round);
+            let sending: Vec<_> = sending.into_iter().map(|one| (one, send(one))).collect();
+            sending.into_iter().map(|(generator, sent)| (generator, sent.join())).collect::<Vec<_>>()
         });
         for (generator, sent) in pair {
             let outcome =

@@ -3,6 +3,7 @@
  * taken to come at once, and to end with a line. Usage: rate IP PORT CONNECTIONS RATE SECONDS */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ int main(int argc, char **argv) {
             left.tv_nsec = until <= 0 ? 0 : until < 0.5 ? (long)(until * 1e9) : 500000000;
         }
         int ready = epoll_pwait2(poll, events, 256, &left, NULL);
+        if (ready < 0 && errno != EINTR) fail("waiting");
         for (int n = 0; n < ready; n++) {
             char answer[4096];
             int connection = events[n].data.fd;

@@ -1,5 +1,6 @@
 //! What failed, in as many classes as a table has columns.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use swarmlings_harness::Report;
@@ -15,8 +16,13 @@ impl Failed {
 
     /// Those of one load.
     pub(super) fn of(report: &Report) -> Self {
-        let mut counts = [0; 5];
-        for (class, count) in &report.failures.by_class {
+        Self::sorted(&report.failures.by_class, unnamed(report))
+    }
+
+    /// Failures by class, and good answers that were not what was asked for.
+    fn sorted(by_class: &BTreeMap<Class, u64>, wrong: u64) -> Self {
+        let mut counts = [0, 0, 0, 0, wrong];
+        for (class, count) in by_class {
             let column = match class {
                 Class::Refused => 0,
                 Class::Reset | Class::Closed => 1,
@@ -31,7 +37,6 @@ impl Failed {
             };
             counts[column] += count;
         }
-        counts[4] += unnamed(report);
         Self(counts)
     }
 
@@ -51,5 +56,28 @@ impl AddAssign for Failed {
         for (ours, theirs) in self.0.iter_mut().zip(other.0) {
             *ours += theirs;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_failure_has_its_column() {
+        let by_class = [
+            (Class::Refused, 1),
+            (Class::Reset, 2),
+            (Class::Closed, 10),
+            (Class::Timeout, 3),
+            (Class::Status5xx, 4),
+            (Class::Status4xx, 5),
+            (Class::Unreachable, 20),
+        ];
+        let mut failed = Failed::sorted(&by_class.into(), 100);
+        assert_eq!(failed.cells(), ["1", "12", "3", "4", "125"]);
+        assert_eq!(failed.all(), 145);
+        failed += Failed::sorted(&[(Class::Timeout, 7)].into(), 1);
+        assert_eq!(failed.cells(), ["1", "12", "10", "4", "126"]);
     }
 }
