@@ -4,6 +4,10 @@
 #
 #     docker build --target ping .
 #
+# That compiles all programs, once for all targets. For one of them, name what it is made of:
+#
+#     docker build --target ping --build-arg PROGRAMS="sidecar ping" .
+#
 # Of binaries that were built outside, which is what `cargo xtask images` does: the build context is then a directory
 # that holds one for each platform, called by its architecture and variant (amd64, arm64, 386, armv7, riscv64).
 #
@@ -25,6 +29,7 @@ WORKDIR /swarmlings
 COPY . .
 ARG TARGETARCH
 ARG TARGETVARIANT
+ARG PROGRAMS
 RUN ["sh", "xtask/compile.sh", "/binaries"]
 
 FROM scratch AS outside

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles what goes into images for the platform that TARGETARCH and TARGETVARIANT name, and places it in the directory
-# that is given. The Dockerfile's own way: `cargo xtask images` does the same, and gets the same bytes.
+# that is given. PROGRAMS are those that are compiled, with spaces between them, or else all. The Dockerfile's own way:
+# `cargo xtask images` does the same, and gets the same bytes.
 set -eu
 case "$TARGETARCH${TARGETVARIANT:-}" in
     amd64) target=x86_64-unknown-linux-musl ;;
@@ -14,12 +15,22 @@ esac
 # No path of the machine gets into a binary.
 home=${CARGO_HOME:-$HOME/.cargo}
 flags="'--remap-path-prefix=$PWD=/swarmlings', '--remap-path-prefix=$PWD/target=/target', '--remap-path-prefix=$home=/cargo'"
-# One by one: built together, all would get what one of them asks of a crate that they share.
+all=
 for directory in services/* sidecar/*; do
     if [ -f "$directory/src/main.rs" ]; then
-        cargo auditable build --release --locked --target "$target" --manifest-path "$directory/Cargo.toml" \
-            --config "$PWD/.cargo/images.toml" --config "target.$target.rustflags = [$flags]"
+        all="$all $(sed -n 's/^name = "\(.*\)"$/\1/p' "$directory/Cargo.toml" | head -n 1)"
     fi
+done
+for name in ${PROGRAMS:-}; do
+    case "$all " in
+    *" $name "*) ;;
+    *) echo "compile.sh: PROGRAMS names $name, and there are$all" >&2; exit 64 ;;
+    esac
+done
+# One by one: built together, all would get what one of them asks of a crate that they share.
+for name in ${PROGRAMS:-$all}; do
+    cargo auditable build --release --locked --target "$target" --package "$name" \
+        --config "$PWD/.cargo/images.toml" --config "target.$target.rustflags = [$flags]"
 done
 mkdir -p "$1"
 for file in "target/$target/release"/*; do
