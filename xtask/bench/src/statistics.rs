@@ -31,6 +31,12 @@ impl Spread {
     }
 }
 
+/// A count to compute with: none here comes near to where that is inexact.
+#[expect(clippy::cast_precision_loss)]
+pub(super) fn float(count: u64) -> f64 {
+    count as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::programs::Programs;
 use crate::cores::Core;
 use crate::services::wrk::{self, Scenario, Source};
+use crate::statistics::float;
 
 /// Who sends load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +78,7 @@ impl Generator {
                 let report = wrk::load(&programs.wrk, Source::one(core), &url, scenario, seconds)?;
                 ensure!(report.errors == 0, "wrk had {} errors", report.errors);
                 let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6;
-                let per_second = super::measure::float(report.requests) / report.duration.as_secs_f64();
+                let per_second = float(report.requests) / report.duration.as_secs_f64();
                 Ok(Figures {
                     per_second,
                     p50: micros(report.p50),

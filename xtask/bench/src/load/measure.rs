@@ -93,9 +93,3 @@ fn serve(programs: &Programs, core: Core) -> Result<(Process, SocketAddr)> {
     process.wait_until(SOON, || http::well(&format!("http://{address}/")))?;
     Ok((process, address))
 }
-
-/// As a figure to compute with: no count here comes near to where that is inexact.
-#[expect(clippy::cast_precision_loss)]
-pub(super) fn float(count: u64) -> f64 {
-    count as f64
-}

@@ -37,9 +37,9 @@ pub(super) fn all(measured: &[Measured], scaling: Option<&Scaling>) -> Vec<Bar> 
         }
         bars.extend(of(Peer::Nginx).and_then(|theirs| p99(ours, theirs, scenario)));
     }
-    let idle = ours.idle.iter().copied().map(super::measure::count);
+    let idle = ours.idle.iter().copied().map(crate::statistics::float);
     bars.extend(Spread::of(idle).map(|kib| resident("memory after the first answer", kib, RESIDENT.0)));
-    let loaded = ours.loaded().map(super::measure::count);
+    let loaded = ours.loaded().map(crate::statistics::float);
     let what = format!("memory with {} connections", CROWD.connections);
     bars.extend(Spread::of(loaded).map(|kib| resident(&what, kib, RESIDENT.1)));
     let starts = ours.starts.iter().map(|start| start.as_secs_f64() * 1000.0);

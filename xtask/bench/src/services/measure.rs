@@ -11,6 +11,7 @@ use super::server::Server;
 use super::wrk::{self, CROWD, Report, SCENARIOS, Scenario, Source};
 use crate::cores;
 use crate::plan::Plan;
+use crate::statistics::float;
 
 /// How often each server is started, in each round, to see how long that takes.
 const STARTS: usize = 5;
@@ -30,12 +31,12 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn per_second(&self) -> f64 {
-        count(self.report.requests) / self.report.duration.as_secs_f64()
+        float(self.report.requests) / self.report.duration.as_secs_f64()
     }
 
     /// Microseconds of the processor's time for each request.
     pub(super) fn cpu_micros(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / count(self.report.requests)
+        self.cpu.as_secs_f64() * 1e6 / float(self.report.requests)
     }
 }
 
@@ -122,12 +123,6 @@ pub(super) fn loaded(
     })
     .with_context(|| format!("{}, {}", server.peer.name(), scenario.name()))?;
     Ok(Figures { report, cpu: server.cpu_time()?.saturating_sub(before), resident })
-}
-
-/// As a figure to compute with: no count here comes near to where that is inexact.
-#[expect(clippy::cast_precision_loss)]
-pub(super) fn count(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

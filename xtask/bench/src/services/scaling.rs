@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::measure::{count, loaded};
+use super::measure::loaded;
 use super::peer::Peer;
 use super::programs::Programs;
 use super::server::Server;
 use super::wrk::{CROWD, Source};
 use crate::cores::{self, Core};
 use crate::plan::Plan;
-use crate::statistics::Spread;
+use crate::statistics::{Spread, float};
 
 /// What `--threads 2` does, beside `--threads 1`.
 pub(super) struct Scaling {
@@ -57,5 +57,5 @@ fn run(programs: &Programs, plan: Plan, threads: &str) -> Result<(f64, f64)> {
     let server = Server::start(Peer::Ping, programs, Core::ANY, &["--threads", threads])?;
     let figures = loaded(programs, &server, Source::half(), CROWD, plan.seconds)?;
     let duration = figures.report.duration.as_secs_f64();
-    Ok((count(figures.report.requests) / duration, figures.cpu.as_secs_f64() / duration))
+    Ok((float(figures.report.requests) / duration, figures.cpu.as_secs_f64() / duration))
 }

@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::bars::{self, Bar, ratio};
-use super::measure::{Figures, Measured, count};
+use super::measure::{Figures, Measured};
 use super::peer::Peer;
 use super::scaling::Scaling;
 use super::wrk::{CROWD, SCENARIOS, Scenario};
-use crate::statistics::Spread;
+use crate::statistics::{Spread, float};
 
 /// Requests, times and cost of all servers in one scenario.
 pub(super) fn load(measured: &[Measured], scenario: Scenario) -> String {
@@ -45,8 +45,8 @@ pub(super) fn footprint(measured: &[Measured]) -> String {
             &mut text,
             &[
                 one.peer.name().to_owned(),
-                number(one.idle.iter().copied().map(count), 0),
-                number(one.loaded().map(count), 0),
+                number(one.idle.iter().copied().map(float), 0),
+                number(one.loaded().map(float), 0),
                 number(starts, 2),
             ],
         );
