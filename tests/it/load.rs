@@ -236,9 +236,17 @@ fn python_of_the_article_is_known_by_its_body() {
 /// nginx with the configuration that benches have.
 struct Nginx {
     url: String,
-    /// Ends before its directory is removed.
-    _process: Process,
+    process: Process,
     _directory: TempDir,
+}
+
+/// Its parent is asked to end the worker, which would outlive it otherwise.
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        if let Err(error) = self.process.terminate(PATIENCE) {
+            eprintln!("ending nginx: {error:#}");
+        }
+    }
 }
 
 impl Nginx {
@@ -257,7 +265,7 @@ impl Nginx {
         nginx.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin");
         let mut process = Process::spawn("nginx", &mut nginx, SpawnOptions::default()).unwrap();
         process.wait_until(PATIENCE, || TcpStream::connect(address)).unwrap();
-        Self { url: format!("{scheme}://{address}/"), _process: process, _directory: directory }
+        Self { url: format!("{scheme}://{address}/"), process, _directory: directory }
     }
 }
 
