@@ -17,9 +17,12 @@ home=${CARGO_HOME:-$HOME/.cargo}
 flags="'--remap-path-prefix=$PWD=/swarmlings', '--remap-path-prefix=$PWD/target=/target', '--remap-path-prefix=$home=/cargo'"
 all=
 for directory in services/* sidecar/*; do
-    if [ -f "$directory/src/main.rs" ]; then
-        all="$all $(sed -n 's/^name = "\(.*\)"$/\1/p' "$directory/Cargo.toml" | head -n 1)"
-    fi
+    [ -f "$directory/src/main.rs" ] || continue
+    while read -r key _ value; do
+        [ "$key" = name ] && break
+    done <"$directory/Cargo.toml"
+    name=${value#\"}
+    all="$all ${name%\"}"
 done
 for name in ${PROGRAMS:-}; do
     case "$all " in
