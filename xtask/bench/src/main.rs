@@ -39,9 +39,9 @@ enum Bench {
     /// How long until a healthy task gets requests, and until a killed one gets none
     Routing(routing::Args),
     /// How much load `load` sends, and what it measures, beside oha, hey and wrk
-    Load(load::Args),
+    Load(plan::Args),
     /// How fast ping is and what it takes, beside nginx, Go, Python and the practical limit
-    Services(services::Args),
+    Services(plan::Args),
     /// What rolling updates and losses cost, beside Traefik's own swarm provider, on a lab of three hosts; takes root
     Rollout(rollout::Args),
 }

@@ -1,4 +1,26 @@
-//! How much is measured where programs are compared under load.
+//! How much is measured where programs are compared under load, and what becomes of it.
+
+use anyhow::Result;
+
+use crate::section;
+
+/// What such a bench is told.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) plan: Plan,
+    /// Put the result into docs/BENCHMARKS.md
+    #[arg(long)]
+    write: bool,
+}
+
+impl Args {
+    /// Shows the section of `cargo xtask bench NAME`, and puts it where it belongs if that is wanted.
+    pub(super) fn put(&self, name: &str, section: &str) -> Result<()> {
+        print!("{section}");
+        if self.write { section::write(name, section) } else { Ok(()) }
+    }
+}
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, clap::Args)]

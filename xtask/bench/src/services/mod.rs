@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use super::plan::Plan;
-use super::section;
+use crate::plan::Args;
 
 mod bars;
 mod document;
@@ -18,21 +17,11 @@ pub(super) mod wrk;
 
 use programs::Programs;
 
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    plan: Plan,
-    /// Put the result into docs/BENCHMARKS.md
-    #[arg(long)]
-    write: bool,
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     let programs = Programs::provide()?;
     let plan = args.plan;
     let measured = measure::all(&programs, plan)?;
     let scaling = scaling::measure(&programs, plan)?;
     let text = document::section(&machine::describe(&programs)?, plan, &measured, scaling.as_ref());
-    print!("{text}");
-    if args.write { section::write("services", &text) } else { Ok(()) }
+    args.put("services", &text)
 }
