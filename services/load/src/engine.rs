@@ -95,16 +95,11 @@ impl Common {
         self.stopper.stop.subscribe()
     }
 
-    /// When the load ended before its time, if it has.
-    fn stopped(&self) -> Option<Duration> {
-        self.stopper.at.get().map(|at| at.saturating_duration_since(self.started()))
-    }
-
     /// When the load ended, or will: no later than this. What is answered afterwards is answered, and says nothing of the
     /// time for which nobody did.
     pub(crate) fn end(&self) -> Duration {
-        let stopped = self.stopped().unwrap_or(Duration::MAX);
-        self.plan.duration.map_or(stopped, |duration| duration.min(stopped))
+        let stopped = self.stopper.at.get().map(|at| at.saturating_duration_since(self.started()));
+        [self.plan.duration, stopped].into_iter().flatten().min().unwrap_or(Duration::MAX)
     }
 
     /// Notes a good answer, and says when the one before it was there, whichever thread had it. Of two threads one may be
@@ -141,7 +136,7 @@ pub fn run(
     every: Duration,
     mut observe: impl FnMut(&Report),
 ) -> Result<Report, Fault> {
-    let mut running = Running::start(plan, spoken, stopper)?;
+    let running = Running::start(plan, spoken, stopper)?;
     let mut next = running.common.started() + every + SETTLED;
     while !running.wait(next)? {
         observe(&running.so_far());
@@ -156,10 +151,9 @@ pub struct Running {
     /// What each thread has counted.
     recorders: Vec<Arc<Mutex<Recorder>>>,
     threads: Vec<JoinHandle<()>>,
-    /// Of each thread that has ended.
+    /// Of each thread that has ended. Nobody is left to send one when all have, also without a word: a thread that panics
+    /// has said so itself.
     outcomes: Receiver<Result<(), Fault>>,
-    /// How many have not.
-    left: usize,
     started_at: SystemTime,
     /// The processor time that had been used before.
     used: Duration,
@@ -201,16 +195,7 @@ impl Running {
         common.gate.wait_for(common.plan.threads);
         common.started();
         common.gate.open(true);
-        let left = threads.len();
-        Ok(Self {
-            common,
-            recorders,
-            threads,
-            outcomes,
-            left,
-            started_at: SystemTime::now(),
-            used: cpu_time(),
-        })
+        Ok(Self { common, recorders, threads, outcomes, started_at: SystemTime::now(), used: cpu_time() })
     }
 
     /// What has come of it so far. Its end is now, even if all has been sent.
@@ -225,29 +210,20 @@ impl Running {
 
     /// Waits until all has ended, and is true then; false when it is `until` before that. An error means that nothing
     /// could be sent.
-    pub fn wait(&mut self, until: Instant) -> Result<bool, Fault> {
-        while self.left > 0 {
+    pub fn wait(&self, until: Instant) -> Result<bool, Fault> {
+        loop {
             match self.outcomes.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(outcome) => self.one_has_ended(outcome)?,
+                Ok(outcome) => outcome?,
                 Err(RecvTimeoutError::Timeout) => return Ok(false),
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => return Ok(true),
             }
         }
-        Ok(true)
-    }
-
-    fn one_has_ended(&mut self, outcome: Result<(), Fault>) -> Result<(), Fault> {
-        self.left -= 1;
-        outcome
     }
 
     /// Waits until all has ended, for as long as it takes, and says what has come of it.
     pub fn finish(mut self) -> Result<Report, Fault> {
-        // Without a word ends a thread that has panicked, which has said so itself.
-        while self.left > 0
-            && let Ok(outcome) = self.outcomes.recv()
-        {
-            self.one_has_ended(outcome)?;
+        while let Ok(outcome) = self.outcomes.recv() {
+            outcome?;
         }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -262,11 +238,12 @@ impl Running {
             let last = of_all().map(|recorder| recorder.last_done).max().unwrap_or_default();
             return Ok(self.report(Ended::Requests, last));
         }
-        Ok(match (self.common.stopped(), plan.duration) {
-            // While answers were awaited to what had been sent in time.
-            (Some(at), Some(duration)) if at >= duration => self.report(Ended::Duration, duration),
-            (None, Some(duration)) => self.report(Ended::Duration, duration),
-            (at, _) => self.report(Ended::Interrupted, at.unwrap_or_else(|| self.common.elapsed())),
+        let end = self.common.end();
+        Ok(if plan.duration == Some(end) {
+            // All that was due may have been answered a little before.
+            self.report(Ended::Duration, end)
+        } else {
+            self.report(Ended::Interrupted, end.min(self.common.elapsed()))
         })
     }
 
