@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::eventually;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
-
 use ureq::{Agent, Body, config::Config};
+
+use crate::eventually;
 
 /// The header by which a service says which instance answered.
 pub const SERVED_BY: &str = "x-served-by";

@@ -134,6 +134,11 @@ impl Load {
     }
 }
 
+/// Waits until each of `loads` has been answered so many times more: see [`Load::wait_for_more`].
+pub fn all_go_on(loads: &[Load], count: u64, timeout: Duration) -> Result<()> {
+    loads.iter().try_for_each(|load| load.wait_for_more(count, timeout))
+}
+
 /// Good answers that did not tell whose they were: not what was asked for.
 pub fn unnamed(report: &Report) -> u64 {
     report.instances.iter().filter(|one| one.name.is_none()).map(|one| one.ok).sum()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::{HELLO, PONG};
+use swarmlings_harness::load::{HELLO, PONG, all_go_on};
 use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -141,10 +141,9 @@ fn update_under_load(service: &str) {
         })
     });
     let loads = loads.into_iter().flatten().collect::<Vec<_>>();
-    let wait_for_more = || loads.iter().for_each(|load| load.wait_for_more(100, LONG).unwrap());
     let before = hosts(&stack, service);
 
-    wait_for_more();
+    all_go_on(&loads, 100, LONG).unwrap();
     stack.stack().force_update(service).unwrap();
     // Swarm is done with an old task before that has ended.
     settled(LONG, || {
@@ -152,7 +151,7 @@ fn update_under_load(service: &str) {
         after.len() == before.len() && !after.iter().any(|host| before.contains(host))
     })
     .unwrap();
-    wait_for_more();
+    all_go_on(&loads, 100, LONG).unwrap();
 
     for load in loads {
         load.pass().unwrap();

@@ -1,9 +1,8 @@
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use swarmlings_harness::load::{HELLO, PONG};
+use swarmlings_harness::load::{HELLO, PONG, all_go_on};
 use swarmlings_harness::rehearsal::Rehearsal;
-use swarmlings_harness::{Load, LoadOptions, eventually, http};
+use swarmlings_harness::{Load, LoadOptions, http};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -15,26 +14,15 @@ fn the_classic_stack_answers_and_its_updates_fail_no_request() {
         .into_iter()
         .map(|(path, instance)| {
             let url = format!("http://{}:81{path}", leader.address());
-            eventually(LONG, || -> Result<()> {
-                let answer = http::get(&url)?;
-                ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
-                Ok(())
-            })
-            .unwrap();
+            http::wait_well(&url, LONG).unwrap();
             Load::start(url, &LoadOptions { rate: 200, instance, ..LoadOptions::default() }).unwrap()
         })
         .collect();
 
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     classic.stack().replace(&["ping", "hello"], LONG).unwrap();
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
-    }
-}
-
-fn wait_for_more(loads: &[Load]) {
-    for load in loads {
-        load.wait_for_more(100, LONG).unwrap();
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use swarmlings_harness::docker::settled;
 use swarmlings_harness::lab::Node;
-use swarmlings_harness::load::{HELLO, PONG};
+use swarmlings_harness::load::{HELLO, PONG, all_go_on};
 use swarmlings_harness::rehearsal::Rehearsal;
 use swarmlings_harness::stack::Container;
 use swarmlings_harness::{Load, LoadOptions, eventually, http};
@@ -20,11 +20,11 @@ fn a_killed_task_fails_no_request_where_traefik_may_ask_another_one() {
     let victim = on(&demo, "ping", other);
     let address = victim.address().unwrap();
     let loads = [leader, worker].map(|node| load(&demo.url(node, "/ping"), PONG));
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
 
     victim.kill().unwrap();
     wait_unrouted(&demo, &[leader, worker, other], &address);
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -82,17 +82,17 @@ fn losing_the_hubs_node_and_getting_it_back_fails_no_request_to_tasks_on_other_n
     move_hub(&demo, victim);
     let lost_ping = on(&demo, "ping", victim).address().unwrap();
     let loads = [leader, worker].map(|node| load(&demo.url(node, "/plain/hello/viktor"), HELLO));
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
 
     demo.lab().cut(victim).unwrap();
     // Swarm gives the node up and starts another hub, which hears from all that are left, and from nobody else.
     wait_unrouted(&demo, &[leader, worker], &lost_ping);
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
 
     // The old hub is still there, and is told to go only now.
     demo.lab().heal(victim).unwrap();
     demo.wait_routed().unwrap();
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -104,7 +104,7 @@ fn a_traefik_that_was_killed_comes_back_with_every_route() {
     let [leader, worker, _] = nodes(&demo);
     let others = [load(&demo.url(leader, "/ping"), PONG)];
     let own = load(&demo.url(worker, "/ping"), PONG);
-    wait_for_more(&others);
+    all_go_on(&others, 100, LONG).unwrap();
     own.wait_for_more(100, LONG).unwrap();
 
     on(&demo, "traefik", worker).kill().unwrap();
@@ -159,10 +159,4 @@ fn load(url: &str, instance: &'static str) -> Load {
     http::get(url).unwrap();
     let longest = Duration::from_mins(10);
     Load::start(url, &LoadOptions { rate: 200, instance, longest, ..LoadOptions::default() }).unwrap()
-}
-
-fn wait_for_more(loads: &[Load]) {
-    for load in loads {
-        load.wait_for_more(100, LONG).unwrap();
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use swarmlings_harness::load::all_go_on;
 use swarmlings_harness::rehearsal::Rehearsal;
 use swarmlings_harness::{Load, LoadOptions, eventually, http, images, nginx};
 
@@ -34,9 +35,7 @@ fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request()
             LoadOptions { rate: 100, instance: r"body:^nginx on (\S+)\n$", ..LoadOptions::default() };
         Load::start(demo.url(worker, &format!("/{service}/")), &options).unwrap()
     });
-    for load in &loads {
-        load.wait_for_more(100, LONG).unwrap();
-    }
+    all_go_on(&loads, 100, LONG).unwrap();
     guest.replace(&["wrapped", "plain"], LONG).unwrap();
     for load in loads {
         load.wait_for_more(100, LONG).unwrap();

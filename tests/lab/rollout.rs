@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use swarmlings_harness::load::{HELLO, PONG};
+use swarmlings_harness::load::{HELLO, PONG, all_go_on};
 use swarmlings_harness::rehearsal::Rehearsal;
 use swarmlings_harness::{Load, LoadOptions, eventually, http};
 
@@ -11,11 +11,11 @@ fn updates_of_everything_behind_traefik_fail_no_request() {
     let demo = Rehearsal::demo().unwrap();
     let loads = loads(&demo);
     for services in [&["ping", "hello"][..], &["hub"]] {
-        wait_for_more(&loads);
+        all_go_on(&loads, 100, LONG).unwrap();
         demo.stack().replace(services, LONG).unwrap();
         demo.wait_routed().unwrap();
     }
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -26,14 +26,14 @@ fn scaling_up_and_down_fails_no_request() {
     let demo = Rehearsal::demo().unwrap();
     let loads = loads(&demo);
     for replicas in [6, 2] {
-        wait_for_more(&loads);
+        all_go_on(&loads, 100, LONG).unwrap();
         let scale = format!("{}={replicas}", demo.stack().service("hello"));
         demo.lab().docker().run(&["service", "scale", "--detach=false", &scale]).unwrap();
         // The client does not wait for those that are to go.
         eventually(LONG, || demo.stack().containers_of("hello").unwrap().len() == replicas).unwrap();
     }
     demo.wait_routed().unwrap();
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -48,7 +48,7 @@ fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generati
     let before: Vec<_> =
         demo.stack().containers_of("hello").unwrap().iter().map(|old| old.host().unwrap()).collect();
     let loads = loads(&demo);
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
 
     let service = demo.stack().service("hello");
     let labels = [
@@ -75,7 +75,7 @@ fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generati
     .unwrap();
     greetings.wait_for_more(100, LONG).unwrap();
     greetings.pass().unwrap();
-    wait_for_more(&loads);
+    all_go_on(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -95,10 +95,4 @@ fn loads(demo: &Rehearsal) -> Vec<Load> {
 fn load(url: &str, keep_alive: bool, instance: &'static str) -> Load {
     let options = LoadOptions { rate: 100, keep_alive, instance, ..LoadOptions::default() };
     Load::start(url, &options).unwrap()
-}
-
-fn wait_for_more(loads: &[Load]) {
-    for load in loads {
-        load.wait_for_more(100, LONG).unwrap();
-    }
 }

@@ -107,14 +107,20 @@ pub fn auditable() -> Result<Option<PathBuf>> {
     if found.is_ok_and(|status| status.success()) {
         return Ok(None);
     }
-    let home = target_directory()?.join("tools").join(format!("cargo-auditable-{AUDITABLE}"));
-    if !home.join("bin/cargo-auditable").is_file() {
-        eprintln!("installing cargo-auditable, once");
+    installed("cargo-auditable", AUDITABLE).map(Some)
+}
+
+/// Sees to a program of crates.io, in this version and called like its package, and returns the directory that it is in.
+pub fn installed(package: &str, version: &str) -> Result<PathBuf> {
+    let home = target_directory()?.join("tools").join(format!("{package}-{version}"));
+    let directory = home.join("bin");
+    if !directory.join(package).is_file() {
+        eprintln!("installing {package}, once");
         let mut install = cargo("install");
-        install.args(["--quiet", "--locked", "--version", AUDITABLE, "--root"]).arg(&home);
-        check(install.arg("cargo-auditable")).context("installing cargo-auditable")?;
+        install.args(["--quiet", "--locked", "--version", version, "--root"]).arg(&home);
+        check(install.arg(package)).with_context(|| format!("installing {package}"))?;
     }
-    Ok(Some(home.join("bin")))
+    Ok(directory)
 }
 
 /// A program on [`path`].

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use swarmlings_harness::Binaries;
 use swarmlings_harness::binaries::target_directory;
-use xtask::build::{self, cargo, check, root};
+use xtask::build::{self, check, root};
 use xtask::needs;
 
 use crate::services::programs::found;
@@ -37,7 +37,8 @@ impl Programs {
         needs::programs(&PROGRAMS, false)?;
         let target = build::musl_target();
         needs::target(&target)?;
-        let binaries = Binaries::named()?.map_or_else(|| build::release(Some(&target)), Ok)?;
+        let binaries =
+            Binaries::named()?.map_or_else(|| build::release_of(&["ping", "load"], Some(&target)), Ok)?;
         let directory = target_directory()?.join("bench");
         fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let rate = directory.join("rate");
@@ -46,23 +47,10 @@ impl Programs {
         Ok(Self {
             ping: binaries.path("ping"),
             load: binaries.path("load"),
-            oha: oha()?,
+            oha: needs::installed("oha", OHA)?.join("oha"),
             hey: found("hey")?,
             wrk: found("wrk")?,
             rate,
         })
     }
-}
-
-/// The one that was installed here, as it takes minutes to build.
-fn oha() -> Result<PathBuf> {
-    let home = target_directory()?.join("tools");
-    let program = home.join("bin/oha");
-    if !program.is_file() {
-        eprintln!("installing oha, once");
-        let mut install = cargo("install");
-        install.args(["--quiet", "--locked", "--version", OHA, "--root"]).arg(&home);
-        check(install.arg("oha")).context("installing oha")?;
-    }
-    Ok(program)
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::text;
+use swarmlings_harness::load::all_go_on;
 use swarmlings_harness::{Load, LoadOptions, eventually};
 
 use super::events::{self, What};
-use super::failed::Failed;
 use super::setup::{Deployed, SetUp};
+use super::sum::Sum;
 use super::update::CHANGE;
 
 /// How long it may take until nothing goes to what was lost: Swarm gives a node up after some 20 s.
@@ -23,10 +23,7 @@ pub(super) struct Row {
     pub(super) set_up: &'static str,
     pub(super) loss: &'static str,
     pub(super) rounds: u16,
-    pub(super) requests: u64,
-    pub(super) failed: Failed,
-    /// In seconds.
-    pub(super) longest_gap: f64,
+    pub(super) sum: Sum,
     /// Until Traefik has the lost task no more, of each round, in milliseconds.
     pub(super) unrouted: Vec<f64>,
     /// Until Traefik has another task in its place, of each round, in milliseconds.
@@ -78,9 +75,7 @@ pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>)
             set_up: deployed.set_up.name(),
             loss: loss.name(),
             rounds,
-            requests: 0,
-            failed: Failed::default(),
-            longest_gap: 0.0,
+            sum: Sum::default(),
             unrouted: Vec::new(),
             replaced: Vec::new(),
         };
@@ -122,7 +117,7 @@ impl Row {
             Load::start(deployed.url("/pings"), &options)
         });
         let loads = loads.collect::<Result<Vec<_>>>()?;
-        wait_for_more(&loads)?;
+        all_go_on(&loads, 100, SOON)?;
 
         let mut began = SystemTime::now();
         match loss {
@@ -162,25 +157,15 @@ impl Row {
             lab.heal(victim)?;
         }
         deployed.wait_settled()?;
-        wait_for_more(&loads)?;
+        all_go_on(&loads, 100, SOON)?;
         for load in loads {
-            let report = load.stop()?;
-            self.requests += report.requests;
-            self.failed += Failed::of(&report);
-            self.longest_gap = self.longest_gap.max(report.gaps.longest);
-            if Failed::of(&report).all() > 0 {
-                eprintln!("{}", text(&report));
-            }
+            self.sum.add(self.loss, &load.stop()?);
         }
         if loss == Loss::HubsNodeCut {
             deployed.stack.release("pings", &elsewhere)?;
         }
         Ok(())
     }
-}
-
-fn wait_for_more(loads: &[Load]) -> Result<()> {
-    loads.iter().try_for_each(|load| load.wait_for_more(100, SOON))
 }
 
 fn millis(from: SystemTime, to: SystemTime) -> f64 {

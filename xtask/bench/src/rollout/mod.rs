@@ -8,9 +8,9 @@ use swarmlings_harness::{Lab, LabOptions, images, tools};
 use xtask::build;
 
 mod events;
-mod failed;
 mod loss;
 mod setup;
+mod sum;
 mod table;
 mod update;
 

@@ -2,49 +2,41 @@
 
 use std::fmt::Write;
 
-use super::failed::Failed;
+use super::sum::Sum;
 use super::{loss, update};
 
 pub(super) fn updates(rows: &[update::Row]) -> String {
-    let figures = [
-        "longest gap, ms",
-        "started → first request, ms",
-        "healthy → first request, ms",
-        "stop began → last request, ms",
-    ];
-    let mut text = header(&["set-up", "change", "load", "rounds", "requests"], &figures);
+    let figures =
+        ["started → first request, ms", "healthy → first request, ms", "stop began → last request, ms"];
+    let mut text = header(&["set-up", "change", "load", "rounds"], &figures);
     for row in rows {
         let cells = [row.set_up, row.change, row.load].map(str::to_owned);
-        let counts = [row.rounds.to_string(), row.requests.to_string()];
-        let figures = [
-            format!("{:.0}", row.longest_gap * 1e3),
-            median(&row.start_to_first),
-            median(&row.healthy_to_first),
-            median_and_max(&row.after_stop),
-        ];
-        line(&mut text, cells.into_iter().chain(counts).chain(row.failed.cells()).chain(figures));
+        let figures =
+            [median(&row.start_to_first), median(&row.healthy_to_first), median_and_max(&row.after_stop)];
+        line(
+            &mut text,
+            cells.into_iter().chain([row.rounds.to_string()]).chain(row.sum.cells()).chain(figures),
+        );
     }
     text
 }
 
 pub(super) fn losses(rows: &[loss::Row]) -> String {
-    let figures = ["longest gap, ms", "unrouted after, ms", "another one routed after, ms"];
-    let mut text = header(&["set-up", "loss", "rounds", "requests"], &figures);
+    let figures = ["unrouted after, ms", "another one routed after, ms"];
+    let mut text = header(&["set-up", "loss", "rounds"], &figures);
     for row in rows {
         let cells = [row.set_up, row.loss].map(str::to_owned);
-        let counts = [row.rounds.to_string(), row.requests.to_string()];
-        let figures = [
-            format!("{:.0}", row.longest_gap * 1e3),
-            median_and_max(&row.unrouted),
-            median_and_max(&row.replaced),
-        ];
-        line(&mut text, cells.into_iter().chain(counts).chain(row.failed.cells()).chain(figures));
+        let figures = [median_and_max(&row.unrouted), median_and_max(&row.replaced)];
+        line(
+            &mut text,
+            cells.into_iter().chain([row.rounds.to_string()]).chain(row.sum.cells()).chain(figures),
+        );
     }
     text
 }
 
 fn header(before: &[&str], after: &[&str]) -> String {
-    let names = || before.iter().chain(&Failed::CLASSES).chain(after);
+    let names = || before.iter().chain(&Sum::COLUMNS).chain(after);
     let mut text = String::new();
     line(&mut text, names().map(|name| (*name).to_owned()));
     line(&mut text, names().map(|_| "---".to_owned()));

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::{HELLO, PONG, instance, text};
+use swarmlings_harness::load::{HELLO, PONG, all_go_on, instance};
 use swarmlings_harness::{Load, LoadOptions, Report};
 
 use super::events::{self, Event, What};
-use super::failed::Failed;
 use super::setup::{Deployed, SetUp};
+use super::sum::Sum;
 
 /// How long one change may take.
 pub(super) const CHANGE: Duration = Duration::from_mins(4);
@@ -24,10 +24,7 @@ pub(super) struct Row {
     pub(super) change: &'static str,
     pub(super) load: &'static str,
     pub(super) rounds: u16,
-    pub(super) requests: u64,
-    pub(super) failed: Failed,
-    /// In seconds.
-    pub(super) longest_gap: f64,
+    pub(super) sum: Sum,
     /// From Docker's `healthy` to the first request, of each new task, in milliseconds.
     pub(super) healthy_to_first: Vec<f64>,
     /// From the start of the container to the first request, of each new task, in milliseconds.
@@ -73,17 +70,14 @@ pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>)
             let since = SystemTime::now();
             let loads = kinds.iter().map(|kind| Load::start(deployed.url(kind.path), &kind.options));
             let loads = loads.collect::<Result<Vec<_>>>()?;
-            wait_for_more(&loads)?;
+            all_go_on(&loads, 20, SOON)?;
             (change.action)(deployed)?;
             deployed.wait_settled()?;
-            wait_for_more(&loads)?;
+            all_go_on(&loads, 20, SOON)?;
             let reports = loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
             let events = events::of(deployed.lab, since)?;
             for ((row, kind), report) in of_change.iter_mut().zip(&kinds).zip(&reports) {
                 row.count(report, &deployed.stack.service(kind.service), &events);
-                if Failed::of(report).all() > 0 {
-                    eprintln!("{}, {}: {}", row.change, row.load, text(report));
-                }
             }
         }
         rows.extend(of_change);
@@ -125,10 +119,6 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-fn wait_for_more(loads: &[Load]) -> Result<()> {
-    loads.iter().try_for_each(|load| load.wait_for_more(20, SOON))
-}
-
 fn update_hub(deployed: &Deployed<'_>) -> Result<()> {
     deployed.stack.replace(&["hub"], CHANGE)
 }
@@ -151,9 +141,7 @@ fn row(deployed: &Deployed<'_>, change: &Change, kind: &Kind, rounds: u16) -> Ro
 
 impl Row {
     fn count(&mut self, report: &Report, service: &str, events: &[Event]) {
-        self.requests += report.requests;
-        self.failed += Failed::of(report);
-        self.longest_gap = self.longest_gap.max(report.gaps.longest);
+        self.sum.add(&format!("{}, {}", self.change, self.load), report);
         let started = UNIX_EPOCH + Duration::from_millis(report.started_unix_ms);
         for event in events.iter().filter(|event| event.service == service) {
             // Since the start of the load; before it nothing was asked for.
