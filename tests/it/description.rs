@@ -65,6 +65,8 @@ fn echo_keeps_to_its_description() {
     let mut command = Command::new(Binaries::find().unwrap().path("echo"));
     command.args(["--address", &address.ip().to_string(), "--port", &address.port().to_string()]);
     command.args(["--admin-port", &admin.port().to_string()]);
+    // No answer takes as long as schemathesis would wait for one.
+    command.args(["--max-delay", "3s"]);
     let mut echo = Process::spawn("echo", &mut command, SpawnOptions::default()).unwrap();
     let url = format!("http://{address}");
     eventually(SOON, || http::well(&format!("{url}/bench"))).unwrap();
