@@ -18,6 +18,13 @@ const INSTALL: &str = "install Docker, on Debian or Ubuntu with `apt-get install
 /// Pause between two questions to an engine: each costs a start of the client.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// What a manager says when something was changed between the client's reading and writing it, as Swarm itself does to a
+/// service when its update is over. Nothing of what was asked for it has been done then.
+const OUTDATED: &str = "update out of sequence";
+
+/// For how long that is asked again.
+const UP_TO_DATE: Duration = Duration::from_secs(10);
+
 /// A client for one engine.
 #[derive(Clone, Debug)]
 pub struct Docker {
@@ -75,14 +82,15 @@ impl Docker {
         )
     }
 
-    /// Runs `docker ARGUMENTS` and returns what it prints, without the last line's end.
+    /// Runs `docker ARGUMENTS` and returns what it prints, without the last line's end. Does so again if something was
+    /// changed by somebody else at the same time.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         self.run_command(arguments, self.command(arguments))
     }
 
     /// Like [`Self::run`], for a command that was prepared further.
     pub fn run_command(&self, arguments: &[&str], mut command: Command) -> Result<String> {
-        answer(arguments, command.output())
+        unless_outdated(UP_TO_DATE, || answer(arguments, command.output()))
     }
 
     /// Runs `docker ARGUMENTS` with `input` as its standard input.
@@ -140,6 +148,14 @@ fn answer(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
+/// Runs it again, for as long as `timeout`, while what it changes has just been changed by somebody else.
+fn unless_outdated(timeout: Duration, mut run: impl FnMut() -> Result<String>) -> Result<String> {
+    settled(timeout, || match run() {
+        Err(error) if error.to_string().contains(OUTDATED) => Err(error),
+        answer => Ok(answer),
+    })?
+}
+
 /// Like [`eventually`], for conditions that ask an engine.
 pub fn settled<O: Outcome>(timeout: Duration, mut condition: impl FnMut() -> O) -> Result<O::Value> {
     let mut pause = Duration::ZERO;
@@ -148,4 +164,41 @@ pub fn settled<O: Outcome>(timeout: Duration, mut condition: impl FnMut() -> O) 
         pause = PAUSE;
         condition()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::ensure;
+
+    use super::*;
+
+    const ERROR: &str =
+        "docker stack deploy: failed to update service: rpc error: desc = update out of sequence";
+
+    #[test]
+    fn what_was_changed_at_the_same_time_is_changed_again() {
+        let mut runs = 0;
+        let answer = unless_outdated(Duration::from_mins(1), || {
+            runs += 1;
+            ensure!(runs == 3, ERROR);
+            Ok("done".to_owned())
+        });
+        assert_eq!((answer.unwrap().as_str(), runs), ("done", 3));
+    }
+
+    #[test]
+    fn other_errors_are_told_at_once_and_this_one_in_the_end() {
+        let mut runs = 0;
+        let mut fail_with = |timeout, error: &'static str| {
+            let answer = unless_outdated(timeout, || {
+                runs += 1;
+                bail!(error)
+            });
+            answer.unwrap_err().to_string()
+        };
+        assert_eq!(fail_with(Duration::from_mins(1), "no such service"), "no such service");
+        let outdated = fail_with(Duration::ZERO, ERROR);
+        assert!(outdated.ends_with(ERROR), "{outdated}");
+        assert_eq!(runs, 2);
+    }
 }
