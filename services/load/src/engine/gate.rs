@@ -81,6 +81,8 @@ mod tests {
     fn one_who_never_comes_keeps_nobody_waiting() {
         let gate = Gate::default();
         drop(gate.coming());
+        // So that it is seen to be wrong, and not waited for.
+        assert_eq!(lock(&gate.state).arrived, 1);
         gate.wait_for(1);
     }
 }
