@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::hub::{HubOptions, write_token};
+use crate::stack::declared::Declared;
 use crate::traefik::TraefikOptions;
 use crate::{
     Binaries, Hub, Instance, InstanceSpec, Loopback, SpawnOptions, Traefik, eventually, http, labels, tools,
@@ -91,7 +92,14 @@ impl Fleet {
         Ok(spec)
     }
 
-    /// The same for an instance of any service, of the program that is given: without labels.
+    /// As [`Self::spec`], with the labels that the stack file `file` has for `service`.
+    pub fn spec_by(&self, file: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
+        let mut spec = self.spec(service, host)?;
+        spec.labels = Declared::read(file, service)?.labels_at(spec.address.port());
+        Ok(spec)
+    }
+
+    /// As [`Self::spec`], for an instance of any service, of the program that is given: without labels.
     pub fn spec_of(&self, program: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
         let (address, admin) = (self.loopback.free()?, self.loopback.free()?);
         let mut command = vec![program.to_owned().into_os_string()];

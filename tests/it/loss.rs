@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
-use swarmlings_harness::stack::declared::Declared;
 use swarmlings_harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -34,12 +33,8 @@ fn killed_instance_leaves_the_routing_and_the_others_serve() {
 fn clients_who_leave_at_once_take_no_instance_away_from_the_others() {
     let fleet = Fleet::start().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/demo.yml");
-    let demo = Declared::read(&file, "ping").unwrap();
-    let mut instances = ["ping-1", "ping-2", "ping-3"].map(|host| {
-        let mut spec = fleet.spec("ping", host).unwrap();
-        spec.labels = demo.labels_at(spec.address.port());
-        fleet.launch(spec).unwrap()
-    });
+    let mut instances = ["ping-1", "ping-2", "ping-3"]
+        .map(|host| fleet.launch(fleet.spec_by(&file, "ping", host).unwrap()).unwrap());
     fleet.wait_routed(&mut instances).unwrap();
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
     load.wait_for_more(100, SOON).unwrap();

@@ -5,7 +5,6 @@ use std::io::Write;
 
 use std::process::{Command, Output, Stdio};
 
-use swarmlings_harness::stack::declared::Declared;
 use swarmlings_harness::{Binaries, Fleet, http};
 
 use crate::v1::article;
@@ -37,8 +36,7 @@ fn the_articles_file_becomes_one_that_traefik_3_routes_by() {
     let mut instances: Vec<_> = ["ping", "hello"]
         .into_iter()
         .map(|service| {
-            let mut spec = fleet.spec(service, service).unwrap();
-            spec.labels = Declared::read(&file, service).unwrap().labels_at(spec.address.port());
+            let spec = fleet.spec_by(&file, service, service).unwrap();
             assert!(spec.labels.iter().all(|(key, _)| !key.contains(".frontend.")), "{:?}", spec.labels);
             fleet.launch(spec).unwrap()
         })

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use swarmlings_harness::http::{self, Answer};
-use swarmlings_harness::stack::declared::Declared;
 use swarmlings_harness::{Binaries, Fleet, Instance, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -48,8 +47,7 @@ fn the_articles_labels_route_with_nothing_changed() {
     let mut instances: Vec<_> = ["ping", "hello"]
         .into_iter()
         .map(|service| {
-            let mut spec = fleet.spec(service, service).unwrap();
-            spec.labels = Declared::read(&article(), service).unwrap().labels_at(spec.address.port());
+            let spec = fleet.spec_by(&article(), service, service).unwrap();
             assert!(
                 spec.labels.iter().all(|(key, _)| !key.starts_with("traefik.http.")),
                 "{:?}",
