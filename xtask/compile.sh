@@ -16,7 +16,7 @@ esac
 home=${CARGO_HOME:-$HOME/.cargo}
 flags="'--remap-path-prefix=$PWD=/swarmlings', '--remap-path-prefix=$PWD/target=/target', '--remap-path-prefix=$home=/cargo'"
 all=
-for directory in services/* sidecar/*; do
+for directory in services/* sidecar/* load; do
     [ -f "$directory/src/main.rs" ] || continue
     while read -r key _ value; do
         [ "$key" = name ] && break

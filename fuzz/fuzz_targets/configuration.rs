@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use swarmlings_fuzz::known::Known;
-use swarmlings_protocol::{Health, InstanceId, Labels, Registration};
-use swarmlings_traefik::{Exposure, Plan, print, read};
+use fuzz::known::Known;
+use protocol::{Health, InstanceId, Labels, Registration};
+use traefik::{Exposure, Plan, print, read};
 
 use registry::{Registry, Settings, Standing};
 
@@ -108,6 +108,6 @@ fn registration(text: &str, number: usize) -> Registration {
         started: number as u64,
         health: Health::Healthy,
         labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
-        source: swarmlings_protocol::Source::Sidecar,
+        source: protocol::Source::Sidecar,
     }
 }

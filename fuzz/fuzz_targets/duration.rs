@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 use duration::duration;
 
-#[path = "../../services/cli/src/duration.rs"]
+#[path = "../../lib/cli/src/duration.rs"]
 mod duration;
 
 fuzz_target!(|text: &str| {

@@ -3,11 +3,11 @@
 #![no_main]
 
 // For the little of it that is needed here.
-extern crate swarmlings_fuzz as swarmlings_runtime;
+extern crate fuzz as runtime;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use swarmlings_fuzz::Peer;
+use fuzz::Peer;
 
 use forwarded::{Element, Node};
 use hops::{Arrival, Origin, Proxied, Trusted};

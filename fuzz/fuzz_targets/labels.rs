@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use swarmlings_fuzz::urlquery::urlquery;
-use swarmlings_protocol::Labels;
+use fuzz::urlquery::urlquery;
+use protocol::Labels;
 
 fuzz_target!(|text: &str| {
     let Ok(labels) = Labels::from_urlquery(text) else { return };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
-use swarmlings_fuzz::urlquery::urlquery;
+use fuzz::urlquery::urlquery;
 
 use query::Query;
 use range::Asked;

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use swarmlings_fuzz::known::Known;
-use swarmlings_protocol::Labels;
-use swarmlings_traefik::{Document, Exposure, Plan, render, v1};
+use fuzz::known::Known;
+use protocol::Labels;
+use traefik::{Document, Exposure, Plan, render, v1};
 
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));

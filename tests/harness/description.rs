@@ -30,7 +30,7 @@ const REPORT: usize = 200;
 /// has to know beside that, such as which checks not to make, and knows `token` as `${TOKEN}`.
 pub fn conforms(name: &str, url: &str, token: Option<&str>) -> Result<()> {
     let (program, packages) = tools::schemathesis()?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let description = root.join("docs/openapi").join(format!("{name}.yaml"));
     let description =
         description.canonicalize().with_context(|| format!("looking for {}", description.display()))?;

@@ -16,9 +16,12 @@ ENV PATH=/usr/local/bin
 ENTRYPOINT ["traefik"]
 "#;
 
-/// The project's directory.
+/// The workspace's root directory.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the harness is in a directory of the project's")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("the harness is two directories below the root")
 }
 
 /// How a set of images is called: `PREFIX/ping:TAG` and so on.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, ensure};
-use swarmlings_load::engine::{Running, Stopper};
-use swarmlings_load::pace::turns;
-use swarmlings_load::plan::{Http, Plan};
-pub use swarmlings_load::report::{Class, Report};
-use swarmlings_load::report::{Ended, Instance};
-use swarmlings_load::target::Target;
-pub use swarmlings_load::text::text;
+use load::engine::{Running, Stopper};
+use load::pace::turns;
+use load::plan::{Http, Plan};
+pub use load::report::{Class, Report};
+use load::report::{Ended, Instance};
+use load::target::Target;
+pub use load::text::text;
 
 /// What ping says, and who it is.
 pub const PONG: &str = r"body:^Pong from (\S+)\n$";

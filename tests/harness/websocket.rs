@@ -20,7 +20,7 @@ pub fn comes_back(url: &str, ca: Option<&str>) -> Result<()> {
     // Of what is fetched a library is wanted.
     let program = WEBSOCKETS.get()?;
     let packages = program.ancestors().nth(2).context("looking for the client of WebSocket")?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/websocket.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("websocket.py");
     let mut command = Command::new("python3");
     command.arg(script).arg(url).args(ca).env("PYTHONPATH", packages).env("PYTHONNOUSERSITE", "1");
     let mut run = Process::spawn("websocket.py", &mut command, SpawnOptions::default())?;

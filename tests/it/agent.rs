@@ -7,14 +7,14 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use serde_json::Value;
-use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::text;
-use swarmlings_harness::stack::Container;
-use swarmlings_harness::{
+use harness::docker::settled;
+use harness::load::text;
+use harness::stack::Container;
+use harness::{
     Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, Watched,
     WatchedOptions, eventually, http, images,
 };
+use serde_json::Value;
 
 const LONG: Duration = Duration::from_secs(90);
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, process};
 use serde_json::{Value, json};
-use swarmlings_harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, process};
 use yaml_rust2::{Yaml, YamlLoader};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -15,7 +15,7 @@ fn send(method: &str, url: &str, token: Option<&str>, body: &str) -> (u16, Value
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let agent = swarmlings_harness::http::agent(Duration::from_secs(10), false);
+    let agent = harness::http::agent(Duration::from_secs(10), false);
     let mut response = agent.run(request.body(body.to_owned()).unwrap()).unwrap();
     let text = response.body_mut().read_to_string().unwrap();
     (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))

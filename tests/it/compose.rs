@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use swarmlings_harness::{Compose, Load, LoadOptions, eventually, http};
+use harness::{Compose, Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
 

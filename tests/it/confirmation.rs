@@ -4,8 +4,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use swarmlings_harness::{Fleet, FleetOptions, InstanceSpec, Loopback, Traefik, eventually, process, tools};
-use swarmlings_harness::{SpawnOptions, traefik::TraefikOptions};
+use harness::{Fleet, FleetOptions, InstanceSpec, Loopback, Traefik, eventually, process, tools};
+use harness::{SpawnOptions, traefik::TraefikOptions};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -72,13 +72,13 @@ fn every_router_that_polls_has_to_confirm() {
             .ok_or_else(|| anyhow::anyhow!("no route yet"))
     })
     .unwrap();
-    other.process().signal(swarmlings_harness::Signal::STOP).unwrap();
+    other.process().signal(harness::Signal::STOP).unwrap();
     let mut spec = fleet.spec("hello", "hello-1").unwrap();
     let mut healthcheck = with_task(&mut spec);
     let mut instance = [fleet.launch(spec).unwrap()];
     fleet.wait_routed(&mut instance).unwrap();
     wait_for_red(&mut healthcheck, "not yet routed");
-    other.process().signal(swarmlings_harness::Signal::CONT).unwrap();
+    other.process().signal(harness::Signal::CONT).unwrap();
     wait_for_green(&mut healthcheck);
     assert!(other.servers().unwrap().contains(&instance[0].url()));
     assert!(fleet.traefik.process().try_wait().unwrap().is_none());

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use harness::description::conforms;
+use harness::hub::{HubOptions, write_token};
+use harness::{Binaries, Hub, Loopback, Process, SpawnOptions, eventually, http};
 use serde_json::json;
-use swarmlings_harness::description::conforms;
-use swarmlings_harness::hub::{HubOptions, write_token};
-use swarmlings_harness::{Binaries, Hub, Loopback, Process, SpawnOptions, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use swarmlings_harness::labels::LabelList;
-use swarmlings_harness::{Binaries, Fleet, Instance, eventually, http, websocket};
+use harness::labels::LabelList;
+use harness::{Binaries, Fleet, Instance, eventually, http, websocket};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use swarmlings_harness::labels::{LabelList, routed};
-use swarmlings_harness::{Fleet, FleetOptions, Instance, eventually, http};
+use harness::labels::{LabelList, routed};
+use harness::{Fleet, FleetOptions, Instance, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -6,11 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::process::command;
+use harness::{Binaries, Fleet, Instance, Loopback, Process, Signal, SpawnOptions, eventually, http};
 use serde_json::Value;
-use swarmlings_harness::process::command;
-use swarmlings_harness::{
-    Binaries, Fleet, Instance, Loopback, Process, Signal, SpawnOptions, eventually, http,
-};
 use tempfile::TempDir;
 
 mod tls;

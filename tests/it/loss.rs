@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
-use swarmlings_harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, eventually, http};
+use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use std::process::{Command, Output, Stdio};
 
-use swarmlings_harness::{Binaries, Fleet, http};
+use harness::{Binaries, Fleet, http};
 
 use crate::v1::article;
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use harness::{Fleet, FleetOptions, eventually};
 use serde_json::{Value, json};
-use swarmlings_harness::{Fleet, FleetOptions, eventually};
 
 const SOON: Duration = Duration::from_mins(1);
 

@@ -4,10 +4,10 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::Browser;
+use load::page::page;
+use load::report::{Class, Gaps, Report};
 use serde_json::{Value, json};
-use swarmlings_harness::Browser;
-use swarmlings_load::page::page;
-use swarmlings_load::report::{Class, Gaps, Report};
 use tempfile::TempDir;
 
 use sample::{Answering, Run, report};
@@ -158,7 +158,7 @@ fn a_report_is_drawn_with_a_lane_for_each_instance() {
     if let Some(directory) = directory() {
         fs::write(directory.join("load.png"), png::smaller(&picture)).unwrap();
     }
-    assert_eq!(pages.text("h1"), swarmlings_load::headline::headline(&report));
+    assert_eq!(pages.text("h1"), load::headline::headline(&report));
     assert!(pages.text("#demands").contains("1 of 3 demands not met"), "{}", pages.text("#demands"));
 }
 

@@ -85,5 +85,5 @@ fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
         "target.rs",
         "text.rs",
     ];
-    are_pure("services/load/src", &pure, 1500);
+    are_pure("load/src", &pure, 1500);
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use swarmlings_harness::instance::STOP;
-use swarmlings_harness::load::text;
-use swarmlings_harness::{Fleet, Load, LoadOptions, Signal, eventually, http};
+use harness::instance::STOP;
+use harness::load::text;
+use harness::{Fleet, Load, LoadOptions, Signal, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-use swarmlings_harness::{Fleet, Instance, Loopback, http, labels};
+use harness::{Fleet, Instance, Loopback, http, labels};
 
 /// The instances stand first, to be ended first.
 struct Demo {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use harness::docker::settled;
+use harness::load::{HELLO, PONG, all_go_on};
+use harness::{Load, LoadOptions, SwarmStack, eventually, http};
 use serde_json::Value;
-use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::{HELLO, PONG, all_go_on};
-use swarmlings_harness::{Load, LoadOptions, SwarmStack, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use harness::http::{self, Answer};
+use harness::{Binaries, Fleet, Instance, eventually};
 use serde_json::Value;
-use swarmlings_harness::http::{self, Answer};
-use swarmlings_harness::{Binaries, Fleet, Instance, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 

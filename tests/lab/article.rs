@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use swarmlings_harness::rehearsal::Rehearsal;
-use swarmlings_harness::{eventually, http};
+use harness::rehearsal::Rehearsal;
+use harness::{eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use swarmlings_harness::docker::settled;
-use swarmlings_harness::lab::Node;
-use swarmlings_harness::load::{HELLO, PONG, all_go_on};
-use swarmlings_harness::rehearsal::Rehearsal;
-use swarmlings_harness::stack::Container;
-use swarmlings_harness::{Load, LoadOptions, eventually, http};
+use harness::docker::settled;
+use harness::lab::Node;
+use harness::load::{HELLO, PONG, all_go_on};
+use harness::rehearsal::Rehearsal;
+use harness::stack::Container;
+use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 

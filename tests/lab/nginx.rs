@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use swarmlings_harness::load::all_go_on;
-use swarmlings_harness::rehearsal::Rehearsal;
-use swarmlings_harness::{Load, LoadOptions, eventually, http, images, nginx};
+use harness::load::all_go_on;
+use harness::rehearsal::Rehearsal;
+use harness::{Load, LoadOptions, eventually, http, images, nginx};
 
 const LONG: Duration = Duration::from_mins(1);
 

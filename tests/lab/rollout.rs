@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use swarmlings_harness::load::{HELLO, PONG, all_go_on};
-use swarmlings_harness::rehearsal::Rehearsal;
-use swarmlings_harness::{Load, LoadOptions, eventually, http};
+use harness::load::{HELLO, PONG, all_go_on};
+use harness::rehearsal::Rehearsal;
+use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 

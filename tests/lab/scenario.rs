@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use swarmlings_harness::rehearsal::Rehearsal;
-use swarmlings_harness::{eventually, http};
+use harness::rehearsal::Rehearsal;
+use harness::{eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
 

@@ -20,6 +20,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = cargo_in(&env::current_dir().context("looking for where this is")?, "run");
     command.arg("--manifest-path").arg(root().join("Cargo.toml"));
-    command.args(["--quiet", "--package", "swarmlings-bench", "--"]).args(&args.arguments);
+    command.args(["--quiet", "--package", "bench", "--"]).args(&args.arguments);
     Err(Error::new(command.exec()).context("running cargo"))
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use harness::Binaries;
+use harness::binaries::{self, names, target_directory};
 use serde_json::Value;
-use swarmlings_harness::Binaries;
-use swarmlings_harness::binaries::{self, names, target_directory};
 
 use crate::needs;
 

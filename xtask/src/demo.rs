@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use harness::{Fleet, FleetOptions, Instance, Process, Signal, http, instance};
 use signal_hook::iterator::Signals;
-use swarmlings_harness::{Fleet, FleetOptions, Instance, Process, Signal, http, instance};
 
 use crate::guest::Guest;
 

@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use swarmlings_harness::binaries::target_directory;
-use swarmlings_harness::{Process, SpawnOptions, eventually};
+use harness::binaries::target_directory;
+use harness::{Process, SpawnOptions, eventually};
 
 use crate::build::{all_made, cargo, root};
 use crate::needs;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use swarmlings_harness::stack::declared::Declared;
-use swarmlings_harness::{Fleet, Instance};
+use harness::stack::declared::Declared;
+use harness::{Fleet, Instance};
 
 use crate::build::{cargo_in, made, metadata, root};
 

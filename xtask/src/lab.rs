@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
-use swarmlings_harness::lab::{MOST_NODES, Node, Subnet, Traces};
-use swarmlings_harness::{Lab, LabOptions};
+use harness::lab::{MOST_NODES, Node, Subnet, Traces};
+use harness::{Lab, LabOptions};
 
 mod stack;
 

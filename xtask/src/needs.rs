@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use swarmlings_harness::binaries::target_directory;
-use swarmlings_harness::lab::PROGRAMS;
-use swarmlings_harness::tools::{self, Fetched, WEBSOCKETS};
-use swarmlings_harness::{compose, nginx, proxy};
+use harness::binaries::target_directory;
+use harness::lab::PROGRAMS;
+use harness::tools::{self, Fetched, WEBSOCKETS};
+use harness::{compose, nginx, proxy};
 
 use crate::build::{cargo, check, root};
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
-use swarmlings_harness::images::build_traefik;
-use swarmlings_harness::stack::{self, SETTLED, Settings, Stack};
-use swarmlings_harness::{Docker, eventually, http, tools};
+use harness::images::build_traefik;
+use harness::stack::{self, SETTLED, Settings, Stack};
+use harness::{Docker, eventually, http, tools};
 
 use crate::build::root;
 use crate::images;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{ValueEnum, value_parser};
-use swarmlings_harness::binaries;
+use harness::binaries;
 
 use crate::build::{cargo, check, musl_target, release, root};
 use crate::fuzz;
@@ -110,7 +110,7 @@ impl Step {
             Self::Build => targets().iter().try_for_each(|target| release(Some(target)).map(drop)),
             Self::Unit => {
                 needs::clients()?;
-                let started_for_real = ["--exclude", "swarmlings-tests", "--exclude", "xtask"];
+                let started_for_real = ["--exclude", "tests", "--exclude", "xtask"];
                 check(cargo("test").arg("--workspace").args(started_for_real).args(filter))
             }
             // Not run and done with, but started.
@@ -119,7 +119,7 @@ impl Step {
                 // There already: this only tells where.
                 let built = release(Some(&musl_target()))?;
                 let mut command = cargo("test");
-                command.args(["--package", "swarmlings-tests", "--package", "xtask"]).args(filter);
+                command.args(["--package", "tests", "--package", "xtask"]).args(filter);
                 check(command.env(binaries::DIRECTORY, built.directory()).env("PATH", needs::path()))
             }
         }

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use harness::{Binaries, FleetOptions, Loopback, SpawnOptions, tools};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
-use swarmlings_harness::{Binaries, FleetOptions, Loopback, SpawnOptions, tools};
 
 use crate::build;
 use crate::demo::Demo;

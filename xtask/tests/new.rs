@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use swarmlings_harness::binaries::target_directory;
-use swarmlings_harness::stack::declared::Declared;
-use swarmlings_harness::{Fleet, Process, Signal, SpawnOptions, eventually, http};
+use harness::binaries::target_directory;
+use harness::stack::declared::Declared;
+use harness::{Fleet, Process, Signal, SpawnOptions, eventually, http};
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_mins(1);

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use swarmlings_harness::{Process, Signal, SpawnOptions, http, proc};
+use harness::{Process, Signal, SpawnOptions, http, proc};
 
 /// Built binaries are at hand in CI; elsewhere a release build may come first.
 const READY: Duration = Duration::from_mins(9);

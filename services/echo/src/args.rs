@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use swarmlings_cli::switch;
+use cli::switch;
 
 use crate::duration;
 use crate::hops::Trusted;

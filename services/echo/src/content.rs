@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use swarmlings_runtime::Bytes;
+use runtime::Bytes;
 
 use crate::flow::{Source, Step};
 use crate::random::Random;

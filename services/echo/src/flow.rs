@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Frame, SizeHint};
-use swarmlings_runtime::{Body, Bytes};
+use runtime::{Body, Bytes};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What comes next.

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use runtime::StatusCode;
 use serde_json::{Deserializer, Value};
-use swarmlings_runtime::StatusCode;
 
 /// A status code, until it is set to another.
 #[derive(Debug)]

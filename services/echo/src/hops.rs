@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::HeaderMap;
+use runtime::Peer;
 use serde::Serialize;
-use swarmlings_runtime::Peer;
 
 use crate::cidr::Cidr;
 use crate::forwarded::{self, Element, Name, Node};

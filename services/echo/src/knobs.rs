@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Version;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
-use swarmlings_runtime::{Body, Bytes, HeaderValue, Response, StatusCode, header, text};
+use runtime::{Body, Bytes, HeaderValue, Response, StatusCode, header, text};
 use tokio::time::sleep;
 
 use crate::amount::{self, at_most};

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use swarmlings_echo::{Echo, EchoArgs};
-use swarmlings_runtime::{about, main_with};
+use echo::{Echo, EchoArgs};
+use runtime::{about, main_with};
 
 const EXAMPLES: &str = "
   echo

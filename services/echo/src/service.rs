@@ -2,11 +2,11 @@
 
 use std::env;
 
+use cli::Failure;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use hyper::body::Body as _;
-use swarmlings_cli::Failure;
-use swarmlings_runtime::{
+use runtime::{
     Body, BodyError, Connection, Context, HeaderValue, Identity, Method, Readiness, Request, RequestBody,
     Response, Service, StatusCode, Transport, header, status, text,
 };

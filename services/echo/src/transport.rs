@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 
 use clap::{Args, ValueEnum};
-use swarmlings_cli::Failure;
-use swarmlings_runtime::{Established, Establishing, Peer, Stream, Transport};
+use cli::Failure;
+use runtime::{Established, Establishing, Peer, Stream, Transport};
 
 pub mod proxy_protocol;
 mod rewound;
@@ -39,7 +39,7 @@ pub enum ProxyProtocol {
     Required,
 }
 
-/// The transport that flags ask for. It tells each [`Connection`](swarmlings_runtime::Connection) its [`Origin`].
+/// The transport that flags ask for. It tells each [`Connection`](runtime::Connection) its [`Origin`].
 #[derive(Debug)]
 pub struct Layers {
     proxy_protocol: ProxyProtocol,

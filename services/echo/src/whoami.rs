@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderMap, Method, Version, header, request};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
-use swarmlings_runtime::{Body, BodyError, Bytes, RequestBody};
+use runtime::{Body, BodyError, Bytes, RequestBody};
 
 use crate::headers::{canonical, host, joined, request_uri, sorted, text};
 

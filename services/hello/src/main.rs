@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use swarmlings_runtime::{Request, StatusCode, about, status, text};
+use runtime::{Request, StatusCode, about, status, text};
 
 mod greeting;
 
@@ -15,7 +15,7 @@ const EXAMPLES: &str = "
 fn main() -> ExitCode {
     let about = about!("Answers `Hello, NAME! (from HOST)`, where the name is the path's last segment")
         .examples(EXAMPLES);
-    swarmlings_runtime::main(about, |context| {
+    runtime::main(about, |context| {
         let host = context.host().to_owned();
         move |request: &Request| match greeting::greeting(request.uri().path(), &host) {
             Ok(greeting) => text(greeting),

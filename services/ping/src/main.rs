@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use swarmlings_runtime::{Request, about, text};
+use runtime::{Request, about, text};
 
 const EXAMPLES: &str = "
   ping
@@ -12,7 +12,7 @@ const EXAMPLES: &str = "
 
 fn main() -> ExitCode {
     let about = about!("Answers `Pong from HOST`, whatever the path").examples(EXAMPLES);
-    swarmlings_runtime::main(about, |context| {
+    runtime::main(about, |context| {
         // As long as the process lives this is its answer.
         let pong: &'static str = format!("Pong from {}\n", context.host()).leak();
         move |_: &Request| text(pong)

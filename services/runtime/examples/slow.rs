@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use swarmlings_runtime::{Connection, Request, Response, Service, about, text};
+use runtime::{Connection, Request, Response, Service, about, text};
 
 struct Slow {
     host: String,
@@ -20,7 +20,7 @@ impl Service for Slow {
 }
 
 fn main() -> ExitCode {
-    swarmlings_runtime::main(about!("Answers after one to five seconds"), |context| Slow {
+    runtime::main(about!("Answers after one to five seconds"), |context| Slow {
         host: context.host().to_owned(),
         asked: AtomicU64::new(0),
     })

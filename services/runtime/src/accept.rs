@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmlings_cli::reason;
+use cli::reason;
 use tokio::time::sleep;
 
 use crate::listener::Listener;

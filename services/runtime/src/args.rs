@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, Args, Command, FromArgMatches, value_parser};
-use swarmlings_cli::{Given, LogArgs, given, parse_with};
+use cli::{Given, LogArgs, given, parse_with};
 
 use crate::chance::rate;
 use crate::faults::Rehearsal;

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use swarmlings_cli::{Failure, ProbeError, Token, probe, probe_unix, request};
+use cli::{Failure, ProbeError, Token, probe, probe_unix, request};
 
 use crate::About;
 use crate::args::ServerArgs;

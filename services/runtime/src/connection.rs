@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use cli::reason;
 use hyper::service::service_fn;
-use swarmlings_cli::reason;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::task::coop::has_budget_remaining;

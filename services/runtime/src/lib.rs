@@ -9,7 +9,7 @@
 //! - [`run`]: all of it on a given listener until a given end, with a graceful drain, for tests.
 //!
 //! ```no_run
-//! use swarmlings_runtime::{Request, about, main, text};
+//! use runtime::{Request, about, main, text};
 //!
 //! main(about!("Says where it runs"), |context| {
 //!     let answer = format!("It is {} here\n", context.host());

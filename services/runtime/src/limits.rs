@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, value_parser};
-use swarmlings_cli::duration;
+use cli::duration;
 
 /// Bounds on what clients and drains may take.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

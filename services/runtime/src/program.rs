@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use swarmlings_cli::{Failure, LogFormat, exit_with, reason};
+use cli::{Failure, LogFormat, exit_with, reason};
 use tokio::time::sleep;
 
 use crate::args::{Asked, ServerArgs, parse};

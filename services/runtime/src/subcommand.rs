@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
-use swarmlings_cli::Failure;
+use cli::Failure;
 
 /// Something that a program does and then ends, beside what every service can be asked for.
 pub trait Errand: Args {

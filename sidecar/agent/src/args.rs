@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use swarmlings_cli::{Failure, Given, LogArgs, given, given_by, time};
-use swarmlings_client::Hub;
-use swarmlings_client::url::{self, Url};
+use cli::{Failure, Given, LogArgs, given, given_by, time};
+use client::Hub;
+use client::url::{self, Url};
 
 use crate::engine::Address;
 use crate::node::Settings;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use swarmlings_protocol::{Health, InstanceId, Labels};
+use protocol::{Health, InstanceId, Labels};
 
 use crate::engine::Inspection;
 use crate::network::Place;

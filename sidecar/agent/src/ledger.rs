@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use swarmlings_protocol::{Health, InstanceId, Registration, Services};
+use protocol::{Health, InstanceId, Registration, Services};
 
 use crate::node::Node;
 

@@ -4,13 +4,13 @@
 //!   [`network`] it is reached on and the [`signal`]s that end it to its registration; [`services`] of a swarm; and the
 //!   [`ledger`], from what the hub was told and what it is to know to the next request
 //! - the engine: [`engine`] is its API, [`watch`] keeps the node's picture up to date by it
-//! - the hub: [`tell`] keeps it up to date, by its [client](swarmlings_client)
+//! - the hub: [`tell`] keeps it up to date, by its [client](client)
 //! - between the two: the [`board`]; [`args`] are the flags
 
 use std::process::ExitCode;
 
-use swarmlings_cli::Failure;
-use swarmlings_client::Hub;
+use cli::Failure;
+use client::Hub;
 use tokio::runtime::Builder;
 use tokio::select;
 use tokio::signal::unix::{self, SignalKind};
@@ -30,11 +30,11 @@ mod time;
 mod watch;
 
 fn main() -> ExitCode {
-    let outcome = match swarmlings_cli::parse::<args::Args>() {
+    let outcome = match cli::parse::<args::Args>() {
         Ok(args) => run(&args),
         Err(code) => return code,
     };
-    swarmlings_cli::exit_with("agent", outcome)
+    cli::exit_with("agent", outcome)
 }
 
 fn run(args: &args::Args) -> Result<ExitCode, Failure> {

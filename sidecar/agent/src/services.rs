@@ -1,7 +1,7 @@
 //! What a manager knows of the swarm's services, as the hub is told. Pure.
 
+use protocol::{Labels, ServiceSpec, Services};
 use serde::Deserialize;
-use swarmlings_protocol::{Labels, ServiceSpec, Services};
 
 use crate::engine::{ContainerSpec, Service};
 

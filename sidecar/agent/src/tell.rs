@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use client::{Backoff, Complaint, FIRST_HEARTBEAT, Hub, HubError, Session, heartbeat, random};
 use hyper::StatusCode;
-use swarmlings_client::{Backoff, Complaint, FIRST_HEARTBEAT, Hub, HubError, Session, heartbeat, random};
-use swarmlings_protocol::{Heartbeat, Lease, Routing};
+use protocol::{Heartbeat, Lease, Routing};
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use swarmlings_client::{Backoff, random};
+use client::{Backoff, random};
 use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

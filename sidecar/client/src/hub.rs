@@ -8,12 +8,12 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use protocol::{
+    Fault, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, Registration, Services, Withdrawal,
+};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::from_slice;
-use swarmlings_protocol::{
-    Fault, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, Registration, Services, Withdrawal,
-};
 use tokio::time::timeout;
 
 use crate::connection::{Connection, Error};
@@ -67,7 +67,7 @@ impl Hub {
         let Some(file) = &self.token_file else { return Ok(None) };
         let fault =
             |why: &dyn fmt::Display| HubError::Token(format!("reading token file {}: {why}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| fault(&swarmlings_cli::reason(&error)))?;
+        let text = std::fs::read_to_string(file).map_err(|error| fault(&cli::reason(&error)))?;
         let token = text.trim();
         if token.is_empty() {
             return Err(fault(&"it is empty"));

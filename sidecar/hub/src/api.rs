@@ -16,14 +16,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use swarmlings_protocol::{
-    Fault, HEARTBEAT, INSTANCES, InstanceId, InvalidId, MANAGERS, Registration, Services,
-};
-use swarmlings_runtime::{
+use protocol::{Fault, HEARTBEAT, INSTANCES, InstanceId, InvalidId, MANAGERS, Registration, Services};
+use runtime::{
     Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use crate::hub::{Answer, Beacon, Hub, Poll};
@@ -31,7 +29,7 @@ use crate::query::{LONGEST_WAIT, Query};
 use crate::registry::Withdrawn;
 use crate::state::BEACON_PATH;
 use crate::{metrics, sse};
-use swarmlings_cli::Token;
+use cli::Token;
 
 /// Traefik's own `providersThrottleDuration`.
 const TRAEFIK_THROTTLE: Duration = Duration::from_secs(2);

@@ -6,10 +6,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use cli::Failure;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::rand_core::{OsRng, RngCore};
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
-use swarmlings_cli::Failure;
 use x509_cert::builder::{Builder, CertificateBuilder, Profile};
 use x509_cert::der::EncodePem;
 use x509_cert::name::Name;

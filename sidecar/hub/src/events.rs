@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use swarmlings_protocol::{Instance, InstanceId};
+use protocol::{Instance, InstanceId};
 use tokio::sync::broadcast;
 
 /// For followers that are slow; one that falls further behind is told to start over.

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use swarmlings_protocol::{Heartbeat, Instance, InstanceId, Lease, Registration, Services, Withdrawal};
-use swarmlings_runtime::Latch;
+use protocol::{Heartbeat, Instance, InstanceId, Lease, Registration, Services, Withdrawal};
+use runtime::Latch;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::info;

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use swarmlings_protocol::{Health, Labels, Routing};
-use swarmlings_runtime::Readiness;
+use protocol::{Health, Labels, Routing};
+use runtime::Readiness;
 use tokio::time::sleep;
 
 use super::*;
@@ -19,7 +19,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         lost_after: THROTTLE,
         agent_lost_after: Duration::from_secs(30),
         keep_empty: Duration::from_mins(1),
-        exposure: swarmlings_traefik::Exposure::default(),
+        exposure: traefik::Exposure::default(),
     };
     let hub = Hub::new(settings, LEARN, None, readiness.latch());
     tokio::spawn(hub.clone().tick());
@@ -42,7 +42,7 @@ fn registration(number: u8) -> Registration {
         started: number.into(),
         health: Health::Healthy,
         labels: Labels([rule].into()),
-        source: swarmlings_protocol::Source::Sidecar,
+        source: protocol::Source::Sidecar,
     }
 }
 

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use swarmlings_cli::{Failure, duration};
-use swarmlings_runtime::{About, Context, Subcommand, about, main_with};
-use swarmlings_traefik::{Constraints, DefaultRule, Exposure};
+use cli::{Failure, duration};
+use runtime::{About, Context, Subcommand, about, main_with};
 use tracing::warn;
+use traefik::{Constraints, DefaultRule, Exposure};
 
 mod api;
 mod certificate;
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let token = match &flags.token_file {
-        Some(path) => Some(swarmlings_cli::Token::read(path)?),
+        Some(path) => Some(cli::Token::read(path)?),
         None if flags.insecure => None,
         None => return Err(Failure::usage("--token-file is needed, or --insecure to let anybody register")),
     };

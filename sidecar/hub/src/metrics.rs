@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use swarmlings_protocol::{Health, Routing};
+use protocol::{Health, Routing};
 
 use crate::hub::Snapshot;
 

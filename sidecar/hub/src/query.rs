@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use swarmlings_runtime::StatusCode;
+use runtime::StatusCode;
 
 /// Nobody is kept waiting for longer, whatever was asked.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -42,7 +42,7 @@ impl<'a> Query<'a> {
     /// A parameter's duration.
     pub(crate) fn duration(&mut self, name: &str) -> Result<Option<Duration>, Refusal> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        swarmlings_cli::duration(&text).map(Some).map_err(|why| refusal(format!("{name}={text}: {why}")))
+        cli::duration(&text).map(Some).map_err(|why| refusal(format!("{name}={text}: {why}")))
     }
 
     /// For how long an answer may be held: `wait`, which is cut to what the hub holds at most.

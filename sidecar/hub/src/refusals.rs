@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use swarmlings_protocol::InstanceId;
+use protocol::InstanceId;
 
 /// The reasons, by instance, that the log has.
 #[derive(Debug, Default)]

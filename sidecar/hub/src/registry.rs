@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use swarmlings_protocol::{Health, InstanceId, Registration, Services, Source};
+use protocol::{Health, InstanceId, Registration, Services, Source};
 
-use swarmlings_traefik::{BEACON, Backend, Document, Exposure, Plan, render};
+use traefik::{BEACON, Backend, Document, Exposure, Plan, render};
 
 use crate::specs::{Effective, Specs};
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
+use protocol::{Labels, ServiceSpec};
 use serde_json::Value;
-use swarmlings_protocol::{Labels, ServiceSpec};
 
 use super::*;
 

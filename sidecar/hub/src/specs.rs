@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use swarmlings_protocol::{InstanceId, Labels, Registration, ServiceSpec, Services, Source};
+use protocol::{InstanceId, Labels, Registration, ServiceSpec, Services, Source};
 
 /// What is known of services.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ mod tests {
     use std::net::IpAddr;
     use std::num::NonZeroU16;
 
-    use swarmlings_protocol::Health;
+    use protocol::Health;
 
     use super::*;
 

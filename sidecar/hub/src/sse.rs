@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use http_body_util::channel::Channel;
+use protocol::Instance;
+use runtime::{Body, Bytes, HeaderValue, Response, header};
 use serde::Serialize;
-use swarmlings_protocol::Instance;
-use swarmlings_runtime::{Body, Bytes, HeaderValue, Response, header};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use swarmlings_protocol::{Instance, InstanceId, Routing};
-use swarmlings_runtime::Latch;
+use protocol::{Instance, InstanceId, Routing};
+use runtime::Latch;
 use tracing::{info, warn};
 
 use crate::certificate::Certificate;
@@ -11,7 +11,7 @@ use crate::events::Events;
 use crate::refusals::Refusals;
 use crate::registry::{self, Registry, Settings, Standing};
 use crate::routers::Routers;
-use swarmlings_traefik::Document;
+use traefik::Document;
 
 /// Where routers ask for beacons.
 pub(crate) const BEACON_PATH: &str = "/traefik/beacon";

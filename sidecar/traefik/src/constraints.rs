@@ -3,8 +3,8 @@
 
 use std::str::FromStr;
 
+use protocol::Labels;
 use regex_lite::Regex;
-use swarmlings_protocol::Labels;
 
 use crate::literal;
 

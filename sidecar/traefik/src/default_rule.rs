@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use swarmlings_protocol::Labels;
+use protocol::Labels;
 
 mod template;
 

@@ -1,7 +1,7 @@
 //! Which services are routed at all, and by which rule if their labels have none: what Traefik's providers for Docker
 //! and Swarm call `exposedByDefault`, `constraints` and `defaultRule`.
 
-use swarmlings_protocol::Labels;
+use protocol::Labels;
 
 use crate::{Constraints, DefaultRule};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
+use protocol::Labels;
 use serde_json::Value;
-use swarmlings_protocol::Labels;
 
 use crate::exposure::Exposure;
 use crate::fields::as_bool;

@@ -136,7 +136,7 @@ fn escaped(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use swarmlings_protocol::Labels;
+    use protocol::Labels;
 
     use crate::Exposure;
 

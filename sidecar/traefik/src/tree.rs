@@ -6,8 +6,8 @@
 //! - a switch is not `1` or `yes` (Traefik takes all but `true` for off);
 //! - what Traefik takes from files only, such as services that distribute requests among others, may be said in labels.
 
+use protocol::Labels;
 use serde_json::{Map, Value};
-use swarmlings_protocol::Labels;
 
 use crate::fields::{Field, Kind, Step};
 use crate::names;

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use protocol::Labels;
 use serde_json::Value;
-use swarmlings_protocol::Labels;
-use swarmlings_traefik::{Backend, Constraints, DefaultRule, Document, Exposure, Plan, print, read, render};
+use traefik::{Backend, Constraints, DefaultRule, Document, Exposure, Plan, print, read, render};
 
 /// All paths of options, and the types of their values.
 static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
+use harness::process::command;
+use harness::{Binaries, Loopback, Process, SpawnOptions, http};
 use serde_json::Value;
-use swarmlings_harness::process::command;
-use swarmlings_harness::{Binaries, Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
 use super::{Nginx, PATIENCE, load, names};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use swarmlings_load::gaps::GapLog;
-use swarmlings_load::presence::{Presence, evenness, handovers};
-use swarmlings_load::report::{
+use load::gaps::GapLog;
+use load::presence::{Presence, evenness, handovers};
+use load::report::{
     Asked, Bucket, Class, Connections, Demand, Ended, Failed, Failures, Instance, Late, Latency, Report,
     Timeline, VERSION, WeightedUrl,
 };
@@ -254,8 +254,8 @@ fn summed(
         warnings: Vec::new(),
         demands: vec![
             demand("max-failed", "0", failed.to_string(), failed == 0),
-            demand("max-gap", "≤ 1 s", swarmlings_load::figures::brief(gaps.longest), gaps.longest <= 1.0),
-            demand("max-p99", "≤ 20 ms", swarmlings_load::figures::brief(all.p99), all.p99 <= 0.02),
+            demand("max-gap", "≤ 1 s", load::figures::brief(gaps.longest), gaps.longest <= 1.0),
+            demand("max-p99", "≤ 20 ms", load::figures::brief(all.p99), all.p99 <= 0.02),
         ],
         latency: all,
         instances,

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use swarmlings_harness::labels::routed;
-use swarmlings_harness::proc::{self, Usage};
-use swarmlings_harness::{
+use harness::labels::routed;
+use harness::proc::{self, Usage};
+use harness::{
     Agent, Binaries, Docker, Fleet, FleetOptions, Lab, LabOptions, eventually, http, images, tools,
 };
+use serde_json::Value;
 use xtask::build;
 
 use crate::print;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     containers: Option<u16>,
     /// For how long
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = swarmlings_cli::nonzero)]
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = cli::nonzero)]
     time: Duration,
 }
 

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result};
+use harness::process::command;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use swarmlings_harness::process::command;
 
 /// A processor core of this machine, or none in particular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

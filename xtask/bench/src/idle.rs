@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use swarmlings_harness::proc::{self, Usage};
-use swarmlings_harness::{Fleet, FleetOptions, eventually, http};
+use harness::proc::{self, Usage};
+use harness::{Fleet, FleetOptions, eventually, http};
 use xtask::build;
 
 /// Nothing here takes that long unless something is wrong.
@@ -16,7 +16,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long to watch
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = swarmlings_cli::duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = cli::duration)]
     time: Duration,
 }
 

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use swarmlings_harness::labels::routed;
-use swarmlings_harness::load::text;
-use swarmlings_harness::{Fleet, FleetOptions, Load, LoadOptions, eventually, http};
+use harness::labels::routed;
+use harness::load::text;
+use harness::{Fleet, FleetOptions, Load, LoadOptions, eventually, http};
 use xtask::build;
 
 use crate::print;
@@ -66,11 +66,7 @@ fn first_well(url: &str) -> Result<Instant> {
 }
 
 /// From the kill to the last request that was sent to the dead task; nothing if none was.
-fn unrouted_after_kill(
-    fleet: &Fleet,
-    instances: &mut [swarmlings_harness::Instance],
-    index: usize,
-) -> Result<Duration> {
+fn unrouted_after_kill(fleet: &Fleet, instances: &mut [harness::Instance], index: usize) -> Result<Duration> {
     let options = LoadOptions { rate: 1000, ..LoadOptions::default() };
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &options)?;
     load.wait_for_more(200, SOON)?;

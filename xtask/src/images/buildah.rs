@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use swarmlings_harness::tools;
+use harness::tools;
 use tempfile::TempDir;
 
 use super::origin::Origin;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use swarmlings_harness::binaries::names;
-use swarmlings_harness::images::lay_out;
-use swarmlings_harness::{Docker, Images};
+use harness::binaries::names;
+use harness::images::lay_out;
+use harness::{Docker, Images};
 
 use crate::{build, needs};
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use swarmlings_harness::stack::{SETTLED, Settings, Stack, ensure_token};
-use swarmlings_harness::{Docker, Lab, tools};
+use harness::stack::{SETTLED, Settings, Stack, ensure_token};
+use harness::{Docker, Lab, tools};
 
 use crate::build;
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use harness::stack::declared;
 use serde_json::Value;
-use swarmlings_harness::stack::declared;
 
 use super::dockerfile;
 use super::name::Name;
@@ -61,7 +61,7 @@ mod tests {
     fn what_has_the_name_is_said() {
         for (name, reason) in [
             ("ping", "it is the package of"),
-            ("swarmlings-runtime", "it is the package of"),
+            ("runtime", "it is the package of"),
             ("xtask", "it is the package of"),
             ("compiled", "a stage of the Dockerfile"),
             ("service", "a stage of the Dockerfile"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use swarmlings_harness::{Docker, tools};
+use harness::{Docker, tools};
 
 use crate::stage::{root, run};
 
@@ -77,7 +77,7 @@ fn cargo_home() -> PathBuf {
 
 /// The cargo-auditable that the project's command has installed, or else the machine's own.
 fn auditable() -> PathBuf {
-    let tools = swarmlings_harness::binaries::target_directory().unwrap().join("tools");
+    let tools = harness::binaries::target_directory().unwrap().join("tools");
     let own = fs::read_dir(tools).into_iter().flatten().flatten();
     let mut own = own.map(|entry| entry.path().join("bin/cargo-auditable")).filter(|path| path.is_file());
     own.next()

@@ -1,6 +1,6 @@
 use std::fs;
 
-use swarmlings_harness::Binaries;
+use harness::Binaries;
 
 use crate::{builder, stage};
 

@@ -3,8 +3,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use swarmlings_harness::binaries::target_directory;
-use swarmlings_harness::{Binaries, Images, eventually};
+use harness::binaries::target_directory;
+use harness::{Binaries, Images, eventually};
 
 use crate::stage::{self, run};
 

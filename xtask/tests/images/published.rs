@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use auditable_info::{Limits, audit_info_from_file};
+use harness::binaries::names;
+use harness::hold::{Hold, Shared};
+use harness::process::{self, SpawnOptions};
+use harness::{Loopback, Process, eventually, http};
 use serde_json::Value;
-use swarmlings_harness::binaries::names;
-use swarmlings_harness::hold::{Hold, Shared};
-use swarmlings_harness::process::{self, SpawnOptions};
-use swarmlings_harness::{Loopback, Process, eventually, http};
 use tempfile::TempDir;
 
 use crate::stage::{self, images, program, run, unpack};

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use swarmlings_harness::hold::{Hold, Shared};
-use swarmlings_harness::{Lab, LabOptions};
+use harness::hold::{Hold, Shared};
+use harness::{Lab, LabOptions};
 
 /// One host with an engine, and a registry.
 pub(crate) fn hold() -> Hold<Lab> {
@@ -39,6 +39,6 @@ pub(crate) fn run(command: &mut Command) -> String {
 
 /// A program along PATH.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let found = swarmlings_harness::tools::on_path(name);
+    let found = harness::tools::on_path(name);
     found.unwrap_or_else(|| panic!("no {name} on PATH: `cargo xtask test --only packages` installs it"))
 }

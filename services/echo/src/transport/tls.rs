@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use cli::Failure;
+use runtime::Stream;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
-use swarmlings_cli::Failure;
-use swarmlings_runtime::Stream;
-use swarmlings_tls::files;
+use tls::files;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
@@ -49,7 +49,7 @@ impl Tls {
     /// Reads the files; nothing where none is given.
     pub fn load(args: &TlsArgs) -> Result<Option<Self>, Failure> {
         let (Some(cert), Some(key)) = (&args.cert, &args.key) else { return Ok(None) };
-        let provider = swarmlings_tls::provider();
+        let provider = tls::provider();
         let certificate = Certificate::load(cert, key, Arc::clone(&provider))?;
         let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
+use echo::{Echo, EchoArgs};
 use futures_util::FutureExt;
-use swarmlings_echo::{Echo, EchoArgs};
-use swarmlings_runtime::{Context, Drained, Limits, Listener, about, run};
+use runtime::{Context, Drained, Limits, Listener, about, run};
 use tokio::sync::oneshot;
 
 use crate::client::PATIENCE;

@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use swarmlings_echo::{Echo, EchoArgs};
+use echo::{Echo, EchoArgs};
 
 use crate::certificates::{Certificates, ED25519, P256, RSA};
 use crate::client::{Client, PATIENCE, curl, curl_output, openssl, openssl_output};

@@ -1,4 +1,4 @@
-use swarmlings_harness::websocket::comes_back;
+use harness::websocket::comes_back;
 
 use crate::certificates::{Certificates, P256};
 use crate::client::{Client, PATIENCE};

@@ -5,7 +5,7 @@ use std::path::Path;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use swarmlings_runtime::Bytes;
+use runtime::Bytes;
 
 use crate::process::{Answer, Echo, answer, command};
 

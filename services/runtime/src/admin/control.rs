@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use cli::{Token, log_level, set_log_level};
 use http::{HeaderValue, Method, StatusCode, header};
-use swarmlings_cli::{Token, log_level, set_log_level};
 
 use super::Admin;
 use crate::exchange::not_allowed;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use cli::{duration, nonzero};
 use http::StatusCode;
 use serde_json::{Map, Value};
-use swarmlings_cli::{duration, nonzero};
 
 /// The longest that one request is kept waiting.
 const LONGEST_DELAY: Duration = Duration::from_mins(10);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use swarmlings_cli::{Given, given_by, nonzero, switch};
+use cli::{Given, given_by, nonzero, switch};
 
 /// What the process does wrong, on purpose.
 #[derive(Args, Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use swarmlings_cli::{ProbeError, probe};
-use swarmlings_runtime::{Connection, Request, Response, Service, text};
+use cli::{ProbeError, probe};
+use runtime::{Connection, Request, Response, Service, text};
 
 use crate::server::{Event, Holding, Server, context, limits};
 

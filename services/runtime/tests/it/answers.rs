@@ -1,4 +1,4 @@
-use swarmlings_runtime::{Body, Request, Response, text};
+use runtime::{Body, Request, Response, text};
 
 use crate::server::{Event, Holding, Measuring, Server, limits};
 
@@ -91,7 +91,7 @@ fn an_answer_without_a_body_leaves_the_connection_usable() {
         // A body that HTTP does not allow with this code.
         let mut response = Response::new(Body::from("stowaway"));
         if request.uri().path() == "/204" {
-            *response.status_mut() = swarmlings_runtime::StatusCode::NO_CONTENT;
+            *response.status_mut() = runtime::StatusCode::NO_CONTENT;
         }
         response
     });

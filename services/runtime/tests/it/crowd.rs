@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use swarmlings_runtime::{Connection, Limits, Method, Request, Response, Service, text};
+use runtime::{Connection, Limits, Method, Request, Response, Service, text};
 
 use crate::client::Client;
 use crate::server::{Server, limits};

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use swarmlings_runtime::{Body, Drained, Limits, Request, Response, text};
+use runtime::{Body, Drained, Limits, Request, Response, text};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::client::{Client, PATIENCE};

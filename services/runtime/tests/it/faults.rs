@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use swarmlings_runtime::{Context, Identity, Request, Response, about, text};
+use runtime::{Context, Identity, Request, Response, about, text};
 use tempfile::NamedTempFile;
 
 use crate::client::{Answer, Client};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use swarmlings_runtime::{Body, Limits, Request, Response, text};
+use runtime::{Body, Limits, Request, Response, text};
 
 use crate::client::Client;
 use crate::server::{Endless, Holding, Measuring, Server, limits};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use swarmlings_runtime::{
+use runtime::{
     Body, Bytes, Connection, Drained, Established, Establishing, Limits, Peer, Request, Response, Service,
     StatusCode, Stream, Transport, Upgraded, header, status, text,
 };

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use swarmlings_runtime::{Request, Response, text};
+use runtime::{Request, Response, text};
 
 use crate::client::Answer;
 use crate::server::{Measuring, Server, limits};

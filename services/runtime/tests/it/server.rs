@@ -10,7 +10,7 @@ use std::task::{self, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use swarmlings_runtime::{
+use runtime::{
     Bytes, Connection, Context, Drained, Limits, Listener, Method, Request, Response, Service, StatusCode,
     about, run, status, text,
 };

@@ -3,7 +3,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use swarmlings_runtime::{Connection, Drained, Limits, Request, Response, Service, text};
+use runtime::{Connection, Drained, Limits, Request, Response, Service, text};
 
 use crate::client::{Client, PATIENCE};
 use crate::server::{Event, Holding, LONG, Server, limits};

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixListener;
 
-use swarmlings_runtime::{Connection, Listener, Peer, Request, Response, Service, text};
+use runtime::{Connection, Listener, Peer, Request, Response, Service, text};
 
 use crate::client::Client;
 use crate::server::Server;

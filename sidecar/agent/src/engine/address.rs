@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use swarmlings_client::url::{Scheme, Url};
+use client::url::{Scheme, Url};
 
 /// Where an engine's API is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use client::connection::{Error, connect};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -25,7 +26,6 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use swarmlings_client::connection::{Error, connect};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -205,7 +205,7 @@ impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(error) => {
-                let reason = error.downcast_ref::<std::io::Error>().map(swarmlings_cli::reason);
+                let reason = error.downcast_ref::<std::io::Error>().map(cli::reason);
                 write!(f, "connecting: {}", reason.unwrap_or_else(|| error.to_string()))
             }
             Self::Lost(error) => write!(f, "the connection was lost: {error}"),

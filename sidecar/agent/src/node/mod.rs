@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use swarmlings_protocol::{Health, InstanceId, Registration, Services, Source};
+use protocol::{Health, InstanceId, Registration, Services, Source};
 
 use crate::container::{self, Reading};
 use crate::engine::{Event, Info, Inspection, Listed, Service};

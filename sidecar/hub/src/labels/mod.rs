@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use swarmlings_cli::{Failure, reason};
-use swarmlings_runtime::Errand;
-use swarmlings_traefik::{DefaultRule, Exposure};
+use cli::{Failure, reason};
+use runtime::Errand;
+use traefik::{DefaultRule, Exposure};
 
 mod input;
 mod output;

@@ -1,8 +1,8 @@
 //! What comes of the labels at one place, and what is to be said of it.
 
-use swarmlings_protocol as protocol;
-use swarmlings_traefik::v1::{self, Remark};
-use swarmlings_traefik::{Exposure, Plan};
+use protocol;
+use traefik::v1::{self, Remark};
+use traefik::{Exposure, Plan};
 
 use super::input::{Input, Labels};
 use super::variables::Variables;

@@ -1,6 +1,6 @@
 //! A frontend becomes a router, and middlewares in the order in which Traefik 1 had them.
 
-use swarmlings_protocol::Labels;
+use protocol::Labels;
 
 use super::keys::DISTINGUISHED_NAME;
 use super::names::{Names, backend_name};

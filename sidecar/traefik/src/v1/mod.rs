@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use swarmlings_protocol::Labels;
+use protocol::Labels;
 
 mod access;
 mod backend;

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use swarmlings_protocol::Labels;
+use protocol::Labels;
 
 use super::*;
 use crate::{Exposure, Plan};

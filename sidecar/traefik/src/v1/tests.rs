@@ -1,4 +1,4 @@
-use swarmlings_protocol::Labels;
+use protocol::Labels;
 
 use super::*;
 use crate::{Exposure, Plan};

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use swarmlings_harness::proc::children_cpu;
-use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
+use harness::proc::children_cpu;
+use harness::{Loopback, Process, SpawnOptions, http};
 
 use super::generator::{Figures, Generator};
 use super::programs::Programs;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use swarmlings_harness::Binaries;
-use swarmlings_harness::binaries::target_directory;
+use harness::Binaries;
+use harness::binaries::target_directory;
 use xtask::build::{self, check, root};
 use xtask::needs;
 

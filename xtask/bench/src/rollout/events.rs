@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use harness::Lab;
 use serde_json::Value;
-use swarmlings_harness::Lab;
 
 /// What happened to a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::all_go_on;
-use swarmlings_harness::{Load, LoadOptions, eventually};
+use harness::docker::settled;
+use harness::load::all_go_on;
+use harness::{Load, LoadOptions, eventually};
 
 use super::events::{self, What};
 use super::setup::{Deployed, SetUp};

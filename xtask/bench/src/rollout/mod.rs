@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use swarmlings_harness::stack::ensure_token;
-use swarmlings_harness::{Lab, LabOptions, images, tools};
+use harness::stack::ensure_token;
+use harness::{Lab, LabOptions, images, tools};
 use xtask::build;
 
 mod events;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let binaries = build::release(Some(&build::musl_target()))?;
-    let slow = build::example(&build::musl_target(), "swarmlings-runtime", "slow")?;
+    let slow = build::example(&build::musl_target(), "runtime", "slow")?;
     eprintln!("making a lab of three hosts");
     let lab = Lab::create(&LabOptions::owned(3))?;
     let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use swarmlings_harness::docker::settled;
-use swarmlings_harness::lab::Node;
-use swarmlings_harness::stack::{Container, SETTLED, Settings, Stack};
-use swarmlings_harness::{Images, Lab, TraefikView, eventually, http};
+use harness::docker::settled;
+use harness::lab::Node;
+use harness::stack::{Container, SETTLED, Settings, Stack};
+use harness::{Images, Lab, TraefikView, eventually, http};
 use xtask::build::root;
 
 /// The secret that holds the token.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use swarmlings_harness::Report;
-use swarmlings_harness::load::{Class, text, unnamed};
+use harness::Report;
+use harness::load::{Class, text, unnamed};
 
 /// What came of one load or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use swarmlings_harness::docker::settled;
-use swarmlings_harness::load::{HELLO, PONG, all_go_on, instance};
-use swarmlings_harness::{Load, LoadOptions, Report};
+use harness::docker::settled;
+use harness::load::{HELLO, PONG, all_go_on, instance};
+use harness::{Load, LoadOptions, Report};
 
 use super::events::{self, Event, What};
 use super::setup::{Deployed, SetUp};

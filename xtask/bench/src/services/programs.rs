@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use swarmlings_harness::binaries::target_directory;
-use swarmlings_harness::tools::Fetched;
+use harness::binaries::target_directory;
+use harness::tools::Fetched;
 use xtask::build::{self, check, root};
 use xtask::needs;
 

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use swarmlings_harness::proc::{Task, descendants, resident_kib, usage};
-use swarmlings_harness::{Loopback, Process, SpawnOptions, http};
+use harness::proc::{Task, descendants, resident_kib, usage};
+use harness::{Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
 use super::peer::Peer;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use cli::Failure;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
-use swarmlings_cli::Failure;
-use swarmlings_tls::files::{self, failed};
+use tls::files::{self, failed};
 use x509_cert::der::Decode;
 
 const CERTIFICATE: &str = "certificate";

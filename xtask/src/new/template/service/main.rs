@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use swarmlings_runtime::{Request, StatusCode, about, main_with, status, text};
+use runtime::{Request, StatusCode, about, main_with, status, text};
 
 mod answers;
 

@@ -1,0 +1,82 @@
+//! TLS as a client speaks it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cli::Failure;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tls::files;
+
+/// Where Debian, Alpine and others keep the certificates of all authorities that a system believes.
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Believes whoever an authority in `file` vouches for, or one of the system's, or with `insecure` anybody.
+pub fn config(file: Option<&Path>, insecure: bool) -> Result<ClientConfig, Failure> {
+    let provider = tls::provider();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| Failure::new(format_args!("preparing TLS: {error}")))?;
+    if insecure {
+        let anybody = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)));
+        return Ok(anybody.with_no_client_auth());
+    }
+    let roots = match file {
+        Some(file) => files::roots("root certificates", file).map_err(Failure::usage)?,
+        None => system()?,
+    };
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The system's. One that is not understood is left out, as others may be enough.
+fn system() -> Result<RootCertStore, Failure> {
+    let certificates =
+        files::certificates("the system's root certificates", Path::new(SYSTEM)).map_err(|failure| {
+            Failure::usage(format_args!("{failure}; give --ca FILE, or --insecure to believe anybody"))
+        })?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates);
+    Ok(roots)
+}
+
+/// Believes any certificate, but checks that the server has its key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,76 @@
+//! `load`, as a process.
+
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use harness::process::command;
+use harness::{Process, Signal, SpawnOptions, eventually};
+use load::report::Report;
+
+/// How long anything may take before it counts as hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+fn load(args: &[&str]) -> Command {
+    let mut load = command(env!("CARGO_BIN_EXE_load"));
+    load.args(args);
+    load
+}
+
+/// Runs it to its end, which must come by itself.
+pub(crate) fn run(args: &[&str]) -> Output {
+    let child = load(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    let ended = eventually(PATIENCE, || child.try_wait().unwrap().is_some());
+    if ended.is_err() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(ended.is_ok(), "load {args:?} goes on for ever: {output:?}");
+    output
+}
+
+/// Its exit code and its report.
+pub(crate) fn report(args: &[&str]) -> (i32, Report) {
+    Running::start(&[args, &["--quiet"]].concat()).end()
+}
+
+/// Its exit code and what it says, where it has no report to give.
+pub(crate) fn refusal(args: &[&str]) -> (i32, String) {
+    let output = run(args);
+    assert!(output.stdout.is_empty(), "{output:?}");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// One that runs, and writes its report to a file.
+pub(crate) struct Running {
+    process: Process,
+    directory: tempfile::TempDir,
+}
+
+impl Running {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("report.json");
+        let mut load = load(args);
+        load.arg("--json").arg(file);
+        Self { process: Process::spawn("load", &mut load, SpawnOptions::default()).unwrap(), directory }
+    }
+
+    /// Sends it what Ctrl-C does.
+    pub(crate) fn interrupt(&mut self) {
+        self.process.signal(Signal::INT).unwrap();
+    }
+
+    /// Waits until it says something with `text` in it.
+    pub(crate) fn says(&self, text: &str) {
+        self.process.log().wait_for(text, PATIENCE).unwrap();
+    }
+
+    /// Waits for its end: exit code and report.
+    pub(crate) fn end(mut self) -> (i32, Report) {
+        let status = self.process.wait(PATIENCE).unwrap();
+        let json = std::fs::read(self.directory.path().join("report.json")).unwrap();
+        let report = serde_json::from_slice(&json);
+        (status.code().unwrap(), report.unwrap_or_else(|error| panic!("{error}: {}", self.process.tail())))
+    }
+}

@@ -1,0 +1,111 @@
+//! On a terminal: how it stands, in place, and the report when it has ended.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use harness::{Pty, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::peer::Peer;
+use crate::run::PATIENCE;
+
+/// A terminal, and `load` that runs on it. It ends with the test.
+struct Terminal {
+    pty: Pty,
+    written: Arc<Mutex<Vec<u8>>>,
+    load: Child,
+}
+
+impl Terminal {
+    fn start(width: u16, args: &[&str]) -> Self {
+        let pty = Pty::open(width, 24).unwrap();
+        let mut load = Command::new(env!("CARGO_BIN_EXE_load"));
+        load.args(args).env_clear().env("TERM", "xterm").stdin(Stdio::null());
+        let load = load.stdout(Stdio::piped()).stderr(pty.program.try_clone().unwrap()).spawn().unwrap();
+        let (mut read, written) = (pty.master.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let terminal = Self { pty, written: Arc::clone(&written), load };
+        thread::spawn(move || {
+            let mut some = [0; 4096];
+            while let Ok(length) = read.read(&mut some) {
+                written.lock().unwrap().extend_from_slice(&some[..length]);
+            }
+        });
+        terminal
+    }
+
+    fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+    }
+
+    /// The last whole drawing, as its lines without what moves the cursor and colours.
+    fn drawing(&self) -> Option<Vec<String>> {
+        let written = self.written();
+        let (before, _) = written.rsplit_once("\x1b[J\x1b[?25h")?;
+        let (_, frame) = before.rsplit_once("\x1b[?25l\r")?;
+        // Of a line's end the terminal makes a carriage return more.
+        Some(frame.lines().map(|line| plain(line.trim_end_matches('\r'))).collect())
+    }
+
+    /// Waits for a drawing that is as it should be.
+    fn shows(&self, is_well: impl Fn(&[String]) -> bool) {
+        let shown = || self.drawing().is_some_and(|drawing| is_well(&drawing));
+        eventually(PATIENCE, shown).unwrap_or_else(|error| panic!("{error}: {:#?}", self.drawing()));
+    }
+
+    /// Ends it as Ctrl-C does: exit code, and what it says in the end.
+    fn interrupt(&mut self) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(&self.load), Signal::INT).unwrap();
+        eventually(PATIENCE, || self.load.try_wait().unwrap().is_some()).unwrap();
+        let mut said = String::new();
+        self.load.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        (self.load.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Either it has ended before, or it is ended here.
+        let _ = self.load.kill();
+        let _ = self.load.wait();
+    }
+}
+
+/// Text without escape sequences.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        plain + part.trim_start_matches(|sign: char| !sign.is_alphabetic()).get(1..).unwrap_or_default()
+    })
+}
+
+#[test]
+fn it_is_drawn_in_place_in_any_width_and_taken_away_for_the_report() {
+    let peer = Peer::good();
+    let args = [&peer.url(), "--rate", "200", "--for", "10m", "--every", "100ms"];
+    let mut terminal = Terminal::start(80, &args);
+    let fits = |drawing: &[String], width| drawing.iter().all(|line| line.chars().count() <= width);
+    let is_whole = |drawing: &[String]| {
+        ["of 10 min", "of 200/s", "longest gap", "100.0 %"].iter().all(|part| drawing.concat().contains(part))
+    };
+    terminal.shows(|drawing| is_whole(drawing) && fits(drawing, 80) && !fits(drawing, 60));
+    // The cursor goes up, and what follows takes the place of what was there.
+    eventually(PATIENCE, || terminal.written().contains("\x1b[7A")).unwrap();
+    terminal.pty.resize(40, 24).unwrap();
+    terminal.shows(|drawing| fits(drawing, 40) && drawing.concat().contains("longest gap"));
+
+    let (code, said) = terminal.interrupt();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.lines().next().unwrap().ends_with(" · interrupted"), "{said}");
+    // As many lines are taken away as were drawn, and the cursor is there.
+    terminal.shows(|drawing| drawing.concat().is_empty());
+    let written = terminal.written();
+    let drawings: Vec<_> = written.split("\x1b[?25l\r").collect();
+    let [.., last, end] = &drawings[..] else { panic!("{written:?}") };
+    assert!(
+        end.starts_with(&format!("\x1b[{}A\x1b[J\x1b[?25h", last.lines().count() - 1)),
+        "{last:?}, {end:?}"
+    );
+}

@@ -1,0 +1,224 @@
+use std::collections::HashSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::{Health, Routing};
+use rustix::process::Signal;
+
+use crate::support::eventually;
+use crate::support::hub::{Answer, Event, ScriptedHub};
+use crate::support::service::Service;
+use crate::support::sidecar::{Run, TELLTALE};
+
+/// A token file of this test's own.
+fn token_file(test: &str, token: &str) -> PathBuf {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.{}", std::process::id()));
+    fs::write(&file, token).unwrap();
+    file
+}
+
+#[test]
+fn the_registration_says_what_the_environment_does() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let before = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let _sidecar = Run::with(&hub, &service)
+        .flags([
+            "--service",
+            "demo_ping",
+            "--slot",
+            "2",
+            "--node",
+            "pi-3",
+            "--host",
+            "ping-2",
+            "--port",
+            "81",
+        ])
+        .flags(["--labels", "a=1%262&b=x+y&", "--label", "b=z"])
+        .script(TELLTALE);
+    let first = hub.asked("registration", |request| request.is("PUT"));
+    assert!(first.token.is_none() && !first.waits());
+    let registration = first.registration.unwrap();
+    assert_eq!(registration.health, Health::Starting);
+    assert_eq!(registration.service, "demo_ping");
+    assert_eq!((registration.slot.as_deref(), registration.node.as_deref()), (Some("2"), Some("pi-3")));
+    assert_eq!((registration.host.as_str(), registration.port.get()), ("ping-2", 81));
+    assert_eq!(registration.address, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    assert_eq!(registration.labels.0["a"], "1&2");
+    assert_eq!(registration.labels.0["b"], "z");
+    assert!(registration.started >= before);
+    assert!(hub.asked_with_health(Health::Healthy).waits());
+}
+
+#[test]
+fn a_given_address_wins_over_the_connections() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let _sidecar = Run::with(&hub, &service).flags(["--address", "10.1.2.3"]).script(TELLTALE);
+    let registration = hub.asked("registration", |request| request.is("PUT")).registration.unwrap();
+    assert_eq!(registration.address, IpAddr::from([10, 1, 2, 3]));
+}
+
+#[test]
+fn the_hub_is_found_by_name() {
+    let hub = ScriptedHub::start_at("127.0.0.1:0".parse().unwrap(), Answer::usual);
+    let service = Service::healthy();
+    let url = format!("http://localhost:{}", hub.address().port());
+    let sidecar = Run::with(&hub, &service).hub(&url).script(TELLTALE);
+    hub.asked_with_health(Health::Healthy);
+    sidecar.logs("registered");
+}
+
+#[test]
+fn heartbeats_come_in_time_on_one_connection() {
+    let hub = ScriptedHub::start(|request| match request.health() {
+        Some(_) => Answer::lease(60, Routing::Confirmed),
+        None => Answer::withdrawn(),
+    });
+    let service = Service::healthy();
+    let sidecar = Run::with(&hub, &service).script(TELLTALE);
+    eventually("heartbeats", || (hub.requests().len() >= 20).then_some(()));
+    let connections: HashSet<_> = hub.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections.len(), 1);
+    assert_eq!(sidecar.logged("routed").len(), 1);
+}
+
+#[test]
+fn a_change_of_health_is_told_at_once_and_the_lease_held_throughout() {
+    let (hub, _held) = ScriptedHub::holding(|request| request.health() == Some(Health::Healthy));
+    let service = Service::healthy();
+    let _sidecar = Run::with(&hub, &service).script(TELLTALE);
+    let held = hub.asked_with_health(Health::Healthy);
+    service.becomes(503);
+    let change = hub.asked_with_health(Health::Unhealthy);
+    assert_ne!(change.connection, held.connection);
+    hub.closed(held.connection);
+    let order: Vec<_> = hub
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Answered(connection) if connection == change.connection => Some("answered"),
+            Event::Closed(connection) if connection == held.connection => Some("closed"),
+            _ => None,
+        })
+        .take(2)
+        .collect();
+    assert_eq!(order, ["answered", "closed"]);
+    // Well again: told on the connection that is now the only one.
+    service.becomes(200);
+    let again = hub.asked("PUT once well again", |request| {
+        request.health() == Some(Health::Healthy) && request.connection == change.connection
+    });
+    assert!(again.waits());
+}
+
+#[test]
+fn a_restarted_hub_learns_the_task_anew() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let sidecar = Run::with(&hub, &service).script(TELLTALE);
+    let before = hub.asked_with_health(Health::Healthy).registration;
+    sidecar.logs("routed");
+    let address = hub.address();
+    hub.die();
+    sidecar.logs("connecting: ");
+    let hub = ScriptedHub::start_at(address, Answer::usual);
+    assert_eq!(hub.asked_with_health(Health::Healthy).registration, before);
+    eventually("second word of the registration", || (sidecar.logged("registered").len() == 2).then_some(()));
+    assert_eq!(sidecar.logged("routed").len(), 1);
+}
+
+#[test]
+fn a_refused_token_is_tried_again_but_logged_once_and_read_anew() {
+    let hub = ScriptedHub::start(|request| match request.token.as_deref() {
+        Some("right") => Answer::usual(request),
+        _ => Answer::fault(401, "unknown token"),
+    });
+    let service = Service::healthy();
+    let file = token_file("refused-token", "wrong\n");
+    let sidecar = Run::with(&hub, &service).flags(["--token-file", file.to_str().unwrap()]).script(TELLTALE);
+    eventually("retries", || (hub.requests().len() >= 3).then_some(()));
+    assert_eq!(hub.requests()[0].token.as_deref(), Some("wrong"));
+    fs::write(&file, "right").unwrap();
+    hub.asked("right token", |request| request.token.as_deref() == Some("right"));
+    sidecar.logs("routed");
+    assert_eq!(sidecar.logged("the token is refused").len(), 1);
+    assert!(sidecar.logged("the token is refused")[0].contains("ERROR"));
+    assert!(sidecar.logged("wrong").is_empty());
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_refusal_to_route_is_logged_once_for_each_reason() {
+    let hub = ScriptedHub::start(|request| {
+        let reason =
+            if request.health() == Some(Health::Healthy) { "rule is taken" } else { "rule is faulty" };
+        Answer::lease(60, Routing::Refused { reason: reason.to_owned() })
+    });
+    let service = Service::start(503);
+    let sidecar = Run::with(&hub, &service).script(TELLTALE);
+    eventually("heartbeats", || (hub.requests().len() >= 3).then_some(()));
+    service.becomes(200);
+    hub.asked_with_health(Health::Healthy);
+    let asked = hub.requests().len();
+    eventually("heartbeats", || (hub.requests().len() >= asked + 3).then_some(()));
+    assert_eq!(sidecar.logged("reason=\"rule is faulty\"").len(), 1);
+    assert_eq!(sidecar.logged("reason=\"rule is taken\"").len(), 1);
+}
+
+#[test]
+fn what_is_no_hub_is_named_once_and_does_not_delay_the_stop() {
+    for (status, body, like) in [
+        (200, "It works!", "reading its answer"),
+        (404, "Not Found", "status 404"),
+        (422, "{\"error\":\"no\"}", "status 422: no"),
+        (401, "", "the token is refused"),
+    ] {
+        let hub = ScriptedHub::start(move |_| Answer::Say(status, body.to_owned()));
+        let service = Service::healthy();
+        let mut sidecar = Run::with(&hub, &service).script(TELLTALE);
+        sidecar.says("ready");
+        eventually("retries", || (hub.requests().len() >= 3).then_some(()));
+        assert_eq!(sidecar.logged(like).len(), 1, "{like}");
+        sidecar.signal(Signal::TERM);
+        assert_eq!(sidecar.ends().code(), Some(0));
+        // One at most, if a registration was under way; it is not repeated.
+        assert!(hub.requests().iter().filter(|request| request.is("DELETE")).count() <= 1, "{like}");
+    }
+}
+
+#[test]
+fn a_tcp_probe_needs_only_an_accepted_connection() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::start(0);
+    let _sidecar = Run::with(&hub, &service).probe(&service.tcp_url()).script(TELLTALE);
+    hub.asked_with_health(Health::Healthy);
+}
+
+#[test]
+fn a_service_that_accepts_but_does_not_answer_is_unhealthy() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let sidecar = Run::with(&hub, &service).flags(["--probe-timeout", "50ms"]).script(TELLTALE);
+    hub.asked_with_health(Health::Healthy);
+    service.becomes(0);
+    hub.asked_with_health(Health::Unhealthy);
+    sidecar.logs("was not answered within 50ms");
+}
+
+#[test]
+fn rise_and_fall_count_probes_in_a_row() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let sidecar = Run::with(&hub, &service).flags(["--rise", "3", "--fall", "4"]);
+    let _sidecar = sidecar.script(TELLTALE);
+    hub.asked_with_health(Health::Healthy);
+    assert!(service.probes() >= 3);
+    let before = service.probes();
+    service.becomes(500);
+    hub.asked_with_health(Health::Unhealthy);
+    assert!(service.probes() >= before + 4);
+}

@@ -1,0 +1,276 @@
+//! A test double of the hub: it records what it is asked, in order, and answers as its script says.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use protocol::{Health, Lease, Registration, Routing, Withdrawal};
+
+use super::eventually;
+
+/// What happened at the hub.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Asked(Box<Request>),
+    /// The connection's last request was answered.
+    Answered(usize),
+    Closed(usize),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Connections are counted from 0.
+    pub(crate) connection: usize,
+    pub(crate) method: String,
+    pub(crate) uri: String,
+    pub(crate) token: Option<String>,
+    pub(crate) registration: Option<Registration>,
+}
+
+impl Request {
+    pub(crate) fn is(&self, method: &str) -> bool {
+        self.method == method
+    }
+
+    pub(crate) fn health(&self) -> Option<Health> {
+        self.registration.as_ref().map(|registration| registration.health)
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.uri.contains("?wait=")
+    }
+}
+
+/// How the script answers a request.
+pub(crate) enum Answer {
+    Say(u16, String),
+    /// As soon as the test sends an answer; never, if it drops the sender.
+    Hold(Receiver<Answer>),
+}
+
+impl Answer {
+    /// A lease of `ttl_ms`, with the routing so.
+    pub(crate) fn lease(ttl_ms: u64, routing: Routing) -> Self {
+        let lease = Lease { generation: 1, ttl_ms, routing };
+        Self::Say(200, serde_json::to_string(&lease).unwrap())
+    }
+
+    pub(crate) fn withdrawn() -> Self {
+        let withdrawal = Withdrawal { confirmed: vec!["traefik".to_owned()], pending: Vec::new() };
+        Self::Say(200, serde_json::to_string(&withdrawal).unwrap())
+    }
+
+    pub(crate) fn fault(status: u16, error: &str) -> Self {
+        Self::Say(status, format!(r#"{{"error":"{error}"}}"#))
+    }
+
+    /// What a hub says when all is well: a healthy task is routed at once. Its leases live for longer than any test,
+    /// so that nothing is learnt from a heartbeat by chance.
+    pub(crate) fn usual(request: &Request) -> Self {
+        match request.health() {
+            None => Self::withdrawn(),
+            Some(Health::Healthy) => Self::lease(600_000, Routing::Confirmed),
+            Some(_) => Self::lease(600_000, Routing::Pending),
+        }
+    }
+}
+
+/// The requests whose answers are held. They are never given if this is dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Held(Arc<Mutex<Vec<HeldAnswer>>>);
+
+type HeldAnswer = (Request, Sender<Answer>);
+
+impl Held {
+    /// Answers the last of them as usual.
+    #[track_caller]
+    pub(crate) fn answer(&self) {
+        let (request, sender) = eventually("held answer", || self.0.lock().unwrap().pop());
+        sender.send(Answer::usual(&request)).unwrap();
+    }
+}
+
+type Script = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+
+/// The hub. It dies when dropped, with all its connections.
+pub(crate) struct ScriptedHub {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    script: Script,
+    events: Mutex<Vec<Event>>,
+    streams: Mutex<Vec<TcpStream>>,
+    dead: AtomicBool,
+}
+
+impl ScriptedHub {
+    /// Starts at an address of its own, which nobody else takes while it is dead.
+    pub(crate) fn start(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        static COUNT: AtomicU8 = AtomicU8::new(1);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let ip = [127, high | 1, low, COUNT.fetch_add(1, Ordering::SeqCst)];
+        Self::start_at(SocketAddr::from((ip, 0)), script)
+    }
+
+    /// A hub that answers as usual, but holds its answers to requests like this until the test gives them.
+    pub(crate) fn holding(like: fn(&Request) -> bool) -> (Self, Held) {
+        let held = Held::default();
+        let shared = held.clone();
+        let hub = Self::start(move |request| {
+            if !like(request) {
+                return Answer::usual(request);
+            }
+            let (sender, answer) = channel();
+            shared.0.lock().unwrap().push((request.clone(), sender));
+            Answer::Hold(answer)
+        });
+        (hub, held)
+    }
+
+    /// Starts at the address of one that has died.
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        // Until the dead one is quite gone.
+        let listener = eventually("free address", || TcpListener::bind(address).ok());
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            script: Arc::new(script),
+            events: Mutex::default(),
+            streams: Mutex::default(),
+            dead: AtomicBool::new(false),
+        });
+        let of_listener = Arc::clone(&shared);
+        thread::spawn(move || {
+            for (connection, stream) in listener.incoming().enumerate() {
+                let stream = stream.unwrap();
+                if of_listener.dead.load(Ordering::SeqCst) {
+                    return;
+                }
+                of_listener.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                let shared = Arc::clone(&of_listener);
+                thread::spawn(move || shared.serve(connection, &stream));
+            }
+        });
+        Self { address, shared }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.shared.events.lock().unwrap().clone()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let request = |event| if let Event::Asked(request) = event { Some(*request) } else { None };
+        self.events().into_iter().filter_map(request).collect()
+    }
+
+    /// Waits for the first request like this.
+    #[track_caller]
+    pub(crate) fn asked(&self, what: &str, like: impl Fn(&Request) -> bool) -> Request {
+        eventually(what, || self.requests().into_iter().find(&like))
+    }
+
+    #[track_caller]
+    pub(crate) fn asked_with_health(&self, health: Health) -> Request {
+        self.asked(&format!("PUT with health {health:?}"), |request| request.health() == Some(health))
+    }
+
+    /// Waits for a connection to be closed by the sidecar.
+    #[track_caller]
+    pub(crate) fn closed(&self, connection: usize) {
+        eventually(&format!("end of connection {connection}"), || self.is_closed(connection).then_some(()));
+    }
+
+    pub(crate) fn is_closed(&self, connection: usize) -> bool {
+        self.events().iter().any(|event| matches!(event, Event::Closed(closed) if *closed == connection))
+    }
+
+    /// Dies at once, as under SIGKILL.
+    pub(crate) fn die(self) {
+        drop(self);
+    }
+}
+
+impl Drop for ScriptedHub {
+    fn drop(&mut self) {
+        self.shared.dead.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then ends.
+        let _ = TcpStream::connect(self.address);
+        for stream in self.shared.streams.lock().unwrap().iter() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn record(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+    }
+
+    /// Reads to the end of the connection, while another thread answers: so its end is seen during a held answer.
+    fn serve(self: Arc<Self>, connection: usize, stream: &TcpStream) {
+        let (questions, answers) = channel::<Request>();
+        let mut writer = stream.try_clone().unwrap();
+        let shared = Arc::clone(&self);
+        thread::spawn(move || {
+            for request in answers {
+                let mut answer = (shared.script)(&request);
+                let (status, body) = loop {
+                    match answer {
+                        Answer::Say(status, body) => break (status, body),
+                        Answer::Hold(later) => match later.recv() {
+                            Ok(given) => answer = given,
+                            Err(_) => return,
+                        },
+                    }
+                };
+                // Recorded first: whatever the answer leads to comes after it.
+                shared.record(Event::Answered(connection));
+                let head = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = writer.write_all(format!("{head}{body}").as_bytes());
+            }
+        });
+        let mut reader = BufReader::new(stream);
+        while let Some(request) = read_request(&mut reader, connection) {
+            self.record(Event::Asked(Box::new(request.clone())));
+            let _ = questions.send(request);
+        }
+        self.record(Event::Closed(connection));
+    }
+}
+
+fn read_request(reader: &mut impl BufRead, connection: usize) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    let mut words = line.split(' ');
+    let (method, uri) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (mut length, mut token) = (0, None);
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().ok()?,
+            "authorization" => token = value.strip_prefix("Bearer ").map(ToOwned::to_owned),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let registration = if body.is_empty() { None } else { Some(serde_json::from_slice(&body).unwrap()) };
+    Some(Request { connection, method, uri, token, registration })
+}

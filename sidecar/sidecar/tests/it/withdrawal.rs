@@ -1,0 +1,188 @@
+use protocol::Health;
+use rustix::process::Signal;
+
+use crate::support::hub::{Answer, Request, ScriptedHub};
+use crate::support::service::Service;
+use crate::support::sidecar::{Run, STUBBORN, Sidecar, TELLTALE};
+
+fn is_withdrawal(request: &Request) -> bool {
+    request.is("DELETE")
+}
+
+/// Runs `script` until the hub knows it as healthy.
+fn routed(run: Run, hub: &ScriptedHub, script: &str) -> Sidecar {
+    let sidecar = run.script(script);
+    sidecar.says("ready");
+    hub.asked_with_health(Health::Healthy);
+    sidecar.logs("routed");
+    sidecar
+}
+
+/// Proves that the service has got all signals that were sent to it before: it gets one more.
+fn sync(sidecar: &Sidecar) {
+    sidecar.signal(Signal::USR1);
+    sidecar.says("USR1");
+}
+
+#[test]
+fn the_service_is_told_to_stop_only_after_the_confirmation() {
+    for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::QUIT, "QUIT")] {
+        let (hub, held) = ScriptedHub::holding(is_withdrawal);
+        let service = Service::healthy();
+        let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
+        sidecar.signal(signal);
+        let delete = hub.asked("withdrawal", is_withdrawal);
+        assert!(delete.uri.starts_with("/v1/instances/test.") && delete.waits(), "{}", delete.uri);
+        sync(&sidecar);
+        assert_eq!(sidecar.said(), ["ready", "USR1"]);
+        held.answer();
+        assert_eq!(sidecar.ends().code(), Some(0));
+        assert_eq!(sidecar.said(), ["ready", "USR1", name]);
+        assert!(!sidecar.logged("withdrawn routers=\"traefik\"").is_empty());
+    }
+}
+
+#[test]
+fn the_lease_is_held_during_the_withdrawal() {
+    let (hub, held) = ScriptedHub::holding(is_withdrawal);
+    let service = Service::healthy();
+    let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
+    sidecar.signal(Signal::TERM);
+    hub.asked("withdrawal", is_withdrawal);
+    let last = hub.requests().iter().rev().find(|request| request.is("PUT")).unwrap().connection;
+    sync(&sidecar);
+    assert!(!hub.is_closed(last));
+    held.answer();
+    sidecar.ends();
+    hub.closed(last);
+}
+
+#[test]
+fn a_held_registration_does_not_delay_the_withdrawal_and_goes_on_holding_the_lease() {
+    let (hub, held) = ScriptedHub::holding(|request| request.is("DELETE") || request.waits());
+    let service = Service::healthy();
+    let mut sidecar = Run::with(&hub, &service).script(TELLTALE);
+    sidecar.says("ready");
+    let put = hub.asked_with_health(Health::Healthy);
+    sidecar.signal(Signal::TERM);
+    let delete = hub.asked("withdrawal", is_withdrawal);
+    assert!(delete.waits() && delete.connection != put.connection);
+    sync(&sidecar);
+    assert!(!hub.is_closed(put.connection));
+    held.answer();
+    assert_eq!(sidecar.ends().code(), Some(0));
+    hub.closed(put.connection);
+}
+
+#[test]
+fn a_second_signal_hurries_and_a_third_kills() {
+    let (hub, _held) = ScriptedHub::holding(is_withdrawal);
+    let service = Service::healthy();
+    let mut sidecar = routed(Run::with(&hub, &service), &hub, STUBBORN);
+    sidecar.signal(Signal::TERM);
+    hub.asked("withdrawal", is_withdrawal);
+    sidecar.signal(Signal::INT);
+    sidecar.says("INT");
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.ends().code(), Some(128 + 9));
+    assert_eq!(sidecar.said(), ["ready", "INT"]);
+}
+
+#[test]
+fn a_service_that_does_not_end_is_killed_after_the_grace() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let mut sidecar = routed(Run::with(&hub, &service).flags(["--grace", "300ms"]), &hub, STUBBORN);
+    sidecar.signal(Signal::TERM);
+    sidecar.says("TERM");
+    assert_eq!(sidecar.ends().code(), Some(128 + 9));
+    assert_eq!(sidecar.logged("has not ended in time").len(), 1);
+}
+
+#[test]
+fn a_hub_that_restarts_during_the_withdrawal_is_asked_again() {
+    let (hub, _held) = ScriptedHub::holding(is_withdrawal);
+    let service = Service::healthy();
+    let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
+    sidecar.signal(Signal::TERM);
+    hub.asked("withdrawal", is_withdrawal);
+    let address = hub.address();
+    hub.die();
+    sidecar.logs("the withdrawal is tried again");
+    sync(&sidecar);
+    assert_eq!(sidecar.said(), ["ready", "USR1"]);
+    let hub = ScriptedHub::start_at(address, Answer::usual);
+    assert!(hub.asked("second withdrawal", is_withdrawal).waits());
+    assert_eq!(sidecar.ends().code(), Some(0));
+    assert!(!sidecar.logged("withdrawn routers").is_empty());
+}
+
+#[test]
+fn a_hub_that_is_gone_delays_the_stop_no_longer_than_the_time_out() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::healthy();
+    let run = Run::with(&hub, &service).flags(["--withdraw-timeout", "200ms"]);
+    let mut sidecar = routed(run, &hub, TELLTALE);
+    hub.die();
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.ends().code(), Some(0));
+    assert_eq!(sidecar.logged("not withdrawn in time").len(), 1);
+    assert_eq!(sidecar.said(), ["ready", "TERM"]);
+}
+
+#[test]
+fn routers_that_have_not_confirmed_are_named() {
+    let hub = ScriptedHub::start(|request| match request.health() {
+        None => Answer::Say(200, r#"{"confirmed":["a"],"pending":["b","c"]}"#.to_owned()),
+        Some(_) => Answer::usual(request),
+    });
+    let service = Service::healthy();
+    let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.ends().code(), Some(0));
+    assert_eq!(sidecar.logged("not all routers have confirmed in time routers=\"b,c\"").len(), 1);
+}
+
+#[test]
+fn a_service_that_was_never_healthy_is_stopped_at_once() {
+    let (hub, held) = ScriptedHub::holding(is_withdrawal);
+    let service = Service::start(503);
+    let mut sidecar = Run::with(&hub, &service).script(TELLTALE);
+    sidecar.says("ready");
+    hub.asked_with_health(Health::Starting);
+    sidecar.signal(Signal::TERM);
+    sidecar.says("TERM");
+    // Only now the hub is told, and not waited for.
+    assert!(!hub.asked("leave", is_withdrawal).waits());
+    drop(held);
+    assert_eq!(sidecar.ends().code(), Some(0));
+}
+
+#[test]
+fn a_service_that_ends_by_itself_leaves_quickly_and_its_code_is_kept() {
+    // Even if the hub answers nothing any more.
+    let (hub, _held) = ScriptedHub::holding(|request| request.health() != Some(Health::Starting));
+    let service = Service::healthy();
+    let mut sidecar = Run::with(&hub, &service).script("trap 'exit 9' USR1; echo ready; sleep 1000 & wait");
+    sidecar.says("ready");
+    let put = hub.asked_with_health(Health::Healthy);
+    sidecar.signal(Signal::USR1);
+    assert!(!hub.asked("leave", is_withdrawal).waits());
+    assert_eq!(sidecar.ends().code(), Some(9));
+    hub.closed(put.connection);
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_reaches_the_service_only_after_the_withdrawal() {
+    let (hub, held) = ScriptedHub::holding(is_withdrawal);
+    let service = Service::healthy();
+    let mut sidecar = routed(Run::with(&hub, &service).in_terminal(), &hub, TELLTALE);
+    sidecar.types(b"\x03");
+    hub.asked("withdrawal", is_withdrawal);
+    sync(&sidecar);
+    let told = |sidecar: &Sidecar| sidecar.said().iter().any(|line| line == "INT");
+    assert!(!told(&sidecar));
+    held.answer();
+    assert_eq!(sidecar.ends().code(), Some(0));
+    assert!(told(&sidecar));
+}
