@@ -1,4 +1,4 @@
-//! Where the sidecar finds the hub, and what it probes.
+//! Parses URLs of hubs and probes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
     let is_plain = |part: &str| part.chars().all(|c| c.is_ascii_graphic());
     assert!(is_plain(&read.authority()) && is_plain(&read.path), "{read:?}");
     assert!(read.path.starts_with('/') && read.port != 0, "{read:?}");
-    if let Ok(hub) = url::hub(text) {
-        assert_eq!(url::hub(&hub.to_string()), Ok(hub));
+    if let Ok(hub) = url::parse_hub(text) {
+        assert_eq!(url::parse_hub(&hub.to_string()), Ok(hub));
     }
 });

@@ -24,7 +24,7 @@ mod value;
 pub use duration::duration;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
-pub use token::Token;
+pub use token::{Token, TokenError};
 pub use value::{Given, given, given_by, nonzero, switch, time};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.

@@ -1,49 +1,64 @@
-//! A secret that callers have to know.
+//! Bearer tokens.
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::{Failure, reason};
 
-/// A secret that callers have to know. Not printed.
-pub struct Token(Vec<u8>);
+/// A bearer token. `Debug` does not print it.
+pub struct Token(String);
+
+/// A token file that cannot be used.
+#[derive(Debug)]
+pub struct TokenError {
+    file: PathBuf,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Io(io::Error),
+    Empty,
+    NotPrintable,
+}
 
 impl Token {
-    /// Reads the file, without white space at its ends.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let file = path.display();
-        let text = fs::read(path)
-            .map_err(|error| Failure::new(format!("reading token file {file}: {}", reason(&error))))?;
-        let token = text.trim_ascii();
-        if token.is_empty() {
-            return Err(Failure::new(format!("reading token file {file}: it is empty")));
+    /// Reads a token file. White space around the token is ignored. The token has no control characters, so it fits into an
+    /// HTTP header.
+    pub fn read(file: &Path) -> Result<Self, TokenError> {
+        let error = |cause| TokenError { file: file.to_owned(), cause };
+        let bytes = fs::read(file).map_err(|cause| error(Cause::Io(cause)))?;
+        match str::from_utf8(&bytes).map(str::trim) {
+            Ok("") => Err(error(Cause::Empty)),
+            Ok(token) if !token.contains(char::is_control) => Ok(Self(token.to_owned())),
+            _ => Err(error(Cause::NotPrintable)),
         }
-        Ok(Self(token.to_vec()))
     }
 
-    /// Whether an `Authorization` header holds it, as `Bearer TOKEN`; if not, what is wrong.
+    /// Checks that an `Authorization` header is `Bearer TOKEN` with this token.
     pub fn check(&self, header: Option<&[u8]>) -> Result<(), &'static str> {
         match header.and_then(bearer) {
-            Some(given) if self.is(given) => Ok(()),
-            Some(_) => Err("the token is another one"),
-            None => Err("a token is needed: authorization: Bearer TOKEN"),
+            Some(token) if self.equals(token) => Ok(()),
+            Some(_) => Err("invalid token"),
+            None => Err("missing token: send the header authorization: Bearer TOKEN"),
         }
     }
 
-    /// What an `Authorization` header holds who knows it.
+    /// Returns the value of the `Authorization` header.
     pub fn header(&self) -> String {
-        format!("Bearer {}", String::from_utf8_lossy(&self.0))
+        format!("Bearer {}", self.0)
     }
 
-    /// Compares in a time that tells nothing of where the difference is.
-    fn is(&self, given: &[u8]) -> bool {
-        self.0.len() == given.len()
-            && self.0.iter().zip(given).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+    /// Compares in constant time.
+    fn equals(&self, other: &[u8]) -> bool {
+        self.0.len() == other.len()
+            && self.0.bytes().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
     }
 }
 
-/// The token in an `Authorization` header; the scheme's name may be written in any case.
+/// Returns the token of an `Authorization` header. The case of the scheme does not matter.
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
@@ -55,27 +70,46 @@ impl fmt::Debug for Token {
     }
 }
 
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reading token file {}: ", self.file.display())?;
+        match &self.cause {
+            Cause::Io(error) => f.write_str(&reason(error)),
+            Cause::Empty => f.write_str("the file is empty"),
+            Cause::NotPrintable => f.write_str("expected one line of printable characters"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::new(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_the_whole_token_will_do() {
-        let token = Token(b"secret".to_vec());
-        assert!(token.is(b"secret"));
+    fn only_the_whole_token_matches() {
+        let token = Token("secret".to_owned());
+        assert!(token.equals(b"secret"));
         for wrong in [&b""[..], b"secreT", b"secre", b"secrets"] {
-            assert!(!token.is(wrong), "{wrong:?}");
+            assert!(!token.equals(wrong), "{wrong:?}");
         }
     }
 
     #[test]
-    fn it_comes_as_a_bearers() {
-        let token = Token(b"secret".to_vec());
+    fn token_is_read_from_a_bearer_header() {
+        let token = Token("secret".to_owned());
         assert_eq!(token.check(Some(b"Bearer secret")), Ok(()));
         assert_eq!(token.check(Some(b"bearer secret")), Ok(()));
-        assert!(token.check(Some(b"Bearer secrets")).unwrap_err().contains("another"));
+        assert!(token.check(Some(b"Bearer secrets")).unwrap_err().contains("invalid"));
         for none in [None, Some(&b"secret"[..]), Some(b"Basic secret")] {
-            assert!(token.check(none).unwrap_err().contains("is needed"), "{none:?}");
+            assert!(token.check(none).unwrap_err().contains("missing"), "{none:?}");
         }
     }
 }

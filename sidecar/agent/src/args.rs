@@ -19,7 +19,7 @@ use crate::node::Settings;
 #[command(name = "agent", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The hub's address
-    #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = given_by(url::hub), default_value = "")]
+    #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = given_by(url::parse_hub), default_value = "")]
     #[arg(hide_default_value = true)]
     hub: Given<Url>,
     /// The file that holds the hub's token; it is read again at each connection
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn bad_usage_is_named() {
         for (args, fault) in [
-            (&["--hub", "hub:8080"][..], "the scheme is missing"),
+            (&["--hub", "hub:8080"][..], "missing scheme"),
             (&["--docker", "ssh://host"], "scheme \"ssh\""),
             (&["--docker", "unix://run/docker.sock"], "an absolute path is expected"),
             (&["--host-address", "here"], "--host-address"),

@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use client::{Backoff, Complaint, FIRST_HEARTBEAT, Hub, HubError, Session, heartbeat, random};
+use client::{
+    Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
+};
 use hyper::StatusCode;
 use protocol::{Heartbeat, Lease, Routing};
 use tokio::select;
@@ -19,9 +21,9 @@ pub(crate) async fn tell(hub: &Hub, board: &Board) -> Infallible {
         hub,
         board,
         ledger: Ledger::default(),
-        heartbeat: FIRST_HEARTBEAT,
+        heartbeat: INITIAL_HEARTBEAT_INTERVAL,
         backoff: Backoff::default(),
-        complaint: Complaint::default(),
+        log_once: LogOnce::default(),
     };
     loop {
         let error = match hub.connect().await {
@@ -40,13 +42,13 @@ struct Teller<'a> {
     ledger: Ledger,
     heartbeat: Duration,
     backoff: Backoff,
-    complaint: Complaint,
+    log_once: LogOnce,
 }
 
 impl Teller<'_> {
     /// Uses a connection until it is lost.
     async fn converse(&mut self, mut session: Session) -> HubError {
-        if self.board.update(|node, now| node.connected(session.local(), now)) {
+        if self.board.update(|node, now| node.connected(session.local_ip(), now)) {
             self.board.want_list();
         }
         // The first one tells whether this is a hub, which takes the token.
@@ -85,7 +87,7 @@ impl Teller<'_> {
     async fn send(&mut self, session: &mut Session, request: &Request) -> Result<(), HubError> {
         match request {
             Request::Register(id, registration) => {
-                let Lease { routing, ttl_ms, .. } = session.put(id, registration, None).await?;
+                let Lease { routing, ttl_ms, .. } = session.register(id, registration, None).await?;
                 self.granted(ttl_ms);
                 debug!(instance = %id, address = %registration.address, health = ?registration.health, "registered");
                 if let Routing::Refused { reason } = routing {
@@ -93,7 +95,7 @@ impl Teller<'_> {
                 }
             }
             Request::Withdraw(id) => {
-                session.delete(id, None).await?;
+                session.withdraw(id, None).await?;
                 debug!(instance = %id, "withdrawn");
             }
             Request::Publish(manager, services) => {
@@ -122,7 +124,7 @@ impl Teller<'_> {
     fn beaten(&mut self, heartbeat: &Heartbeat) {
         self.granted(heartbeat.ttl_ms);
         self.backoff.reset();
-        if self.complaint.settle() {
+        if self.log_once.clear() {
             info!(hub = %self.hub.url, "the hub is back");
         }
         let leases = self.ledger.leases();
@@ -137,13 +139,13 @@ impl Teller<'_> {
     }
 
     fn granted(&mut self, ttl_ms: u64) {
-        self.heartbeat = heartbeat(ttl_ms);
+        self.heartbeat = heartbeat_interval(ttl_ms);
     }
 
     fn complain(&mut self, error: &HubError) {
-        if error.is_lasting() {
+        if error.is_permanent() {
             self.backoff.slow_down();
         }
-        self.complaint.log(self.hub, error);
+        self.log_once.log(self.hub, error);
     }
 }

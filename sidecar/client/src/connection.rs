@@ -11,84 +11,84 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::url::Url;
 
-/// No answer of the hub is longer.
-const LONGEST_BODY: usize = 64 * 1024;
-/// How much of an answer is read of which only the status is of interest.
-const ENOUGH_BODY: usize = 1024 * 1024;
+/// Maximum length of a response from the hub, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// Maximum part of a body that is read and discarded when only the status matters, in bytes.
+const MAX_DISCARDED: usize = 1024 * 1024;
 
-/// Why an exchange failed.
+/// Error of hyper or the operating system.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// An open connection, closed when dropped.
+/// An open connection. Dropping it closes it.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
-    local: IpAddr,
+    local_ip: IpAddr,
     busy: bool,
 }
 
 impl Connection {
-    /// Connects to the first of the host's addresses that answers, each within `patience`.
-    pub async fn open(url: &Url, patience: Duration) -> Result<Self, Error> {
-        let stream = connect(url, patience).await?;
+    /// Connects to the first address of the URL's host that accepts, with `timeout` for each address.
+    pub async fn open(url: &Url, timeout: Duration) -> Result<Self, Error> {
+        let stream = connect(url, timeout).await?;
         stream.set_nodelay(true)?;
-        let local = stream.local_addr()?.ip().to_canonical();
+        let local_ip = stream.local_addr()?.ip().to_canonical();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(async move {
-            // Whoever waits for an answer is told the error.
+            // The pending request reports the same error.
             let _ = connection.await;
         });
-        Ok(Self { sender, driver, local, busy: false })
+        Ok(Self { sender, driver, local_ip, busy: false })
     }
 
-    /// The connection's local address.
-    pub fn local(&self) -> IpAddr {
-        self.local
+    /// Local address of the connection.
+    pub fn local_ip(&self) -> IpAddr {
+        self.local_ip
     }
 
-    /// Whether a request was sent and its answer not taken: another one cannot be sent.
+    /// Returns whether a response is outstanding. If so, the connection accepts no other request.
     pub fn is_busy(&self) -> bool {
         self.busy
     }
 
-    /// Returns once the connection is closed by the other side.
+    /// Waits until the server closes the connection.
     pub async fn closed(&mut self) {
         if !self.driver.is_finished() {
-            // Not even a panic of the driver would leave the connection open.
+            // The connection is closed even if the driver panicked.
             let _ = (&mut self.driver).await;
         }
     }
 
-    /// Sends a request and awaits the answer. A caller that stops waiting leaves the request with the server and
-    /// the connection open, but [busy](Self::is_busy).
-    pub async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
+    /// Sends a request and waits for the response. If the caller cancels, the server still handles the request and the
+    /// connection stays open, but [busy](Self::is_busy).
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
         self.sender.ready().await?;
         self.busy = true;
         let response = self.sender.send_request(request);
-        // On a task of its own, since hyper closes a connection when a response is no longer awaited.
-        let answer = tokio::spawn(async move {
+        // In a task of its own: hyper closes the connection if the response future is dropped.
+        let task = tokio::spawn(async move {
             let response = response.await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), LONGEST_BODY).collect().await?.to_bytes();
+            let body = Limited::new(response.into_body(), MAX_BODY).collect().await?.to_bytes();
             Ok::<_, Error>((status, body))
         });
-        let answer = answer.await??;
+        let response = task.await??;
         self.busy = false;
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Sends the connection's last request, and awaits the whole answer for its status alone.
-    pub async fn status(mut self, request: Request<Full<Bytes>>) -> Result<StatusCode, Error> {
+    /// Sends the last request of the connection and returns the status of the response. The body is read to its end, since
+    /// some servers log a client that disconnects earlier as an error.
+    pub async fn send_last(mut self, request: Request<Full<Bytes>>) -> Result<StatusCode, Error> {
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         let mut body = response.into_body();
-        let mut left = ENOUGH_BODY;
-        // A server that is cut off in the middle of its answer may log that as an error.
+        let mut left = MAX_DISCARDED;
         while let Some(frame) = body.frame().await {
             left = left.saturating_sub(frame?.data_ref().map_or(0, Bytes::len));
             if left == 0 {
@@ -105,19 +105,19 @@ impl Drop for Connection {
     }
 }
 
-/// Connects to the first of the host's addresses that answers, each within `patience`.
-pub async fn connect(url: &Url, patience: Duration) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+/// Connects to the first address of the URL's host that accepts, with `timeout` for each address.
+pub async fn connect(url: &Url, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host((url.host.as_str(), url.port)).await? {
-        match connect_one(address, patience).await {
+        match connect_to(address, timeout).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(failure)
+    Err(last_error)
 }
 
-async fn connect_one(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {patience:?}"));
-    timeout(patience, TcpStream::connect(address)).await.map_err(|_| late())?
+async fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let timed_out = || io::Error::new(io::ErrorKind::TimedOut, format!("no response within {timeout:?}"));
+    time::timeout(timeout, TcpStream::connect(address)).await.map_err(|_| timed_out())?
 }

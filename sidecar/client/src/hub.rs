@@ -1,15 +1,17 @@
-//! The hub's requests for those who register, on a connection that stays open.
+//! Requests to a hub, on a connection that stays open.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cli::{Token, TokenError};
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use protocol::{
-    Fault, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, Registration, Services, Withdrawal,
+    ErrorBody, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, Registration, Services,
+    Withdrawal,
 };
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -20,120 +22,116 @@ use crate::connection::{Connection, Error};
 use crate::url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For how long an answer may be overdue. Less than a lease's usual time to live, so that there is time for another
-/// connection.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for a response, in addition to the `wait` of the request. Less than the usual time to live of a lease, so that there is
+/// time for another connection.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where the hub is, and how to show that one may register.
+/// A hub: its URL and the token for it.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    /// Its address.
+    /// URL of the hub.
     pub url: Url,
-    /// The file that holds its token; it is read again for each connection.
+    /// File with the hub's token. Each new connection reads it.
     pub token_file: Option<PathBuf>,
 }
 
-/// A connection to the hub, with the token that was valid when it was made.
+/// A connection to the hub, with the token that was valid when it was opened.
 pub struct Session {
     connection: Connection,
     authorization: Option<HeaderValue>,
     host: HeaderValue,
 }
 
-/// Why the hub could not be told.
+/// Error of a request to the hub.
 #[derive(Debug)]
 pub enum HubError {
-    /// The token cannot be read.
-    Token(String),
-    /// No connection.
-    Unreachable(Error),
-    /// The connection was lost before the answer.
-    Lost(Error),
-    /// The hub has closed the connection.
+    /// The token file cannot be used.
+    Token(TokenError),
+    /// The connection failed.
+    Connect(Error),
+    /// The connection was lost before the response.
+    ConnectionLost(Error),
+    /// The hub closed the connection.
     Closed,
-    /// No answer in time.
-    Late,
-    /// The hub knows another token.
-    Unauthorised,
-    /// An answer that is not 2xx.
+    /// No response in time.
+    Timeout,
+    /// Status 401: the token is missing or wrong.
+    Unauthorized,
+    /// Another status that is not 2xx, and the reason.
     Refused(StatusCode, String),
-    /// Whatever answers there, it is no hub.
-    Garbled(serde_json::Error),
+    /// A 2xx response with a body that is not the hub's.
+    InvalidResponse(serde_json::Error),
 }
 
 impl Hub {
-    /// The value of the `authorization` header: none without a token file.
-    pub fn authorization(&self) -> Result<Option<HeaderValue>, HubError> {
+    /// Reads the token file and returns the `authorization` header; `None` without a token file.
+    pub fn authorization(&self) -> Result<Option<HeaderValue>, TokenError> {
         let Some(file) = &self.token_file else { return Ok(None) };
-        let fault =
-            |why: &dyn fmt::Display| HubError::Token(format!("reading token file {}: {why}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| fault(&cli::reason(&error)))?;
-        let token = text.trim();
-        if token.is_empty() {
-            return Err(fault(&"it is empty"));
-        }
-        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| fault(&"one line of printable characters is expected"))?;
+        let header = Token::read(file)?.header();
+        let mut value = HeaderValue::try_from(header).expect("a token has no control characters");
         value.set_sensitive(true);
         Ok(Some(value))
     }
 
     /// Opens a connection.
     pub async fn connect(&self) -> Result<Session, HubError> {
-        let authorization = self.authorization()?;
-        let connection = Connection::open(&self.url, CONNECT_TIMEOUT).await.map_err(HubError::Unreachable)?;
-        let host = HeaderValue::try_from(self.url.authority())
-            .map_err(|error| HubError::Unreachable(error.into()))?;
+        let authorization = self.authorization().map_err(HubError::Token)?;
+        let connection = Connection::open(&self.url, CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
+        let host =
+            HeaderValue::try_from(self.url.authority()).map_err(|error| HubError::Connect(error.into()))?;
         Ok(Session { connection, authorization, host })
     }
 }
 
 impl Session {
-    /// The local address of the connection, where the hub's network reaches this task.
-    pub fn local(&self) -> IpAddr {
-        self.connection.local()
+    /// Local address of the connection: the task's address in the network that it shares with the hub.
+    pub fn local_ip(&self) -> IpAddr {
+        self.connection.local_ip()
     }
 
-    /// Whether a request is unanswered, so that the next one needs another connection.
+    /// Returns whether a response is outstanding. If so, the next request needs another connection.
     pub fn is_busy(&self) -> bool {
         self.connection.is_busy()
     }
 
-    /// Returns once the hub has closed the connection.
+    /// Waits until the hub closes the connection.
     pub async fn closed(&mut self) {
         self.connection.closed().await;
     }
 
-    /// Registers an instance, or renews its lease. With `wait` the hub may hold its answer for so long.
-    pub async fn put(
+    /// Registers an instance or renews its lease. With `wait`, the hub delays its response by up to that time, until the
+    /// routing is decided.
+    pub async fn register(
         &mut self,
         id: &InstanceId,
         registration: &Registration,
         wait: Option<Duration>,
     ) -> Result<Lease, HubError> {
-        let path = instance_path(id, wait);
-        self.ask(Method::PUT, &path, json(registration)?, wait).await
+        self.send(Method::PUT, &instance_path(id, wait), json(registration), wait).await
     }
 
-    /// Withdraws an instance. With `wait` the hub answers when no router sends requests to it any more, or when so long
-    /// has passed.
-    pub async fn delete(&mut self, id: &InstanceId, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
-        let path = instance_path(id, wait);
-        self.ask(Method::DELETE, &path, Vec::new(), wait).await
+    /// Withdraws an instance. With `wait`, the hub delays its response by up to that time, until no router sends requests to the
+    /// instance any more.
+    pub async fn withdraw(
+        &mut self,
+        id: &InstanceId,
+        wait: Option<Duration>,
+    ) -> Result<Withdrawal, HubError> {
+        self.send(Method::DELETE, &instance_path(id, wait), Vec::new(), wait).await
     }
 
-    /// Renews all leases that this connection holds.
+    /// Renews all leases of this connection.
     pub async fn heartbeat(&mut self) -> Result<Heartbeat, HubError> {
-        self.ask(Method::POST, HEARTBEAT, Vec::new(), None).await
+        self.send(Method::POST, HEARTBEAT, Vec::new(), None).await
     }
 
-    /// Tells what `manager`, a node of the swarm, knows of its services.
+    /// Publishes the swarm's services as `manager`, a node of the swarm, knows them.
     pub async fn publish(&mut self, manager: &InstanceId, services: &Services) -> Result<(), HubError> {
         let path = format!("{MANAGERS}/{manager}");
-        self.ask::<IgnoredAny>(Method::PUT, &path, json(services)?, None).await.map(drop)
+        self.send::<IgnoredAny>(Method::PUT, &path, json(services), None).await.map(drop)
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn send<T: DeserializeOwned>(
         &mut self,
         method: Method,
         path: &str,
@@ -147,16 +145,19 @@ impl Session {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request.body(Full::from(body)).map_err(|error| HubError::Lost(error.into()))?;
-        let patience = wait.unwrap_or_default() + ANSWER_TIMEOUT;
-        match timeout(patience, self.connection.exchange(request)).await {
-            Err(_) => Err(HubError::Late),
-            Ok(Err(error)) => Err(HubError::Lost(error)),
-            Ok(Ok((status, body))) if status.is_success() => from_slice(&body).map_err(HubError::Garbled),
-            Ok(Ok((StatusCode::UNAUTHORIZED, _))) => Err(HubError::Unauthorised),
+        let request =
+            request.body(Full::from(body)).map_err(|error| HubError::ConnectionLost(error.into()))?;
+        let response = timeout(wait.unwrap_or_default() + RESPONSE_TIMEOUT, self.connection.send(request));
+        match response.await {
+            Err(_) => Err(HubError::Timeout),
+            Ok(Err(error)) => Err(HubError::ConnectionLost(error)),
+            Ok(Ok((status, body))) if status.is_success() => {
+                from_slice(&body).map_err(HubError::InvalidResponse)
+            }
+            Ok(Ok((StatusCode::UNAUTHORIZED, _))) => Err(HubError::Unauthorized),
             Ok(Ok((status, body))) => {
-                let said = from_slice(&body).map(|fault: Fault| fault.error);
-                Err(HubError::Refused(status, said.unwrap_or_else(|_| "no reason given".to_owned())))
+                let reason = from_slice(&body).map(|body: ErrorBody| body.error);
+                Err(HubError::Refused(status, reason.unwrap_or_else(|_| "no reason given".to_owned())))
             }
         }
     }
@@ -169,17 +170,18 @@ fn instance_path(id: &InstanceId, wait: Option<Duration>) -> String {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>, HubError> {
-    serde_json::to_vec(value).map_err(HubError::Garbled)
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Only maps with keys that are not strings fail; the protocol has none.
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 impl HubError {
-    /// Whether somebody has to mend something: trying again in milliseconds will not help.
-    pub fn is_lasting(&self) -> bool {
+    /// Returns whether an operator has to fix the cause, so that a quick retry does not help.
+    pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Token(_) | Self::Unauthorised | Self::Garbled(_) => true,
+            Self::Token(_) | Self::Unauthorized | Self::InvalidResponse(_) => true,
             Self::Refused(status, _) => status.is_client_error(),
-            Self::Unreachable(_) | Self::Lost(_) | Self::Closed | Self::Late => false,
+            Self::Connect(_) | Self::ConnectionLost(_) | Self::Closed | Self::Timeout => false,
         }
     }
 }
@@ -187,14 +189,14 @@ impl HubError {
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Token(fault) => f.write_str(fault),
-            Self::Unreachable(error) => write!(f, "connecting: {error}"),
-            Self::Lost(error) => write!(f, "the connection was lost: {error}"),
-            Self::Closed => f.write_str("it has closed the connection"),
-            Self::Late => f.write_str("no answer in time"),
-            Self::Unauthorised => f.write_str("the token is refused"),
+            Self::Token(error) => error.fmt(f),
+            Self::Connect(error) => write!(f, "connecting: {error}"),
+            Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
+            Self::Closed => f.write_str("connection closed by the hub"),
+            Self::Timeout => f.write_str("no response in time"),
+            Self::Unauthorized => f.write_str("token rejected; check --token-file"),
             Self::Refused(status, reason) => write!(f, "status {}: {reason}", status.as_u16()),
-            Self::Garbled(error) => write!(f, "reading its answer: {error}"),
+            Self::InvalidResponse(error) => write!(f, "invalid response: {error}"),
         }
     }
 }

@@ -1,16 +1,14 @@
-//! The hub as those see it who register with it.
+//! Client for the hub's registration API.
 //!
-//! - [`Hub`], [`Session`]: the requests that they make, on a connection that holds their leases while it is open;
-//! - [`connection`]: one HTTP/1.1 connection, for a hub and for probes;
-//! - [`url`]: where they go;
-//! - [`Backoff`]: how long to wait before the next attempt; [`heartbeat`], [`Complaint`]: what all who keep leases do alike.
+//! - [`Hub`], [`Session`]: requests to a hub, on a connection that holds the caller's leases while it is open
+//! - [`connection`]: one HTTP/1.1 connection, for the hub and for probes
+//! - [`url`]: URLs of hubs and probes
+//! - [`Backoff`], [`heartbeat_interval`], [`LogOnce`]: retries and renewals, common to sidecar and agent
 
-mod backoff;
 pub mod connection;
 mod hub;
-mod keeping;
+mod renewal;
 pub mod url;
 
-pub use backoff::Backoff;
 pub use hub::{Hub, HubError, Session};
-pub use keeping::{Complaint, FIRST_HEARTBEAT, heartbeat, random};
+pub use renewal::{Backoff, INITIAL_HEARTBEAT_INTERVAL, LogOnce, heartbeat_interval, random};

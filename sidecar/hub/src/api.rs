@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{Fault, HEARTBEAT, INSTANCES, InstanceId, InvalidId, MANAGERS, Registration, Services};
+use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, InvalidId, MANAGERS, Registration, Services};
 use runtime::{
     Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
 };
@@ -232,7 +232,7 @@ impl Service for Api {
                 .then(|| HeaderValue::from_str(&error).ok())
                 .flatten();
             let error = if allow.is_some() { format!("the methods here are {error}") } else { error };
-            let mut response = json(status, &Fault { error });
+            let mut response = json(status, &ErrorBody { error });
             let headers = response.headers_mut();
             headers.extend(allow.map(|methods| (header::ALLOW, methods)));
             if status == StatusCode::UNAUTHORIZED {

@@ -1,21 +1,23 @@
-//! The name of an instance in the hub: safe in a path, a log line and a label of a metric.
+//! Instance IDs.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Unique among tasks: 1 to 255 letters, digits, `.`, `_` or `-`, but not `.` or `..`, which clients take out of a path.
+/// Unique name of an instance: 1 to 255 letters, digits, `.`, `_` or `-`.
+///
+/// It is safe in a path, a log line and a metric label. `.` and `..` are excluded because HTTP clients remove them from paths.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId(String);
 
-/// Why a text cannot be an [`InstanceId`].
+/// A string that is not a valid [`InstanceId`], shortened to 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidId(String);
 
 impl InstanceId {
-    /// The text.
+    /// The ID as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -25,8 +27,9 @@ impl FromStr for InstanceId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") || !text.chars().all(fits) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") || !text.chars().all(is_allowed)
+        {
             return Err(InvalidId(text.chars().take(64).collect()));
         }
         Ok(Self(text.to_owned()))
@@ -55,11 +58,7 @@ impl fmt::Display for InstanceId {
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "instance ID {:?}: 1 to 255 letters, digits, '.', '_' or '-' are expected, but not \".\" or \"..\"",
-            self.0
-        )
+        write!(f, "invalid instance ID {:?}: expected 1 to 255 letters, digits, '.', '_' or '-'", self.0)
     }
 }
 
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_safe_in_a_path() {
+    fn instance_id_is_safe_in_a_path() {
         assert!("demo_ping.1.ffkef7x4l1njjxeinxqy6zwwd".parse::<InstanceId>().is_ok());
         assert!("...".parse::<InstanceId>().is_ok());
         for bad in ["", ".", "..", "a/b", "a b", "é", "a?b", &"x".repeat(256)] {

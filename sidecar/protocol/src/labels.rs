@@ -1,4 +1,4 @@
-//! A service's labels, and how they arrive in a task's environment.
+//! Service labels and their encoding in a task's environment.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,36 +7,37 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-/// A service's labels, by key.
+/// Service labels by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Labels(pub BTreeMap<String, String>);
 
-/// Which label of `SIDECAR_LABELS` cannot be read, and why.
+/// An invalid label in `SIDECAR_LABELS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelsError {
-    /// Counted from 1.
+    /// Position of the label, counted from 1.
     position: usize,
     text: String,
-    why: &'static str,
+    cause: &'static str,
 }
 
 impl Labels {
-    /// Reads what the template of the stack files makes of a service's labels: `key=value&key=value&`, keys and
-    /// values as Go's `urlquery` writes them (space as `+`, other bytes as `%XX`).
+    /// Parses `key=value&key=value&`, the format that the template in stack files produces. Keys and values are
+    /// escaped by Go's `urlquery`: a space as `+`, other bytes as `%XX`.
     pub fn from_urlquery(text: &str) -> Result<Self, LabelsError> {
         let mut labels = BTreeMap::new();
         for (index, pair) in text.split('&').filter(|pair| !pair.trim().is_empty()).enumerate() {
-            let error = |why| LabelsError { position: index + 1, text: pair.chars().take(64).collect(), why };
-            let (key, value) = pair.split_once('=').ok_or_else(|| error("'=' is missing"))?;
+            let error =
+                |cause| LabelsError { position: index + 1, text: pair.chars().take(64).collect(), cause };
+            let (key, value) = pair.split_once('=').ok_or_else(|| error("missing '='"))?;
             let (key, value) =
-                decode(key).zip(decode(value)).ok_or_else(|| error("not UTF-8 once decoded"))?;
+                decode(key).zip(decode(value)).ok_or_else(|| error("not valid UTF-8 after decoding"))?;
             let key = key.trim();
             if key.is_empty() {
-                return Err(error("the key is empty"));
+                return Err(error("empty key"));
             }
             if labels.insert(key.to_owned(), value).is_some() {
-                return Err(error("the key was there before"));
+                return Err(error("duplicate key"));
             }
         }
         Ok(Self(labels))
@@ -50,7 +51,7 @@ fn decode(text: &str) -> Option<String> {
 
 impl fmt::Display for LabelsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "label {} ({:?}): {}", self.position, self.text, self.why)
+        write!(f, "label {} ({:?}): {}", self.position, self.text, self.cause)
     }
 }
 
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_arrive_whole_from_gos_urlquery() {
+    fn labels_escaped_by_go_urlquery_are_decoded() {
         let text = "traefik.http.routers.ping.rule=PathPrefix%28%60%2Fping%60%29+%26%26+Host%28%60caf%C3%A9%60%29&a=1%3D2&b=&";
         let labels = Labels::from_urlquery(text).unwrap().0;
         assert_eq!(labels["traefik.http.routers.ping.rule"], "PathPrefix(`/ping`) && Host(`café`)");
@@ -72,11 +73,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_label_is_named() {
+    fn error_names_the_invalid_label() {
         let message = |text| Labels::from_urlquery(text).unwrap_err().to_string();
-        assert_eq!(message("a=1&b"), "label 2 (\"b\"): '=' is missing");
-        assert_eq!(message("=1"), "label 1 (\"=1\"): the key is empty");
-        assert_eq!(message("a=%FF"), "label 1 (\"a=%FF\"): not UTF-8 once decoded");
-        assert_eq!(message("a=1&a=2"), "label 2 (\"a=2\"): the key was there before");
+        assert_eq!(message("a=1&b"), "label 2 (\"b\"): missing '='");
+        assert_eq!(message("=1"), "label 1 (\"=1\"): empty key");
+        assert_eq!(message("a=%FF"), "label 1 (\"a=%FF\"): not valid UTF-8 after decoding");
+        assert_eq!(message("a=1&a=2"), "label 2 (\"a=2\"): duplicate key");
     }
 }

@@ -1,17 +1,19 @@
-//! What sidecar, agent and hub say to each other, as types. No I/O, no clock: time is passed in by those who use it.
+//! Messages between sidecar, agent and hub. No I/O and no clock: callers pass the time in.
 //!
-//! | request | body | answer |
+//! | request | body | response |
 //! |---|---|---|
 //! | `PUT /v1/instances/ID?wait=2s` | [`Registration`] | [`Lease`]; with `wait`, as soon as the routing is decided |
-//! | `DELETE /v1/instances/ID?wait=10s` | | [`Withdrawal`], when every router has confirmed or the wait is over |
-//! | `GET /v1/instances` | | a list of [`Instance`] |
-//! | `POST /v1/heartbeat` | | [`Heartbeat`]: all leases that the connection holds are renewed |
-//! | `PUT /v1/managers/NODE` | [`Services`] | an empty object |
+//! | `DELETE /v1/instances/ID?wait=10s` | | [`Withdrawal`], once every router has acknowledged or `wait` has passed |
+//! | `GET /v1/instances` | | list of [`Instance`] |
+//! | `POST /v1/heartbeat` | | [`Heartbeat`]: renews all leases of the connection |
+//! | `PUT /v1/managers/NODE` | [`Services`] | empty object |
 //!
-//! Every request but `GET` carries the token as `authorization: Bearer TOKEN`. An answer that is not 2xx has a
-//! [`Fault`] as its body, unless it is HTTP's rules or the size of a body that were not kept to. A lease is bound to the
-//! connection that last renewed it: when that closes without a `DELETE`, and no other takes its place within a short
-//! grace, the instance is out. An agent's grace is longer: its end is not that of the tasks that it speaks for.
+//! Every request except `GET` carries the token as `authorization: Bearer TOKEN`. A response that is not 2xx has an
+//! [`ErrorBody`], unless the request was malformed HTTP or its body too large.
+//!
+//! A lease is bound to the connection that last renewed it. If that connection closes without a `DELETE` and no other
+//! connection renews the lease within a short grace period, the hub removes the instance. The grace period is longer for an
+//! agent, since the end of the agent is not the end of the containers that it registered.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,178 +28,178 @@ mod number;
 pub use id::{InstanceId, InvalidId};
 pub use labels::{Labels, LabelsError};
 
-/// Where the hub keeps its instances: the path's part before the [`InstanceId`].
+/// Path of the instances. A single instance is at `INSTANCES/ID`.
 pub const INSTANCES: &str = "/v1/instances";
 
-/// Where all leases of a connection are renewed at once.
+/// Path that renews all leases of a connection.
 pub const HEARTBEAT: &str = "/v1/heartbeat";
 
-/// Where managers of the swarm tell what they know: the path's part before the node's name.
+/// Path of the swarm's managers. A single manager publishes to `MANAGERS/NODE`.
 pub const MANAGERS: &str = "/v1/managers";
 
-/// A task's own word of itself: who it is, where it listens, how it is. Repeated whole as the lease's heartbeat, so
-/// that a hub which has lost everything learns everything from the next one.
+/// Everything that the hub has to know about a task. Each renewal repeats it in full, so a hub that lost its state
+/// recovers it from the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
-    /// The service that this task belongs to; in Swarm its full name, such as `demo_ping`.
+    /// Name of the service that the task belongs to; in Swarm its full name, such as `demo_ping`.
     pub service: String,
-    /// The name of the host that the task sees, which it also shows to its clients.
+    /// Host name of the task, which the service also shows to its clients.
     pub host: String,
-    /// Swarm's name of the node that the task runs on, if there is one.
+    /// Swarm node that the task runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Swarm's slot: the number of a replica, or the node's ID in global mode.
+    /// Swarm slot: the number of the replica, or the node's ID in global mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
-    /// Where the router reaches the task.
+    /// Address at which routers reach the task.
     pub address: IpAddr,
-    /// The service's port, unless a label says another.
+    /// Port of the service, unless a label sets another one.
     #[serde(deserialize_with = "number::port")]
     pub port: NonZeroU16,
-    /// When the task began, in milliseconds of Unix time: of two generations the later one's labels count.
-    #[serde(deserialize_with = "number::whole")]
+    /// Start time of the task, in milliseconds since the Unix epoch. Of two generations, the labels of the later one apply.
+    #[serde(deserialize_with = "number::integer")]
     pub started: u64,
-    /// How the service's own probe finds it.
+    /// Result of the service's health probe.
     pub health: Health,
-    /// The service's labels, word for word.
+    /// Labels of the service, unchanged.
     #[serde(default)]
     pub labels: Labels,
-    /// Who speaks for the task.
+    /// Program that registers the task.
     #[serde(default, skip_serializing_if = "Source::is_sidecar")]
     pub source: Source,
 }
 
-/// Who speaks for a task.
+/// Program that registers a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// Its own PID 1: its connection ends with the task.
+    /// The task's own PID 1. Its connection ends with the task.
     #[default]
     Sidecar,
-    /// An agent on the same node, which may come and go while the task runs.
+    /// An agent on the same node, which may restart while the task runs.
     Agent,
 }
 
 impl Source {
-    /// Whether it is the task's own sidecar.
+    /// Returns whether the task's own sidecar registers it.
     pub fn is_sidecar(&self) -> bool {
         *self == Self::Sidecar
     }
 }
 
-/// What the probe says of a service.
+/// Health of a service, from its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// Not yet well since it started.
+    /// Not healthy yet since the start.
     Starting,
-    /// Fit for requests.
+    /// Ready for requests.
     Healthy,
-    /// Was well, and is no more.
+    /// Healthy before, but not now.
     Unhealthy,
 }
 
-/// The hub's answer to a [`Registration`].
+/// Response to a [`Registration`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The configuration's generation at the time of the answer. It only grows during a hub's life.
+    /// Generation of the configuration when the hub responded. It only grows while the hub runs.
     pub generation: u64,
-    /// For how long the registration holds without a heartbeat, in milliseconds.
+    /// Time to live of the lease without a renewal, in milliseconds.
     pub ttl_ms: u64,
-    /// Whether requests reach the instance.
+    /// Routing state of the instance.
     pub routing: Routing,
 }
 
-/// Whether requests reach an instance.
+/// Routing state of an instance: whether requests reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Routing {
-    /// It is not to be routed: no label asks for it, or `traefik.enable=false`.
+    /// No label asks for a route, or `traefik.enable=false`.
     Unrouted,
-    /// It will be once it is healthy, or once every router has confirmed.
+    /// The instance is not healthy yet, or not every router has acknowledged it.
     Pending,
-    /// Every router that polls has fetched a configuration with this instance in it.
+    /// Every router that polls has fetched a configuration with this instance.
     Confirmed,
-    /// Its labels are faulty or claim what another service holds.
+    /// The labels are invalid or conflict with those of another service.
     Refused {
-        /// What was wrong, and where.
+        /// The label and what is wrong with it.
         reason: String,
     },
 }
 
 impl Routing {
-    /// Whether waiting longer could change it.
+    /// Returns whether the state may change without a new registration.
     pub fn is_pending(&self) -> bool {
         *self == Self::Pending
     }
 }
 
-/// The hub's answer to a heartbeat for all leases of a connection.
+/// Response to a heartbeat, which renews all leases of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// The configuration's generation at the time of the answer.
+    /// Generation of the configuration when the hub responded.
     pub generation: u64,
-    /// For how long the leases hold without a heartbeat, in milliseconds.
+    /// Time to live of the leases without a renewal, in milliseconds.
     pub ttl_ms: u64,
-    /// How many leases the connection holds.
+    /// Number of leases that the connection holds.
     pub leases: usize,
 }
 
-/// What a manager of the swarm knows of its services. It replaces whatever the same manager has told before.
+/// Services of the swarm as one manager knows them. They replace everything that this manager published before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Services {
-    /// By the service's full name, such as `demo_ping`.
+    /// Specifications by the service's full name, such as `demo_ping`.
     pub services: BTreeMap<String, ServiceSpec>,
 }
 
-/// What a service's specification says now, while its tasks may still be those of an earlier one.
+/// Current specification of a service. Its tasks may still be those of an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceSpec {
-    /// Swarm's index of the specification: of two managers the one with the higher index knows better.
-    #[serde(deserialize_with = "number::whole")]
+    /// Swarm's version index of the specification. Of two managers, the one with the higher index is more recent.
+    #[serde(deserialize_with = "number::integer")]
     pub version: u64,
-    /// `deploy.labels`, word for word.
+    /// `deploy.labels`, unchanged.
     #[serde(default)]
     pub labels: Labels,
-    /// Whether its tasks' sidecars have their labels from here, by a template in their environment: then these are all
-    /// that they have, and replace those which a task was started with.
+    /// Whether the sidecars of its tasks get exactly these labels, from a template in their environment. Then these labels
+    /// replace those that a task was started with.
     #[serde(default)]
     pub templated: bool,
-    /// Whether no update is under way that replaces tasks: then a task with other labels will not be replaced by itself,
-    /// and those labels are merely old. During an update they are those of an earlier generation, which fit it.
+    /// Whether no update is replacing tasks. If so, a task with other labels will not be replaced, and its labels are
+    /// outdated. During an update, they are those of an earlier generation and still apply to it.
     #[serde(default)]
     pub settled: bool,
 }
 
-/// The hub's answer to a withdrawal. An empty `pending` means that no router sends requests to the instance any more.
+/// Response to a withdrawal. If `pending` is empty, no router sends requests to the instance any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
-    /// The routers that have taken a configuration without the instance into use.
+    /// Routers that use a configuration without the instance.
     pub confirmed: Vec<String>,
-    /// The routers that had not when the wait was over.
+    /// Routers that did not acknowledge within `wait`.
     pub pending: Vec<String>,
 }
 
-/// One line of the hub's list.
+/// Entry in the hub's list of instances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    /// Unique among tasks; in Swarm the task's name.
+    /// Unique ID; in Swarm the name of the task.
     pub id: InstanceId,
-    /// What the task last said of itself.
+    /// Latest registration.
     #[serde(flatten)]
     pub registration: Registration,
-    /// Whether requests reach it.
+    /// Routing state.
     pub routing: Routing,
     /// Whether the connection that holds the lease is open.
     pub connected: bool,
-    /// Whether the task was started with other labels than its service has now. Those that count are the service's.
+    /// Whether the task was started with other labels than its service has now. The service's labels apply.
     #[serde(default)]
     pub stale: bool,
 }
 
-/// The body of an answer that is not 2xx.
+/// Body of a response that is not 2xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// What was wrong, and where.
+pub struct ErrorBody {
+    /// Cause of the error, with the field or parameter.
     pub error: String,
 }

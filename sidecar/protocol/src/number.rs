@@ -1,17 +1,17 @@
-//! Whole numbers as JSON may write them: `8080` and `8080.0` are the same, though not to serde.
+//! Integers in JSON: accepts `8080.0` as well as `8080`, since JSON does not distinguish them but serde does.
 
 use std::fmt;
 use std::num::NonZeroU16;
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-struct Whole;
+struct IntegerVisitor;
 
-impl Visitor<'_> for Whole {
+impl Visitor<'_> for IntegerVisitor {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number from 0 to 18446744073709551615")
+        f.write_str("an integer from 0 to 18446744073709551615")
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
@@ -23,7 +23,7 @@ impl Visitor<'_> for Whole {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
-        /// The first that is too large.
+        /// 2^64, the first number that does not fit.
         const END: f64 = 18_446_744_073_709_551_616.0;
         if number.fract() != 0.0 || !(0.0..END).contains(&number) {
             return Err(E::invalid_value(Unexpected::Float(number), &self));
@@ -31,20 +31,20 @@ impl Visitor<'_> for Whole {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "it is whole and in range"
+            reason = "checked above: an integer within range"
         )]
         Ok(number as u64)
     }
 }
 
-/// Reads a whole number.
-pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    deserializer.deserialize_u64(Whole)
+/// Deserializes an integer.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserializer.deserialize_u64(IntegerVisitor)
 }
 
-/// Reads a port.
+/// Deserializes a port.
 pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroU16, D::Error> {
-    let number = whole(deserializer)?;
+    let number = integer(deserializer)?;
     let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
     port.ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(number), &"a port from 1 to 65535"))
 }
@@ -57,20 +57,20 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Both {
-        #[serde(deserialize_with = "whole")]
-        whole: u64,
+        #[serde(deserialize_with = "integer")]
+        integer: u64,
         #[serde(deserialize_with = "port")]
         port: NonZeroU16,
     }
 
-    fn read(whole: &str, port: &str) -> Result<(u64, u16), String> {
-        let text = format!("{{\"whole\": {whole}, \"port\": {port}}}");
+    fn read(integer: &str, port: &str) -> Result<(u64, u16), String> {
+        let text = format!("{{\"integer\": {integer}, \"port\": {port}}}");
         let both: Both = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        Ok((both.whole, both.port.get()))
+        Ok((both.integer, both.port.get()))
     }
 
     #[test]
-    fn a_whole_number_may_have_a_fraction_of_zero() {
+    fn integer_with_a_zero_fraction_is_accepted() {
         assert_eq!(read("246", "8080"), Ok((246, 8080)));
         assert_eq!(read("246.0", "8.08e3"), Ok((246, 8080)));
         assert_eq!(read("-0.0", "65535"), Ok((0, 65535)));
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_number_or_port_is_refused() {
+    fn invalid_integer_or_port_is_rejected() {
         for bad in
             ["-1", "0.5", "-1.0", "18446744073709551616", "18446744073709551616.0", "1e300", "\"1\"", "null"]
         {
             let error = read(bad, "1").unwrap_err();
-            assert!(error.contains("a whole number from 0 to"), "{bad}: {error}");
+            assert!(error.contains("an integer from 0 to"), "{bad}: {error}");
         }
         for bad in ["0", "65536", "0.0"] {
             assert!(read("1", bad).unwrap_err().contains("a port from 1 to 65535"), "{bad}");

@@ -57,7 +57,7 @@ Without a hub there is no sidecar to ask: the service itself is probed.";
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
     /// The hub's address; without it there is nothing to do but to run the command
-    #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = given_by(url::hub), default_value = "")]
+    #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = given_by(url::parse_hub), default_value = "")]
     #[arg(hide_default_value = true)]
     pub(crate) hub: Given<Url>,
     /// The instance's name in the hub, unique among tasks [default: SERVICE.HOST.PID]
@@ -231,7 +231,7 @@ mod tests {
             (&["--labels", "a=1&b", "--", "true"][..], "label 2 (\"b\")"),
             (&["--label", "=x", "--", "true"], "KEY=VALUE is expected"),
             (&["--task", "a/b", "--", "true"], "instance ID \"a/b\""),
-            (&["--hub", "hub:8080", "--", "true"], "the scheme is missing"),
+            (&["--hub", "hub:8080", "--", "true"], "missing scheme"),
             (&["--probe", "udp://a:1", "--", "true"], "scheme \"udp\""),
             (&["--probe-interval", "0s", "--", "true"], "more than no time"),
             (&["--grace", "9000000d", "--", "true"], "at most 24h"),

@@ -7,7 +7,9 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use client::{Backoff, Complaint, FIRST_HEARTBEAT, Hub, HubError, Session, heartbeat, random};
+use client::{
+    Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
+};
 use protocol::{self as protocol, Health, InstanceId, Routing, Withdrawal};
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
@@ -42,7 +44,7 @@ pub(crate) struct Lease<'a> {
     granted: bool,
     /// Why the hub refuses to route the task, so that it is logged only once.
     refusal: Option<String>,
-    complaint: Complaint,
+    log_once: LogOnce,
 }
 
 /// The most that the hub may ever have learnt of the task.
@@ -72,13 +74,13 @@ impl<'a> Lease<'a> {
             started: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             session: None,
             previous: None,
-            heartbeat: FIRST_HEARTBEAT,
+            heartbeat: INITIAL_HEARTBEAT_INTERVAL,
             alarm,
             backoff: Backoff::default(),
             known: Known::Not,
             granted: false,
             refusal: None,
-            complaint: Complaint::default(),
+            log_once: LogOnce::default(),
         }
     }
 
@@ -107,13 +109,13 @@ impl<'a> Lease<'a> {
         loop {
             let wait = deadline.duration_since(Instant::now());
             let answer = timeout(wait + ANSWER_SLACK, self.delete(Some(wait))).await;
-            let error = match answer.unwrap_or(Err(HubError::Late)) {
+            let error = match answer.unwrap_or(Err(HubError::Timeout)) {
                 Ok(withdrawal) => return Ok(withdrawal),
                 Err(error) => error,
             };
             let delay = self.backoff.next(random());
             // What has never granted a lease, and does not take back one either, is not the hub that routes the task.
-            let hopeless = error.is_lasting() && !self.granted;
+            let hopeless = error.is_permanent() && !self.granted;
             if hopeless || Instant::now() + delay >= deadline {
                 return Err(error);
             }
@@ -128,7 +130,7 @@ impl<'a> Lease<'a> {
         if self.known == Known::Not {
             return;
         }
-        match timeout(LEAVE_TIMEOUT, self.delete(None)).await.unwrap_or(Err(HubError::Late)) {
+        match timeout(LEAVE_TIMEOUT, self.delete(None)).await.unwrap_or(Err(HubError::Timeout)) {
             Ok(_) => debug!("the hub knows that the service has ended"),
             Err(error) => debug!(%error, "the hub was not told that the service has ended"),
         }
@@ -141,7 +143,7 @@ impl<'a> Lease<'a> {
         let session = free(&self.hub, &mut self.session, &mut self.previous).await?;
         let health = board.read().health;
         let changed = async || drop(board.until(|status| status.health != health).await);
-        let mut registration = self.args.registration(self.started, session.local());
+        let mut registration = self.args.registration(self.started, session.local_ip());
         registration.health = health;
         // Only a healthy task can be on its way into the routing; any other is answered at once.
         let wait = (health == Health::Healthy).then_some(self.heartbeat);
@@ -150,7 +152,7 @@ impl<'a> Lease<'a> {
 
         let sent = Instant::now();
         let answer = select! {
-            answer = session.put(&self.instance, &registration, wait) => answer,
+            answer = session.register(&self.instance, &registration, wait) => answer,
             // The next turn finds the session busy, and opens another.
             () = changed(), if wait.is_some() => return Ok(()),
         };
@@ -159,7 +161,7 @@ impl<'a> Lease<'a> {
             Ok(lease) => self.granted(&lease),
             Err(error) => {
                 self.session = None;
-                if error.is_lasting() {
+                if error.is_permanent() {
                     // It was not taken into account. An answer that is lost leaves that open.
                     self.known = known;
                 }
@@ -184,7 +186,7 @@ impl<'a> Lease<'a> {
 
     async fn delete(&mut self, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
         let session = free(&self.hub, &mut self.session, &mut self.previous).await?;
-        let answer = session.delete(&self.instance, wait).await;
+        let answer = session.withdraw(&self.instance, wait).await;
         self.previous = None;
         if answer.is_err() {
             self.session = None;
@@ -193,8 +195,8 @@ impl<'a> Lease<'a> {
     }
 
     fn granted(&mut self, lease: &protocol::Lease) {
-        self.heartbeat = heartbeat(lease.ttl_ms);
-        if self.complaint.settle() || !self.granted {
+        self.heartbeat = heartbeat_interval(lease.ttl_ms);
+        if self.log_once.clear() || !self.granted {
             info!(hub = %self.hub.url, instance = %self.instance, "registered");
         }
         self.granted = true;
@@ -221,10 +223,10 @@ impl<'a> Lease<'a> {
     }
 
     fn failed(&mut self, error: &HubError) {
-        if error.is_lasting() {
+        if error.is_permanent() {
             self.backoff.slow_down();
         }
-        self.board.hub_failed(self.complaint.log(&self.hub, error).to_owned());
+        self.board.hub_failed(self.log_once.log(&self.hub, error).to_owned());
     }
 }
 

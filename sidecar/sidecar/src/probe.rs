@@ -62,7 +62,7 @@ impl<'a> Probe<'a> {
             .header(USER_AGENT, concat!("sidecar/", env!("CARGO_PKG_VERSION")))
             .header(CONNECTION, "close")
             .body(Full::<Bytes>::default())?;
-        Connection::open(self.url, self.timeout).await?.status(request).await
+        Connection::open(self.url, self.timeout).await?.send_last(request).await
     }
 }
 

@@ -140,8 +140,8 @@ mod tests {
         assert_eq!(reason(&board), "starting: http://x failed: refused");
         board.probed(Health::Healthy, None);
         assert_eq!(reason(&board), "healthy, but not yet routed");
-        board.hub_failed("hub http://hub:80: no answer in time".to_owned());
-        assert_eq!(reason(&board), "healthy, but not yet routed: hub http://hub:80: no answer in time");
+        board.hub_failed("hub http://hub:80: no response in time".to_owned());
+        assert_eq!(reason(&board), "healthy, but not yet routed: hub http://hub:80: no response in time");
         board.routing(&Routing::Refused { reason: "rule is taken".to_owned() });
         assert_eq!(reason(&board), "healthy, but refused: rule is taken");
         board.overdue();

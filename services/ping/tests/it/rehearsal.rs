@@ -91,7 +91,7 @@ fn the_program_itself_asks_the_running_one_for_a_fault() {
     let (code, said) = ask(&[r#"{"status":418}"#], token);
     assert!(code == Some(1) && said.starts_with("ping: \"for\" is missing"), "{said}");
     let (code, said) = ask(&["off"], "");
-    assert!(code == Some(1) && said.contains("a token is needed"), "{said}");
+    assert!(code == Some(1) && said.contains("missing token"), "{said}");
     let (code, said) = ask(&["off"], "/no/such/file");
     assert!(code == Some(1) && said.contains("reading token file /no/such/file"), "{said}");
 }

@@ -73,7 +73,7 @@ mod tests {
             ("unix://run/docker.sock", "an absolute path"),
             ("ssh://host", "scheme \"ssh\""),
             ("npipe:////./pipe/docker", "scheme \"npipe\""),
-            ("tcp://proxy", "the port is missing"),
+            ("tcp://proxy", "missing port"),
             ("http://proxy:1/docker", "path \"/docker\""),
         ] {
             let error = text.parse::<Address>().unwrap_err();

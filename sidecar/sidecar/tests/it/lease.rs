@@ -145,8 +145,8 @@ fn a_refused_token_is_tried_again_but_logged_once_and_read_anew() {
     fs::write(&file, "right").unwrap();
     hub.asked("right token", |request| request.token.as_deref() == Some("right"));
     sidecar.logs("routed");
-    assert_eq!(sidecar.logged("the token is refused").len(), 1);
-    assert!(sidecar.logged("the token is refused")[0].contains("ERROR"));
+    assert_eq!(sidecar.logged("token rejected").len(), 1);
+    assert!(sidecar.logged("token rejected")[0].contains("ERROR"));
     assert!(sidecar.logged("wrong").is_empty());
     fs::remove_file(file).unwrap();
 }
@@ -172,10 +172,10 @@ fn a_refusal_to_route_is_logged_once_for_each_reason() {
 #[test]
 fn what_is_no_hub_is_named_once_and_does_not_delay_the_stop() {
     for (status, body, like) in [
-        (200, "It works!", "reading its answer"),
+        (200, "It works!", "invalid response"),
         (404, "Not Found", "status 404"),
         (422, "{\"error\":\"no\"}", "status 422: no"),
-        (401, "", "the token is refused"),
+        (401, "", "token rejected"),
     ] {
         let hub = ScriptedHub::start(move |_| Answer::Say(status, body.to_owned()));
         let service = Service::healthy();

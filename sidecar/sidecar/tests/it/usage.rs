@@ -17,8 +17,8 @@ fn bad_usage_exits_64_and_names_the_fault() {
         (&["run", "--hub", "http://h", "true"], &[], "unexpected argument 'true'"),
         (&["run", "--nope", "--", "true"], &[], "--nope"),
         (&["run", "--hub", "https://h", "--", "true"], &[], "scheme \"https\""),
-        (&["run", "--", "true"], &[("SIDECAR_LABELS", "a=1&b")], "label 2 (\"b\"): '=' is missing"),
-        (&["run", "--", "true"], &[("SIDECAR_PROBE", "127.0.0.1:1")], "the scheme is missing"),
+        (&["run", "--", "true"], &[("SIDECAR_LABELS", "a=1&b")], "label 2 (\"b\"): missing '='"),
+        (&["run", "--", "true"], &[("SIDECAR_PROBE", "127.0.0.1:1")], "missing scheme"),
         (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "a duration has a unit"),
         (&["run", "--", "true"], &[("SIDECAR_GROUP", "maybe")], "true or false is expected"),
         (&["healthcheck", "--task", "a/b"], &[], "instance ID \"a/b\""),
@@ -27,7 +27,7 @@ fn bad_usage_exits_64_and_names_the_fault() {
             &[],
             "missing: no such file or directory",
         ),
-        (&["run", "--hub", "http://h", "--", "true"], &[("SIDECAR_TOKEN_FILE", &empty)], "it is empty"),
+        (&["run", "--hub", "http://h", "--", "true"], &[("SIDECAR_TOKEN_FILE", &empty)], "the file is empty"),
     ] {
         let (code, stdout, stderr) = sidecar(args, environment);
         assert_eq!(code, Some(64), "{args:?} {environment:?}: {stderr}");
