@@ -20,7 +20,6 @@ use crate::summary::{self, Course};
 mod deadline;
 mod gate;
 mod lane;
-mod timer;
 mod turns;
 mod worker;
 

@@ -11,6 +11,7 @@
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as the demo has them |
 //! | [`http`], [`load`] | one request; many, counted |
 //! | [`browser`], [`pty`] | a browser without a window, and what it says of a page; a terminal |
+//! | [`certificates`] | a certificate authority for one test |
 //! | [`description`] | a server held against the description of its API |
 //! | [`hold`] | what all tests of a process share |
 //! | [`docker`], [`engine`], [`network`] | the client; an engine in swarm mode, started if none runs; the network that it is in |
@@ -25,6 +26,7 @@
 pub mod agent;
 pub mod binaries;
 pub mod browser;
+pub mod certificates;
 pub mod compose;
 pub mod description;
 pub mod docker;

@@ -7,10 +7,10 @@ use std::io;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use timer::Timer;
 use tokio::sync::Notify;
 
 use super::Common;
-use super::timer::Timer;
 use crate::pace::{Pace, due_before};
 use crate::recorder::Send;
 
@@ -126,7 +126,7 @@ impl Turns {
     /// Wakes as many of those that wait as requests are due, until the last one.
     pub(super) async fn wake(&self, common: &Common) -> io::Result<()> {
         let Some(pace) = self.pace else { return Ok(()) };
-        let timer = Timer::new()?;
+        let mut timer = Timer::new()?;
         while !self.over.get() {
             if self.idle.borrow().is_empty() {
                 self.is_awaited.set(true);
@@ -150,7 +150,7 @@ impl Turns {
             }
             if !left.is_zero() {
                 tokio::select! {
-                    slept = timer.sleep(left) => slept?,
+                    () = timer.sleep(left) => {}
                     () = self.ended.notified() => break,
                 }
             }

@@ -18,11 +18,6 @@ impl Descriptor {
         Ok(Self(file))
     }
 
-    /// The file itself, to tell it something. It must not be read from.
-    pub(crate) fn file(&self) -> &File {
-        self.0.get_ref()
-    }
-
     /// The next message. None is lost when the caller stops waiting.
     pub(crate) async fn read<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let read = |file: &mut File| {

@@ -11,11 +11,11 @@ use client::{
     Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
 };
 use protocol::{self as protocol, Health, InstanceId, Routing, Withdrawal};
+use timer::Timer;
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info};
 
-use crate::alarm::Alarm;
 use crate::args::RunArgs;
 use crate::status::Board;
 
@@ -37,7 +37,7 @@ pub(crate) struct Lease<'a> {
     previous: Option<Session>,
     heartbeat: Duration,
     /// Wakes for the next heartbeat.
-    alarm: Alarm,
+    timer: Timer,
     backoff: Backoff,
     known: Known,
     /// Whether the hub has ever answered with a lease.
@@ -63,7 +63,7 @@ impl<'a> Lease<'a> {
         instance: InstanceId,
         args: &'a RunArgs,
         board: &'a Board,
-        alarm: Alarm,
+        timer: Timer,
     ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -75,7 +75,7 @@ impl<'a> Lease<'a> {
             session: None,
             previous: None,
             heartbeat: INITIAL_HEARTBEAT_INTERVAL,
-            alarm,
+            timer,
             backoff: Backoff::default(),
             known: Known::Not,
             granted: false,
@@ -171,7 +171,7 @@ impl<'a> Lease<'a> {
 
         let Some(session) = &mut self.session else { return Err(HubError::Closed) };
         select! {
-            () = self.alarm.at(sent + self.heartbeat) => {
+            () = self.timer.sleep((sent + self.heartbeat).saturating_duration_since(Instant::now())) => {
                 // Not earlier: something that closes each connection must not be tried again without a pause.
                 self.backoff.reset();
                 Ok(())

@@ -7,11 +7,11 @@ use cli::Failure;
 use client::{Hub, HubError};
 use protocol::{InstanceId, Withdrawal};
 use rustix::process::Signal;
+use timer::Timer;
 use tokio::select;
 use tokio::time::{sleep, sleep_until};
 use tracing::{info, warn};
 
-use crate::alarm::Alarm;
 use crate::args::RunArgs;
 use crate::child::{self, Ended};
 use crate::lease::Lease;
@@ -31,8 +31,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<ExitCode, Failure> {
-    let alarm = || Alarm::new().map_err(|error| Failure::new(format!("making a timer: {error}")));
-    let (of_probe, of_lease) = (alarm()?, alarm()?);
+    let timer = || Timer::new().map_err(|error| Failure::new(format!("making a timer: {error}")));
+    let (of_probe, of_lease) = (timer()?, timer()?);
     let mut process = Process::start(args)?;
     let board = Board::new();
     healthcheck::answer(&args.service, &board);

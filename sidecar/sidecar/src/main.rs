@@ -4,12 +4,11 @@
 //! - PID 1's duties: [`signals`], [`child`], [`terminal`], and [`process`], which alone waits for processes
 //! - the service's health: [`probe`] asks, [`health`] counts
 //! - the registration: [`lease`] keeps it at the [hub](client)
-//! - what wakes it: an [`alarm`], and other [`descriptor`]s of the kernel's
+//! - [`descriptor`]: kernel events as file descriptors
 //! - `sidecar healthcheck`: [`healthcheck`] asks the running sidecar for its [`status`]
 
 use std::process::ExitCode;
 
-mod alarm;
 mod args;
 mod child;
 mod descriptor;

@@ -11,10 +11,10 @@ use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
 use protocol::Health;
+use timer::Timer;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use crate::alarm::Alarm;
 use crate::args::{RunArgs, ServiceArgs};
 use crate::health::Gauge;
 use crate::status::Board;
@@ -67,7 +67,7 @@ impl<'a> Probe<'a> {
 }
 
 /// Asks for ever, and posts on `board` what the answers amount to.
-pub(crate) async fn watch(args: &RunArgs, board: &Board, mut alarm: Alarm) -> Infallible {
+pub(crate) async fn watch(args: &RunArgs, board: &Board, mut timer: Timer) -> Infallible {
     let probe = Probe::new(&args.service);
     let mut gauge = Gauge::new(args.rise, args.fall);
     let mut health = Health::Starting;
@@ -86,7 +86,7 @@ pub(crate) async fn watch(args: &RunArgs, board: &Board, mut alarm: Alarm) -> In
         }
         board.probed(health, fault);
         let pause = if health == Health::Starting { args.probe_start_interval } else { args.probe_interval };
-        alarm.after(pause).await;
+        timer.sleep(pause).await;
     }
 }
 

@@ -1,58 +1,11 @@
 //! `load` by TLS, with certificates that openssl has made.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::process::Command;
-
+use harness::certificates::{Certificates, P256, P384};
 use harness::process::command;
 use harness::{Binaries, Loopback, Process, SpawnOptions, http};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::{Nginx, PATIENCE, load, names};
-
-/// An authority with a key on one of openssl's curves, that signs with one of its hashes.
-struct Authority {
-    directory: TempDir,
-    hash: &'static str,
-}
-
-impl Authority {
-    fn new(curve: &str, hash: &'static str) -> Self {
-        let authority = Self { directory: tempfile::tempdir().unwrap(), hash };
-        authority.request("ca", curve, &["-subj", "/CN=authority"]);
-        authority
-    }
-
-    /// The certificate and key of a server, whose own key is on `curve`.
-    fn issue(&self, address: IpAddr, curve: &str) -> [String; 2] {
-        let name = format!("subjectAltName=IP:{address}");
-        let [ca, ca_key] = ["ca.pem", "ca.key"].map(|name| self.path(name));
-        let by = ["-CA", &ca, "-CAkey", &ca_key, "-subj", "/CN=server", "-addext", &name];
-        self.request(
-            "server",
-            curve,
-            &[&by[..], &["-addext", "basicConstraints=critical,CA:FALSE"]].concat(),
-        );
-        ["server.pem", "server.key"].map(|name| self.path(name))
-    }
-
-    fn request(&self, name: &str, curve: &str, flags: &[&str]) {
-        let parameter = format!("ec_paramgen_curve:{curve}");
-        let [cert, key] = ["pem", "key"].map(|end| self.path(&format!("{name}.{end}")));
-        let mut openssl = Command::new("openssl");
-        openssl.args([
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", &parameter, self.hash, "-nodes", "-days", "2",
-        ]);
-        let made = openssl.args(["-keyout", &key, "-out", &cert]).args(flags).output().unwrap();
-        assert!(made.status.success(), "{made:?}");
-    }
-
-    fn path(&self, name: &str) -> String {
-        let path: PathBuf = self.directory.path().join(name);
-        path.to_str().unwrap().to_owned()
-    }
-}
 
 /// What it says when it does not even begin.
 fn refusal(url: &str, args: &[&str]) -> String {
@@ -65,8 +18,8 @@ fn refusal(url: &str, args: &[&str]) -> String {
 #[test]
 fn http_2_is_spoken_with_and_without_tls() {
     let (address, admin) = (Loopback::new().free().unwrap(), Loopback::new().free().unwrap());
-    let authority = Authority::new("P-256", "-sha256");
-    let [cert, key] = authority.issue(address.ip(), "P-256");
+    let authority = Certificates::new(P256);
+    let [cert, key] = authority.issue_for_address(address.ip(), P256);
     let ca = authority.path("ca.pem");
 
     let start = |flags: &[&str]| {
@@ -101,15 +54,12 @@ fn http_2_is_spoken_with_and_without_tls() {
 #[test]
 fn keys_of_authorities_and_of_servers_may_be_of_p384() {
     // The second is what openssl does when it is not told otherwise.
-    for (authority, hash, server) in [
-        ("P-384", "-sha384", "P-256"),
-        ("P-384", "-sha256", "P-256"),
-        ("P-384", "-sha384", "P-384"),
-        ("P-256", "-sha256", "P-384"),
-    ] {
-        let made = Authority::new(authority, hash);
+    for (authority, hash, server) in
+        [(P384, "-sha384", P256), (P384, "-sha256", P256), (P384, "-sha384", P384), (P256, "-sha256", P384)]
+    {
+        let made = Certificates::with_hash(authority, hash);
         let nginx = Nginx::start("https", |conf, ip| {
-            let [cert, key] = made.issue(ip, server);
+            let [cert, key] = made.issue_for_address(ip, server);
             let tls =
                 format!("ssl; ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;");
             conf.replace("backlog=1024;", &tls)
@@ -117,14 +67,19 @@ fn keys_of_authorities_and_of_servers_may_be_of_p384() {
         let ca = made.path("ca.pem");
         let args = ["--requests", "20", "--instance", r"body:from ([\w-]+)", "--ca", &ca];
         let (code, report) = load(&nginx.url, &args);
-        assert_eq!((code, &report["ok"]), (0, &20.into()), "{authority} {server}: {}", report["failures"]);
+        assert_eq!(
+            (code, &report["ok"]),
+            (0, &20.into()),
+            "{authority:?} {server:?}: {}",
+            report["failures"]
+        );
         assert_eq!(names(&report), ["nginx-1"]);
         // Not whoever has a key of that kind is believed.
-        let other = Authority::new(authority, hash);
+        let other = Certificates::with_hash(authority, hash);
         let said = refusal(&nginx.url, &["--ca", &other.path("ca.pem")]);
         assert!(
             said.contains("BadSignature") || said.contains("UnknownIssuer"),
-            "{authority} {server}: {said}"
+            "{authority:?} {server:?}: {said}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Clients: bytes, curl, and openssl.
+//! Clients: bytes and curl.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -82,16 +82,4 @@ pub(crate) fn curl_output(arguments: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new("curl");
     command.args(["--disable", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]);
     command.args(arguments).stdin(Stdio::null()).output().expect("running curl")
-}
-
-/// Runs openssl, which has to do well, and returns what it says.
-pub(crate) fn openssl(arguments: &[impl AsRef<OsStr>]) -> String {
-    let output = openssl_output(arguments);
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs openssl, whatever comes of it.
-pub(crate) fn openssl_output(arguments: &[impl AsRef<OsStr>]) -> Output {
-    Command::new("openssl").args(arguments).stdin(Stdio::null()).output().expect("running openssl")
 }

@@ -1,7 +1,6 @@
 //! The program `echo` from outside, and the service on a free port of this process, with clients that are not the
 //! project's own.
 
-mod certificates;
 mod client;
 mod process;
 mod server;

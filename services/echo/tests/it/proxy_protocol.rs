@@ -1,4 +1,5 @@
-use crate::certificates::{Certificates, P256};
+use harness::certificates::{Certificates, P256};
+
 use crate::client::{Client, curl, curl_output};
 use crate::server::Server;
 

@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 use echo::{Echo, EchoArgs};
+use harness::certificates::{Certificates, ED25519, P256, RSA, openssl, openssl_output};
 
-use crate::certificates::{Certificates, ED25519, P256, RSA};
-use crate::client::{Client, PATIENCE, curl, curl_output, openssl, openssl_output};
+use crate::client::{Client, PATIENCE, curl, curl_output};
 use crate::server::{Server, args, context};
 
 /// A server with these flags.

@@ -1,6 +1,6 @@
+use harness::certificates::{Certificates, P256};
 use harness::websocket::comes_back;
 
-use crate::certificates::{Certificates, P256};
 use crate::client::{Client, PATIENCE};
 use crate::server::Server;
 
