@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use cli::{Failure, nonzero, reason, switch, time};
+use cli::{Failure, nonzero, parse_bool, reason, time};
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::demands::{Demands, Most, part};
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, env = "LOAD_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = nonzero)]
     pub timeout: Duration,
     /// Make a connection for each request
-    #[arg(long, env = "LOAD_NO_KEEP_ALIVE", action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(long, env = "LOAD_NO_KEEP_ALIVE", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub no_keep_alive: bool,
     /// 1.1, or 2, with or without TLS [default: what the server prefers by TLS, and 1.1 without]
     #[arg(long, env = "LOAD_HTTP", value_name = "VERSION", value_parser = http)]
@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(long, env = "LOAD_CA", value_name = "PATH", conflicts_with = "insecure")]
     pub ca: Option<PathBuf>,
     /// Believe any certificate
-    #[arg(long, env = "LOAD_INSECURE", action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(long, env = "LOAD_INSECURE", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub insecure: bool,
     /// What tells instances apart: header:NAME, or body:EXPRESSION, of which the first group is the name
     #[arg(long, env = "LOAD_INSTANCE", value_name = "KEY", default_value = "header:x-served-by")]
@@ -82,13 +82,13 @@ pub struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,
     /// Start though a host cannot be connected to
-    #[arg(long, env = "LOAD_UNCHECKED", action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(long, env = "LOAD_UNCHECKED", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub unchecked: bool,
     /// How often to say on stderr how it goes
     #[arg(long, env = "LOAD_EVERY", value_name = "TIME", default_value = "1s", value_parser = nonzero)]
     pub every: Duration,
     /// Say nothing on stderr until the end
-    #[arg(long, env = "LOAD_QUIET", action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(long, env = "LOAD_QUIET", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub quiet: bool,
     /// Write the report as JSON to this file, or with - to stdout, instead of text
     #[arg(long, env = "LOAD_JSON", value_name = "PATH")]

@@ -2,7 +2,7 @@
 //!
 //! - [`parse`]: command line and environment, exit code 64 on bad usage;
 //! - [`LogArgs`]: `--log-format`, `--log-level`, lines to stderr;
-//! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`; [`Given`]: values that may be empty;
+//! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`; [`EnvOption`]: values that may be empty;
 //! - [`Token`]: a secret that callers have to know;
 //! - [`probe`], [`probe_unix`], [`request`]: one HTTP request to oneself, in images that hold nothing else to send one;
 //! - [`Failure`], [`reason`] and [`exit_with`]: how a program says why it ends.
@@ -25,7 +25,7 @@ pub use duration::duration;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::{Token, TokenError};
-pub use value::{Given, given, given_by, nonzero, switch, time};
+pub use value::{EnvOption, env_option, env_option_with, nonzero, parse_bool, time};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 /// A value that may be left out or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given<T>(pub Option<T>);
+pub struct EnvOption<T>(pub Option<T>);
 
 /// Parses a value that may be empty.
-pub fn given<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<Given<T>, String> {
-    given_by(|text| text.parse().map_err(|error: T::Err| error.to_string()))(text)
+pub fn env_option<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<EnvOption<T>, String> {
+    env_option_with(|text| text.parse().map_err(|error: T::Err| error.to_string()))(text)
 }
 
 /// Parses a value that may be empty, and otherwise is for `parse`.
-pub fn given_by<T>(
+pub fn env_option_with<T>(
     parse: impl Fn(&str) -> Result<T, String> + Clone,
-) -> impl Fn(&str) -> Result<Given<T>, String> + Clone {
-    move |text| Ok(Given(if text.is_empty() { None } else { Some(parse(text)?) }))
+) -> impl Fn(&str) -> Result<EnvOption<T>, String> + Clone {
+    move |text| Ok(EnvOption(if text.is_empty() { None } else { Some(parse(text)?) }))
 }
 
 /// More than a day is a slip of the pen, and far enough from what a clock can hold.
@@ -43,7 +43,7 @@ pub fn nonzero(text: &str) -> Result<Duration, String> {
 /// Parses a yes or no, which may be empty.
 ///
 /// Not clap's own parsers: of those one refuses an empty value, and the other brings Unicode's tables along.
-pub fn switch(text: &str) -> Result<bool, String> {
+pub fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "" | "0" | "no" | "false" => Ok(false),
         "1" | "yes" | "true" => Ok(true),
@@ -57,11 +57,11 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_none() {
-        assert_eq!(given::<u16>(""), Ok(Given(None)));
-        assert_eq!(given::<u16>("7"), Ok(Given(Some(7))));
-        assert!(given::<u16>("x").is_err());
-        assert_eq!(given_by(time)("2s"), Ok(Given(Some(Duration::from_secs(2)))));
-        assert_eq!(switch(""), Ok(false));
+        assert_eq!(env_option::<u16>(""), Ok(EnvOption(None)));
+        assert_eq!(env_option::<u16>("7"), Ok(EnvOption(Some(7))));
+        assert!(env_option::<u16>("x").is_err());
+        assert_eq!(env_option_with(time)("2s"), Ok(EnvOption(Some(Duration::from_secs(2)))));
+        assert_eq!(parse_bool(""), Ok(false));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::switch;
+use cli::parse_bool;
 
 use crate::duration;
 use crate::hops::Trusted;
@@ -17,10 +17,10 @@ pub struct EchoArgs {
     #[arg(long, env = "WHOAMI_NAME", value_name = "NAME")]
     pub name: Option<String>,
     /// Log each request
-    #[arg(long, env = "SERVICE_VERBOSE", action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(long, env = "SERVICE_VERBOSE", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub verbose: bool,
     /// Show the environment to whoever asks with ?env=true
-    #[arg(long, env = "SERVICE_EXPOSE_ENV", action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(long, env = "SERVICE_EXPOSE_ENV", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub expose_env: bool,
     /// Networks whose word on who asked is believed, and `unix` for the unix socket
     #[arg(long, env = "SERVICE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use echo::{Echo, EchoArgs};
-use runtime::{about, main_with};
+use runtime::{app_info, main_with};
 
 const EXAMPLES: &str = "
   echo
@@ -13,8 +13,8 @@ const EXAMPLES: &str = "
 ";
 
 fn main() -> ExitCode {
-    let about = about!("Answers with what it was asked, as whoami does")
+    let app = app_info!("Answers with what it was asked, as whoami does")
         .examples(EXAMPLES)
-        .variables(&[("WHOAMI_PORT_NUMBER", "SERVICE_PORT")]);
-    main_with(about, |args: EchoArgs, context| Echo::new(args, context))
+        .env_aliases(&[("WHOAMI_PORT_NUMBER", "SERVICE_PORT")]);
+    main_with(app, |args: EchoArgs, context| Echo::new(args, context))
 }

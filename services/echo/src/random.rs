@@ -18,10 +18,7 @@ impl Random {
 
     /// The next number: `SplitMix64`.
     pub(crate) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        runtime::splitmix64(&mut self.0)
     }
 
     /// The next number below `limit`, or 0 if that is 0.

@@ -117,10 +117,10 @@ impl Echo {
             }
             Route::Headers => typed("application/json", knobs::headers(parts)),
             Route::Drip => knobs.drip(query).await?,
-            Route::Close => Response::new(Body::cut()),
+            Route::Close => Response::new(Body::abort()),
             Route::Hang => {
                 self.drained().await;
-                Response::new(Body::cut())
+                Response::new(Body::abort())
             }
             Route::Hops => text(self.way(parts, connection).to_string()),
         })
@@ -146,7 +146,7 @@ impl Echo {
             addresses: &self.addresses.all(),
             remote: &self.remote(connection),
             subjects: connection
-                .transport::<Origin>()
+                .transport_info::<Origin>()
                 .and_then(|origin| origin.tls.as_ref())
                 .map_or(&[], |tls| tls.subjects.as_slice()),
         };
@@ -169,7 +169,7 @@ impl Echo {
             remote_addr: self.remote(connection),
             environ: self.environment(query).collect(),
             protocol: knobs::protocol(parts.version),
-            tls: connection.transport::<Origin>().and_then(|origin| origin.tls.as_ref()),
+            tls: connection.transport_info::<Origin>().and_then(|origin| origin.tls.as_ref()),
             way: self.way(parts, connection),
             server: Server {
                 task: self.identity.task.as_deref(),
@@ -201,7 +201,7 @@ impl Echo {
     fn way(&self, parts: &Parts, connection: &Connection) -> Way {
         let arrival = Arrival {
             peer: connection.peer,
-            origin: connection.transport(),
+            origin: connection.transport_info(),
             headers: &parts.headers,
             host: &host(parts),
             here: &self.identity.host,
@@ -210,7 +210,7 @@ impl Echo {
     }
 
     fn remote(&self, connection: &Connection) -> String {
-        remote(connection.peer, connection.transport(), &self.args.trusted_proxy)
+        remote(connection.peer, connection.transport_info(), &self.args.trusted_proxy)
     }
 
     /// What a line of a stream says: which one it is, and who says it.
@@ -249,7 +249,7 @@ impl Service for Echo {
         route(path).0 as usize
     }
 
-    fn at_once(&self, request: &Request) -> Option<Response> {
+    fn try_sync(&self, request: &Request) -> Option<Response> {
         let is_bench = request.uri().path() == "/bench" && request.body().is_end_stream();
         (is_bench && !self.args.verbose).then(|| self.sign(bench()))
     }
@@ -262,7 +262,7 @@ impl Service for Echo {
         self.layers.as_ref().map(|layers| layers as _)
     }
 
-    fn draining(&self) {
+    fn on_drain(&self) {
         self.draining.send_replace(true);
     }
 }

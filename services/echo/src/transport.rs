@@ -5,7 +5,7 @@ use std::io;
 
 use clap::{Args, ValueEnum};
 use cli::Failure;
-use runtime::{Established, Establishing, Peer, Stream, Transport};
+use runtime::{EstablishFuture, Established, Peer, Stream, Transport};
 
 pub mod proxy_protocol;
 mod rewound;
@@ -109,7 +109,7 @@ fn refused(why: impl fmt::Display) -> io::Error {
 }
 
 impl Transport for Layers {
-    fn establish(&self, stream: Stream, peer: Peer) -> Establishing<'_> {
+    fn establish(&self, stream: Stream, peer: Peer) -> EstablishFuture<'_> {
         Box::pin(async move {
             let mut stream = Rewound::new(stream);
             let proxied = self.header(&mut stream, peer).await?.and_then(Header::proxied);
@@ -120,7 +120,7 @@ impl Transport for Layers {
                     (stream, Some(session))
                 }
             };
-            Ok(Established { stream, about: Some(Box::new(Origin { proxied, tls })) })
+            Ok(Established { stream, info: Some(Box::new(Origin { proxied, tls })) })
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use runtime::{Request, StatusCode, about, status, text};
+use runtime::{Request, StatusCode, app_info, status, text};
 
 mod greeting;
 
@@ -13,9 +13,9 @@ const EXAMPLES: &str = "
 ";
 
 fn main() -> ExitCode {
-    let about = about!("Answers `Hello, NAME! (from HOST)`, where the name is the path's last segment")
+    let app = app_info!("Answers `Hello, NAME! (from HOST)`, where the name is the path's last segment")
         .examples(EXAMPLES);
-    runtime::main(about, |context| {
+    runtime::main(app, |context| {
         let host = context.host().to_owned();
         move |request: &Request| match greeting::greeting(request.uri().path(), &host) {
             Ok(greeting) => text(greeting),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use runtime::{Request, about, text};
+use runtime::{Request, app_info, text};
 
 const EXAMPLES: &str = "
   ping
@@ -11,8 +11,8 @@ const EXAMPLES: &str = "
 ";
 
 fn main() -> ExitCode {
-    let about = about!("Answers `Pong from HOST`, whatever the path").examples(EXAMPLES);
-    runtime::main(about, |context| {
+    let app = app_info!("Answers `Pong from HOST`, whatever the path").examples(EXAMPLES);
+    runtime::main(app, |context| {
         // As long as the process lives this is its answer.
         let pong: &'static str = format!("Pong from {}\n", context.host()).leak();
         move |_: &Request| text(pong)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use runtime::{Connection, Request, Response, Service, about, text};
+use runtime::{Connection, Request, Response, Service, app_info, text};
 
 struct Slow {
     host: String,
@@ -20,7 +20,7 @@ impl Service for Slow {
 }
 
 fn main() -> ExitCode {
-    runtime::main(about!("Answers after one to five seconds"), |context| Slow {
+    runtime::main(app_info!("Answers after one to five seconds"), |context| Slow {
         host: context.host().to_owned(),
         asked: AtomicU64::new(0),
     })

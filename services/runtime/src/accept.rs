@@ -8,7 +8,7 @@ use cli::reason;
 use tokio::time::sleep;
 
 use crate::listener::Listener;
-use crate::metrics::Tally;
+use crate::metrics::ThreadCounters;
 use crate::{Peer, Stream};
 
 /// First and longest pause after the system has refused a connection; each is twice the one before.
@@ -18,13 +18,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     pub(crate) listener: Listener,
-    tally: Arc<Tally>,
+    tally: Arc<ThreadCounters>,
     /// Since the last failure, if no connection has been accepted after it.
     pause: Option<Duration>,
 }
 
 impl Acceptor {
-    pub(crate) fn new(listener: Listener, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(listener: Listener, tally: Arc<ThreadCounters>) -> Self {
         Self { listener, tally, pause: None }
     }
 

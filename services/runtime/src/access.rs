@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::{Method, StatusCode, Version};
 use tracing::Level;
 
-use crate::chance::Chance;
+use crate::sampler::Sampler;
 use crate::{Peer, TraceParent};
 
 /// Says of which requests there is a line in the log: a sample of all, or with `--log-level debug` each.
 #[derive(Debug)]
-pub(crate) struct AccessLog(Chance);
+pub(crate) struct AccessLog(Sampler);
 
 /// What the line of one request says.
 #[derive(Debug)]
@@ -26,12 +26,12 @@ pub(crate) struct Record {
 impl AccessLog {
     /// A line for this part of all requests.
     pub(crate) const fn new(rate: f64) -> Self {
-        Self(Chance::new(rate))
+        Self(Sampler::new(rate))
     }
 
     /// The beginning of this request's line, if it is to have one.
     pub(crate) fn record<B>(&self, request: &http::Request<B>, peer: Peer) -> Option<Box<Record>> {
-        let is_sampled = self.0.hits();
+        let is_sampled = self.0.sample();
         (is_sampled || tracing::enabled!(Level::DEBUG)).then(|| Record::boxed(is_sampled, request, peer))
     }
 }
@@ -44,7 +44,7 @@ impl Record {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             version: request.version(),
-            trace: TraceParent::of(request.headers()),
+            trace: TraceParent::from_headers(request.headers()),
             peer,
         })
     }

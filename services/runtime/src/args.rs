@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, Args, Command, FromArgMatches, value_parser};
-use cli::{Given, LogArgs, given, parse_with};
+use cli::{EnvOption, LogArgs, env_option, parse_with};
 
-use crate::chance::rate;
 use crate::faults::Rehearsal;
+use crate::sampler::parse_rate;
 use crate::subcommand::{Ready, help};
-use crate::{About, Identity, Limits};
+use crate::{AppInfo, Identity, Limits};
 
 const FAULTS: &str = "faults";
 
@@ -60,15 +60,15 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = value_parser!(u32).range(1..=1024))]
     pub(crate) threads: u32,
     /// File with the token for what can be changed on the admin port; without one that is nothing
-    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "PATH", value_parser = given::<PathBuf>)]
+    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>)]
     #[arg(default_value = "", hide_default_value = true)]
-    pub(crate) admin_token_file: Given<PathBuf>,
+    pub(crate) admin_token_file: EnvOption<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten, next_help_heading = "Logs")]
     pub(crate) log: LogArgs,
     /// Log this part of all requests, from 0 to 1; at level debug each is logged
-    #[arg(long, env = "SERVICE_ACCESS_LOG", value_name = "RATE", value_parser = rate, default_value = "0")]
+    #[arg(long, env = "SERVICE_ACCESS_LOG", value_name = "RATE", value_parser = parse_rate, default_value = "0")]
     pub(crate) access_log: f64,
     #[command(flatten)]
     pub(crate) rehearsal: Rehearsal,
@@ -97,7 +97,7 @@ impl ServerArgs {
 }
 
 /// Reads command line and environment, or returns the code to exit with.
-pub(crate) fn parse<A: Args>(about: About) -> Result<Asked<A>, ExitCode> {
+pub(crate) fn parse<A: Args>(about: AppInfo) -> Result<Asked<A>, ExitCode> {
     let errand = |name: &OsStr| about.subcommands.iter().find(|subcommand| name == subcommand.name);
     if let Some(subcommand) = env::args_os().nth(1).as_deref().and_then(errand) {
         // By itself: flags and variables of the server are nothing to it.
@@ -122,11 +122,11 @@ pub(crate) fn parse<A: Args>(about: About) -> Result<Asked<A>, ExitCode> {
 }
 
 /// The program, without what it can be asked for.
-fn bare(about: About) -> Command {
+fn bare(about: AppInfo) -> Command {
     Command::new(about.name).disable_help_subcommand(true).disable_help_flag(true).arg(help())
 }
 
-fn command(about: About, own: fn(Command) -> Command) -> Command {
+fn command(about: AppInfo, own: fn(Command) -> Command) -> Command {
     let healthcheck =
         Command::new("healthcheck").about("Asks the running service whether it is well: exit code 0 or 1");
     let faults = Command::new(FAULTS)
@@ -142,7 +142,7 @@ fn command(about: About, own: fn(Command) -> Command) -> Command {
         .mut_arg("admin_token_file", |arg| arg.hide(!about.admin_port))
         .next_help_heading(None);
     own(command)
-        .mut_args(|arg| named_otherwise(arg, about.variables))
+        .mut_args(|arg| named_otherwise(arg, about.env_aliases))
         .version(about.version)
         .about(about.description)
         .after_help(format!("Examples:\n{}", about.examples.trim_matches('\n')))

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use cli::{Failure, ProbeError, Token, probe, probe_unix, request};
 
-use crate::About;
+use crate::AppInfo;
 use crate::args::ServerArgs;
 
 /// Within which each step of the answer must come.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks the running service what its orchestrator would ask it.
-pub(crate) fn healthcheck(about: About, args: &ServerArgs) -> Result<ExitCode, Failure> {
-    let path = about.probe;
+pub(crate) fn healthcheck(about: AppInfo, args: &ServerArgs) -> Result<ExitCode, Failure> {
+    let path = about.healthcheck_path;
     let asking = |place: &dyn Display, error: ProbeError| {
         Failure::new(format_args!("asking {place} for {path}: {error}"))
     };

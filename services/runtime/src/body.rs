@@ -13,7 +13,6 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
 
-use crate::spare;
 use crate::upgrade::{Upgrade, Upgraded};
 
 /// What a service answers.
@@ -56,7 +55,7 @@ impl Body {
     }
 
     /// No answer at all: HTTP/1's connection is closed, HTTP/2's stream reset.
-    pub const fn cut() -> Self {
+    pub const fn abort() -> Self {
         Self(Kind::Cut)
     }
 
@@ -158,8 +157,7 @@ pub fn text(body: impl Into<Body>) -> Response {
 pub fn status(code: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;
-    let mut headers = spare::headers();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    *response.headers_mut() = headers;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
     response
 }

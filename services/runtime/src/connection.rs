@@ -50,18 +50,14 @@ pub(crate) async fn serve<S: Service>(
         },
     };
     let io = Io::new(stream, Arc::clone(&line.progress), line.server.served_by.clone());
-    let can_rest = io.can_rest();
     let limits = &line.server.limits;
     let asked = Arc::clone(&line);
     let service = service_fn(move |request| exchange(Arc::clone(&asked), request));
-    #[cfg(feature = "http2")]
     let mut conversation = if S::HTTP2 {
         Conversation::either(io, service, limits.max_header_bytes)
     } else {
         Conversation::http1(io, service, limits.max_header_bytes)
     };
-    #[cfg(not(feature = "http2"))]
-    let mut conversation = Conversation::http1(io, service, limits.max_header_bytes);
 
     let told = closing.clone();
     let mut close = pin!(closing.wait_for(|&closing| closing));
@@ -73,10 +69,6 @@ pub(crate) async fn serve<S: Service>(
         loop {
             if let Poll::Ready(outcome) = conversation.poll(cx) {
                 return Poll::Ready(Some(outcome));
-            }
-            if can_rest && !is_told && line.progress.is_at_rest() && conversation.rest() {
-                // From now on it is the socket itself that wakes this task.
-                continue;
             }
             // It wakes this task whenever it has been asked once, and is ready only in a drain.
             if !is_closing && (!is_waiting || line.server.readiness.is_draining()) {
@@ -137,7 +129,7 @@ async fn establish<S>(
         () = closed => return None,
     };
     match outcome {
-        Ok(Ok(Established { stream, about })) => {
+        Ok(Ok(Established { stream, info: about })) => {
             if let Some(about) = about {
                 line.connection.learn(about);
             }
@@ -164,55 +156,6 @@ struct End<S: Service>(Arc<Line<S>>);
 impl<S: Service> Drop for End<S> {
     fn drop(&mut self) {
         self.0.progress.close();
-        self.0.server.service.disconnected(&self.0.connection);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{Pending, pending};
-    use std::net::SocketAddr;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-    use tokio::task::yield_now;
-
-    use super::*;
-    use crate::metrics::Metrics;
-    use crate::progress::BUFFERED;
-    use crate::{Context, Limits, Listener, Request, about, run, text};
-
-    async fn asked(address: SocketAddr) -> TcpStream {
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
-        assert!(client.read(&mut [0; 1000]).await.unwrap() > 0);
-        client
-    }
-
-    async fn eventually_buffered(metrics: &Metrics, count: usize) {
-        let reached = async {
-            while metrics.tallies()[0].buffered() != count {
-                yield_now().await;
-            }
-        };
-        timeout(Duration::from_secs(20), reached).await.expect("buffers are taken and given back");
-    }
-
-    #[tokio::test]
-    async fn of_a_silent_crowd_only_some_have_buffers() {
-        let context = Context::new(about!("A service under test"), "test", Limits::default());
-        let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = listener.address().unwrap();
-        let metrics = context.server(|_: &Request| text("")).metrics;
-        tokio::spawn(async move {
-            run(listener, |_: &Request| text("hello"), &context, pending::<Pending<()>>()).await
-        });
-        let mut clients = Vec::new();
-        for count in 1..=2 * BUFFERED {
-            clients.push(asked(address).await);
-            eventually_buffered(&metrics, count.min(BUFFERED)).await;
-        }
-        drop(clients);
-        eventually_buffered(&metrics, 0).await;
+        self.0.server.service.on_disconnect(&self.0.connection);
     }
 }

@@ -12,12 +12,12 @@ use crate::faults::{Faults, Rehearsal};
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::threads::Threads;
-use crate::{About, Admin, Identity, Latch, Limits, Readiness, Service};
+use crate::{Admin, AppInfo, Identity, Latch, Limits, Readiness, Service};
 
 /// What a service may know of its surroundings when it is made, and what [`run`](crate::run) runs it by.
 #[derive(Clone, Debug)]
 pub struct Context {
-    about: About,
+    about: AppInfo,
     identity: Identity,
     limits: Limits,
     readiness: Readiness,
@@ -32,14 +32,14 @@ pub struct Context {
 impl Context {
     /// For a service that is known by this, or by a host's name alone. Control characters, which no header can carry, are
     /// left out of it.
-    pub fn new(about: About, identity: impl Into<Identity>, limits: Limits) -> Self {
+    pub fn new(about: AppInfo, identity: impl Into<Identity>, limits: Limits) -> Self {
         Self::on(about, identity.into(), limits, Threads::default())
     }
 
     /// The same for a service that so many threads serve: the one that runs it, and others that are started now and end
     /// with the last copy of this. None is as good as one.
     pub fn threaded(
-        about: About,
+        about: AppInfo,
         identity: impl Into<Identity>,
         limits: Limits,
         threads: usize,
@@ -47,7 +47,7 @@ impl Context {
         Ok(Self::on(about, identity.into(), limits, Threads::start(threads.saturating_sub(1))?))
     }
 
-    fn on(about: About, identity: Identity, limits: Limits, threads: Threads) -> Self {
+    fn on(about: AppInfo, identity: Identity, limits: Limits, threads: Threads) -> Self {
         let identity = identity.printable();
         let (readiness, faults) = (Readiness::default(), Arc::<Faults>::default());
         let metrics = Arc::new(Metrics::new(1 + threads.others().len()));

@@ -1,22 +1,19 @@
 //! The protocol that a client speaks.
 
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1::{self, Parts};
+use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::TokioIo;
 
 use crate::body::StreamError;
 use crate::io::Io;
 
-#[cfg(feature = "http2")]
 mod http2;
 
-#[cfg(feature = "http2")]
 use http2::{Beginning, Multiplexed};
 
 /// hyper does with no less.
@@ -26,11 +23,9 @@ const LEAST_BUFFER: u32 = 8192;
 pub(crate) enum Conversation<F: HttpService<Incoming>> {
     /// Nothing has come that is not answered. hyper is not here: its buffers are most of what a connection takes.
     Silent(Option<Silence<F>>),
-    Http1(Box<http1::Connection<TokioIo<Io>, F>>, u32),
+    Http1(Box<http1::Connection<TokioIo<Io>, F>>),
     /// The beginning is yet to come.
-    #[cfg(feature = "http2")]
     Unknown(Option<Beginning<F>>),
-    #[cfg(feature = "http2")]
     Http2(Pin<Box<dyn Multiplexed>>),
 }
 
@@ -53,25 +48,8 @@ where
         Self::Silent(Some(Silence { io, service, max_header_bytes }))
     }
 
-    /// Goes on without hyper until the client has something to say, if it speaks HTTP/1. Nothing of hyper's own may be of use
-    /// any more.
-    pub(crate) fn rest(&mut self) -> bool {
-        if !matches!(self, Self::Http1(..)) {
-            return false;
-        }
-        if let Self::Http1(connection, max_header_bytes) = mem::replace(self, Self::Silent(None)) {
-            let Parts { io, read_buf, service, .. } = connection.into_parts();
-            let mut io = io.into_inner();
-            io.put_back(read_buf);
-            io.buffers(false);
-            *self = Self::Silent(Some(Silence { io, service, max_header_bytes }));
-        }
-        true
-    }
-
     /// Ready when there is nothing more to say.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        #[cfg(feature = "http2")]
         if let Self::Unknown(beginning) = self {
             match beginning {
                 Some(beginning) => ready!(beginning.poll(cx)),
@@ -87,20 +65,16 @@ where
                 None => return Poll::Ready(Ok(())),
             }
             if let Some(Silence { io, service, max_header_bytes }) = silence.take() {
-                io.buffers(true);
                 let connection = http1::Builder::new()
                     .max_buf_size(max_header_bytes.max(LEAST_BUFFER) as usize)
                     .serve_connection(TokioIo::new(io), service);
-                *self = Self::Http1(Box::new(connection), max_header_bytes);
+                *self = Self::Http1(Box::new(connection));
             }
         }
         match self {
-            Self::Silent(_) => Poll::Ready(Ok(())),
-            Self::Http1(connection, _) => Pin::new(connection).poll(cx),
-            #[cfg(feature = "http2")]
+            Self::Silent(_) | Self::Unknown(_) => Poll::Ready(Ok(())),
+            Self::Http1(connection) => Pin::new(connection).poll(cx),
             Self::Http2(connection) => connection.as_mut().poll(cx),
-            #[cfg(feature = "http2")]
-            Self::Unknown(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -109,27 +83,20 @@ where
         match self {
             // A client that has said nothing waits for nothing.
             Self::Silent(silence) => drop(silence.take()),
-            Self::Http1(connection, _) => Pin::new(&mut **connection).graceful_shutdown(),
-            #[cfg(feature = "http2")]
+            Self::Http1(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             Self::Unknown(beginning) => drop(beginning.take()),
-            #[cfg(feature = "http2")]
             Self::Http2(connection) => connection.as_mut().finish(),
         }
     }
 
     /// The socket, and what has been read from it for nothing.
-    #[cfg_attr(
-        not(feature = "http2"),
-        expect(clippy::unnecessary_wraps, reason = "HTTP/2's socket cannot be had")
-    )]
     pub(crate) fn into_io(self) -> Option<(Io, Bytes)> {
         match self {
             Self::Silent(silence) => silence.map(|silence| (silence.io, Bytes::new())),
-            Self::Http1(connection, _) => {
+            Self::Http1(connection) => {
                 let parts = connection.into_parts();
                 Some((parts.io.into_inner(), parts.read_buf))
             }
-            #[cfg(feature = "http2")]
             Self::Unknown(_) | Self::Http2(_) => None,
         }
     }

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,9 +17,9 @@ use crate::access::Record;
 use crate::body::StreamError;
 use crate::faults::Hit;
 use crate::io::SERVED_BY;
-use crate::metrics::{CountedMethod, CountedRoute};
+use crate::metrics::{MethodIndex, RouteIndex};
 use crate::server::Line;
-use crate::{Body, BodyError, Request, RequestBody, Response, Service, rules, spare, status};
+use crate::{Body, BodyError, Request, RequestBody, Response, Service, rules, status};
 
 /// Has a request answered.
 pub(crate) fn exchange<S: Service>(
@@ -64,12 +63,11 @@ fn ask<S: Service>(line: &Arc<Line<S>>, request: http::Request<Incoming>) -> Ask
     if let Some(refusal) = refuse(line, &request) {
         return Asked::Answered(refusal);
     }
-    let mut request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
+    let request = request.map(|body| RequestBody::new(body, &line.server.limits, &line.progress));
     if let Some(hit) = line.server.faults.hit() {
         return Asked::Hit(Box::pin(answer_late(hit, request, Arc::clone(line))));
     }
-    let Some(response) = line.server.service.at_once(&request) else { return Asked::Waiting(request) };
-    spare::keep(mem::take(request.headers_mut()));
+    let Some(response) = line.server.service.try_sync(&request) else { return Asked::Waiting(request) };
     Asked::Answered(response)
 }
 
@@ -79,7 +77,7 @@ async fn answer_late<S: Service>(hit: Hit, request: Request, line: Arc<Line<S>>)
     let service = &line.server.service;
     match hit.status {
         Some(code) => status(code, "a fault that is made on purpose\n"),
-        None => match service.at_once(&request) {
+        None => match service.try_sync(&request) {
             Some(response) => response,
             None => service.call(request, &line.connection).await,
         },
@@ -143,8 +141,8 @@ pub(crate) fn not_allowed(methods: &[Method]) -> Response {
 /// A request whose answer is not complete.
 struct Open<S: Service> {
     line: Arc<Line<S>>,
-    route: CountedRoute,
-    method: CountedMethod,
+    route: RouteIndex,
+    method: MethodIndex,
     begun: Instant,
     /// Of the answer, once there is one.
     code: Option<StatusCode>,
@@ -153,9 +151,9 @@ struct Open<S: Service> {
 
 impl<S: Service> Open<S> {
     fn new(line: Arc<Line<S>>, request: &http::Request<Incoming>) -> Self {
-        line.progress.begin(!request.body().is_end_stream());
+        line.progress.begin();
         let server = &line.server;
-        let route = CountedRoute(server.service.route(request.uri().path()));
+        let route = RouteIndex(server.service.route(request.uri().path()));
         let record = server.access_log.record(request, line.connection.peer);
         Self { route, method: request.method().into(), begun: Instant::now(), code: None, record, line }
     }

@@ -35,10 +35,10 @@ impl<S: Service> Service for Front<S> {
         }
     }
 
-    fn at_once(&self, request: &Request) -> Option<Response> {
+    fn try_sync(&self, request: &Request) -> Option<Response> {
         match self {
-            Self::Service(service) => service.at_once(request),
-            Self::Admin(admin) => admin.at_once(request),
+            Self::Service(service) => service.try_sync(request),
+            Self::Admin(admin) => admin.try_sync(request),
         }
     }
 
@@ -56,15 +56,15 @@ impl<S: Service> Service for Front<S> {
         }
     }
 
-    fn disconnected(&self, connection: &Connection) {
+    fn on_disconnect(&self, connection: &Connection) {
         if let Self::Service(service) = self {
-            service.disconnected(connection);
+            service.on_disconnect(connection);
         }
     }
 
-    fn draining(&self) {
+    fn on_drain(&self) {
         if let Self::Service(service) = self {
-            service.draining();
+            service.on_drain();
         }
     }
 

@@ -48,32 +48,12 @@ impl Io {
         Self { early: bytes, ..self }
     }
 
-    /// Has `bytes` read once more, which came while another request was answered.
-    pub(crate) fn put_back(&mut self, bytes: Bytes) {
-        // Even of no bytes it would keep the buffer that they were in.
-        if !bytes.is_empty() {
-            self.progress.received();
-            self.early = bytes;
-        }
-    }
-
     /// Ready when there is something to read, be it the end or an error.
     pub(crate) fn poll_spoken(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.early.is_empty() { self.stream.poll_read_ready(cx) } else { Poll::Ready(()) }
     }
 
-    /// Whether it can be told without reading that nothing has come.
-    pub(crate) fn can_rest(&self) -> bool {
-        !self.stream.is_layered()
-    }
-
-    /// hyper has buffers for it, or none any more.
-    pub(crate) fn buffers(&self, taken: bool) {
-        self.progress.buffers(taken);
-    }
-
     /// The same for HTTP/2.
-    #[cfg(feature = "http2")]
     pub(crate) fn multiplexed(self) -> Self {
         self.progress.multiplex();
         self.without_signing()

@@ -9,32 +9,30 @@
 //! - [`run`]: all of it on a given listener until a given end, with a graceful drain, for tests.
 //!
 //! ```no_run
-//! use runtime::{Request, about, main, text};
+//! use runtime::{Request, app_info, main, text};
 //!
-//! main(about!("Says where it runs"), |context| {
+//! main(app_info!("Says where it runs"), |context| {
 //!     let answer = format!("It is {} here\n", context.host());
 //!     move |_: &Request| text(answer.clone())
 //! });
 //! ```
 
-mod about;
 mod accept;
 mod access;
 mod admin;
+mod app_info;
 mod args;
 mod ask;
-#[cfg(any(target_env = "musl", test))]
-mod blocks;
 mod body;
-mod chance;
+
 mod connection;
 mod context;
 mod conversation;
 mod exchange;
+pub mod exposition;
 mod faults;
 mod front;
-#[cfg(any(target_env = "musl", test))]
-mod heap;
+mod histogram;
 mod identity;
 mod io;
 mod limits;
@@ -47,11 +45,11 @@ mod readiness;
 mod request;
 mod rules;
 mod run;
+mod sampler;
 mod server;
 mod service;
 mod signals;
 mod socket_file;
-mod spare;
 mod stream;
 mod subcommand;
 mod threads;
@@ -60,8 +58,8 @@ mod transport;
 mod upgrade;
 mod watch;
 
-pub use about::About;
 pub use admin::Admin;
+pub use app_info::AppInfo;
 pub use body::{Body, Response, status, text};
 pub use context::Context;
 pub use identity::Identity;
@@ -69,15 +67,20 @@ pub use limits::Limits;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use program::{main, main_with};
-pub use readiness::{Latch, Readiness, State};
+pub use readiness::{Latch, Readiness, ReadinessState};
 pub use request::{BodyError, Request, RequestBody};
-pub use run::{Drained, run};
+pub use run::{DrainReport, run};
+pub use sampler::splitmix64;
 pub use service::{Connection, Service};
 pub use stream::Stream;
-pub use subcommand::{Errand, Subcommand};
+pub use subcommand::{Subcommand, SubcommandHandler};
 pub use trace::{TRACEPARENT, TraceParent};
-pub use transport::{Established, Establishing, Transport};
+pub use transport::{EstablishFuture, Established, Transport};
 pub use upgrade::Upgraded;
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static GLOBAL: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 pub use bytes::Bytes;
 pub use http::{HeaderValue, Method, StatusCode, header};

@@ -17,10 +17,10 @@ use crate::faults::Rehearsal;
 use crate::front::Front;
 use crate::signals::Signals;
 use crate::threads::{block_on, runtime};
-use crate::{About, Context, Drained, Listener, Service, run};
+use crate::{AppInfo, Context, DrainReport, Listener, Service, run};
 
 /// Runs a service without flags of its own as a whole program. `make` is called within the runtime.
-pub fn main<S: Service>(about: About, make: impl FnOnce(&Context) -> S) -> ExitCode {
+pub fn main<S: Service>(about: AppInfo, make: impl FnOnce(&Context) -> S) -> ExitCode {
     main_with(about, |_: NoFlags, context| Ok(make(context)))
 }
 
@@ -29,7 +29,7 @@ struct NoFlags {}
 
 /// Runs a service with flags of its own as a whole program. `make` is called within the runtime.
 pub fn main_with<A: Args, S: Service>(
-    about: About,
+    about: AppInfo,
     make: impl FnOnce(A, &Context) -> Result<S, Failure>,
 ) -> ExitCode {
     let outcome = match parse(about) {
@@ -43,7 +43,7 @@ pub fn main_with<A: Args, S: Service>(
 }
 
 fn serve<S: Service>(
-    about: About,
+    about: AppInfo,
     args: &ServerArgs,
     make: impl FnOnce(&Context) -> Result<S, Failure>,
 ) -> Result<ExitCode, Failure> {
@@ -122,14 +122,14 @@ fn rehearse(rehearsal: &Rehearsal, context: &Context) {
 }
 
 /// Serves the admin port to the very end: it has no drain of its own.
-fn serve_admin<S: Service>(about: About, listener: Listener, context: &Context) {
+fn serve_admin<S: Service>(about: AppInfo, listener: Listener, context: &Context) {
     let surroundings = Context::new(about, context.host(), context.limits().clone());
     let admin = Front::<S>::Admin(context.admin().clone());
     tokio::spawn(async move { run(listener, admin, &surroundings, pending::<Pending<()>>()).await });
 }
 
 /// The last line that the process says.
-fn conclude(args: &ServerArgs, Drained { drained, aborted }: Drained) {
+fn conclude(args: &ServerArgs, DrainReport { drained, aborted }: DrainReport) {
     match args.log.log_format {
         // Nothing is left to do when stderr is closed.
         LogFormat::Text => drop(writeln!(io::stderr(), "drained={drained} aborted={aborted}")),

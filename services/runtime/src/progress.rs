@@ -7,11 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::metrics::{CountedMethod, CountedRoute, Tally};
-
-/// How many connections of each thread hyper keeps its buffers for while the clients are silent: 8 KiB each. To begin anew
-/// for each request would cost a few without anything won.
-pub(crate) const BUFFERED: usize = 96;
+use crate::metrics::{MethodIndex, RouteIndex, ThreadCounters};
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +28,7 @@ pub(crate) enum Phase {
 /// way they cost what plain integers do.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    tally: Arc<Tally>,
+    tally: Arc<ThreadCounters>,
     /// Requests that have begun, ...
     begun: AtomicU32,
     /// ... those of them whose answer is complete, ...
@@ -43,10 +39,6 @@ pub(crate) struct Progress {
     header: AtomicBool,
     /// Whether the socket takes no more bytes.
     stalled: AtomicBool,
-    /// Whether hyper has buffers for this connection.
-    buffered: AtomicBool,
-    /// Whether the last request that has begun has a body.
-    has_body: AtomicBool,
     /// Whether it is HTTP/2, whose requests come and go side by side.
     multiplexed: AtomicBool,
     /// Grows with each event that starts the client's time anew.
@@ -58,7 +50,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(tally: Arc<ThreadCounters>) -> Self {
         tally.connection_opened();
         Self {
             tally,
@@ -67,8 +59,6 @@ impl Progress {
             settled: AtomicU32::new(0),
             header: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
-            buffered: AtomicBool::new(false),
-            has_body: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
             steps: AtomicU32::new(0),
             unread: AtomicBool::new(false),
@@ -78,7 +68,6 @@ impl Progress {
 
     /// It is HTTP/2 from now on. A request is then never known before its header is whole, as there may be others', and a
     /// body that is not read is the affair of its own stream.
-    #[cfg(feature = "http2")]
     pub(crate) fn multiplex(&self) {
         self.multiplexed.store(true, Relaxed);
         self.header.store(false, Relaxed);
@@ -86,13 +75,6 @@ impl Progress {
 
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.multiplexed.load(Relaxed)
-    }
-
-    /// hyper begins with this connection, or is done with it.
-    pub(crate) fn buffers(&self, taken: bool) {
-        if self.buffered.swap(taken, Relaxed) != taken {
-            self.tally.buffers(taken);
-        }
     }
 
     /// Bytes have come.
@@ -104,9 +86,8 @@ impl Progress {
     }
 
     /// A request's header has come whole.
-    pub(crate) fn begin(&self, has_body: bool) {
-        self.has_body.store(has_body, Relaxed);
-        self.tally.request_began();
+    pub(crate) fn begin(&self) {
+        self.tally.request_started();
         bump(&self.begun);
         bump(&self.steps);
         self.header.store(false, Relaxed);
@@ -138,8 +119,7 @@ impl Progress {
     /// The connection has ended, and with it whatever was not answered.
     pub(crate) fn close(&self) {
         let begun = self.begun.load(Relaxed);
-        self.tally.requests_given_up(begun.wrapping_sub(self.settled.swap(begun, Relaxed)));
-        self.buffers(false);
+        self.tally.requests_aborted(begun.wrapping_sub(self.settled.swap(begun, Relaxed)));
         self.tally.connection_closed();
     }
 
@@ -155,18 +135,18 @@ impl Progress {
     }
 
     /// The request is answered with `code`.
-    pub(crate) fn count(&self, route: CountedRoute, method: CountedMethod, code: StatusCode) {
-        self.tally.count(route, method, code);
+    pub(crate) fn count(&self, route: RouteIndex, method: MethodIndex, code: StatusCode) {
+        self.tally.count_response(route, method, code);
     }
 
     /// The request has taken so long.
-    pub(crate) fn took(&self, route: CountedRoute, time: Duration) {
-        self.tally.took(route, time);
+    pub(crate) fn took(&self, route: RouteIndex, time: Duration) {
+        self.tally.observe_duration(route, time);
     }
 
     /// hyper has answered by itself what it could not understand.
     pub(crate) fn rejected(&self, code: StatusCode) {
-        self.tally.count(CountedRoute::UNKNOWN, CountedMethod::UNKNOWN, code);
+        self.tally.count_response(RouteIndex::UNKNOWN, MethodIndex::UNKNOWN, code);
         self.leave_unread();
     }
 
@@ -189,12 +169,6 @@ impl Progress {
     /// Whether there was a request at all.
     pub(crate) fn is_fresh(&self) -> bool {
         self.begun.load(Relaxed) == 0
-    }
-
-    /// Whether hyper's buffers are better given to others: the client is silent, and hyper knows nothing of the connection
-    /// that it would not of a new one. Of a request with a body it might, which the service may read still.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.tally.buffered() > BUFFERED && !self.has_body.load(Relaxed) && self.phase().0 == Phase::Idle
     }
 
     /// What the connection waits for, and a number that differs between two waits for the same.

@@ -20,7 +20,7 @@ struct Shared {
 
 /// How far a service has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ReadinessState {
     /// A latch is still held.
     Starting,
     /// Requests are welcome.
@@ -29,7 +29,7 @@ pub enum State {
     Draining,
 }
 
-impl State {
+impl ReadinessState {
     /// In one lower-case word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,17 +49,17 @@ impl Readiness {
 
     /// Whether requests are welcome.
     pub fn is_ready(&self) -> bool {
-        self.state() == State::Serving
+        self.state() == ReadinessState::Serving
     }
 
     /// How far the service has got.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ReadinessState {
         if self.is_draining() {
-            State::Draining
+            ReadinessState::Draining
         } else if self.0.latches.load(Ordering::Acquire) == 0 {
-            State::Serving
+            ReadinessState::Serving
         } else {
-            State::Starting
+            ReadinessState::Starting
         }
     }
 

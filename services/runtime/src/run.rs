@@ -19,7 +19,7 @@ use crate::{Connection, Context, Peer, Service, Stream, connection};
 
 /// How a drain went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
+pub struct DrainReport {
     /// Requests that were in flight when the drain began, or came after, and were answered.
     pub drained: u64,
     /// Requests that were cut off at the end.
@@ -40,20 +40,20 @@ pub async fn run<S, H>(
     service: S,
     context: &Context,
     shutdown: impl Future<Output = H>,
-) -> Drained
+) -> DrainReport
 where
     S: Service,
     H: Future,
 {
     let mut clients = Clients::new(context.server(service));
     let server = Arc::clone(&clients.server);
-    let mut acceptor = Acceptor::new(listener, Arc::clone(&server.metrics.tallies()[0]));
+    let mut acceptor = Acceptor::new(listener, Arc::clone(&server.metrics.threads()[0]));
     let hurry = clients.serve_until(&mut acceptor, shutdown).await;
 
     server.readiness.drain();
     let answered_before = server.metrics.answered();
     tracing::info!(in_flight = server.metrics.in_flight(), "draining");
-    server.service.draining();
+    server.service.on_drain();
     let drain = async {
         clients.serve_until(&mut acceptor, sleep(server.limits.linger)).await;
         clients.close(acceptor.listener);
@@ -66,7 +66,7 @@ where
     }
     let aborted = server.metrics.in_flight();
     clients.tasks.shutdown().await;
-    Drained { drained: server.metrics.answered() - answered_before, aborted }
+    DrainReport { drained: server.metrics.answered() - answered_before, aborted }
 }
 
 /// The connections that are open, each a task.
@@ -104,7 +104,7 @@ impl<S: Service> Clients<S> {
     fn welcome(&mut self, stream: Stream, peer: Peer) {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let thread = self.next;
-        let tallies = self.server.metrics.tallies();
+        let tallies = self.server.metrics.threads();
         self.next = (thread + 1) % tallies.len();
         let line = Line::new(
             Arc::clone(&self.server),

@@ -34,7 +34,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// The answer to a request that need not wait for anything. Asked first, before [`Service::call`]; this is the
     /// faster way.
-    fn at_once(&self, _request: &Request) -> Option<Response> {
+    fn try_sync(&self, _request: &Request) -> Option<Response> {
         None
     }
 
@@ -47,10 +47,10 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// A connection has ended, cleanly or not. Called exactly once for each one on which requests may have come.
-    fn disconnected(&self, _connection: &Connection) {}
+    fn on_disconnect(&self, _connection: &Connection) {}
 
     /// The drain has begun: requests that are held are to be answered now.
-    fn draining(&self) {}
+    fn on_drain(&self) {}
 
     /// Appends the service's own metrics, in Prometheus' text format, to what `/metrics` shows.
     fn metrics(&self, _out: &mut String) {}
@@ -60,7 +60,7 @@ impl<F> Service for F
 where
     F: Fn(&Request) -> Response + Send + Sync + 'static,
 {
-    fn at_once(&self, request: &Request) -> Option<Response> {
+    fn try_sync(&self, request: &Request) -> Option<Response> {
         Some(self(request))
     }
 
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// What the service's [`Transport`] has told of this connection, if it is of this type.
-    pub fn transport<T: 'static>(&self) -> Option<&T> {
+    pub fn transport_info<T: 'static>(&self) -> Option<&T> {
         self.transport.get()?.downcast_ref()
     }
 

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use cli::Failure;
 
 /// Something that a program does and then ends, beside what every service can be asked for.
-pub trait Errand: Args {
+pub trait SubcommandHandler: Args {
     /// The subcommand's name.
     const NAME: &'static str;
     /// What it does, in a sentence.
@@ -18,7 +18,7 @@ pub trait Errand: Args {
     fn run(self) -> Result<ExitCode, Failure>;
 }
 
-/// An [`Errand`] for an [`About`](crate::About).
+/// An [`SubcommandHandler`] for an [`AppInfo`](crate::AppInfo).
 #[derive(Clone, Copy, Debug)]
 pub struct Subcommand {
     pub(crate) name: &'static str,
@@ -33,7 +33,7 @@ pub(crate) type Ready = Box<dyn FnOnce() -> Result<ExitCode, Failure>>;
 
 impl Subcommand {
     /// The subcommand that runs `E`.
-    pub const fn of<E: Errand + 'static>() -> Self {
+    pub const fn of<E: SubcommandHandler + 'static>() -> Self {
         Self {
             name: E::NAME,
             description: E::DESCRIPTION,
@@ -54,7 +54,7 @@ impl Subcommand {
     }
 }
 
-fn read<E: Errand + 'static>(matches: &ArgMatches) -> Result<Ready, clap::Error> {
+fn read<E: SubcommandHandler + 'static>(matches: &ArgMatches) -> Result<Ready, clap::Error> {
     let errand = E::from_arg_matches(matches)?;
     Ok(Box::new(move || errand.run()))
 }

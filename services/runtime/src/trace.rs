@@ -1,7 +1,6 @@
 //! The trace that a request is part of, as W3C's Trace Context has it.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 use http::HeaderMap;
 
@@ -10,8 +9,6 @@ pub const TRACEPARENT: &str = "traceparent";
 
 /// Which trace a request is part of, and which of its spans has sent the request:
 /// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
-///
-/// A service that calls others passes on its [child](Self::child), in the header [`TRACEPARENT`], and `tracestate` as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace: u128,
@@ -21,7 +18,7 @@ pub struct TraceParent {
 
 impl TraceParent {
     /// What a request's headers say. Nothing where they say it wrongly, or more than once.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT).iter();
         match (values.next(), values.next()) {
             (Some(value), None) => Self::parse(value.as_bytes()),
@@ -43,15 +40,6 @@ impl TraceParent {
         };
         (is_known && trace != 0 && parent != 0).then_some(())?;
         Some(Self { trace, parent: u64::try_from(parent).ok()?, flags: u8::try_from(flags).ok()? })
-    }
-
-    /// For a request that is sent on account of this one.
-    #[must_use]
-    pub fn child(&self) -> Self {
-        // Seeded anew by the system's randomness. Zero means that there is none.
-        let parent = RandomState::new().build_hasher().finish().max(1);
-        // Whether it is recorded, and whether its identity is random, are all that this version knows of.
-        Self { parent, flags: self.flags & 0b11, ..*self }
     }
 }
 
@@ -114,20 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_of_the_same_trace_but_another_parents() {
-        let parent = TraceParent::parse(EXAMPLE.replace("-01", "-ff").as_bytes()).unwrap();
-        let child = parent.child();
-        assert_eq!((child.trace, child.flags), (parent.trace, 0b11));
-        assert_ne!(child.parent, parent.parent);
-        assert_eq!(TraceParent::parse(child.to_string().as_bytes()), Some(child));
-    }
-
-    #[test]
     fn two_of_them_are_none() {
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, HeaderValue::from_static(EXAMPLE));
-        assert!(TraceParent::of(&headers).is_some());
+        assert!(TraceParent::from_headers(&headers).is_some());
         headers.append(TRACEPARENT, HeaderValue::from_static(EXAMPLE));
-        assert!(TraceParent::of(&headers).is_none());
+        assert!(TraceParent::from_headers(&headers).is_none());
     }
 }

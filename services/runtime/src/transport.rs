@@ -13,18 +13,18 @@ pub trait Transport: Send + Sync {
     /// Does what comes before the first request. An error ends the connection.
     ///
     /// It may take as long as a [header](crate::Limits::header_timeout), and is dropped after that.
-    fn establish(&self, stream: Stream, peer: Peer) -> Establishing<'_>;
+    fn establish(&self, stream: Stream, peer: Peer) -> EstablishFuture<'_>;
 }
 
 /// What [`Transport::establish`] returns.
-pub type Establishing<'a> = Pin<Box<dyn Future<Output = io::Result<Established>> + Send + 'a>>;
+pub type EstablishFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Established>> + Send + 'a>>;
 
 /// A connection on which requests may come.
 pub struct Established {
     /// What is left to read and write for HTTP.
     pub stream: Stream,
-    /// What is known of the client now, for [`Connection::transport`](crate::Connection::transport).
-    pub about: Option<Box<dyn Any + Send + Sync>>,
+    /// What is known of the client now, for [`Connection::transport_info`](crate::Connection::transport_info).
+    pub info: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl fmt::Debug for Established {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use cli::{Failure, Given, LogArgs, given, given_by, time};
+use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with, time};
 use client::Hub;
 use client::url::{self, Url};
 
@@ -19,25 +19,25 @@ use crate::node::Settings;
 #[command(name = "agent", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The hub's address
-    #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = given_by(url::parse_hub), default_value = "")]
+    #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
     #[arg(hide_default_value = true)]
-    hub: Given<Url>,
+    hub: EnvOption<Url>,
     /// The file that holds the hub's token; it is read again at each connection
-    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "PATH", value_parser = given::<PathBuf>, default_value = "")]
+    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>, default_value = "")]
     #[arg(hide_default_value = true)]
-    token_file: Given<PathBuf>,
-    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", value_parser = given::<Address>, default_value = "")]
+    token_file: EnvOption<PathBuf>,
+    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", value_parser = env_option::<Address>, default_value = "")]
     #[arg(hide_default_value = true)]
-    docker: Given<Address>,
+    docker: EnvOption<Address>,
     /// The network on which the router reaches containers that no label gives another
     /// [default: the one on which the hub is reached]
-    #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", value_parser = given::<String>, default_value = "")]
+    #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
     #[arg(hide_default_value = true)]
-    network: Given<String>,
+    network: EnvOption<String>,
     /// Where the router reaches containers on the host's own network [default: as the hub or the swarm knows this node]
-    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", value_parser = given::<IpAddr>, default_value = "")]
+    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
     #[arg(hide_default_value = true)]
-    host_address: Given<IpAddr>,
+    host_address: EnvOption<IpAddr>,
     /// For how much longer than its stop timeout a container that was told to stop is taken to be stopping; then it has
     /// survived, and is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "TIME", value_parser = time, default_value = "30s")]

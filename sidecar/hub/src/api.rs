@@ -224,7 +224,7 @@ impl Service for Api {
     }
 
     async fn call(&self, request: Request, connection: &Connection) -> Response {
-        if let Some(response) = self.admin.answer(&request) {
+        if let Some(response) = self.admin.handle(&request) {
             return response;
         }
         self.answer(request, connection).await.unwrap_or_else(|(status, error)| {
@@ -242,11 +242,11 @@ impl Service for Api {
         })
     }
 
-    fn disconnected(&self, connection: &Connection) {
+    fn on_disconnect(&self, connection: &Connection) {
         self.hub.disconnected(connection.id);
     }
 
-    fn draining(&self) {
+    fn on_drain(&self) {
         self.hub.drain();
     }
 

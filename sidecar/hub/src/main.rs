@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use cli::{Failure, duration};
-use runtime::{About, Context, Subcommand, about, main_with};
+use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
 use traefik::{Constraints, DefaultRule, Exposure};
 
@@ -24,7 +24,7 @@ mod specs;
 mod sse;
 mod state;
 
-const ABOUT: About = about!("Holds who is there, as leases, and tells Traefik")
+const APP: AppInfo = app_info!("Holds who is there, as leases, and tells Traefik")
     .examples(
         "  hub --token-file /run/secrets/token\n  \
          hub --insecure --port 8081          for a try on one machine\n  \
@@ -33,7 +33,7 @@ const ABOUT: About = about!("Holds who is there, as leases, and tells Traefik")
     )
     .subcommands(&[Subcommand::of::<labels::Labels>()])
     // Who is there is learnt from sidecars, which find the hub only once it is healthy.
-    .probe("/healthz")
+    .healthcheck_path("/healthz")
     .without_admin_port();
 
 #[derive(Args)]
@@ -74,7 +74,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
-    main_with(ABOUT, make)
+    main_with(APP, make)
 }
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{Given, LogArgs, given, given_by, nonzero, switch, time};
+use cli::{EnvOption, LogArgs, env_option, env_option_with, nonzero, parse_bool, time};
 use client::url::{self, Url};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
 
@@ -57,21 +57,21 @@ Without a hub there is no sidecar to ask: the service itself is probed.";
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
     /// The hub's address; without it there is nothing to do but to run the command
-    #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = given_by(url::parse_hub), default_value = "")]
+    #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
     #[arg(hide_default_value = true)]
-    pub(crate) hub: Given<Url>,
+    pub(crate) hub: EnvOption<Url>,
     /// The instance's name in the hub, unique among tasks [default: SERVICE.HOST.PID]
-    #[arg(long, env = "SIDECAR_TASK", value_name = "ID", value_parser = given::<InstanceId>, default_value = "")]
+    #[arg(long, env = "SIDECAR_TASK", value_name = "ID", value_parser = env_option::<InstanceId>, default_value = "")]
     #[arg(hide_default_value = true)]
-    pub(crate) task: Given<InstanceId>,
+    pub(crate) task: EnvOption<InstanceId>,
     /// The service that the task belongs to [default: the command's file name]
-    #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", value_parser = given::<String>, default_value = "")]
+    #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
     #[arg(hide_default_value = true)]
-    pub(crate) service: Given<String>,
+    pub(crate) service: EnvOption<String>,
     /// The host name that the service shows [default: this host's]
-    #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", value_parser = given::<String>, default_value = "")]
+    #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
     #[arg(hide_default_value = true)]
-    pub(crate) host: Given<String>,
+    pub(crate) host: EnvOption<String>,
     /// What tells whether the service is well: a 2xx answer, or with tcp://HOST:PORT an accepted connection
     #[arg(long, env = "SIDECAR_PROBE", value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
     pub(crate) probe: Url,
@@ -85,16 +85,16 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
     /// The file that holds the hub's token; it is read again at each connection
-    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "PATH", value_parser = given::<PathBuf>, default_value = "")]
+    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>, default_value = "")]
     #[arg(hide_default_value = true)]
-    pub(crate) token_file: Given<PathBuf>,
+    pub(crate) token_file: EnvOption<PathBuf>,
     /// Swarm's slot
-    #[arg(long, env = "SIDECAR_SLOT", value_parser = given::<String>, default_value = "", hide_default_value = true)]
-    slot: Given<String>,
+    #[arg(long, env = "SIDECAR_SLOT", value_parser = env_option::<String>, default_value = "", hide_default_value = true)]
+    slot: EnvOption<String>,
     /// Swarm's name of the node
-    #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", value_parser = given::<String>, default_value = "")]
+    #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
     #[arg(hide_default_value = true)]
-    node: Given<String>,
+    node: EnvOption<String>,
     /// The service's labels, as KEY=VALUE&…, keys and values escaped as in a URL's query
     #[arg(long, env = "SIDECAR_LABELS", value_name = "QUERY", value_parser = Labels::from_urlquery)]
     #[arg(default_value = "", hide_default_value = true, hide_env_values = true)]
@@ -106,9 +106,9 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_PORT", default_value = "8080")]
     port: NonZeroU16,
     /// Where the router reaches the service [default: the local address of the connection to the hub]
-    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", value_parser = given::<IpAddr>, default_value = "")]
+    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
     #[arg(hide_default_value = true)]
-    pub(crate) address: Given<IpAddr>,
+    pub(crate) address: EnvOption<IpAddr>,
     /// Time between probes
     #[arg(long, env = "SIDECAR_PROBE_INTERVAL", value_name = "TIME", value_parser = nonzero, default_value = "1s")]
     pub(crate) probe_interval: Duration,
@@ -129,7 +129,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_GRACE", value_name = "TIME", value_parser = time, default_value = "15s")]
     pub(crate) grace: Duration,
     /// Send signals to the service's whole process group, for a shell script whose children have to hear them too
-    #[arg(long, env = "SIDECAR_GROUP", value_parser = switch)]
+    #[arg(long, env = "SIDECAR_GROUP", value_parser = parse_bool)]
     pub(crate) group: bool,
     /// How long a healthy service may stay without a route before `healthcheck` succeeds all the same
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "TIME", value_parser = time, default_value = "30s")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Command, FromArgMatches};
 use echo::{Echo, EchoArgs};
 use futures_util::FutureExt;
-use runtime::{Context, Drained, Limits, Listener, about, run};
+use runtime::{Context, DrainReport, Limits, Listener, app_info, run};
 use tokio::sync::oneshot;
 
 use crate::client::PATIENCE;
@@ -17,7 +17,7 @@ use crate::client::PATIENCE;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     shutdown: oneshot::Sender<()>,
-    ended: mpsc::Receiver<Drained>,
+    ended: mpsc::Receiver<DrainReport>,
 }
 
 /// What the command line says.
@@ -29,7 +29,7 @@ pub(crate) fn args(words: &[&str]) -> EchoArgs {
 
 pub(crate) fn context() -> Context {
     let limits = Limits { linger: Duration::ZERO, grace: PATIENCE, ..Limits::default() };
-    Context::new(about!("A service under test"), "test-1", limits)
+    Context::new(app_info!("A service under test"), "test-1", limits)
 }
 
 impl Server {
@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// Asks for the drain, as a first signal does, and returns what its end can be waited for by.
-    pub(crate) fn shut_down(self) -> mpsc::Receiver<Drained> {
+    pub(crate) fn shut_down(self) -> mpsc::Receiver<DrainReport> {
         let _ = self.shutdown.send(());
         self.ended
     }

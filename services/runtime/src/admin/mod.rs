@@ -22,9 +22,12 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::exchange::not_allowed;
+use crate::exposition::to_openmetrics;
 use crate::faults::Faults;
-use crate::metrics::{Metrics, openmetrics};
-use crate::{About, Connection, Identity, Readiness, Request, Response, Service, State, status, text};
+use crate::metrics::Metrics;
+use crate::{
+    AppInfo, Connection, Identity, Readiness, ReadinessState, Request, Response, Service, status, text,
+};
 
 mod control;
 
@@ -33,7 +36,7 @@ mod control;
 pub struct Admin(Arc<Shared>);
 
 struct Shared {
-    about: About,
+    about: AppInfo,
     identity: Identity,
     readiness: Readiness,
     metrics: Arc<Metrics>,
@@ -57,7 +60,7 @@ impl<S: Service> Exposes for S {
 
 impl Admin {
     pub(crate) fn new(
-        about: About,
+        about: AppInfo,
         identity: Identity,
         readiness: Readiness,
         metrics: Arc<Metrics>,
@@ -88,7 +91,7 @@ impl Admin {
     }
 
     /// The answer, if the request's path is one of `/healthz`, `/readyz`, `/metrics` and `/version`.
-    pub fn answer(&self, request: &Request) -> Option<Response> {
+    pub fn handle(&self, request: &Request) -> Option<Response> {
         let answer = match request.uri().path() {
             "/healthz" => text("ok\n"),
             "/readyz" => self.readyz(),
@@ -103,9 +106,13 @@ impl Admin {
     fn readyz(&self) -> Response {
         let faults = self.0.faults.lines(Instant::now());
         match self.0.readiness.state() {
-            State::Serving => text(format!("ready\n{faults}")),
-            State::Draining => status(StatusCode::SERVICE_UNAVAILABLE, format!("draining\n{faults}")),
-            State::Starting => status(StatusCode::SERVICE_UNAVAILABLE, format!("not ready yet\n{faults}")),
+            ReadinessState::Serving => text(format!("ready\n{faults}")),
+            ReadinessState::Draining => {
+                status(StatusCode::SERVICE_UNAVAILABLE, format!("draining\n{faults}"))
+            }
+            ReadinessState::Starting => {
+                status(StatusCode::SERVICE_UNAVAILABLE, format!("not ready yet\n{faults}"))
+            }
         }
     }
 
@@ -120,7 +127,7 @@ impl Admin {
         let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let is_open = accept.into_iter().any(|value| value.contains("application/openmetrics-text"));
         let (out, content_type) = if is_open {
-            (openmetrics(&out), "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            (to_openmetrics(&out), "application/openmetrics-text; version=1.0.0; charset=utf-8")
         } else {
             (out, "text/plain; version=0.0.4; charset=utf-8")
         };
@@ -137,7 +144,7 @@ impl Service for Admin {
     }
 
     async fn call(&self, request: Request, connection: &Connection) -> Response {
-        match self.answer(&request) {
+        match self.handle(&request) {
             Some(answer) => answer,
             None => self.control(request, connection.peer).await,
         }

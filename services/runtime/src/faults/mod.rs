@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
-use crate::chance::Chance;
-use crate::metrics::{family, sample};
+use crate::exposition::{family, sample};
+use crate::sampler::Sampler;
 
 mod order;
 mod rehearsal;
@@ -30,7 +30,7 @@ pub(crate) struct Faults {
 #[derive(Debug)]
 struct Fault {
     order: Order,
-    chance: Chance,
+    chance: Sampler,
     end: Instant,
 }
 
@@ -54,7 +54,7 @@ impl Faults {
         let hit = {
             let current = self.current(now);
             let fault = current.as_ref()?;
-            fault.chance.hits().then_some(Hit { delay: fault.order.delay, status: fault.order.status })?
+            fault.chance.sample().then_some(Hit { delay: fault.order.delay, status: fault.order.status })?
         };
         self.injected.fetch_add(1, Ordering::Relaxed);
         Some(hit)
@@ -62,7 +62,7 @@ impl Faults {
 
     /// Begins one at `now`, in place of the one before.
     pub(crate) fn begin(&self, order: Order, now: Instant) {
-        let chance = Chance::new(order.rate);
+        let chance = Sampler::new(order.rate);
         let end = now + order.time;
         *self.lock() = Some(Fault { order, chance, end });
         self.on.store(true, Ordering::Relaxed);
@@ -107,13 +107,13 @@ impl Faults {
         if active.peek().is_some() {
             let name = "swarmlings_fault_active";
             family(out, name, "gauge", "Faults that are made on purpose.");
-            active.for_each(|fault| sample(out, &format!("{name}{{fault=\"{fault}\"}}"), 1));
+            active.for_each(|fault| sample(out, name, &[("fault", fault)], 1));
         }
         let injected = self.injected.load(Ordering::Relaxed);
         if injected > 0 {
             let name = "swarmlings_faults_injected_total";
             family(out, name, "counter", "Requests that a fault was made of on purpose.");
-            sample(out, name, injected);
+            sample(out, name, &[], injected);
         }
     }
 

@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use clap::Args;
-use cli::{Given, given_by, nonzero, switch};
+use cli::{EnvOption, env_option_with, nonzero, parse_bool};
 
 /// What the process does wrong, on purpose.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Rehearsals: what goes wrong on purpose")]
 pub(crate) struct Rehearsal {
     /// Stay unready for so long
-    #[arg(long, env = "SERVICE_SLOW_START", value_name = "TIME", value_parser = given_by(nonzero))]
+    #[arg(long, env = "SERVICE_SLOW_START", value_name = "TIME", value_parser = env_option_with(nonzero))]
     #[arg(default_value = "", hide_default_value = true)]
-    pub(crate) slow_start: Given<Duration>,
+    pub(crate) slow_start: EnvOption<Duration>,
     /// Abort so long after the start
-    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "TIME", value_parser = given_by(nonzero))]
+    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "TIME", value_parser = env_option_with(nonzero))]
     #[arg(default_value = "", hide_default_value = true)]
-    pub(crate) crash_after: Given<Duration>,
+    pub(crate) crash_after: EnvOption<Duration>,
     /// Go on serving after SIGTERM
-    #[arg(long, env = "SERVICE_IGNORE_SIGTERM", value_parser = switch)]
+    #[arg(long, env = "SERVICE_IGNORE_SIGTERM", value_parser = parse_bool)]
     pub(crate) ignore_sigterm: bool,
     /// Never end after a drain
-    #[arg(long, env = "SERVICE_HANG_ON_DRAIN", value_parser = switch)]
+    #[arg(long, env = "SERVICE_HANG_ON_DRAIN", value_parser = parse_bool)]
     pub(crate) hang_on_drain: bool,
 }
 
@@ -55,7 +55,7 @@ mod tests {
     fn only_what_was_asked_for_is_shown() {
         assert_eq!(Rehearsal::default().names().count(), 0);
         let rehearsal = Rehearsal {
-            crash_after: Given(Some(Duration::from_secs(90))),
+            crash_after: EnvOption(Some(Duration::from_secs(90))),
             hang_on_drain: true,
             ..Rehearsal::default()
         };

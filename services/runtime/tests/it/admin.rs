@@ -51,7 +51,7 @@ fn metrics_tell_what_was_answered() {
         ("swarmlings_requests_total{method=\"HEAD\",code=\"200\",route=\"*\"}", "1"),
         ("swarmlings_requests_total{method=\"PUT\",code=\"405\",route=\"*\"}", "1"),
         ("swarmlings_requests_total{method=\"other\",code=\"400\",route=\"other\"}", "1"),
-        ("swarmlings_build_info{service=\"swarmlings-runtime\",version=\"0.1.0\"}", "1"),
+        ("swarmlings_build_info{service=\"runtime\",version=\"0.1.0\"}", "1"),
     ] {
         assert_eq!(server.metric(series).as_deref(), Some(count), "{series}");
     }
@@ -91,7 +91,7 @@ fn metrics_end_with_the_services_own() {
 fn version_and_unknown_paths_and_methods() {
     let admin = Server::admin(&context(limits()));
     let mut client = admin.connect();
-    assert_eq!(client.get("/version").body, "swarmlings-runtime 0.1.0\n");
+    assert_eq!(client.get("/version").body, "runtime 0.1.0\n");
     assert_eq!(client.get("/other").code, 404);
     assert_eq!(client.ask("HEAD", "/healthz").code, 200);
     assert_eq!(client.ask("POST", "/healthz").header("allow"), Some("GET, HEAD"));

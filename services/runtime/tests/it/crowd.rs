@@ -59,9 +59,8 @@ fn a_request_that_comes_in_part_with_another_is_answered_in_a_crowd() {
 }
 
 #[test]
-fn a_header_that_comes_in_part_with_another_request_has_its_time_out_in_a_crowd() {
-    let server = Server::start(Limits { header_timeout: Duration::from_millis(100), ..limits() }, path);
-    let _crowd = crowd(&server);
+fn a_header_that_comes_in_part_with_another_request_has_the_idle_time_out() {
+    let server = Server::start(Limits { idle_timeout: Duration::from_millis(500), ..limits() }, path);
     let mut client = server.connect();
     client.send("GET /first HTTP/1.1\r\nhost: test\r\n\r\nGET /sec");
     assert_eq!(client.answer().body, "/first");

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use runtime::{Body, Drained, Limits, Request, Response, text};
+use runtime::{Body, DrainReport, Limits, Request, Response, text};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::client::{Client, PATIENCE};
@@ -18,7 +18,7 @@ fn a_request_in_flight_is_answered_and_its_connection_closed() {
     let answer = client.answer();
     assert_eq!((&*answer.body, answer.header("connection")), ("done\n", Some("close")));
     client.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 1, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 1, aborted: 0 });
     hold.expect(Event::Disconnected);
     hold.expect_nothing_more();
 }
@@ -38,7 +38,7 @@ fn while_it_lingers_old_and_new_connections_are_served() {
         client.expect_end();
     }
     server.hurry();
-    assert_eq!(server.drained(), Drained { drained: 2, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 2, aborted: 0 });
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn idle_connections_are_closed_after_the_linger() {
     server.shut_down();
     used.expect_end();
     fresh.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 0 });
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn queue_is_served(threads: usize) {
         assert_eq!((answer.code, answer.header("connection")), (200, Some("close")));
     }
     // With the one that blocked.
-    assert_eq!(server.drained(), Drained { drained: 51, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 51, aborted: 0 });
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_request_that_is_still_being_sent_is_answered() {
     hold.expect(Event::Disconnected);
     slow.send("host: test\r\n\r\n");
     assert_eq!(slow.answer().header("connection"), Some("close"));
-    assert_eq!(server.drained(), Drained { drained: 1, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 1, aborted: 0 });
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_stream_is_sent_to_its_end() {
     drop(chunks);
     assert_eq!(client.answer().body, "before, after");
     client.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 1, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 1, aborted: 0 });
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_request_that_outlasts_the_grace_is_cut_off() {
     let mut client = server.connect_held(&hold);
     server.shut_down();
     client.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 1 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 1 });
     hold.expect(Event::Draining);
     hold.expect(Event::Disconnected);
     hold.expect_nothing_more();
@@ -172,7 +172,7 @@ fn a_second_signal_ends_it_at_once() {
     hold.expect(Event::Draining);
     server.hurry();
     client.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 1 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 1 });
 }
 
 #[test]
@@ -183,5 +183,5 @@ fn a_client_that_leaves_during_the_drain_is_neither_drained_nor_aborted() {
     server.shut_down();
     hold.expect(Event::Draining);
     drop(client);
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 0 });
 }

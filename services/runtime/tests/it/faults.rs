@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use runtime::{Context, Identity, Request, Response, about, text};
+use runtime::{Context, Identity, Request, Response, app_info, text};
 use tempfile::NamedTempFile;
 
 use crate::client::{Answer, Client};
@@ -23,7 +23,7 @@ impl Guarded {
         let mut token = NamedTempFile::new().unwrap();
         writeln!(token, "secret").unwrap();
         let identity = Identity { slot: Some("2".to_owned()), ..Identity::from("test-1") };
-        let context = Context::new(about!("A service under test"), identity, limits())
+        let context = Context::new(app_info!("A service under test"), identity, limits())
             .with_admin_token_file(token.path());
         let server = Server::with_context(&context, hello);
         Self { admin: Server::admin(&context), server, _token: token }

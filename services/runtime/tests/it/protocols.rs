@@ -8,8 +8,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use runtime::{
-    Body, Bytes, Connection, Drained, Established, Establishing, Limits, Peer, Request, Response, Service,
-    StatusCode, Stream, Transport, Upgraded, header, status, text,
+    Body, Bytes, Connection, DrainReport, EstablishFuture, Established, Limits, Peer, Request, Response,
+    Service, StatusCode, Stream, Transport, Upgraded, header, status, text,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,12 +27,12 @@ impl<S: Service> Service for Http2<S> {
         self.0.call(request, connection).await
     }
 
-    fn disconnected(&self, connection: &Connection) {
-        self.0.disconnected(connection);
+    fn on_disconnect(&self, connection: &Connection) {
+        self.0.on_disconnect(connection);
     }
 
-    fn draining(&self) {
-        self.0.draining();
+    fn on_drain(&self) {
+        self.0.on_drain();
     }
 }
 
@@ -134,7 +134,7 @@ fn at_the_end_requests_side_by_side_are_answered_and_the_connection_closed() {
         connection.await.unwrap().unwrap();
         drained.await.unwrap()
     });
-    assert_eq!(drained, Drained { drained: 2, aborted: 0 });
+    assert_eq!(drained, DrainReport { drained: 2, aborted: 0 });
 }
 
 #[test]
@@ -201,12 +201,12 @@ fn another_protocol_takes_over_with_what_was_sent_for_it_and_hears_of_the_end() 
     server.shut_down();
     assert_eq!(client.line(), "goodbye\n");
     client.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 0 });
 }
 
 #[test]
 fn what_is_cut_off_gets_not_a_byte() {
-    let server = Server::start(limits(), |_: &Request| text(Body::cut()));
+    let server = Server::start(limits(), |_: &Request| text(Body::abort()));
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
     client.expect_end();
@@ -219,7 +219,7 @@ struct Introduced;
 struct Name(String);
 
 impl Transport for Introduced {
-    fn establish(&self, mut stream: Stream, _peer: Peer) -> Establishing<'_> {
+    fn establish(&self, mut stream: Stream, _peer: Peer) -> EstablishFuture<'_> {
         Box::pin(async move {
             let mut name = String::new();
             loop {
@@ -230,7 +230,7 @@ impl Transport for Introduced {
                 }
             }
             stream.write_all(b"hello\n").await?;
-            Ok(Established { stream: Stream::layered(stream), about: Some(Box::new(Name(name))) })
+            Ok(Established { stream: Stream::layered(stream), info: Some(Box::new(Name(name))) })
         })
     }
 }
@@ -241,7 +241,7 @@ impl Service for Introduced {
     }
 
     async fn call(&self, _request: Request, connection: &Connection) -> Response {
-        text(connection.transport::<Name>().map_or_else(String::new, |name| name.0.clone()))
+        text(connection.transport_info::<Name>().map_or_else(String::new, |name| name.0.clone()))
     }
 }
 
@@ -274,5 +274,5 @@ fn a_beginning_that_is_still_to_come_does_not_hold_up_a_drain() {
     eventually("it is connected", || server.metric("swarmlings_connections_open").as_deref() == Some("1"));
     server.shut_down();
     client.expect_end();
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 0 });
 }

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runtime::{
-    Bytes, Connection, Context, Drained, Limits, Listener, Method, Request, Response, Service, StatusCode,
-    about, run, status, text,
+    Bytes, Connection, Context, DrainReport, Limits, Listener, Method, Request, Response, Service,
+    StatusCode, app_info, run, status, text,
 };
 use tokio::sync::mpsc as mpsc_async;
 use tokio::sync::{oneshot, watch};
@@ -27,15 +27,15 @@ pub(crate) struct Server {
     pub(crate) context: Context,
     shutdown: Option<oneshot::Sender<()>>,
     hurry: Option<oneshot::Sender<()>>,
-    ended: mpsc::Receiver<Drained>,
+    ended: mpsc::Receiver<DrainReport>,
 }
 
 pub(crate) fn context(limits: Limits) -> Context {
-    Context::new(about!("A service under test"), "test-1", limits)
+    Context::new(app_info!("A service under test"), "test-1", limits)
 }
 
 fn threaded_context(limits: Limits, threads: usize) -> Context {
-    Context::threaded(about!("A service under test"), "test-1", limits, threads).unwrap()
+    Context::threaded(app_info!("A service under test"), "test-1", limits, threads).unwrap()
 }
 
 /// Limits that no test reaches unless it means to.
@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// Waits for the end.
-    pub(crate) fn drained(self) -> Drained {
+    pub(crate) fn drained(self) -> DrainReport {
         self.ended.recv_timeout(PATIENCE).expect("the drain goes on for ever")
     }
 
@@ -224,11 +224,11 @@ impl Service for Holding {
         text("done\n")
     }
 
-    fn disconnected(&self, _connection: &Connection) {
+    fn on_disconnect(&self, _connection: &Connection) {
         self.tell(Event::Disconnected);
     }
 
-    fn draining(&self) {
+    fn on_drain(&self) {
         self.tell(Event::Draining);
     }
 }

@@ -3,7 +3,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use runtime::{Connection, Drained, Limits, Request, Response, Service, text};
+use runtime::{Connection, DrainReport, Limits, Request, Response, Service, text};
 
 use crate::client::{Client, PATIENCE};
 use crate::server::{Event, Holding, LONG, Server, limits};
@@ -64,7 +64,7 @@ fn a_drain_is_of_all_threads() {
         assert_eq!((&*answer.body, answer.header("connection")), ("done\n", Some("close")));
         client.expect_end();
     }
-    assert_eq!(server.drained(), Drained { drained: 6, aborted: 0 });
+    assert_eq!(server.drained(), DrainReport { drained: 6, aborted: 0 });
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_outlasts_the_grace_is_cut_off_on_all_threads() {
     hold.expect(Event::Draining);
     server.hurry();
     waiting.iter_mut().for_each(Client::expect_end);
-    assert_eq!(server.drained(), Drained { drained: 0, aborted: 6 });
+    assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 6 });
     for _ in 0..6 {
         hold.expect(Event::Disconnected);
     }

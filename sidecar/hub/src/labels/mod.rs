@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use cli::{Failure, reason};
-use runtime::Errand;
+use runtime::SubcommandHandler;
 use traefik::{DefaultRule, Exposure};
 
 mod input;
@@ -50,7 +50,7 @@ pub(crate) enum Format {
     List,
 }
 
-impl Errand for Labels {
+impl SubcommandHandler for Labels {
     const NAME: &'static str = "labels";
     const DESCRIPTION: &'static str =
         "Translates labels of Traefik 1 to those of Traefik 3: exit code 0, or 1 if one is faulty";

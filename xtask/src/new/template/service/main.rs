@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use runtime::{Request, StatusCode, about, main_with, status, text};
+use runtime::{Request, StatusCode, app_info, main_with, status, text};
 
 mod answers;
 
@@ -27,8 +27,8 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
-    let about = about!("Answers `GET /KEY` with the value that it was started with").examples(EXAMPLES);
-    main_with(about, |flags: Flags, context| {
+    let app = app_info!("Answers `GET /KEY` with the value that it was started with").examples(EXAMPLES);
+    main_with(app, |flags: Flags, context| {
         let answers = Answers::new(flags.entries, context.host());
         Ok(move |request: &Request| match answers.at(request.uri().path()) {
             Some(answer) => text(answer),

@@ -1,12 +1,12 @@
-//! How long requests take.
+//! Histogram of request durations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::exposition::sample;
+use crate::exposition::sample;
 
-/// Upper bounds, in microseconds, and how they are written in seconds: from what a service takes that has its answer ready
-/// to what a client waits for at most.
+/// Upper bounds of the buckets, in microseconds and as Prometheus label, in seconds. They range from a response that is ready
+/// in memory to the longest time a client usually waits.
 const BOUNDS: [(u32, &str); 16] = [
     (50, "0.00005"),
     (100, "0.0001"),
@@ -26,47 +26,46 @@ const BOUNDS: [(u32, &str); 16] = [
     (10_000_000, "10.0"),
 ];
 
-/// Counts of durations.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
-    /// Each of what is above the bound before it; the last of what is above all.
-    counts: [AtomicU64; BOUNDS.len() + 1],
-    /// In nanoseconds.
+pub(crate) struct Histogram {
+    /// Observations per bucket, not cumulative. The last bucket has no upper bound.
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    /// Sum of all observations, in nanoseconds.
     sum: AtomicU64,
 }
 
 impl Histogram {
-    pub(super) fn observe(&self, time: Duration) {
+    pub(crate) fn observe(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let place = BOUNDS.iter().position(|&(bound, _)| nanoseconds <= u64::from(bound) * 1000);
-        self.counts[place.unwrap_or(BOUNDS.len())].fetch_add(1, Ordering::Relaxed);
+        let bucket = BOUNDS.iter().position(|&(bound, _)| nanoseconds <= u64::from(bound) * 1000);
+        self.buckets[bucket.unwrap_or(BOUNDS.len())].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Adds another's counts.
-    pub(super) fn add(&self, other: &Self) {
-        for (count, others) in self.counts.iter().zip(&other.counts) {
-            count.fetch_add(others.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// Adds another histogram's observations to this one.
+    pub(crate) fn add(&self, other: &Self) {
+        for (count, other) in self.buckets.iter().zip(&other.buckets) {
+            count.fetch_add(other.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.sum.fetch_add(other.sum.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Appends it as the family `name`, with `labels` such as `route="/"`.
-    pub(super) fn render(&self, name: &str, labels: &str, out: &mut String) {
+    /// Appends the samples of this histogram, for one route, to the metric family `name`.
+    pub(crate) fn render(&self, name: &str, route: &str, out: &mut String) {
         let mut count = 0;
         let bounds = BOUNDS.iter().map(|&(_, bound)| bound).chain(["+Inf"]);
-        for (own, bound) in self.counts.iter().zip(bounds) {
-            count += own.load(Ordering::Relaxed);
-            sample(out, &format!("{name}_bucket{{{labels},le=\"{bound}\"}}"), count);
+        for (bucket, bound) in self.buckets.iter().zip(bounds) {
+            count += bucket.load(Ordering::Relaxed);
+            sample(out, &format!("{name}_bucket"), &[("route", route), ("le", bound)], count);
         }
         let sum = Duration::from_nanos(self.sum.load(Ordering::Relaxed));
         let sum = format_args!("{}.{:09}", sum.as_secs(), sum.subsec_nanos());
-        sample(out, &format!("{name}_sum{{{labels}}}"), sum);
-        sample(out, &format!("{name}_count{{{labels}}}"), count);
+        sample(out, &format!("{name}_sum"), &[("route", route)], sum);
+        sample(out, &format!("{name}_count"), &[("route", route)], count);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|count| count.load(Ordering::Relaxed) == 0)
     }
 }
 
@@ -75,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_hold_all_that_is_not_above_their_bound() {
+    fn buckets_are_cumulative_and_include_their_bound() {
         let histogram = Histogram::default();
         for microseconds in [0, 50, 51, 1_000_000, 20_000_000] {
             histogram.observe(Duration::from_micros(microseconds));
         }
         let mut out = String::new();
-        histogram.render("t", "route=\"/\"", &mut out);
+        histogram.render("t", "/", &mut out);
         for line in [
             "t_bucket{route=\"/\",le=\"0.00005\"} 2",
             "t_bucket{route=\"/\",le=\"0.0001\"} 3",
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_written_as_what_they_are() {
+    fn bounds_in_seconds_match_bounds_in_microseconds() {
         for (microseconds, seconds) in BOUNDS {
             let difference = seconds.parse::<f64>().unwrap() - f64::from(microseconds) / 1e6;
             assert!(difference.abs() < 1e-9, "{seconds}");
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_is_all_there() {
+    fn add_sums_observations() {
         let (one, other) = (Histogram::default(), Histogram::default());
         one.observe(Duration::from_millis(1));
         other.observe(Duration::from_millis(1));
@@ -115,7 +114,7 @@ mod tests {
         sum.add(&one);
         sum.add(&other);
         let mut out = String::new();
-        sum.render("t", "a=\"b\"", &mut out);
-        assert!(out.contains("t_count{a=\"b\"} 3\n"), "{out}");
+        sum.render("t", "b", &mut out);
+        assert!(out.contains("t_count{route=\"b\"} 3\n"), "{out}");
     }
 }

@@ -2,20 +2,20 @@
 
 use crate::Subcommand;
 
-/// A program's name, version and help, and where its operational endpoints are. Made by [`about!`](crate::about!).
+/// A program's name, version and help, and where its operational endpoints are. Made by [`app_info!`](crate::app_info!).
 #[derive(Clone, Copy, Debug)]
-pub struct About {
+pub struct AppInfo {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
     pub(crate) description: &'static str,
     pub(crate) examples: &'static str,
-    pub(crate) probe: &'static str,
+    pub(crate) healthcheck_path: &'static str,
     pub(crate) admin_port: bool,
-    pub(crate) variables: &'static [(&'static str, &'static str)],
+    pub(crate) env_aliases: &'static [(&'static str, &'static str)],
     pub(crate) subcommands: &'static [Subcommand],
 }
 
-impl About {
+impl AppInfo {
     /// A service with an admin port of its own, whose `healthcheck` asks for `/readyz`.
     pub const fn new(name: &'static str, version: &'static str, description: &'static str) -> Self {
         Self {
@@ -23,9 +23,9 @@ impl About {
             version,
             description,
             examples: "",
-            probe: "/readyz",
+            healthcheck_path: "/readyz",
             admin_port: true,
-            variables: &[],
+            env_aliases: &[],
             subcommands: &[],
         }
     }
@@ -38,15 +38,15 @@ impl About {
 
     /// The path that `healthcheck` asks for.
     #[must_use]
-    pub const fn probe(self, path: &'static str) -> Self {
-        Self { probe: path, ..self }
+    pub const fn healthcheck_path(self, path: &'static str) -> Self {
+        Self { healthcheck_path: path, ..self }
     }
 
     /// Other names of environment variables, each before the one that it stands in for when that is not set:
     /// `&[("WHOAMI_PORT_NUMBER", "SERVICE_PORT")]`. One that is empty is as good as none.
     #[must_use]
-    pub const fn variables(self, variables: &'static [(&'static str, &'static str)]) -> Self {
-        Self { variables, ..self }
+    pub const fn env_aliases(self, variables: &'static [(&'static str, &'static str)]) -> Self {
+        Self { env_aliases: variables, ..self }
     }
 
     /// What the program can be asked for beside what every service can.
@@ -55,7 +55,7 @@ impl About {
         Self { subcommands, ..self }
     }
 
-    /// No admin port: the service answers by [`Admin::answer`](crate::Admin::answer) on its own one, where
+    /// No admin port: the service answers by [`Admin::handle`](crate::Admin::handle) on its own one, where
     /// `healthcheck` asks then.
     #[must_use]
     pub const fn without_admin_port(self) -> Self {
@@ -63,10 +63,10 @@ impl About {
     }
 }
 
-/// An [`About`] of the crate it stands in: name and version are the package's, the description is given.
+/// An [`AppInfo`] of the crate it stands in: name and version are the package's, the description is given.
 #[macro_export]
-macro_rules! about {
+macro_rules! app_info {
     ($description:expr) => {
-        $crate::About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), $description)
+        $crate::AppInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), $description)
     };
 }
