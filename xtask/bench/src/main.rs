@@ -1,29 +1,30 @@
-//! `cargo xtask bench`: what a test would be no place for.
+//! `cargo xtask bench`: measurements that are too slow or too noisy for a test.
 //!
-//! A program of its own, so that whoever does not measure need not wait until load's engine is compiled.
+//! A package of its own, so that the other commands of `cargo xtask` compile without the load tester.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod agent;
-mod cores;
 mod idle;
 mod load;
-mod plan;
+mod machine;
+mod programs;
 mod rollout;
 mod routing;
 mod section;
 mod services;
 mod statistics;
+mod table;
+mod wrk;
 
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
     bin_name = "cargo xtask bench",
-    about = "Measures what a test would be no place for"
+    about = "Measures speed, memory and routing delays, side by side with other programs"
 )]
 struct Args {
     #[command(subcommand)]
@@ -32,17 +33,17 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// How long until a container without a sidecar gets requests, and what its agent costs; takes root
+    /// Routing delay of containers without a sidecar, and the agent's idle cost (needs root)
     Agent(agent::Args),
-    /// What a task, its sidecar and the hub cost while nobody asks for anything
+    /// Memory, processor time and wake-ups of ping, sidecar and hub while no client sends a request
     Idle(idle::Args),
-    /// How long until a healthy task gets requests, and until a killed one gets none
+    /// Delay until a healthy task gets its first request, and until a killed task gets its last
     Routing(routing::Args),
-    /// How much load `load` sends, and what it measures, beside oha, hey and wrk
-    Load(plan::Args),
-    /// How fast ping is and what it takes, beside nginx, Go, Python and the practical limit
-    Services(plan::Args),
-    /// What rolling updates and losses cost, beside Traefik's own swarm provider, on a lab of three hosts; takes root
+    /// Throughput and accuracy of the load tester, beside oha, hey and wrk
+    Load(section::Args),
+    /// Speed and memory of ping, beside nginx, Go, Python and a C epoll loop
+    Services(section::Args),
+    /// Failed requests and delays of rolling updates and losses, beside Traefik's swarm provider (needs root)
     Rollout(rollout::Args),
 }
 
@@ -65,12 +66,4 @@ fn run(bench: &Bench) -> Result<()> {
         Bench::Services(args) => services::run(args),
         Bench::Rollout(args) => rollout::run(args),
     }
-}
-
-/// The least, the median and the largest of `figures`, in milliseconds.
-fn print(what: &str, mut figures: Vec<Duration>) {
-    figures.sort();
-    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
-    let [min, median, max] = [0, figures.len() / 2, figures.len() - 1].map(|index| millis(figures[index]));
-    println!("{what:34}{min:>8.1}{median:>8.1}{max:>8.1}");
 }

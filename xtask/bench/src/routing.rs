@@ -1,23 +1,23 @@
-//! `cargo xtask bench routing`: how long until a healthy task gets requests, and until a killed one gets none.
+//! `cargo xtask bench routing`: delay until a healthy task gets requests, and until a killed task gets none.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use harness::labels::routed;
 use harness::load::text;
-use harness::{Fleet, FleetOptions, Load, LoadOptions, eventually, http};
+use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, eventually, http};
 use xtask::build;
 
-use crate::print;
+use crate::table::print_delays;
 
-/// Nothing here takes that long unless something is wrong.
-const SOON: Duration = Duration::from_secs(20);
+/// Limit for each wait; reaching it means an error.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How often each is measured
-    #[arg(long, default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Number of rounds for each delay
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 }
 
@@ -32,17 +32,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut unrouted = Vec::new();
     for round in 0..rounds {
         let index = usize::from(round) % instances.len();
-        unrouted.push(unrouted_after_kill(&fleet, &mut instances, index)?);
+        unrouted.push(unrouted_after_kill(&fleet, &mut instances[index])?);
     }
-
-    println!("Traefik polls every 100 ms and throttles to 100 ms; {rounds} rounds each; milliseconds");
-    println!("{:34}{:>8}{:>8}{:>8}", "", "min", "median", "max");
-    print("routed after healthy", routed);
-    print("last failed request after SIGKILL", unrouted);
+    let rows = [("healthy → first answer", routed), ("SIGKILL → last failed request", unrouted)];
+    print_delays(rounds, &rows);
     Ok(())
 }
 
-/// From the first time that the service calls itself ready to the first answer through Traefik.
+/// Measures from the first successful `/readyz` to the first answer through Traefik.
 fn routed_after_healthy(fleet: &Fleet, round: u16) -> Result<Duration> {
     let name = format!("bench-{round}");
     let mut spec = fleet.spec("ping", &name)?;
@@ -51,34 +48,34 @@ fn routed_after_healthy(fleet: &Fleet, round: u16) -> Result<Duration> {
     let (ready, url) = (format!("http://{}/readyz", spec.admin), format!("{}/{name}", fleet.traefik.url()));
     let mut instance = fleet.launch(spec)?;
     let (healthy, answered) = thread::scope(|scope| {
-        let healthy = scope.spawn(|| first_well(&ready));
-        let answered = first_well(&url);
+        let healthy = scope.spawn(|| first_success(&ready));
+        let answered = first_success(&url);
         (healthy.join(), answered)
     });
-    let healthy = healthy.map_err(|_| anyhow::anyhow!("watching {ready} panicked"))??;
-    let took = answered?.saturating_duration_since(healthy);
+    let healthy = healthy.map_err(|_| anyhow!("the thread that polls {ready} panicked"))??;
+    let delay = answered?.saturating_duration_since(healthy);
     instance.stop()?;
-    Ok(took)
+    Ok(delay)
 }
 
-fn first_well(url: &str) -> Result<Instant> {
-    eventually(SOON, || http::well(url).map(|_| Instant::now())).with_context(|| format!("asking for {url}"))
+fn first_success(url: &str) -> Result<Instant> {
+    eventually(TIMEOUT, || http::well(url).map(|_| Instant::now())).with_context(|| format!("polling {url}"))
 }
 
-/// From the kill to the last request that was sent to the dead task; nothing if none was.
-fn unrouted_after_kill(fleet: &Fleet, instances: &mut [harness::Instance], index: usize) -> Result<Duration> {
+/// Measures from SIGKILL to the last failed request; zero if no request failed.
+fn unrouted_after_kill(fleet: &Fleet, instance: &mut Instance) -> Result<Duration> {
     let options = LoadOptions { rate: 1000, ..LoadOptions::default() };
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &options)?;
-    load.wait_for_more(200, SOON)?;
+    load.wait_for_more(200, TIMEOUT)?;
     let before = load.so_far();
-    ensure!(before.failed == 0, "load failed before anything was killed: {}", text(&before));
-    instances[index].kill()?;
-    fleet.wait_unrouted(&instances[index], SOON)?;
-    load.wait_for_more(500, SOON)?;
+    ensure!(before.failed == 0, "requests failed before the kill: {}", text(&before));
+    instance.kill()?;
+    fleet.wait_unrouted(instance, TIMEOUT)?;
+    load.wait_for_more(500, TIMEOUT)?;
     let report = load.stop()?;
-    ensure!(report.failures.unlisted == 0, "more requests failed than are listed: {}", text(&report));
-    instances[index].start_again()?;
-    fleet.wait_routed([&mut instances[index]])?;
+    ensure!(report.failures.unlisted == 0, "more failed requests than the report lists: {}", text(&report));
+    instance.start_again()?;
+    fleet.wait_routed([instance])?;
     let last = report.failures.listed.last().map_or(0.0, |last| last.at - before.seconds);
     Ok(Duration::from_secs_f64(last.max(0.0)))
 }

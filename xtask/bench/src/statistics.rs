@@ -1,37 +1,36 @@
-//! Figures of several rounds, as one.
+//! Median and range of the figures of several rounds.
 
-/// The middle of some figures, and how far they spread.
+/// Median, minimum and maximum of some figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spread {
     pub(super) median: f64,
-    pub(super) least: f64,
-    pub(super) greatest: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
 }
 
 impl Spread {
-    /// Of nothing there is none.
+    /// `None` without figures.
     pub(super) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
-        let (least, greatest) = (*figures.first()?, *figures.last()?);
+        let (min, max) = (*figures.first()?, *figures.last()?);
         let middle = figures.len() / 2;
         let median = if figures.len() % 2 == 1 {
             figures[middle]
         } else {
             f64::midpoint(figures[middle - 1], figures[middle])
         };
-        Some(Self { median, least, greatest })
+        Some(Self { median, min, max })
     }
 
-    /// Of one figure divided by the other, round by round: what slows a round down slows both.
-    pub(super) fn of_ratios(ours: &[f64], theirs: &[f64]) -> Option<Self> {
-        Self::of(
-            ours.iter().zip(theirs).filter(|(_, theirs)| **theirs > 0.0).map(|(ours, theirs)| ours / theirs),
-        )
+    /// Spread of `ours / theirs`, round by round: a disturbance in one round affects both figures of that round.
+    pub(super) fn of_ratios<T>(ours: &[T], theirs: &[T], figure: impl Fn(&T) -> f64) -> Option<Self> {
+        let pairs = ours.iter().zip(theirs).map(|(ours, theirs)| (figure(ours), figure(theirs)));
+        Self::of(pairs.filter(|(_, theirs)| *theirs > 0.0).map(|(ours, theirs)| ours / theirs))
     }
 }
 
-/// A count to compute with: none here comes near to where that is inexact.
+/// Converts a count for computation; counts here are far below 2^53.
 #[expect(clippy::cast_precision_loss)]
 pub(super) fn float(count: u64) -> f64 {
     count as f64
@@ -41,12 +40,12 @@ pub(super) fn float(count: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn spread(median: f64, least: f64, greatest: f64) -> Spread {
-        Spread { median, least, greatest }
+    fn spread(median: f64, min: f64, max: f64) -> Spread {
+        Spread { median, min, max }
     }
 
     #[test]
-    fn the_median_is_the_middle_whatever_the_order() {
+    fn median_does_not_depend_on_the_order() {
         assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(spread(2.0, 1.0, 3.0)));
         assert_eq!(Spread::of([100.0, 1.0, 3.0, 2.0]), Some(spread(2.5, 1.0, 100.0)));
         assert_eq!(Spread::of([7.0]), Some(spread(7.0, 7.0, 7.0)));
@@ -54,13 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_of_figures_of_the_same_round() {
-        assert_eq!(Spread::of_ratios(&[10.0, 30.0, 6.0], &[10.0, 20.0, 3.0]), Some(spread(1.5, 1.0, 2.0)));
+    fn ratios_pair_figures_of_the_same_round() {
+        let ratios = |ours: &[f64], theirs: &[f64]| Spread::of_ratios(ours, theirs, |figure| *figure);
+        assert_eq!(ratios(&[10.0, 30.0, 6.0], &[10.0, 20.0, 3.0]), Some(spread(1.5, 1.0, 2.0)));
         assert_eq!(
-            Spread::of_ratios(&[1.0, 2.0], &[0.0, 1.0]),
+            ratios(&[1.0, 2.0], &[0.0, 1.0]),
             Some(spread(2.0, 2.0, 2.0)),
-            "by nothing is none"
+            "division by zero is left out"
         );
-        assert_eq!(Spread::of_ratios(&[1.0], &[]), None);
+        assert_eq!(ratios(&[1.0], &[]), None);
     }
 }

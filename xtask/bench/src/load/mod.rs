@@ -1,19 +1,69 @@
-//! `cargo xtask bench load`: how much load `load` sends from one core, and what it measures, beside others that do.
+//! `cargo xtask bench load`: throughput of the load tester on one core, and accuracy of its latencies, beside other load
+//! generators.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
+use harness::Binaries;
+use xtask::build;
+use xtask::needs;
 
-mod document;
+use crate::machine;
+use crate::programs::{compile_c, find, version};
+use crate::section::Args;
+use crate::wrk::wrk_version;
+
 mod generator;
 mod measure;
-mod programs;
+mod report;
 
-use crate::plan::Args;
-use programs::Programs;
+/// Programs, and the Debian and Ubuntu packages that contain them.
+const PROGRAMS: [(&str, &str); 4] =
+    [("hey", "hey"), ("wrk", "wrk"), ("cc", "gcc"), ("taskset", "util-linux")];
+
+/// The version of oha.
+const OHA: &str = "1.16.0";
+
+/// Paths of all programs, ready to run.
+struct Programs {
+    ping: PathBuf,
+    load: PathBuf,
+    oha: PathBuf,
+    hey: PathBuf,
+    wrk: PathBuf,
+    /// `rate.c`, compiled.
+    epoll_loop: PathBuf,
+}
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let programs = Programs::provide()?;
-    let plan = args.plan;
-    let measured = measure::all(&programs, plan)?;
-    let text = document::section(&programs, plan, &measured)?;
-    args.put("load", &text)
+    let programs = Programs::prepare()?;
+    let results = measure::all(&programs, args)?;
+    args.publish("load", &report::section(&programs.description()?, args, &results))
+}
+
+impl Programs {
+    /// Installs missing programs, and compiles ping and load as they are in images, unless the environment names
+    /// binaries.
+    fn prepare() -> Result<Self> {
+        needs::programs(&PROGRAMS, false)?;
+        let target = build::musl_target();
+        needs::target(&target)?;
+        let binaries =
+            Binaries::named()?.map_or_else(|| build::release_of(&["ping", "load"], Some(&target)), Ok)?;
+        Ok(Self {
+            ping: binaries.path("ping"),
+            load: binaries.path("load"),
+            oha: needs::installed("oha", OHA)?.join("oha"),
+            hey: find("hey")?,
+            wrk: find("wrk")?,
+            epoll_loop: compile_c("load/rate.c")?,
+        })
+    }
+
+    /// Describes machine and versions as a Markdown list.
+    fn description(&self) -> Result<String> {
+        let [load, oha] = [&self.load, &self.oha].map(|program| version(program, &["--version"]));
+        let versions = format!("{}, {}, {}, hey (Debian's)", load?, oha?, wrk_version(&self.wrk)?);
+        machine::description("ping", &[versions])
+    }
 }

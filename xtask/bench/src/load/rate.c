@@ -1,6 +1,6 @@
-/* What the latency of a server is at a rate, as near as a program can tell: an epoll loop that sleeps to the nanosecond when
- * the next request is due, sends it by a connection that is free, and counts from when it was due. The whole answer is
- * taken to come at once, and to end with a line. Usage: rate IP PORT CONNECTIONS RATE SECONDS */
+/* Measures latency at a fixed rate with as little overhead as possible: an epoll loop that sleeps until a request is due
+ * (timer resolution: nanoseconds), sends it on a free connection, and counts latency from the due time. An answer must
+ * arrive in one read and end with a newline. Usage: rate IP PORT CONNECTIONS RATE SECONDS */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,8 +44,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "rate: an argument is out of range\n");
         return 64;
     }
-    /* By default the kernel may wake it 50 µs late. */
-    if (prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)) fail("asking for punctual timers");
+    /* The default timer slack is 50 µs. */
+    if (prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)) fail("setting the timer slack");
     int poll = epoll_create1(0);
     int *free_ones = calloc((size_t)connections, sizeof *free_ones), free_count = 0;
     double *due_of = calloc((size_t)connections + 1024, sizeof *due_of);
@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
         if (epoll_ctl(poll, EPOLL_CTL_ADD, connection, &event)) fail("watching a connection");
         free_ones[free_count++] = connection;
     }
-    /* So that the server has accepted all of them before. */
+    /* One request on each connection makes sure that the server has accepted all of them. */
     for (int n = 0; n < free_count; n++) {
         char answer[4096];
         if (write(free_ones[n], REQUEST, sizeof REQUEST - 1) != sizeof REQUEST - 1) fail("sending a request");

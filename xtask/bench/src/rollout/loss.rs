@@ -1,4 +1,4 @@
-//! What vanishes without a word.
+//! Losses without warning: killed tasks, and hosts that fail.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,26 +7,26 @@ use harness::docker::settled;
 use harness::load::all_go_on;
 use harness::{Load, LoadOptions, eventually};
 
-use super::events::{self, What};
-use super::setup::{Deployed, SetUp};
-use super::sum::Sum;
-use super::update::CHANGE;
+use super::deployment::{Deployment, Setup};
+use super::events::{self, Action};
+use super::totals::Totals;
+use super::update::CHANGE_TIMEOUT;
 
-/// How long it may take until nothing goes to what was lost: Swarm gives a node up after some 20 s.
-const UNROUTED: Duration = Duration::from_mins(2);
+/// Limit for a change of Traefik's routes; Swarm takes about 20 s to give up a node.
+const ROUTE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How long load waits for a number of answers.
-const SOON: Duration = Duration::from_mins(1);
+/// Limit for a number of responses under load.
+const LOAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What came of one kind of loss, over all rounds.
+/// Result of one kind of loss, over all rounds. Delays are in milliseconds.
 pub(super) struct Row {
-    pub(super) set_up: &'static str,
+    pub(super) setup: &'static str,
     pub(super) loss: &'static str,
     pub(super) rounds: u16,
-    pub(super) sum: Sum,
-    /// Until Traefik has the lost task no more, of each round, in milliseconds.
+    pub(super) totals: Totals,
+    /// From the loss until Traefik no longer routes to the lost task.
     pub(super) unrouted: Vec<f64>,
-    /// Until Traefik has another task in its place, of each round, in milliseconds.
+    /// From the loss until Traefik routes to a replacement.
     pub(super) replaced: Vec<f64>,
 }
 
@@ -36,13 +36,13 @@ enum Loss {
     NodeKilled,
     NodeCut,
     Hub,
-    HubsNodeCut,
+    HubNodeCut,
     Traefik,
 }
 
 impl Loss {
     const ALL: [Self; 6] =
-        [Self::Task, Self::NodeKilled, Self::NodeCut, Self::Hub, Self::HubsNodeCut, Self::Traefik];
+        [Self::Task, Self::NodeKilled, Self::NodeCut, Self::Hub, Self::HubNodeCut, Self::Traefik];
 
     fn name(self) -> &'static str {
         match self {
@@ -50,38 +50,38 @@ impl Loss {
             Self::NodeKilled => "node killed",
             Self::NodeCut => "node cut off",
             Self::Hub => "hub killed",
-            Self::HubsNodeCut => "hub's node cut off, tasks elsewhere",
+            Self::HubNodeCut => "hub's node cut off, tasks elsewhere",
             Self::Traefik => "Traefik killed",
         }
     }
 
-    fn is_possible(self, set_up: SetUp) -> bool {
+    fn is_possible(self, setup: Setup) -> bool {
         match self {
-            Self::Hub | Self::HubsNodeCut => set_up == SetUp::Ours,
-            _ => set_up != SetUp::Shipped,
+            Self::Hub | Self::HubNodeCut => setup == Setup::Ours,
+            _ => setup != Setup::Shipped,
         }
     }
 
-    /// Whether a task of the loaded service goes with it.
+    /// Whether a task under load is lost.
     fn takes_a_task(self) -> bool {
         matches!(self, Self::Task | Self::NodeKilled | Self::NodeCut)
     }
 }
 
-/// Makes every loss happen so often, and adds a row for each.
-pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
-    for loss in Loss::ALL.into_iter().filter(|loss| loss.is_possible(deployed.set_up)) {
+/// Makes every loss happen `rounds` times, and adds one row for each.
+pub(super) fn measure(deployment: &Deployment<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
+    for loss in Loss::ALL.into_iter().filter(|loss| loss.is_possible(deployment.setup)) {
         let mut row = Row {
-            set_up: deployed.set_up.name(),
+            setup: deployment.setup.name(),
             loss: loss.name(),
             rounds,
-            sum: Sum::default(),
+            totals: Totals::default(),
             unrouted: Vec::new(),
             replaced: Vec::new(),
         };
         for round in 1..=rounds {
-            eprintln!("{}: {}, {round} of {rounds}", row.set_up, row.loss);
-            row.measure(deployed, loss)?;
+            eprintln!("{}: {}, {round} of {rounds}", row.setup, row.loss);
+            row.measure(deployment, loss)?;
         }
         rows.push(row);
     }
@@ -89,80 +89,84 @@ pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>)
 }
 
 impl Row {
-    fn measure(&mut self, deployed: &Deployed<'_>, loss: Loss) -> Result<()> {
-        let lab = deployed.lab;
-        // Neither the manager nor, unless it is meant, the hub's.
+    fn measure(&mut self, deployment: &Deployment<'_>, loss: Loss) -> Result<()> {
+        let lab = deployment.lab;
+        // The manager stays, and the hub's node is lost only on purpose.
         let victim = &lab.nodes()[2];
-        if deployed.set_up == SetUp::Ours {
-            let hubs = if loss == Loss::HubsNodeCut { victim } else { &lab.nodes()[0] };
-            lab.move_to(&deployed.stack, "hub", hubs)?;
+        if deployment.setup == Setup::Ours {
+            let hub_node = if loss == Loss::HubNodeCut { victim } else { &lab.nodes()[0] };
+            lab.move_to(&deployment.stack, "hub", hub_node)?;
         }
         let elsewhere = format!("node.hostname!={}", victim.name());
-        if loss == Loss::HubsNodeCut {
-            deployed.stack.constrain("pings", &elsewhere)?;
-            settled(SOON, || deployed.on("pings", victim).is_ok_and(|one| one.is_none()))?;
+        if loss == Loss::HubNodeCut {
+            deployment.stack.constrain("pings", &elsewhere)?;
+            settled(LOAD_TIMEOUT, || {
+                deployment.container_on("pings", victim).is_ok_and(|container| container.is_none())
+            })?;
         }
-        if loss.takes_a_task() && deployed.on("pings", victim)?.is_none() {
-            // Spread again, which what happened before may have undone.
-            deployed.stack.replace(&["pings"], CHANGE)?;
+        if loss.takes_a_task() && deployment.container_on("pings", victim)?.is_none() {
+            // An earlier loss may have moved all tasks away; an update spreads them again.
+            deployment.stack.replace(&["pings"], CHANGE_TIMEOUT)?;
         }
-        deployed.wait_settled()?;
-        let victims = deployed.on("pings", victim)?;
-        let server = victims.as_ref().map(Deployed::server).transpose()?;
-        let ping = deployed.on("ping", victim)?.as_ref().map(Deployed::server).transpose()?;
-        let before = deployed.view().servers()?;
+        deployment.wait_settled()?;
+        let task = deployment.container_on("pings", victim)?;
+        let server = task.as_ref().map(Deployment::server).transpose()?;
+        let ping = deployment.container_on("ping", victim)?.as_ref().map(Deployment::server).transpose()?;
+        let view = deployment.view();
+        let before = view.servers()?;
 
         let loads = [(100, 64, false), (200, 4, true)].into_iter().map(|(rate, connections, keep_alive)| {
             let options = LoadOptions { rate, connections, keep_alive, ..LoadOptions::default() };
-            Load::start(deployed.url("/pings"), &options)
+            Load::start(deployment.url("/pings"), &options)
         });
         let loads = loads.collect::<Result<Vec<_>>>()?;
-        all_go_on(&loads, 100, SOON)?;
+        all_go_on(&loads, 100, LOAD_TIMEOUT)?;
 
         let mut began = SystemTime::now();
         match loss {
-            Loss::Task => victims.as_ref().context("no task on the node")?.kill()?,
+            Loss::Task => task.as_ref().context("no task on the node")?.kill()?,
             Loss::NodeKilled => victim.kill()?,
-            Loss::NodeCut | Loss::HubsNodeCut => lab.cut(victim)?,
-            Loss::Hub => deployed.only("hub")?.kill()?,
+            Loss::NodeCut | Loss::HubNodeCut => lab.cut(victim)?,
+            Loss::Hub => deployment.containers("hub")?.pop().context("no container of the hub")?.kill()?,
             Loss::Traefik => {
-                deployed.on("traefik", deployed.entry())?.context("no Traefik on the node")?.kill()?;
+                let traefik = deployment.container_on("traefik", deployment.entry())?;
+                traefik.context("no Traefik on the node")?.kill()?;
             }
         }
+        let wait_unrouted = |server: &String| {
+            eventually(ROUTE_TIMEOUT, || view.servers().is_ok_and(|servers| !servers.contains(server)))
+        };
         if let (true, Some(server)) = (loss.takes_a_task(), &server) {
-            let view = deployed.view();
-            let gone = eventually(UNROUTED, || view.servers().is_ok_and(|servers| !servers.contains(server)));
-            gone.context("waiting until the lost task is unrouted")?;
+            wait_unrouted(server).context("waiting until the lost task is unrouted")?;
             let unrouted = SystemTime::now();
             if loss == Loss::Task {
-                // The client takes its time before the engine kills.
-                let events = events::of(lab, began)?;
-                let killed = events.iter().find(|event| event.what == What::Killed);
-                began = killed.context("the engine does not say when it has killed")?.at;
+                // The Docker client takes some time before the engine kills the task.
+                let events = events::since(lab, began)?;
+                let killed = events.iter().find(|event| event.action == Action::Killed);
+                began = killed.context("the engine reported no kill")?.at;
             }
             self.unrouted.push(millis(began, unrouted));
-            // A global service has none: only such a server counts that was not there before.
+            // A global service gets no replacement, so any server that is new counts.
             let new =
                 || view.server_list().is_ok_and(|servers| servers.iter().any(|one| !before.contains(one)));
-            eventually(UNROUTED, new).context("waiting until another task is routed")?;
+            eventually(ROUTE_TIMEOUT, new).context("waiting until a replacement is routed")?;
             self.replaced.push(millis(began, SystemTime::now()));
         }
-        if loss == Loss::HubsNodeCut {
-            // Until another hub knows all that are left, and no more.
-            let (view, cut_off) = (deployed.view(), ping.context("no ping on the node")?);
-            let gone = || view.servers().is_ok_and(|servers| !servers.contains(&cut_off));
-            eventually(UNROUTED, gone).context("waiting for another hub")?;
+        if loss == Loss::HubNodeCut {
+            // Another hub has taken over when it lists the remaining tasks only.
+            let lost_ping = ping.context("no ping on the node")?;
+            wait_unrouted(&lost_ping).context("waiting for another hub")?;
         }
-        if matches!(loss, Loss::NodeKilled | Loss::NodeCut | Loss::HubsNodeCut) {
+        if matches!(loss, Loss::NodeKilled | Loss::NodeCut | Loss::HubNodeCut) {
             lab.heal(victim)?;
         }
-        deployed.wait_settled()?;
-        all_go_on(&loads, 100, SOON)?;
+        deployment.wait_settled()?;
+        all_go_on(&loads, 100, LOAD_TIMEOUT)?;
         for load in loads {
-            self.sum.add(self.loss, &load.stop()?);
+            self.totals.add(self.loss, &load.stop()?);
         }
-        if loss == Loss::HubsNodeCut {
-            deployed.stack.release("pings", &elsewhere)?;
+        if loss == Loss::HubNodeCut {
+            deployment.stack.release("pings", &elsewhere)?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench rollout`: rolling updates and abrupt losses, under load, with three set-ups one after the other on
-//! the same swarm of three hosts.
+//! `cargo xtask bench rollout`: rolling updates and losses under load, in three setups one after the other on the same swarm
+//! of three hosts.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -7,35 +7,38 @@ use harness::stack::ensure_token;
 use harness::{Lab, LabOptions, images, tools};
 use xtask::build;
 
+use crate::statistics::Spread;
+use crate::table::{Table, median, median_and_max};
+
+mod deployment;
 mod events;
 mod loss;
-mod setup;
-mod sum;
-mod table;
+mod totals;
 mod update;
 
-use setup::{Deployed, SetUp, TOKEN};
+use deployment::{Deployment, Setup, TOKEN};
+use totals::Totals;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How often everything is updated in our set-up
+    /// Number of rounds of planned changes in our setup
     #[arg(long, value_name = "N", default_value_t = 20)]
     rounds: u16,
-    /// How often with each of Traefik's own
+    /// Number of rounds of planned changes in each setup with Traefik's swarm provider
     #[arg(long, value_name = "N", default_value_t = 3)]
     peer_rounds: u16,
-    /// How often each loss happens, in each set-up
+    /// Number of rounds of losses in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     loss_rounds: u16,
-    /// Which set-ups; all by default
-    #[arg(long = "set-up", value_name = "SET-UP", value_enum)]
-    set_ups: Vec<SetUp>,
+    /// Setup to measure, may be repeated [default: all]
+    #[arg(long = "setup", value_name = "SETUP", value_enum)]
+    setups: Vec<Setup>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let binaries = build::release(Some(&build::musl_target()))?;
     let slow = build::example(&build::musl_target(), "runtime", "slow")?;
-    eprintln!("making a lab of three hosts");
+    eprintln!("creating a lab of three hosts");
     let lab = Lab::create(&LabOptions::owned(3))?;
     let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
     let name = images::build_wrapped(lab.docker(), &images, &slow)?;
@@ -44,17 +47,53 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let _inside = lab.enter()?;
 
     let (mut updates, mut losses) = (Vec::new(), Vec::new());
-    let wanted = |set_up: &&SetUp| args.set_ups.is_empty() || args.set_ups.contains(set_up);
-    let outcome = SetUp::value_variants().iter().filter(wanted).try_for_each(|set_up| {
-        let deployed = Deployed::new(&lab, *set_up, &images, &traefik)?;
-        let rounds = if *set_up == SetUp::Ours { args.rounds } else { args.peer_rounds };
-        update::measure(&deployed, rounds, &mut updates)?;
-        loss::measure(&deployed, args.loss_rounds, &mut losses)?;
-        deployed.remove()
+    let wanted = |setup: &&Setup| args.setups.is_empty() || args.setups.contains(setup);
+    let outcome = Setup::value_variants().iter().filter(wanted).try_for_each(|setup| {
+        let deployment = Deployment::new(&lab, *setup, &images, &traefik)?;
+        let rounds = if *setup == Setup::Ours { args.rounds } else { args.peer_rounds };
+        update::measure(&deployment, rounds, &mut updates)?;
+        loss::measure(&deployment, args.loss_rounds, &mut losses)?;
+        deployment.remove()
     });
-    // What has been measured until something went wrong took its time.
-    print!("{}", table::updates(&updates));
-    println!();
-    print!("{}", table::losses(&losses));
+    // Printed after an error too: the figures took hours to measure.
+    println!("{}\n{}", updates_table(&updates), losses_table(&losses));
     outcome
+}
+
+fn updates_table(rows: &[update::Row]) -> Table {
+    let delays = ["started → first request, ms", "healthy → first request, ms", "SIGTERM → last request, ms"];
+    let mut table = Table::new(&columns(&["setup", "change", "load", "rounds"], &delays));
+    for row in rows {
+        let delays = [
+            median(spread(&row.start_to_first), 0),
+            median(spread(&row.healthy_to_first), 0),
+            median_and_max(spread(&row.stop_to_last)),
+        ];
+        let names = [row.setup, row.change, row.load, &row.rounds.to_string()];
+        table.row(&cells(&names, &row.totals, &delays));
+    }
+    table
+}
+
+fn losses_table(rows: &[loss::Row]) -> Table {
+    let delays = ["loss → unrouted, ms", "loss → replacement routed, ms"];
+    let mut table = Table::new(&columns(&["setup", "loss", "rounds"], &delays));
+    for row in rows {
+        let delays = [&row.unrouted, &row.replaced].map(|delays| median_and_max(spread(delays)));
+        table.row(&cells(&[row.setup, row.loss, &row.rounds.to_string()], &row.totals, &delays));
+    }
+    table
+}
+
+fn columns<'a>(names: &[&'a str], delays: &[&'a str]) -> Vec<&'a str> {
+    [names, &Totals::COLUMNS, delays].concat()
+}
+
+fn cells(names: &[&str], totals: &Totals, delays: &[String]) -> Vec<String> {
+    let names = names.iter().map(|name| (*name).to_owned());
+    names.chain(totals.cells()).chain(delays.iter().cloned()).collect()
+}
+
+fn spread(figures: &[f64]) -> Option<Spread> {
+    Spread::of(figures.iter().copied())
 }

@@ -1,4 +1,4 @@
-//! Planned changes: updates of every service, of the hub, and scaling.
+//! Planned changes: updates of the services and of the hub, and scaling.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,98 +7,108 @@ use harness::docker::settled;
 use harness::load::{HELLO, PONG, all_go_on, instance};
 use harness::{Load, LoadOptions, Report};
 
-use super::events::{self, Event, What};
-use super::setup::{Deployed, SetUp};
-use super::sum::Sum;
+use super::deployment::{Deployment, Setup};
+use super::events::{self, Action, Event};
+use super::totals::Totals;
 
-/// How long one change may take.
-pub(super) const CHANGE: Duration = Duration::from_mins(4);
+/// Limit for one change.
+pub(super) const CHANGE_TIMEOUT: Duration = Duration::from_mins(4);
 
-/// How long load waits for a number of answers.
-const SOON: Duration = Duration::from_mins(1);
+/// Limit for a number of responses under load.
+const LOAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What came of one kind of load on one service during one kind of change, over all rounds.
+/// Result of one kind of change, seen by one kind of load, over all rounds. Delays are in milliseconds.
 #[derive(Default)]
 pub(super) struct Row {
-    pub(super) set_up: &'static str,
+    pub(super) setup: &'static str,
     pub(super) change: &'static str,
     pub(super) load: &'static str,
     pub(super) rounds: u16,
-    pub(super) sum: Sum,
-    /// From Docker's `healthy` to the first request, of each new task, in milliseconds.
+    pub(super) totals: Totals,
+    /// From Docker's `healthy` to the first request, for each new task.
     pub(super) healthy_to_first: Vec<f64>,
-    /// From the start of the container to the first request, of each new task, in milliseconds.
+    /// From the start of the container to the first request, for each new task.
     pub(super) start_to_first: Vec<f64>,
-    /// For how long each task that was told to stop was asked by this load, in milliseconds; not at all is 0.
-    pub(super) after_stop: Vec<f64>,
+    /// From SIGTERM to the last request of this load, for each stopped task; 0 without a later request.
+    pub(super) stop_to_last: Vec<f64>,
 }
 
 /// Load on one path.
-struct Kind {
+struct Target {
     name: &'static str,
     service: &'static str,
     path: &'static str,
     options: LoadOptions,
 }
 
-/// An action, and the load that is to notice nothing.
+/// A change that clients must not notice.
 struct Change {
     name: &'static str,
-    loaded: &'static [&'static str],
-    action: fn(&Deployed<'_>) -> Result<()>,
+    /// Services under load.
+    services: &'static [&'static str],
+    action: fn(&Deployment<'_>) -> Result<()>,
 }
 
 const CHANGES: [Change; 3] = [
     Change {
         name: "update",
-        loaded: &["ping", "pings", "hello", "slow"],
-        action: |deployed| deployed.stack.replace(&["ping", "pings", "hello", "slow"], CHANGE),
+        services: &["ping", "pings", "hello", "slow"],
+        action: |deployment| deployment.stack.replace(&["ping", "pings", "hello", "slow"], CHANGE_TIMEOUT),
     },
-    Change { name: "update of the hub", loaded: &["ping", "hello"], action: update_hub },
-    Change { name: "scale 3→6→2", loaded: &["pings"], action: scale },
+    Change {
+        name: "update of the hub",
+        services: &["ping", "hello"],
+        action: |deployment| deployment.stack.replace(&["hub"], CHANGE_TIMEOUT),
+    },
+    Change { name: "scale 3→6→2", services: &["pings"], action: scale },
 ];
 
-/// Makes every change so often, and adds a row for each kind of load on each service.
-pub(super) fn measure(deployed: &Deployed<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
-    for change in CHANGES.iter().filter(|change| is_possible(deployed.set_up, change)) {
-        let kinds: Vec<_> =
-            kinds().into_iter().filter(|kind| change.loaded.contains(&kind.service)).collect();
-        let mut of_change: Vec<_> = kinds.iter().map(|kind| row(deployed, change, kind, rounds)).collect();
+/// Makes every change `rounds` times, and adds one row for each kind of load.
+pub(super) fn measure(deployment: &Deployment<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
+    let setup = deployment.setup;
+    // Only our setup has a hub.
+    for change in CHANGES.iter().filter(|change| setup == Setup::Ours || change.name != "update of the hub") {
+        let targets: Vec<_> =
+            targets().into_iter().filter(|target| change.services.contains(&target.service)).collect();
+        let row = |target: &Target| Row {
+            setup: setup.name(),
+            change: change.name,
+            load: target.name,
+            rounds,
+            ..Row::default()
+        };
+        let mut change_rows: Vec<_> = targets.iter().map(row).collect();
         for round in 1..=rounds {
-            eprintln!("{}: {}, {round} of {rounds}", deployed.set_up.name(), change.name);
-            deployed.wait_settled()?;
+            eprintln!("{}: {}, {round} of {rounds}", setup.name(), change.name);
+            deployment.wait_settled()?;
             let since = SystemTime::now();
-            let loads = kinds.iter().map(|kind| Load::start(deployed.url(kind.path), &kind.options));
+            let loads =
+                targets.iter().map(|target| Load::start(deployment.url(target.path), &target.options));
             let loads = loads.collect::<Result<Vec<_>>>()?;
-            all_go_on(&loads, 20, SOON)?;
-            (change.action)(deployed)?;
-            deployed.wait_settled()?;
-            all_go_on(&loads, 20, SOON)?;
+            all_go_on(&loads, 20, LOAD_TIMEOUT)?;
+            (change.action)(deployment)?;
+            deployment.wait_settled()?;
+            all_go_on(&loads, 20, LOAD_TIMEOUT)?;
             let reports = loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
-            let events = events::of(deployed.lab, since)?;
-            for ((row, kind), report) in of_change.iter_mut().zip(&kinds).zip(&reports) {
-                row.count(report, &deployed.stack.service(kind.service), &events);
+            let events = events::since(deployment.lab, since)?;
+            for ((row, target), report) in change_rows.iter_mut().zip(&targets).zip(&reports) {
+                row.add(report, &deployment.stack.service(target.service), &events);
             }
         }
-        rows.extend(of_change);
+        rows.extend(change_rows);
     }
     Ok(())
 }
 
-/// There is a hub in our set-up only.
-fn is_possible(set_up: SetUp, change: &Change) -> bool {
-    set_up == SetUp::Ours || change.name != "update of the hub"
-}
-
-fn kinds() -> Vec<Kind> {
-    let new = |instance| LoadOptions {
+fn targets() -> [Target; 7] {
+    let new_connections = |instance| LoadOptions {
         rate: 50,
         connections: 64,
         keep_alive: false,
         instance,
         ..LoadOptions::default()
     };
-    let kept = |instance| LoadOptions { rate: 100, instance, ..LoadOptions::default() };
+    let keep_alive = |instance| LoadOptions { rate: 100, instance, ..LoadOptions::default() };
     let slow = LoadOptions {
         rate: 10,
         connections: 200,
@@ -107,53 +117,46 @@ fn kinds() -> Vec<Kind> {
         instance: r"body:^Slow after [0-9.]+ s from (\S+)\n$",
         ..LoadOptions::default()
     };
-    let kind = |name, service, path, options| Kind { name, service, path, options };
-    vec![
-        kind("ping, global, 50/s, new connections", "ping", "/plain/ping", new(PONG)),
-        kind("ping, global, 100/s, kept connections", "ping", "/plain/ping", kept(PONG)),
-        kind("ping, 3 replicas, 50/s, new connections", "pings", "/plain/pings", new(PONG)),
-        kind("ping, 3 replicas, 100/s, kept connections", "pings", "/plain/pings", kept(PONG)),
-        kind("hello, 50/s, new connections", "hello", "/plain/hello/viktor", new(HELLO)),
-        kind("hello, 100/s, kept connections", "hello", "/plain/hello/viktor", kept(HELLO)),
-        kind("answers after 1 to 5 s, 10/s", "slow", "/plain/slow", slow),
+    let target = |name, service, path, options| Target { name, service, path, options };
+    [
+        target("ping, global, 50/s, new connections", "ping", "/plain/ping", new_connections(PONG)),
+        target("ping, global, 100/s, keep-alive", "ping", "/plain/ping", keep_alive(PONG)),
+        target("ping, 3 replicas, 50/s, new connections", "pings", "/plain/pings", new_connections(PONG)),
+        target("ping, 3 replicas, 100/s, keep-alive", "pings", "/plain/pings", keep_alive(PONG)),
+        target("hello, 50/s, new connections", "hello", "/plain/hello/viktor", new_connections(HELLO)),
+        target("hello, 100/s, keep-alive", "hello", "/plain/hello/viktor", keep_alive(HELLO)),
+        target("answers after 1 to 5 s, 10/s", "slow", "/plain/slow", slow),
     ]
 }
 
-fn update_hub(deployed: &Deployed<'_>) -> Result<()> {
-    deployed.stack.replace(&["hub"], CHANGE)
-}
-
-fn scale(deployed: &Deployed<'_>) -> Result<()> {
+fn scale(deployment: &Deployment<'_>) -> Result<()> {
+    let scale_to = |replicas: usize| {
+        let scale = format!("{}={replicas}", deployment.stack.service("pings"));
+        deployment.lab.docker().run(&["service", "scale", "--detach", &scale])?;
+        settled(CHANGE_TIMEOUT, || deployment.containers("pings").is_ok_and(|all| all.len() == replicas))
+    };
     for replicas in [6, 2] {
-        let scale = format!("{}={replicas}", deployed.stack.service("pings"));
-        deployed.lab.docker().run(&["service", "scale", "--detach", &scale])?;
-        settled(CHANGE, || deployed.containers("pings").is_ok_and(|all| all.len() == replicas))?;
-        deployed.wait_settled()?;
+        scale_to(replicas)?;
+        deployment.wait_settled()?;
     }
-    let back = format!("{}=3", deployed.stack.service("pings"));
-    deployed.lab.docker().run(&["service", "scale", "--detach", &back])?;
-    settled(CHANGE, || deployed.containers("pings").is_ok_and(|all| all.len() == 3))
-}
-
-fn row(deployed: &Deployed<'_>, change: &Change, kind: &Kind, rounds: u16) -> Row {
-    Row { set_up: deployed.set_up.name(), change: change.name, load: kind.name, rounds, ..Row::default() }
+    scale_to(3)
 }
 
 impl Row {
-    fn count(&mut self, report: &Report, service: &str, events: &[Event]) {
-        self.sum.add(&format!("{}, {}", self.change, self.load), report);
+    fn add(&mut self, report: &Report, service: &str, events: &[Event]) {
+        self.totals.add(&format!("{}, {}", self.change, self.load), report);
         let started = UNIX_EPOCH + Duration::from_millis(report.started_unix_ms);
         for event in events.iter().filter(|event| event.service == service) {
-            // Since the start of the load; before it nothing was asked for.
+            // Seconds since the start of the load; 0 for an earlier event.
             let at = event.at.duration_since(started).unwrap_or_default().as_secs_f64();
+            // A task without a request of this load has no delays.
             let Some(seen) = instance(report, &event.host) else { continue };
             let until_first = (seen.first_sent - at) * 1e3;
-            match event.what {
-                What::Started => self.start_to_first.push(until_first),
-                What::Healthy => self.healthy_to_first.push(until_first),
-                // Of a task that this load has never asked nothing is known.
-                What::Stopping => self.after_stop.push(((seen.last_sent - at) * 1e3).max(0.0)),
-                What::Killed => {}
+            match event.action {
+                Action::Started => self.start_to_first.push(until_first),
+                Action::Healthy => self.healthy_to_first.push(until_first),
+                Action::Stopping => self.stop_to_last.push(((seen.last_sent - at) * 1e3).max(0.0)),
+                Action::Killed => {}
             }
         }
     }

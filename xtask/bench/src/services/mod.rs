@@ -1,27 +1,20 @@
-//! `cargo xtask bench services`: how fast ping is, and what it takes, beside others that answer the same.
+//! `cargo xtask bench services`: speed and memory of ping, beside other servers that give the same answer.
 
 use anyhow::Result;
 
-use crate::plan::Args;
+use crate::section::Args;
 
-mod bars;
-mod document;
-pub(super) mod machine;
 mod measure;
-mod peer;
-pub(super) mod programs;
-mod scaling;
+mod programs;
+mod report;
 mod server;
-mod table;
-pub(super) mod wrk;
 
 use programs::Programs;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let programs = Programs::provide()?;
-    let plan = args.plan;
-    let measured = measure::all(&programs, plan)?;
-    let scaling = scaling::measure(&programs, plan)?;
-    let text = document::section(&machine::describe(&programs)?, plan, &measured, scaling.as_ref());
-    args.put("services", &text)
+    let programs = Programs::prepare()?;
+    let results = measure::all(&programs, args)?;
+    let scaling = measure::scaling(&programs, args)?;
+    let machine = programs.description()?;
+    args.publish("services", &report::section(&machine, args, &results, scaling.as_ref()))
 }

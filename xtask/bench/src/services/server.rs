@@ -1,7 +1,10 @@
-//! A server that runs.
+//! The servers that are measured.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,66 +12,149 @@ use harness::proc::{Task, descendants, resident_kib, usage};
 use harness::{Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
-use super::peer::Peer;
 use super::programs::Programs;
-use crate::cores::{Apart, Core};
+use crate::machine::{Core, SeparateCores};
+use crate::programs::source;
 
-/// Nothing here takes that long unless something is wrong.
-const SOON: Duration = Duration::from_secs(10);
+/// Limit for a start, an answer and an end; reaching it means an error.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A running server. Dropped, it ends with all its processes.
+/// A server program that answers `Pong from HOST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The service of this project.
+    Ping,
+    /// One worker with `return 200`.
+    Nginx,
+    /// Go's net/http.
+    Go,
+    /// An epoll loop in C that does not parse requests: the practical limit.
+    Loop,
+    /// The Python program of the article.
+    Python,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [Self::Ping, Self::Nginx, Self::Go, Self::Loop, Self::Python];
+
+    /// Its name in tables.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Nginx => "nginx `return 200`",
+            Self::Go => "Go net/http",
+            Self::Loop => "C epoll loop",
+            Self::Python => "the article's Python",
+        }
+    }
+
+    /// Prepares the command that listens on `address`; configuration goes into `directory`.
+    fn command(
+        self,
+        programs: &Programs,
+        core: Core,
+        address: SocketAddr,
+        directory: &Path,
+    ) -> Result<Command> {
+        let (ip, port, host) = (address.ip().to_string(), address.port().to_string(), &programs.host);
+        let mut command = match self {
+            Self::Ping => {
+                let mut command = core.command(&programs.ping);
+                command.args(["--address", &ip, "--port", &port, "--admin-port", "0", "--host", host]);
+                command
+            }
+            Self::Nginx => {
+                let file = directory.join("nginx.conf");
+                fs::write(&file, nginx_conf(address, host, directory)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
+                let mut command = core.command(&programs.nginx);
+                command.arg("-p").arg(directory).arg("-c").arg(&file).args(["-e", "stderr"]);
+                command
+            }
+            Self::Go => {
+                let mut command = core.command(&programs.go_server);
+                command.args([&address.to_string(), host]);
+                command
+            }
+            Self::Loop => {
+                let mut command = core.command(&programs.epoll_loop);
+                command.args([&ip, &port, host]);
+                command
+            }
+            Self::Python => {
+                // It logs each request; reading the log would take processor time from the benchmark.
+                let mut command = core.command("sh");
+                command.args(["-c", r#"exec "$@" 2>/dev/null"#, "sh", "python3"]);
+                command.arg(source("services/peers/pong.py")).args([&ip, &port]);
+                command
+            }
+        };
+        command.current_dir(directory);
+        Ok(command)
+    }
+}
+
+fn nginx_conf(address: SocketAddr, host: &str, directory: &Path) -> Result<String> {
+    let path = source("services/peers/nginx.conf");
+    let template = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let directory = directory.to_str().context("writing nginx.conf: the directory's name is not UTF-8")?;
+    Ok(template.replace("PREFIX", directory).replace("ADDRESS", &address.to_string()).replace("HOST", host))
+}
+
+/// A running server. When dropped, it ends with all its processes.
 pub(super) struct Server {
-    pub(super) peer: Peer,
+    pub(super) kind: Kind,
     address: SocketAddr,
     process: Process,
     _directory: TempDir,
 }
 
 impl Server {
-    /// Starts it with `arguments` more, and returns when it has answered.
-    pub(super) fn start(peer: Peer, programs: &Programs, core: Core, arguments: &[&str]) -> Result<Self> {
-        let (mut server, began) = Self::spawn(peer, programs, core, arguments)?;
+    /// Starts a server with additional `arguments`, and waits for its first answer.
+    pub(super) fn start(kind: Kind, programs: &Programs, core: Core, arguments: &[&str]) -> Result<Self> {
+        let (mut server, began) = Self::spawn(kind, programs, core, arguments)?;
         server.wait_for_answer(began)?;
         Ok(server)
     }
 
-    /// How long it takes from its start to its first answer. Whoever asks again and again does so on another core: it
-    /// would otherwise take the server's time, and not the same from all.
-    pub(super) fn time_start(peer: Peer, programs: &Programs) -> Result<Duration> {
-        let (mut server, began) = Self::spawn(peer, programs, Core::ANY, &[])?;
-        let _apart = Apart::keep(server.process.pid())?;
+    /// Measures the time from start to first answer. The client polls on another core, so that it does not take the
+    /// server's time.
+    pub(super) fn time_start(kind: Kind, programs: &Programs) -> Result<Duration> {
+        let (mut server, began) = Self::spawn(kind, programs, Core::ANY, &[])?;
+        let _separate = SeparateCores::pin(server.process.pid())?;
         server.wait_for_answer(began)?;
         Ok(began.elapsed())
     }
 
-    /// Starts it, and says when that was.
-    fn spawn(peer: Peer, programs: &Programs, core: Core, arguments: &[&str]) -> Result<(Self, Instant)> {
+    /// Starts a server; the second value is the time of the start.
+    fn spawn(kind: Kind, programs: &Programs, core: Core, arguments: &[&str]) -> Result<(Self, Instant)> {
         let directory = tempfile::tempdir().context("creating a directory for a server")?;
         let address = Loopback::new().free()?;
-        let mut command = peer.command(programs, core, address, directory.path())?;
+        let mut command = kind.command(programs, core, address, directory.path())?;
         command.args(arguments);
         let began = Instant::now();
-        let process = Process::spawn(peer.name(), &mut command, SpawnOptions::default())?;
-        Ok((Self { peer, address, process, _directory: directory }, began))
+        let process = Process::spawn(kind.name(), &mut command, SpawnOptions::default())?;
+        Ok((Self { kind, address, process, _directory: directory }, began))
     }
 
-    /// Asks again and again: a pause would be part of what is measured.
+    /// Polls without a pause, which would add to the measured time.
     fn wait_for_answer(&mut self, began: Instant) -> Result<()> {
-        while ask(self.address).is_err() {
-            let shown = self.peer.name();
+        while get(self.address).is_err() {
+            let name = self.kind.name();
             if let Some(status) = self.process.try_wait()? {
-                bail!("{shown} has ended ({status})\n{}", self.process.tail());
+                bail!("{name} exited ({status})\n{}", self.process.tail());
             }
-            ensure!(began.elapsed() < SOON, "{shown} does not answer\n{}", self.process.tail());
+            ensure!(began.elapsed() < TIMEOUT, "no answer from {name}\n{}", self.process.tail());
         }
         Ok(())
     }
 
-    /// Fails unless it answers what all of them do.
+    /// Fails if the answer differs from that of the other servers.
     pub(super) fn check(&self, host: &str) -> Result<()> {
         let answer = http::well(&self.url())?;
         let expected = format!("Pong from {host}\n");
-        ensure!(answer.body == expected, "{} answers {:?}, not {expected:?}", self.peer.name(), answer.body);
+        let name = self.kind.name();
+        ensure!(answer.body == expected, "{name}: expected the answer {expected:?}, got {:?}", answer.body);
         Ok(())
     }
 
@@ -76,15 +162,15 @@ impl Server {
         format!("http://{}/", self.address)
     }
 
-    /// The processor time that all its processes have used.
+    /// Processor time of all its processes.
     pub(super) fn cpu_time(&self) -> Result<Duration> {
         self.pids().into_iter().map(|pid| Ok(usage(pid)?.cpu)).sum()
     }
 
-    /// The memory of its largest process, in KiB: what several have in common would count twice in a sum.
+    /// Resident memory of its largest process, in KiB. A sum would count shared pages twice.
     pub(super) fn resident_kib(&self) -> Result<u64> {
         let sizes = self.pids().into_iter().map(resident_kib).collect::<Result<Vec<_>>>()?;
-        sizes.into_iter().max().context("a server has a process")
+        sizes.into_iter().max().context("a server has at least one process")
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -93,19 +179,20 @@ impl Server {
     }
 }
 
-/// A worker may not show by its environment, as others do, whom it belongs to: its parent is asked to end it.
+/// Ends the server through its main process, since workers may not carry the variable by which the harness finds
+/// processes.
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Err(error) = self.process.terminate(SOON) {
-            eprintln!("ending {}: {error:#}", self.peer.name());
+        if let Err(error) = self.process.terminate(TIMEOUT) {
+            eprintln!("stopping {}: {error:#}", self.kind.name());
         }
     }
 }
 
-/// Sends a request and waits for the first bytes of its answer.
-fn ask(address: SocketAddr) -> io::Result<()> {
+/// Sends a request and waits for the first bytes of the response, which must have status 200.
+fn get(address: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(SOON))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;

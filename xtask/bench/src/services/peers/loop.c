@@ -1,5 +1,5 @@
-/* The practical limit: an epoll loop that answers whatever it reads with the same bytes, and parses nothing but for
- * whether the client wants the connection closed. Usage: loop IP PORT HOST */
+/* The practical limit: an epoll loop that answers every read with the same bytes. It looks only for `: close`, the
+ * client's request to close the connection. Usage: loop IP PORT HOST */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -14,7 +14,7 @@ static void fail(const char *action) {
     exit(1);
 }
 
-/* The same headers as ping's, with a date that stands still. */
+/* Headers as ping sends them, with a constant date. */
 static size_t answer(char *to, size_t room, const char *host, const char *more) {
     int length = snprintf(to, room,
                           "HTTP/1.1 200 OK\r\n"
@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
     if (inet_pton(AF_INET, argv[1], &address.sin_addr) != 1) {
-        fprintf(stderr, "loop: %s is no address\n", argv[1]);
+        fprintf(stderr, "loop: invalid address %s\n", argv[1]);
         return 64;
     }
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -74,7 +74,7 @@ int main(int argc, char **argv) {
             int is_last = size > 0 && memmem(request, size, ": close", 7);
             const char *bytes = is_last ? last : keep;
             ssize_t length = is_last ? last_length : keep_length;
-            /* An answer is far smaller than a socket's buffer: it is taken whole. */
+            /* The answer fits into the socket's buffer, so one write is enough. */
             if (size <= 0 || write(client, bytes, length) != length || is_last)
                 close(client);
         }

@@ -1,4 +1,4 @@
-// The answer of ping by Go's net/http. Usage: pong ADDRESS HOST
+// Ping's answer from Go's net/http. Usage: pong ADDRESS HOST
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""The article's ping, which has its address and port from the command line. Usage: pong.py IP PORT"""
+"""The article's ping, with address and port as arguments. Usage: pong.py IP PORT"""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-//! A set-up: who tells Traefik where tasks are.
+//! The setups that are compared, deployed on a lab.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use harness::stack::{Container, SETTLED, Settings, Stack};
 use harness::{Images, Lab, TraefikView, eventually, http};
 use xtask::build::root;
 
-/// The secret that holds the token.
+/// Name of the Docker secret with the token.
 pub(super) const TOKEN: &str = "token";
 
-/// Who tells Traefik where tasks are.
+/// Source of Traefik's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum SetUp {
+pub(super) enum Setup {
     /// Sidecars and hub: stacks/demo.yml
     Ours,
-    /// Traefik's swarm provider, asking each second: stacks/classic.yml
+    /// Traefik's swarm provider, polling every second: stacks/classic.yml
     Tuned,
-    /// Traefik's swarm provider with its own defaults
+    /// Traefik's swarm provider with its default settings
     Shipped,
 }
 
-impl SetUp {
+impl Setup {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
@@ -55,37 +55,38 @@ impl SetUp {
     }
 }
 
-/// A set-up that runs on a lab. The calling thread is in the lab's network.
-pub(super) struct Deployed<'a> {
+/// A setup that runs on a lab. The calling thread must be in the lab's network.
+pub(super) struct Deployment<'a> {
     pub(super) lab: &'a Lab,
-    pub(super) set_up: SetUp,
+    pub(super) setup: Setup,
     pub(super) stack: Stack,
 }
 
-impl<'a> Deployed<'a> {
-    pub(super) fn new(lab: &'a Lab, set_up: SetUp, images: &Images, traefik: &str) -> Result<Self> {
-        eprintln!("{}: deploying {}", set_up.name(), set_up.file());
-        let deployed = Self { lab, set_up, stack: lab.stack("rollout") };
+impl<'a> Deployment<'a> {
+    /// Deploys a setup and waits until all its tasks are routed.
+    pub(super) fn new(lab: &'a Lab, setup: Setup, images: &Images, traefik: &str) -> Result<Self> {
+        eprintln!("{}: deploying {}", setup.name(), setup.file());
+        let deployment = Self { lab, setup, stack: lab.stack("rollout") };
         let settings = Settings {
             images,
             traefik,
             token: TOKEN,
             port: 80,
             dashboard_port: 8080,
-            variables: set_up.variables(),
+            variables: setup.variables(),
         };
-        let files = [set_up.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
-        deployed.stack.deploy(&files.map(|file| root().join(file)), &settings)?;
-        deployed.stack.wait_running(SETTLED).inspect_err(|_| deployed.stack.show())?;
-        deployed.wait_settled()?;
-        Ok(deployed)
+        let files = [setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
+        deployment.stack.deploy(&files.map(|file| root().join(file)), &settings)?;
+        deployment.stack.wait_running(SETTLED).inspect_err(|_| deployment.stack.show())?;
+        deployment.wait_settled()?;
+        Ok(deployment)
     }
 
     pub(super) fn remove(self) -> Result<()> {
         self.stack.remove(SETTLED * 2)
     }
 
-    /// The host whose Traefik is asked: the only one that has it in all set-ups.
+    /// The host that receives the load: the only one with Traefik in all setups.
     pub(super) fn entry(&self) -> &Node {
         &self.lab.nodes()[0]
     }
@@ -95,28 +96,24 @@ impl<'a> Deployed<'a> {
     }
 
     pub(super) fn view(&self) -> TraefikView {
-        TraefikView::new(format!("http://{}:8080", self.entry().address()), self.set_up.provider())
+        TraefikView::new(format!("http://{}:8080", self.entry().address()), self.setup.provider())
     }
 
     pub(super) fn containers(&self, service: &str) -> Result<Vec<Container>> {
         self.stack.containers_of(service)
     }
 
-    /// The container of `service` on `node`, if there is one.
-    pub(super) fn on(&self, service: &str, node: &Node) -> Result<Option<Container>> {
+    /// The container of `service` on `node`, if any.
+    pub(super) fn container_on(&self, service: &str, node: &Node) -> Result<Option<Container>> {
         self.lab.container_on(&self.stack, service, node)
     }
 
-    pub(super) fn only(&self, service: &str) -> Result<Container> {
-        self.containers(service)?.pop().with_context(|| format!("no container of {service}"))
-    }
-
-    /// Where Traefik finds a container.
+    /// The URL of a container in Traefik's configuration.
     pub(super) fn server(container: &Container) -> Result<String> {
         Ok(format!("http://{}:8080", container.address()?))
     }
 
-    /// Waits until all nodes are there and every task is routed, and nothing else is.
+    /// Waits until all nodes are ready and Traefik routes to exactly the running tasks.
     pub(super) fn wait_settled(&self) -> Result<()> {
         self.lab.wait_ready(SETTLED)?;
         self.stack.wait_running(SETTLED)?;
@@ -130,11 +127,11 @@ impl<'a> Deployed<'a> {
             expected.sort();
             let mut routed = self.view().server_list()?;
             routed.sort();
-            ensure!(routed == expected, "Traefik has {routed:?} instead of {expected:?}");
+            ensure!(routed == expected, "Traefik routes to {routed:?}, expected {expected:?}");
             Ok(())
         });
         settled.inspect_err(|_| self.stack.show())?;
         let url = self.url("/plain/ping");
-        eventually(Duration::from_secs(20), || http::well(&url)).map(drop)
+        eventually(Duration::from_secs(20), || http::well(&url)).context("waiting for an answer").map(drop)
     }
 }

@@ -1,4 +1,4 @@
--- What wrk counted, on one line that a program reads: counts, and times in microseconds.
+-- Prints wrk's result as one line for wrk.rs: counts, and times in microseconds.
 function done(summary, latency)
     local errors = summary.errors
     print(string.format(

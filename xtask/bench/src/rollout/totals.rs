@@ -1,38 +1,37 @@
-//! What came of loads, all together, as the columns that both tables have.
+//! Totals of several loads, as table columns.
 
 use std::collections::BTreeMap;
 
 use harness::Report;
 use harness::load::{Class, text, unnamed};
 
-/// What came of one load or of several.
+/// Totals of one or more loads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Sum {
+pub(super) struct Totals {
     requests: u64,
-    /// Refused, reset, timed out, 5xx, and all others.
+    /// Refused, reset, timed out, 5xx, other.
     failed: [u64; 5],
     /// In seconds.
-    longest_gap: f64,
+    longest_outage: f64,
 }
 
-impl Sum {
-    /// The columns' names.
+impl Totals {
     pub(super) const COLUMNS: [&str; 7] =
-        ["requests", "refused", "reset", "time-out", "5xx", "other", "longest gap, ms"];
+        ["requests", "refused", "reset", "time-out", "5xx", "other", "longest outage, ms"];
 
-    /// Adds a load, called `name`, and says what failed.
+    /// Adds the report of a load; prints it under `name` if a request failed.
     pub(super) fn add(&mut self, name: &str, report: &Report) {
         let wrong = unnamed(report);
         self.requests += report.requests;
-        self.fail(&report.failures.by_class, wrong);
-        self.longest_gap = self.longest_gap.max(report.gaps.longest);
+        self.add_failures(&report.failures.by_class, wrong);
+        self.longest_outage = self.longest_outage.max(report.gaps.longest);
         if report.failed + wrong > 0 {
             eprintln!("{name}: {}", text(report));
         }
     }
 
-    /// Adds failures by class, and good answers that were not what was asked for.
-    fn fail(&mut self, by_class: &BTreeMap<Class, u64>, wrong: u64) {
+    /// Adds failed requests, and `wrong`: successful responses without an instance's name.
+    fn add_failures(&mut self, by_class: &BTreeMap<Class, u64>, wrong: u64) {
         for (class, count) in by_class {
             let column = match class {
                 Class::Refused => 0,
@@ -51,11 +50,11 @@ impl Sum {
         self.failed[4] += wrong;
     }
 
-    /// The columns.
+    /// Cells for [`Self::COLUMNS`].
     pub(super) fn cells(&self) -> [String; 7] {
         let [refused, reset, timed_out, server, other] = self.failed.map(|count| count.to_string());
-        let (requests, gap) = (self.requests.to_string(), format!("{:.0}", self.longest_gap * 1e3));
-        [requests, refused, reset, timed_out, server, other, gap]
+        let outage = format!("{:.0}", self.longest_outage * 1e3);
+        [self.requests.to_string(), refused, reset, timed_out, server, other, outage]
     }
 }
 
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_of_failure_has_its_column() {
+    fn every_error_class_has_a_column() {
         let by_class = [
             (Class::Refused, 1),
             (Class::Reset, 2),
@@ -74,10 +73,10 @@ mod tests {
             (Class::Status4xx, 5),
             (Class::Unreachable, 20),
         ];
-        let mut sum = Sum { requests: 1000, longest_gap: 0.25, ..Sum::default() };
-        sum.fail(&by_class.into(), 100);
-        assert_eq!(sum.cells(), ["1000", "1", "12", "3", "4", "125", "250"]);
-        sum.fail(&[(Class::Timeout, 7)].into(), 1);
-        assert_eq!(sum.cells(), ["1000", "1", "12", "10", "4", "126", "250"]);
+        let mut totals = Totals { requests: 1000, longest_outage: 0.25, ..Totals::default() };
+        totals.add_failures(&by_class.into(), 100);
+        assert_eq!(totals.cells(), ["1000", "1", "12", "3", "4", "125", "250"]);
+        totals.add_failures(&[(Class::Timeout, 7)].into(), 1);
+        assert_eq!(totals.cells(), ["1000", "1", "12", "10", "4", "126", "250"]);
     }
 }
