@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use fuzz::known::Known;
 use protocol::{Health, InstanceId, Labels, Registration};
-use traefik::{Exposure, Plan, print, read};
+use traefik::{Exposure, print, read};
 
 use registry::{Registry, Settings, Standing};
 
@@ -52,7 +52,7 @@ fuzz_target!(|text: &str| {
     for (number, instance) in text.split("\n\n").take(MOST).enumerate() {
         let registration = registration(instance, number);
         let service = registration.service.clone();
-        let plan = Plan::read(&service, &registration.labels, &exposure);
+        let config = traefik_v1::read_config(&service, &registration.labels, &exposure);
         if let Ok(tree) = read(&registration.labels) {
             assert_eq!(read(&print(&tree)), Ok(tree), "printed labels say the same");
         }
@@ -71,7 +71,7 @@ fuzz_target!(|text: &str| {
                 '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{2028}' | '\u{2029}'
             ))
         );
-        if plan.is_err() || (matches!(standing, Standing::Refused(_)) && !services.contains(&service)) {
+        if config.is_err() || (matches!(standing, Standing::Refused(_)) && !services.contains(&service)) {
             assert!(matches!(standing, Standing::Refused(_)), "{standing:?}");
             assert_eq!(before, document, "an instance that is refused is not in the document");
         }

@@ -7,35 +7,36 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use fuzz::known::Known;
 use protocol::Labels;
-use traefik::{Document, Exposure, Plan, render, v1};
+use traefik::{Document, Exposure, render};
+use traefik_v1::{is_v1, read_config, translate};
 
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
 
 fuzz_target!(|text: &str| {
     let (service, lines) = text.split_once('\n').unwrap_or((text, ""));
-    let labels = lines.lines().filter_map(|line| line.split_once('=')).filter(|(key, _)| v1::is_v1(key));
+    let labels = lines.lines().filter_map(|line| line.split_once('=')).filter(|(key, _)| is_v1(key));
     let labels = Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
-    let translation = v1::translate(service, &labels, None);
-    for remark in translation.faults.iter().chain(&translation.warnings) {
-        let is_there = remark.label.split(", ").any(|label| labels.0.contains_key(label));
+    let translation = translate(service, &labels, None);
+    for diagnostic in translation.errors.iter().chain(&translation.warnings) {
+        let is_there = diagnostic.label.split(", ").any(|label| labels.0.contains_key(label));
         // A rule that is not there is one of which something is to be said.
-        assert!(is_there || remark.label.ends_with("frontend.rule"), "{remark}");
+        assert!(is_there || diagnostic.label.ends_with("frontend.rule"), "{diagnostic}");
     }
     for (key, value) in &translation.labels.0 {
-        assert!(!v1::is_v1(key), "{key}");
+        assert!(!is_v1(key), "{key}");
         if key.starts_with("traefik.http.routers.") && key.ends_with(".rule") {
             well_formed(value);
         }
     }
-    match Plan::read(service, &labels, &Exposure::default()) {
-        Ok(plan) => {
-            assert!(translation.faults.is_empty(), "{:?}", translation.faults);
+    match read_config(service, &labels, &Exposure::default()) {
+        Ok(config) => {
+            assert!(translation.errors.is_empty(), "{:?}", translation.errors);
             let mut document = Document::default();
-            render(&mut document, &plan, &[]);
+            render(&mut document, &config, &[]);
             KNOWN.check(&serde_json::from_str::<Value>(&document.to_json()).expect("a document is JSON"));
         }
-        Err(fault) => assert!(!translation.faults.is_empty(), "{fault}"),
+        Err(error) => assert!(!translation.errors.is_empty(), "{error}"),
     }
 });
 

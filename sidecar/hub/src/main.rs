@@ -1,4 +1,4 @@
-//! `hub`: holds who is there, as leases, and tells Traefik. The routes are in [`api`]. `hub labels` is in [`labels`].
+//! `hub`: holds who is there, as leases, and tells Traefik. The routes are in [`api`]. `hub labels` is in the package `traefik-v1`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +14,6 @@ mod api;
 mod certificate;
 mod events;
 mod hub;
-mod labels;
 mod metrics;
 mod query;
 mod refusals;
@@ -31,7 +30,7 @@ const APP: AppInfo = app_info!("Holds who is there, as leases, and tells Traefik
          hub healthcheck                     for a container's HEALTHCHECK\n  \
          hub labels stack.yml                Traefik 1's labels as Traefik 3 has them",
     )
-    .subcommands(&[Subcommand::of::<labels::Labels>()])
+    .subcommands(&[Subcommand::of::<traefik_v1::LabelsCommand>()])
     // Who is there is learnt from sidecars, which find the hub only once it is healthy.
     .healthcheck_path("/healthz")
     .without_admin_port();

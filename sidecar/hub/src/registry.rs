@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Health, InstanceId, Registration, Services, Source};
 
-use traefik::{BEACON, Backend, Document, Exposure, Plan, render};
+use traefik::{BEACON, Backend, Document, Exposure, ServiceConfig, render};
 
 use crate::specs::{Effective, Specs};
 
@@ -47,7 +47,7 @@ pub(crate) struct Registry {
 pub(crate) struct Instance {
     pub(crate) registration: Registration,
     /// What its labels ask for, or what is wrong with them.
-    plan: Result<Arc<Plan>, String>,
+    plan: Result<Arc<ServiceConfig>, String>,
     /// Whether these are other labels than it was started with.
     stale: bool,
     /// The connection that last renewed the lease, while it is open.
@@ -63,7 +63,7 @@ struct Service {
     /// Of two that claim one name, the lower rank keeps it.
     rank: (u64, u64),
     /// Its newest healthy task's plan; kept when there is none any more.
-    plan: Option<Arc<Plan>>,
+    plan: Option<Arc<ServiceConfig>>,
     /// Why it is not in the configuration, although it has a plan.
     refusal: Option<String>,
     empty_since: Option<Instant>,
@@ -234,11 +234,11 @@ impl Registry {
         for instance in self.instances.values() {
             let name = &instance.registration.service;
             let Some(service) = self.services.get_mut(name) else { continue };
-            let remarks = instance.plan.iter().flat_map(|plan| plan.warnings());
+            let remarks = instance.plan.iter().flat_map(|plan| plan.warnings()).map(ToString::to_string);
             for remark in remarks {
-                if !service.remarked.contains(remark) {
+                if !service.remarked.contains(&remark) {
                     service.remarked.insert(remark.clone());
-                    news.push((name.clone(), remark.clone()));
+                    news.push((name.clone(), remark));
                 }
             }
         }
@@ -283,7 +283,7 @@ impl Registry {
                 (!shared)
                     .then(|| format!("traefik.{protocol}.{kind}.{wanted} is held by the service {holder}"))
             });
-            service.refusal = service.refusal.take().or_else(|| document.refuses(plan));
+            service.refusal = service.refusal.take().or_else(|| document.find_cycle(plan));
             if service.refusal.is_some() {
                 continue;
             }
@@ -362,7 +362,7 @@ impl Instance {
 
     fn backend(&self) -> Option<Backend<'_>> {
         let plan = self.plan.as_deref().ok().filter(|plan| plan.is_routed())?;
-        Some(Backend { address: self.registration.address, port: self.registration.port, plan })
+        Some(Backend { address: self.registration.address, port: self.registration.port, config: plan })
     }
 }
 
@@ -371,10 +371,10 @@ fn read(
     settings: &Settings,
     specs: &Specs,
     registration: &Registration,
-) -> (Result<Arc<Plan>, String>, bool) {
+) -> (Result<Arc<ServiceConfig>, String>, bool) {
     let Effective { labels, stale } = specs.effective(registration);
-    let plan = Plan::read(&registration.service, &labels, &settings.exposure);
-    (plan.map(Arc::new), stale)
+    let plan = traefik_v1::read_config(&registration.service, &labels, &settings.exposure);
+    (plan.map(Arc::new).map_err(|errors| errors.to_string()), stale)
 }
 
 #[cfg(test)]

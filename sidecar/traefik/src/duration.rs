@@ -14,7 +14,7 @@ const UNITS: [(&str, u64); 8] = [
 
 /// Whether Go's `time.ParseDuration` would take it: decimal numbers, each with a unit, after a sign perhaps, that come to
 /// no more nanoseconds than an `int64` holds.
-pub(crate) fn is_go_duration(text: &str) -> bool {
+pub fn is_go_duration(text: &str) -> bool {
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
     let mut total: u64 = 0;
     let mut parts = 0;

@@ -30,7 +30,7 @@ impl Exposure {
     }
 
     /// The rule that a router of `service` gets if it has none; none if there is none for it either.
-    pub fn rule(&self, service: &str, labels: &Labels) -> Option<String> {
+    pub fn rule_for(&self, service: &str, labels: &Labels) -> Option<String> {
         self.default_rule.as_ref().map(|rule| rule.of(service, labels)).filter(|rule| !rule.is_empty())
     }
 }

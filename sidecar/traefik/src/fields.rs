@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use crate::duration::is_go_duration;
-use crate::spelling::nearest;
+use crate::suggest::suggest;
 
 /// One place in the tree: what value it takes, and what may come below it.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Field {
 
     /// The option that was meant by `segment`: one that is spelt alike, or one of its name a level further down.
     pub(crate) fn meant(&self, segment: &str) -> Option<String> {
-        if let Some(near) = nearest(segment, self.below.keys().copied()) {
+        if let Some(near) = suggest(segment, self.below.keys().copied()) {
             return Some(format!("{near:?}"));
         }
         let deeper: Vec<_> = self

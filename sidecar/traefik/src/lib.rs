@@ -1,22 +1,25 @@
-//! Labels in, Traefik's dynamic configuration out. Pure: no I/O, no clock.
+//! Traefik's dynamic configuration from service labels. Pure: no I/O, no clock.
 
-mod circle;
 mod constraints;
+mod cycle;
 mod default_rule;
+mod diagnostic;
+mod document;
 mod duration;
 mod exposure;
 mod fields;
 mod literal;
 mod names;
-mod plan;
-mod render;
-mod spelling;
+mod service_config;
+mod suggest;
 mod tree;
-pub mod v1;
 
 pub use constraints::Constraints;
 pub use default_rule::DefaultRule;
+pub use diagnostic::{Diagnostic, LabelErrors, Translation};
+pub use document::{BEACON, Backend, Document, render};
+pub use duration::is_go_duration;
 pub use exposure::Exposure;
-pub use plan::Plan;
-pub use render::{BEACON, Backend, Document, render};
+pub use service_config::ServiceConfig;
+pub use suggest::suggest;
 pub use tree::{Tree, print, read};

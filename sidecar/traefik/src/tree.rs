@@ -9,6 +9,7 @@
 use protocol::Labels;
 use serde_json::{Map, Value};
 
+use crate::diagnostic::{Diagnostic, LabelErrors};
 use crate::fields::{Field, Kind, Step};
 use crate::names;
 
@@ -26,19 +27,19 @@ const DEEPEST: usize = 32;
 ///
 /// # Errors
 /// Every fault found, each with the key of its label.
-pub fn read(labels: &Labels) -> Result<Tree, String> {
-    let (tree, faults) = read_all(labels);
-    if faults.is_empty() { Ok(tree) } else { Err(faults.join("; ")) }
+pub fn read(labels: &Labels) -> Result<Tree, LabelErrors> {
+    let (tree, errors) = parse(labels);
+    if errors.is_empty() { Ok(tree) } else { Err(LabelErrors(errors)) }
 }
 
 /// The same, but with all that is not at fault.
-pub(crate) fn read_all(labels: &Labels) -> (Tree, Vec<String>) {
+pub(crate) fn parse(labels: &Labels) -> (Tree, Vec<Diagnostic>) {
     let mut tree = Tree::new();
     let mut faults = Vec::new();
     for (key, value) in &labels.0 {
         let Some(path) = strip_root(key).filter(|path| !is_somebody_elses(path)) else { continue };
         if let Err(why) = insert(&mut tree, path, value) {
-            faults.push(format!("{key}: {why}"));
+            faults.push(Diagnostic::new(key, why));
         }
     }
     lists(&mut tree, "traefik", &mut faults);
@@ -204,7 +205,7 @@ fn segments(path: &str) -> Result<Vec<&str>, String> {
 }
 
 /// Turns `{"[0]": …, "[1]": …}` into `[…, …]`, all the way down.
-fn lists(tree: &mut Tree, path: &str, faults: &mut Vec<String>) {
+fn lists(tree: &mut Tree, path: &str, faults: &mut Vec<Diagnostic>) {
     for (name, value) in tree.iter_mut() {
         let Value::Object(below) = value else { continue };
         let path = format!("{path}.{name}");
@@ -214,7 +215,7 @@ fn lists(tree: &mut Tree, path: &str, faults: &mut Vec<String>) {
             continue;
         }
         if indices < below.len() {
-            faults.push(format!("{path}: it has both names and indices below it"));
+            faults.push(Diagnostic::new(path, "mixes names and indices; use one or the other"));
             continue;
         }
         let mut items: Vec<(u16, Value)> = std::mem::take(below)

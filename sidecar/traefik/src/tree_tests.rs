@@ -15,7 +15,7 @@ fn tree(pairs: &[(&str, &str)]) -> Value {
 }
 
 fn fault(key: &str, value: &str) -> String {
-    read(&labels(&[(key, value)])).unwrap_err()
+    read(&labels(&[(key, value)])).unwrap_err().to_string()
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn a_plugin_gets_what_is_written() {
         ("traefik.http.middlewares.p.plugin.some.a", "x"),
     ]));
     assert_eq!(
-        both.unwrap_err(),
-        "traefik.http.middlewares.p.plugin.some: it has both names and indices below it"
+        both.unwrap_err().to_string(),
+        "traefik.http.middlewares.p.plugin.some: mixes names and indices; use one or the other"
     );
 }
 

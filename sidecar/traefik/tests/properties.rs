@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use protocol::Labels;
 use serde_json::Value;
-use traefik::{Backend, Constraints, DefaultRule, Document, Exposure, Plan, print, read, render};
+use traefik::{Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, print, read, render};
 
 /// All paths of options, and the types of their values.
 static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
@@ -75,7 +75,7 @@ fn of(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
 }
 
-fn config() -> ProptestConfig {
+fn proptest_config() -> ProptestConfig {
     ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -100,7 +100,7 @@ fn what_is_made_up_here_is_read_often_enough() {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(proptest_config())]
 
     #[test]
     fn what_is_read_is_printed_as_labels_that_read_the_same(labels in labels()) {
@@ -113,17 +113,17 @@ proptest! {
 
     #[test]
     fn labels_by_themselves_and_printed_are_the_same_plan(labels in labels()) {
-        if let (Ok(tree), Ok(plan)) = (read(&labels), Plan::read("s", &labels, &Exposure::default())) {
-            prop_assert_eq!(Plan::read("s", &print(&tree), &Exposure::default()), Ok(plan));
+        if let (Ok(tree), Ok(config)) = (read(&labels), ServiceConfig::read("s", &labels, &Exposure::default())) {
+            prop_assert_eq!(ServiceConfig::read("s", &print(&tree), &Exposure::default()), Ok(config));
         }
     }
 
     #[test]
     fn a_plan_is_a_document_that_traefik_takes(labels in labels()) {
-        if let Ok(plan) = Plan::read("s", &labels, &Exposure::default()) {
-            let backend = Backend { address: [10, 0, 0, 1].into(), port: std::num::NonZeroU16::MIN, plan: &plan };
+        if let Ok(config) = ServiceConfig::read("s", &labels, &Exposure::default()) {
+            let backend = Backend { address: [10, 0, 0, 1].into(), port: std::num::NonZeroU16::MIN, config: &config };
             let mut document = Document::default();
-            render(&mut document, &plan, &[backend]);
+            render(&mut document, &config, &[backend]);
             let json = document.to_json();
             let value: Value = serde_json::from_str(&json).unwrap();
             prop_assert!(json == "{}" || has_no_empty_map(&value), "{}", json);
@@ -139,6 +139,6 @@ proptest! {
         let default_rule = template.parse::<DefaultRule>().ok();
         let constraints = expression.parse::<Constraints>().ok();
         let exposure = Exposure { by_default: true, constraints, default_rule };
-        prop_assert!(Plan::read("s", &Labels::default(), &exposure).is_ok());
+        prop_assert!(ServiceConfig::read("s", &Labels::default(), &exposure).is_ok());
     }
 }

@@ -3,31 +3,31 @@
 
 use std::net::IpAddr;
 
-use super::Written;
-use super::names::Names;
-use super::segment::Segment;
+use crate::Output;
+use crate::names::Names;
+use crate::segment::Segment;
 
 /// The middleware for `frontend.auth`. Traefik 1 took the first kind of three.
-pub(super) fn auth(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
+pub(crate) fn auth(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
     let header = segment.text("frontend.auth.headerField");
     let kinds = ["basic", "digest", "forward"];
     let mut said = kinds.into_iter().filter(|kind| segment.below(&format!("frontend.auth.{kind}")).is_some());
     let Some(kind) = said.next() else {
         if let Some(value) = header {
-            written.warn(value.key, "of no effect without frontend.auth.basic or frontend.auth.digest");
+            output.warn(value.key, "of no effect without frontend.auth.basic or frontend.auth.digest");
         }
         return None;
     };
     for other in said {
         if let Some(key) = segment.below(&format!("frontend.auth.{other}")) {
-            written.warn(key, format!("of no effect beside frontend.auth.{kind}"));
+            output.warn(key, format!("of no effect beside frontend.auth.{kind}"));
         }
     }
     if kind == "forward" {
         if let Some(value) = header {
-            written.warn(value.key, "Traefik 1 ignored it with frontend.auth.forward, and so it is now");
+            output.warn(value.key, "Traefik 1 ignored it with frontend.auth.forward, and so it is now");
         }
-        return forward(segment, names, written);
+        return forward(segment, names, output);
     }
     let name = names.middleware(&format!("{kind}auth"), None);
     let prefix = format!("middlewares.{name}.{kind}auth");
@@ -38,7 +38,7 @@ pub(super) fn auth(segment: &Segment<'_>, names: &Names, written: &mut Written) 
     let file = segment.text(&format!("{old}.usersFile"));
     if users.is_empty() && file.is_none() {
         let key = segment.below(&old).unwrap_or_default();
-        written.fault(key, format!("there are neither {old}.users nor {old}.usersFile"));
+        output.error(key, format!("there are neither {old}.users nor {old}.usersFile"));
         return None;
     }
     let colons = if kind == "basic" { 1 } else { 2 };
@@ -47,35 +47,35 @@ pub(super) fn auth(segment: &Segment<'_>, names: &Names, written: &mut Written) 
     {
         // Not the value: it holds what should not get about.
         let expected = if kind == "basic" { "user:hash" } else { "user:realm:hash" };
-        written.fault(value.key, format!("{expected} is expected, with commas between"));
+        output.error(value.key, format!("{expected} is expected, with commas between"));
     }
     if !users.is_empty() {
-        written.set(format_args!("{prefix}.users"), users.join(","));
+        output.set(format_args!("{prefix}.users"), users.join(","));
     }
     if let Some(value) = file {
-        written.set(format_args!("{prefix}.usersfile"), value.text);
+        output.set(format_args!("{prefix}.usersfile"), value.text);
     }
-    if segment.is_true(&format!("{old}.removeHeader"), written) {
-        written.set(format_args!("{prefix}.removeheader"), "true");
+    if segment.is_true(&format!("{old}.removeHeader"), output) {
+        output.set(format_args!("{prefix}.removeheader"), "true");
     }
     if let Some(value) = header {
-        written.set(format_args!("{prefix}.headerfield"), value.text);
+        output.set(format_args!("{prefix}.headerfield"), value.text);
     }
     Some(name)
 }
 
-fn forward(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
+fn forward(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
     let name = names.middleware("forwardauth", None);
     let prefix = format!("middlewares.{name}.forwardauth");
     let Some(address) = segment.text("frontend.auth.forward.address") else {
         let key = segment.below("frontend.auth.forward").unwrap_or_default();
-        written.fault(key, "there is no frontend.auth.forward.address");
+        output.error(key, "there is no frontend.auth.forward.address");
         return None;
     };
-    written.set(format_args!("{prefix}.address"), address.text);
+    output.set(format_args!("{prefix}.address"), address.text);
     let headers = segment.list("frontend.auth.forward.authResponseHeaders");
     if !headers.is_empty() {
-        written.set(format_args!("{prefix}.authresponseheaders"), headers.join(","));
+        output.set(format_args!("{prefix}.authresponseheaders"), headers.join(","));
     }
     for (old, new) in [
         ("trustForwardHeader", "trustforwardheader"),
@@ -83,24 +83,24 @@ fn forward(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Optio
         ("tls.caOptional", "tls.caoptional"),
     ] {
         let old = format!("frontend.auth.forward.{old}");
-        if segment.is_true(&old, written) {
-            written.set(format_args!("{prefix}.{new}"), "true");
+        if segment.is_true(&old, output) {
+            output.set(format_args!("{prefix}.{new}"), "true");
             if let Some(value) = segment.text(&old).filter(|_| new == "tls.caoptional") {
-                written.warn(value.key, "of no effect: Traefik 3 takes it and leaves it at that");
+                output.warn(value.key, "of no effect: Traefik 3 takes it and leaves it at that");
             }
         }
     }
     for part in ["ca", "cert", "key"] {
         if let Some(value) = segment.text(&format!("frontend.auth.forward.tls.{part}")) {
-            written.set(format_args!("{prefix}.tls.{part}"), value.text);
+            output.set(format_args!("{prefix}.tls.{part}"), value.text);
         }
     }
     Some(name)
 }
 
 /// The middleware for `frontend.whiteList`, and for what it was called before.
-pub(super) fn white_list(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
-    let through_proxies = segment.is_true("frontend.whiteList.useXForwardedFor", written);
+pub(crate) fn white_list(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
+    let through_proxies = segment.is_true("frontend.whiteList.useXForwardedFor", output);
     let (new, old) = ("frontend.whiteList.sourceRange", "frontend.whitelistSourceRange");
     let (option, is_new) = if segment.list(new).is_empty() { (old, false) } else { (new, true) };
     let ranges = segment.list(option);
@@ -111,17 +111,17 @@ pub(super) fn white_list(segment: &Segment<'_>, names: &Names, written: &mut Wri
         && let Some(bad) = ranges.iter().find(|range| !is_range(range))
     {
         // Traefik 1 let everybody in then.
-        written.fault(
+        output.error(
             value.key,
             format!("an address or a network is expected, such as 10.0.0.0/8, not {bad:?}"),
         );
     }
     let name = names.middleware("ipallowlist", None);
-    written.set(format_args!("middlewares.{name}.ipallowlist.sourcerange"), ranges.join(","));
+    output.set(format_args!("middlewares.{name}.ipallowlist.sourcerange"), ranges.join(","));
     if through_proxies && is_new {
-        written.set(format_args!("middlewares.{name}.ipallowlist.ipstrategy.depth"), "1");
+        output.set(format_args!("middlewares.{name}.ipallowlist.ipstrategy.depth"), "1");
         if let Some(value) = segment.text("frontend.whiteList.useXForwardedFor") {
-            written.warn(
+            output.warn(
                 value.key,
                 "Traefik 1 let in whoever named any address of the list; now the last of X-Forwarded-For counts: \
                  for more proxies than one set ipallowlist.ipstrategy.depth",
@@ -141,11 +141,11 @@ fn is_range(text: &str) -> bool {
 }
 
 /// The middlewares for `frontend.rateLimit`, one for each rate.
-pub(super) fn rate_limits(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Vec<String> {
+pub(crate) fn rate_limits(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Vec<String> {
     let rates = segment.names("frontend.rateLimit.rateSet");
     if !segment.has("frontend.rateLimit.extractorFunc") {
         if let Some(key) = segment.below("frontend.rateLimit.rateSet") {
-            written.warn(key, "of no effect without frontend.rateLimit.extractorFunc");
+            output.warn(key, "of no effect without frontend.rateLimit.extractorFunc");
         }
         return Vec::new();
     }
@@ -155,19 +155,19 @@ pub(super) fn rate_limits(segment: &Segment<'_>, names: &Names, written: &mut Wr
         let name = names.middleware("ratelimit", Some(rate));
         let prefix = format!("middlewares.{name}.ratelimit");
         for number in ["average", "burst"] {
-            if let Some(value) = segment.int(&format!("{old}.{number}"), written) {
-                written.set(format_args!("{prefix}.{number}"), value.to_string());
+            if let Some(value) = segment.int(&format!("{old}.{number}"), output) {
+                output.set(format_args!("{prefix}.{number}"), value.to_string());
             }
         }
-        if let Some(period) = segment.duration(&format!("{old}.period"), written) {
-            written.set(format_args!("{prefix}.period"), period);
+        if let Some(period) = segment.duration(&format!("{old}.period"), output) {
+            output.set(format_args!("{prefix}.period"), period);
         }
         if !segment.has(&format!("{old}.average")) {
             let key = segment.below(&old).unwrap_or_default().to_owned();
-            written.fault(&key, format!("there is no {old}.average"));
+            output.error(&key, format!("there is no {old}.average"));
         }
-        if let Some((field, value)) = source(segment, "frontend.rateLimit.extractorFunc", written) {
-            written.set(format_args!("{prefix}.sourcecriterion.{field}"), value);
+        if let Some((field, value)) = source(segment, "frontend.rateLimit.extractorFunc", output) {
+            output.set(format_args!("{prefix}.sourcecriterion.{field}"), value);
         }
         made.push(name);
     }
@@ -175,27 +175,27 @@ pub(super) fn rate_limits(segment: &Segment<'_>, names: &Names, written: &mut Wr
 }
 
 /// The middleware for `backend.maxconn`.
-pub(super) fn max_connections(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
-    let Some(amount) = segment.int("backend.maxconn.amount", written) else {
+pub(crate) fn max_connections(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
+    let Some(amount) = segment.int("backend.maxconn.amount", output) else {
         if let Some(value) = segment.text("backend.maxconn.extractorfunc") {
-            written.warn(value.key, "of no effect without backend.maxconn.amount");
+            output.warn(value.key, "of no effect without backend.maxconn.amount");
         }
         return None;
     };
     let name = names.middleware("inflightreq", None);
     let prefix = format!("middlewares.{name}.inflightreq");
-    written.set(format_args!("{prefix}.amount"), amount.to_string());
+    output.set(format_args!("{prefix}.amount"), amount.to_string());
     let by_host = ("requesthost", "true".to_owned());
     let said = segment.has("backend.maxconn.extractorfunc");
-    let source = if said { source(segment, "backend.maxconn.extractorfunc", written) } else { Some(by_host) };
+    let source = if said { source(segment, "backend.maxconn.extractorfunc", output) } else { Some(by_host) };
     if let Some((field, value)) = source {
-        written.set(format_args!("{prefix}.sourcecriterion.{field}"), value);
+        output.set(format_args!("{prefix}.sourcecriterion.{field}"), value);
     }
     Some(name)
 }
 
 /// By what requests are told apart.
-fn source(segment: &Segment<'_>, option: &str, written: &mut Written) -> Option<(&'static str, String)> {
+fn source(segment: &Segment<'_>, option: &str, output: &mut Output) -> Option<(&'static str, String)> {
     let value = segment.text(option)?;
     match value.text {
         "client.ip" => Some(("ipstrategy.depth", "0".to_owned())),
@@ -204,7 +204,7 @@ fn source(segment: &Segment<'_>, option: &str, written: &mut Written) -> Option<
             let header = other.strip_prefix("request.header.").filter(|header| !header.is_empty());
             if header.is_none() {
                 let expected = "client.ip, request.host or request.header.NAME is expected";
-                written.fault(value.key, format!("{expected}, not {other:?}"));
+                output.error(value.key, format!("{expected}, not {other:?}"));
             }
             header.map(|header| ("requestheadername", header.to_owned()))
         }

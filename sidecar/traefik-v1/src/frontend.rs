@@ -2,11 +2,11 @@
 
 use protocol::Labels;
 
-use super::keys::DISTINGUISHED_NAME;
-use super::names::{Names, backend_name};
-use super::rule::Rule;
-use super::segment::Segment;
-use super::{Written, access, backend, headers, redirect};
+use crate::keys::DISTINGUISHED_NAME;
+use crate::names::{Names, backend_name};
+use crate::rule::Rule;
+use crate::segment::Segment;
+use crate::{Output, access, backend, headers, redirect};
 
 /// What a frontend's rule comes to.
 enum Routing {
@@ -17,27 +17,27 @@ enum Routing {
 }
 
 /// Writes the router. Tells whether there is one: without a rule there is not.
-pub(super) fn translate(
+pub(crate) fn translate(
     service: &str,
     labels: &Labels,
     segment: &Segment<'_>,
     names: &Names,
     default_rule: Option<&str>,
-    written: &mut Written,
+    output: &mut Output,
 ) -> bool {
-    let found = routing(service, labels, segment, default_rule, written);
+    let found = routing(service, labels, segment, default_rule, output);
     let rule = match &found {
         Some(Routing::Old { rule, .. }) => Some(rule),
         _ => None,
     };
-    let middlewares = middlewares(segment, names, rule, written);
+    let middlewares = middlewares(segment, names, rule, output);
     let router = format!("routers.{}", names.router);
     if !middlewares.is_empty() {
-        written.set(format_args!("{router}.middlewares"), middlewares.join(","));
+        output.set(format_args!("{router}.middlewares"), middlewares.join(","));
     }
-    written.set(format_args!("{router}.service"), names.service.as_str());
-    entry_points(segment, &router, written);
-    let priority = segment.int("frontend.priority", written).filter(|priority| *priority > 0);
+    output.set(format_args!("{router}.service"), names.service.as_str());
+    entry_points(segment, &router, output);
+    let priority = segment.int("frontend.priority", output).filter(|priority| *priority > 0);
     let Some(found) = found else { return false };
     let (text, length) = match found {
         Routing::Old { rule, length } => (rule.matches, length),
@@ -48,11 +48,11 @@ pub(super) fn translate(
     };
     // Both put longer rules first, but rules have grown and shrunk unlike: only by the old lengths the order is the old one.
     if let Some(priority) = priority {
-        written.set(format_args!("{router}.priority"), priority.to_string());
+        output.set(format_args!("{router}.priority"), priority.to_string());
     } else if length != text.len() {
-        written.set(format_args!("{router}.priority"), length.to_string());
+        output.set(format_args!("{router}.priority"), length.to_string());
     }
-    written.set(format_args!("{router}.rule"), text);
+    output.set(format_args!("{router}.rule"), text);
     true
 }
 
@@ -61,7 +61,7 @@ fn routing(
     labels: &Labels,
     segment: &Segment<'_>,
     default_rule: Option<&str>,
-    written: &mut Written,
+    output: &mut Output,
 ) -> Option<Routing> {
     let said = segment.text("frontend.rule");
     let host = || {
@@ -82,7 +82,7 @@ fn routing(
             (None, Some(rule)) => return Some(Routing::New(rule.to_owned())),
             (None, None) => {
                 let name = segment.name.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
-                written.warn(
+                output.warn(
                     &format!("traefik.{name}frontend.rule"),
                     "it is not there, nor a traefik.domain to make one of, so that there is no router: a rule is needed",
                 );
@@ -93,12 +93,12 @@ fn routing(
     match Rule::read(&text) {
         Ok(rule) => {
             for warning in &rule.warnings {
-                written.warn(key, warning.as_str());
+                output.warn(key, warning.as_str());
             }
             Some(Routing::Old { rule, length: text.len() })
         }
         Err(why) => {
-            written.fault(key, why);
+            output.error(key, why);
             None
         }
     }
@@ -109,31 +109,31 @@ fn middlewares(
     segment: &Segment<'_>,
     names: &Names,
     rule: Option<&Rule>,
-    written: &mut Written,
+    output: &mut Output,
 ) -> Vec<String> {
-    let mut all = errors(segment, names, written);
-    all.extend(access::white_list(segment, names, written));
+    let mut all = errors(segment, names, output);
+    all.extend(access::white_list(segment, names, output));
     // Traefik 1 changed the path first, and undid that for the client.
-    all.extend(redirect::translate(segment, names, rule, written));
+    all.extend(redirect::translate(segment, names, rule, output));
     if let Some(rule) = rule {
-        all.extend(path(rule, names, written));
+        all.extend(path(rule, names, output));
     }
-    all.extend(headers::translate(segment, names, written));
-    all.extend(client_certificate(segment, names, written));
-    all.extend(access::auth(segment, names, written));
-    all.extend(backend::middlewares(segment, names, written));
-    all.extend(access::max_connections(segment, names, written));
-    all.extend(access::rate_limits(segment, names, written));
+    all.extend(headers::translate(segment, names, output));
+    all.extend(client_certificate(segment, names, output));
+    all.extend(access::auth(segment, names, output));
+    all.extend(backend::middlewares(segment, names, output));
+    all.extend(access::max_connections(segment, names, output));
+    all.extend(access::rate_limits(segment, names, output));
     all
 }
 
 /// What becomes of the path, in Traefik 1's order.
-fn path(rule: &Rule, names: &Names, written: &mut Written) -> Vec<String> {
+fn path(rule: &Rule, names: &Names, output: &mut Output) -> Vec<String> {
     let mut made = Vec::new();
     let mut add = |kind: &str, fields: &[(&str, &str)]| {
         let name = names.middleware(kind, None);
         for (field, value) in fields {
-            written.set(format_args!("middlewares.{name}.{kind}.{field}"), *value);
+            output.set(format_args!("middlewares.{name}.{kind}.{field}"), *value);
         }
         made.push(name);
     };
@@ -155,41 +155,41 @@ fn path(rule: &Rule, names: &Names, written: &mut Written) -> Vec<String> {
     made
 }
 
-fn entry_points(segment: &Segment<'_>, router: &str, written: &mut Written) {
+fn entry_points(segment: &Segment<'_>, router: &str, output: &mut Output) {
     let points = segment.list("frontend.entryPoints");
     let Some(value) = segment.text("frontend.entryPoints").filter(|_| !points.is_empty()) else { return };
-    written.set(format_args!("{router}.entrypoints"), points.join(","));
-    written.warn(
+    output.set(format_args!("{router}.entrypoints"), points.join(","));
+    output.warn(
         value.key,
         "entry points of these names have to be there, and one with TLS needs http.tls in Traefik's own configuration",
     );
 }
 
 /// A middleware for each of `frontend.errors`.
-fn errors(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Vec<String> {
+fn errors(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Vec<String> {
     let mut made = Vec::new();
     for page in segment.names("frontend.errors") {
         let old = format!("frontend.errors.{page}");
         let key = segment.below(&old).unwrap_or_default().to_owned();
         let status = segment.list(&format!("{old}.status")).join(",");
         let (Some(backend), false) = (segment.text(&format!("{old}.backend")), status.is_empty()) else {
-            written.fault(&key, format!("there is no {old}.status or no {old}.backend"));
+            output.error(&key, format!("there is no {old}.status or no {old}.backend"));
             continue;
         };
         let service = backend_name(backend.text);
         if service == names.service {
-            written
+            output
                 .warn(backend.key, "of no effect, as in Traefik 1: it is the backend whose errors these are");
             continue;
         }
         let name = names.middleware("errors", Some(page));
         let prefix = format!("middlewares.{name}.errors");
-        written.set(format_args!("{prefix}.status"), status);
-        written.set(format_args!("{prefix}.service"), service.as_str());
+        output.set(format_args!("{prefix}.status"), status);
+        output.set(format_args!("{prefix}.service"), service.as_str());
         if let Some(value) = segment.text(&format!("{old}.query")) {
-            written.set(format_args!("{prefix}.query"), value.text);
+            output.set(format_args!("{prefix}.query"), value.text);
         }
-        written.warn(
+        output.warn(
             backend.key,
             format!("there has to be a service {service}: without it Traefik 3 leaves out the whole router"),
         );
@@ -199,11 +199,11 @@ fn errors(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Vec<St
 }
 
 /// The middleware for `frontend.passTLSClientCert`.
-fn client_certificate(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
-    if segment.is_true("frontend.passTLSCert", written)
+fn client_certificate(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
+    if segment.is_true("frontend.passTLSCert", output)
         && let Some(value) = segment.text("frontend.passTLSCert")
     {
-        written.warn(
+        output.warn(
             value.key,
             "no successor: give the service a serversTransport with a certificate, or pass the client's on in a header \
              by passtlsclientcert.pem",
@@ -211,7 +211,7 @@ fn client_certificate(segment: &Segment<'_>, names: &Names, written: &mut Writte
     }
     let name = names.middleware("passtlsclientcert", None);
     let mut fields = Vec::new();
-    if segment.is_true("frontend.passTLSClientCert.pem", written) {
+    if segment.is_true("frontend.passTLSClientCert.pem", output) {
         fields.push("pem".to_owned());
     }
     let mut infos: Vec<String> = ["notAfter", "notBefore", "sans"].map(str::to_owned).into();
@@ -219,14 +219,14 @@ fn client_certificate(segment: &Segment<'_>, names: &Names, written: &mut Writte
         infos.extend(DISTINGUISHED_NAME.map(|part| format!("{whose}.{part}")));
     }
     for info in infos {
-        if segment.is_true(&format!("frontend.passTLSClientCert.infos.{info}"), written) {
+        if segment.is_true(&format!("frontend.passTLSClientCert.infos.{info}"), output) {
             fields.push(format!("info.{}", info.to_ascii_lowercase()));
         }
     }
     if fields.iter().any(|field| field.starts_with("info."))
         && let Some(key) = segment.below("frontend.passTLSClientCert.infos")
     {
-        written.warn(
+        output.warn(
             key,
             "the header is called X-Forwarded-Tls-Client-Cert-Info now, without an s, and reads otherwise",
         );
@@ -235,7 +235,7 @@ fn client_certificate(segment: &Segment<'_>, names: &Names, written: &mut Writte
         return None;
     }
     for field in fields {
-        written.set(format_args!("middlewares.{name}.passtlsclientcert.{field}"), "true");
+        output.set(format_args!("middlewares.{name}.passtlsclientcert.{field}"), "true");
     }
     Some(name)
 }

@@ -1,7 +1,6 @@
 use protocol::Labels;
 
 use super::*;
-use crate::{Exposure, Plan};
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
@@ -17,8 +16,8 @@ const RULE: (&str, &str) = ("traefik.frontend.rule", "Path:/");
 fn made(pairs: &[(&str, &str)]) -> Vec<String> {
     let pairs = [&[("traefik.port", "80"), RULE], pairs].concat();
     let translation = translated(&pairs);
-    assert_eq!(translation.faults, []);
-    let plan = Plan::read("demo_ping", &labels(&pairs), &Exposure::default());
+    assert_eq!(translation.errors, []);
+    let plan = read_config("demo_ping", &labels(&pairs), &Exposure::default());
     assert!(plan.is_ok(), "{plan:?}");
     let common = ["routers.demo_ping.rule", "routers.demo_ping.service", "routers.demo_ping.priority"];
     let own = translation.labels.0.iter().filter_map(|(key, value)| {
@@ -32,14 +31,14 @@ fn made(pairs: &[(&str, &str)]) -> Vec<String> {
 fn warnings(pairs: &[(&str, &str)]) -> Vec<String> {
     let pairs = [&[("traefik.port", "80"), RULE], pairs].concat();
     let translation = translated(&pairs);
-    assert_eq!(translation.faults, []);
+    assert_eq!(translation.errors, []);
     translation.warnings.iter().map(|remark| remark.label.clone()).collect()
 }
 
-fn fault(pairs: &[(&str, &str)]) -> String {
-    let faults = translated(&[&[RULE], pairs].concat()).faults;
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    faults[0].to_string()
+fn error(pairs: &[(&str, &str)]) -> String {
+    let errors = translated(&[&[RULE], pairs].concat()).errors;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors[0].to_string()
 }
 
 #[test]
@@ -266,7 +265,7 @@ fn segments_are_routers_and_services_of_their_own() {
         ("traefik.protocol", "h2c"),
         ("traefik.backend.healthcheck.path", "/h"),
     ]);
-    assert_eq!((translation.faults, translation.warnings), (vec![], vec![]));
+    assert_eq!((translation.errors, translation.warnings), (vec![], vec![]));
     let get = |key: &str| translation.labels.0.get(&format!("traefik.http.{key}")).map(String::as_str);
     assert_eq!(get("routers.demo_ping--web.rule"), Some("Path(`/web`)"));
     assert_eq!(get("routers.demo_ping--web.service"), Some("demo-ping--web"));
@@ -317,7 +316,7 @@ fn without_a_rule_the_domain_or_the_hub_says_one() {
     assert_eq!(rule(&compose, None), is("Host(`ping.my-app.lan`)"));
     assert_eq!(rule(&[port], None), (None, vec!["traefik.frontend.rule".to_owned()]));
     assert!(translated(&[port]).labels.0.is_empty());
-    assert!(!Plan::read("demo_ping", &labels(&[port]), &Exposure::default()).unwrap().is_routed());
+    assert!(!read_config("demo_ping", &labels(&[port]), &Exposure::default()).unwrap().is_routed());
 }
 
 #[test]
@@ -373,14 +372,14 @@ fn what_cannot_be_read_is_refused_by_its_label() {
     ] {
         let (key, value) = label.split_once('=').unwrap();
         let key = format!("traefik.{key}");
-        let fault = fault(&[(&key, value)]);
+        let fault = error(&[(&key, value)]);
         assert!(fault.starts_with(&format!("{key}: ")) && fault.contains(why), "{label}: {fault}");
-        let refused = Plan::read(
+        let refused = read_config(
             "demo_ping",
             &labels(&[("traefik.frontend.rule", "Path:/"), (&key, value)]),
             &Exposure::default(),
         );
-        assert!(refused.unwrap_err().contains(&key));
+        assert!(refused.unwrap_err().to_string().contains(&key));
     }
 }
 

@@ -6,14 +6,14 @@ use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlLoader};
 
 /// Labels, in the order of their keys.
-pub(super) type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// How deep a file may be nested, which the reader follows by recursion. No stack file comes near.
 const DEEPEST: usize = 64;
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Input {
+pub(crate) enum Input {
     /// A stack file's services.
     Stack(Vec<Service>),
     /// The labels of one service or container.
@@ -22,17 +22,17 @@ pub(super) enum Input {
 
 /// A service of a stack file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Service {
-    pub(super) name: String,
+pub(crate) struct Service {
+    pub(crate) name: String,
     /// `labels`: of its containers.
-    pub(super) labels: Option<Labels>,
+    pub(crate) labels: Option<Labels>,
     /// `deploy.labels`: its own.
-    pub(super) deploy_labels: Option<Labels>,
+    pub(crate) deploy_labels: Option<Labels>,
 }
 
 impl Input {
     /// Reads a stack file; or labels, as lines of `KEY=VALUE`, or as a map or a list in YAML or JSON.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         if let Some(labels) = lines(text) {
             return labels.map(Self::Labels);
         }

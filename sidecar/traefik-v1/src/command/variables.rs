@@ -2,11 +2,11 @@
 
 /// The variables of a place, each of which has a word in its stead while labels are translated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Variables(Vec<String>);
+pub(crate) struct Variables(Vec<String>);
 
 impl Variables {
     /// The text, with a word for each variable that is nothing but itself wherever it stands.
-    pub(super) fn hide(&mut self, text: &str) -> String {
+    pub(crate) fn hide(&mut self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
@@ -34,17 +34,17 @@ impl Variables {
     }
 
     /// Whether a variable is in `hidden`.
-    pub(super) fn are_in(&self, hidden: &str) -> bool {
+    pub(crate) fn are_in(&self, hidden: &str) -> bool {
         (0..self.0.len()).any(|number| hidden.contains(&word(number)))
     }
 
     /// The text as a stack file has it.
-    pub(super) fn show(&self, hidden: &str) -> String {
+    pub(crate) fn show(&self, hidden: &str) -> String {
         self.put_back(&hidden.replace('$', "$$"))
     }
 
     /// The text for people to read.
-    pub(super) fn put_back(&self, hidden: &str) -> String {
+    pub(crate) fn put_back(&self, hidden: &str) -> String {
         let numbered = self.0.iter().enumerate();
         numbered.fold(hidden.to_owned(), |text, (number, variable)| {
             text.replace(&word(number), &format!("${variable}"))

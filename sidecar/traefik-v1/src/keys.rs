@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use crate::spelling::nearest;
+use traefik::suggest;
 
 /// A label's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// Of the whole container, or of a segment.
     Known { segment: Option<String>, property: Property },
     /// Nothing that Traefik 1 knows: why.
@@ -15,15 +15,15 @@ pub(super) enum Key {
 
 /// What is said of a container or a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Property {
+pub(crate) struct Property {
     /// `frontend.errors.*.status`, without regard to case.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// As Traefik 1 spells it.
-    pub(super) spelt: String,
+    pub(crate) spelt: String,
     /// What stands for `*`.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     /// It was spelt in another way, which Traefik 1 did not know.
-    pub(super) misspelt: bool,
+    pub(crate) misspelt: bool,
 }
 
 /// What a segment can say beside `frontend.…`.
@@ -127,14 +127,14 @@ const FRONTEND: [&str; 61] = [
 ];
 
 /// What `passTLSClientCert.infos.subject.` and `….issuer.` have below them.
-pub(super) const DISTINGUISHED_NAME: [&str; 7] =
+pub(crate) const DISTINGUISHED_NAME: [&str; 7] =
     ["commonName", "country", "domainComponent", "locality", "organization", "province", "serialNumber"];
 
 /// Where Traefik 2 and 3 begin. A segment may be called so, too.
 const NEWER: [&str; 7] = ["enable", "docker", "swarm", "http", "tcp", "udp", "tls"];
 
 /// Reads a label's key; none if it is not Traefik 1's.
-pub(super) fn read(key: &str) -> Option<Key> {
+pub(crate) fn read(key: &str) -> Option<Key> {
     let (root, path) = key.split_at_checked("traefik.".len())?;
     if !root.eq_ignore_ascii_case("traefik.") {
         return None;
@@ -173,13 +173,13 @@ pub(super) fn read(key: &str) -> Option<Key> {
 fn unknown(path: &str, first: &str, rest: &str, is_part: bool) -> Option<String> {
     let words = || OF_SEGMENTS.into_iter().chain(OF_CONTAINERS).chain(["frontend"]);
     let (segment, path) =
-        if is_part || nearest(first, words().chain(NEWER)).is_some_and(|w| !NEWER.contains(&w)) {
+        if is_part || suggest(first, words().chain(NEWER)).is_some_and(|w| !NEWER.contains(&w)) {
             (None, path)
         } else {
             let second = rest.split('.').next().unwrap_or_default();
             let begins = words().any(|word| second.eq_ignore_ascii_case(word));
             // Of a segment's own options none has more below it, so that this is about it and not about something else.
-            if !begins && nearest(second, words()).is_none() {
+            if !begins && suggest(second, words()).is_none() {
                 return None;
             }
             (Some(first), rest)
@@ -189,7 +189,7 @@ fn unknown(path: &str, first: &str, rest: &str, is_part: bool) -> Option<String>
         return Some(format!("Traefik 1 has this for all segments together: traefik.{path}"));
     }
     let candidates = all().iter().filter(|(_, everywhere)| segment.is_none() || *everywhere);
-    Some(match nearest(path, candidates.map(|(candidate, _)| candidate.as_str())) {
+    Some(match suggest(path, candidates.map(|(candidate, _)| candidate.as_str())) {
         Some(meant) => {
             let segment = segment.map(|segment| format!("{segment}.")).unwrap_or_default();
             format!("Traefik 1 has no such option, did you mean traefik.{segment}{meant}")

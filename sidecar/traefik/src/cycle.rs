@@ -9,7 +9,7 @@ use crate::tree::Tree;
 const PROTOCOLS: [&str; 2] = ["tcp", "udp"];
 
 /// The first Traefik service of `added` that leads back to itself, if `added` comes to what `present` has already.
-pub(crate) fn closed(present: &Tree, added: &Tree) -> Option<String> {
+pub(crate) fn find_cycle(present: &Tree, added: &Tree) -> Option<String> {
     PROTOCOLS.iter().find_map(|protocol| {
         let (present, added) = (services(present, protocol), services(added, protocol)?);
         let lookup = |name: &str| added.get(name).or_else(|| present?.get(name));
@@ -64,15 +64,15 @@ mod tests {
     #[test]
     fn a_circle_is_found_however_long_and_whoever_made_its_parts() {
         let none = Tree::new();
-        let itself = closed(&none, &tree("tcp", &[("a", "a@http")]));
+        let itself = find_cycle(&none, &tree("tcp", &[("a", "a@http")]));
         assert_eq!(itself.unwrap(), "traefik.tcp.services.a.weighted leads back to itself");
-        assert!(closed(&none, &tree("udp", &[("a", "b"), ("b", "c"), ("c", "a")])).is_some());
-        assert!(closed(&tree("udp", &[("a", "b"), ("x", "x")]), &tree("udp", &[("b", "a")])).is_some());
+        assert!(find_cycle(&none, &tree("udp", &[("a", "b"), ("b", "c"), ("c", "a")])).is_some());
+        assert!(find_cycle(&tree("udp", &[("a", "b"), ("x", "x")]), &tree("udp", &[("b", "a")])).is_some());
         // What is there already is not looked at anew, and ends nevertheless.
-        assert_eq!(closed(&tree("udp", &[("x", "x")]), &tree("udp", &[("b", "x")])), None);
-        assert_eq!(closed(&tree("tcp", &[("a", "b")]), &tree("udp", &[("b", "a")])), None);
-        assert_eq!(closed(&none, &tree("tcp", &[("a", "a@file"), ("b", "a")])), None);
+        assert_eq!(find_cycle(&tree("udp", &[("x", "x")]), &tree("udp", &[("b", "x")])), None);
+        assert_eq!(find_cycle(&tree("tcp", &[("a", "b")]), &tree("udp", &[("b", "a")])), None);
+        assert_eq!(find_cycle(&none, &tree("tcp", &[("a", "a@file"), ("b", "a")])), None);
         // Traefik finds those by itself.
-        assert_eq!(closed(&none, &tree("http", &[("a", "a")])), None);
+        assert_eq!(find_cycle(&none, &tree("http", &[("a", "a")])), None);
     }
 }

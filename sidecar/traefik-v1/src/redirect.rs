@@ -1,75 +1,74 @@
 //! `frontend.redirect.…`, and the redirects of `frontend.headers.SSL…`, which Traefik 3 takes no notice of.
 
-use super::Written;
-use super::names::Names;
-use super::rule::Rule;
-use super::segment::{Segment, Value};
+use crate::Output;
+use crate::names::Names;
+use crate::rule::Rule;
+use crate::segment::{Segment, Value};
 
 /// The middlewares for `frontend.redirect`, and for what is to be asked for by HTTPS only.
-pub(super) fn translate(
+pub(crate) fn translate(
     segment: &Segment<'_>,
     names: &Names,
     rule: Option<&Rule>,
-    written: &mut Written,
+    output: &mut Output,
 ) -> Vec<String> {
-    let permanent = segment.is_true("frontend.redirect.permanent", written);
+    let permanent = segment.is_true("frontend.redirect.permanent", output);
     let parts = ["regex", "replacement"].map(|part| segment.text(&format!("frontend.redirect.{part}")));
     let mut made = Vec::new();
     match (segment.text("frontend.redirect.entryPoint"), parts) {
         (Some(entry), others) => {
             for other in others.into_iter().flatten() {
-                written.warn(other.key, "of no effect beside frontend.redirect.entryPoint");
+                output.warn(other.key, "of no effect beside frontend.redirect.entryPoint");
             }
-            made.push(to_entry_point(entry, permanent, names, written));
+            made.push(to_entry_point(entry, permanent, names, output));
         }
         (None, [Some(regex), Some(replacement)]) => {
             let changes_path = rule.is_some_and(|rule| {
                 !rule.strip.is_empty() || !rule.strip_regex.is_empty() || rule.add.is_some()
             });
             if changes_path {
-                written.warn(
+                output.warn(
                     regex.key,
                     "Traefik 1 held it against the path without its prefix; now it is the whole path's",
                 );
             }
-            made.push(by_regex("redirectregex", [regex.text, replacement.text], permanent, names, written));
+            made.push(by_regex("redirectregex", [regex.text, replacement.text], permanent, names, output));
         }
         (None, others) => {
             for lonely in others.into_iter().flatten() {
-                written.warn(lonely.key, "of no effect: a redirect has both a regex and a replacement");
+                output.warn(lonely.key, "of no effect: a redirect has both a regex and a replacement");
             }
         }
     }
-    made.extend(to_https(segment, names, written));
+    made.extend(to_https(segment, names, output));
     made
 }
 
-fn to_entry_point(entry: Value<'_>, permanent: bool, names: &Names, written: &mut Written) -> String {
+fn to_entry_point(entry: Value<'_>, permanent: bool, names: &Names, output: &mut Output) -> String {
     let scheme = match entry.text {
         "http" | "web" => "http",
         _ => "https",
     };
-    written.warn(
+    output.warn(
         entry.key,
         format!(
             "labels of Traefik 3 do not name an entry point to redirect to: it is {scheme} at its usual port now, for \
              another set redirectscheme.port, or redirect the whole entry point in Traefik's own configuration"
         ),
     );
-    by_scheme("redirectscheme", scheme, permanent, names, written)
+    by_scheme("redirectscheme", scheme, permanent, names, output)
 }
 
 /// What `SSLRedirect`, `SSLHost` and `SSLForceHost` did.
-fn to_https(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
+fn to_https(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
     let prefix = "frontend.headers.";
     let [redirect, temporary, force] = ["SSLRedirect", "SSLTemporaryRedirect", "SSLForceHost"]
-        .map(|option| segment.is_true(&format!("{prefix}{option}"), written));
-    let is_development =
-        segment.bool("frontend.headers.isDevelopment", &mut Written::default()) == Some(true);
+        .map(|option| segment.is_true(&format!("{prefix}{option}"), output));
+    let is_development = segment.bool("frontend.headers.isDevelopment", &mut Output::default()) == Some(true);
     let host = segment.text("frontend.headers.SSLHost");
     if !redirect && !force {
         if let Some(value) = host {
-            written.warn(value.key, "of no effect without frontend.headers.SSLRedirect");
+            output.warn(value.key, "of no effect without frontend.headers.SSLRedirect");
         }
         return None;
     }
@@ -87,18 +86,18 @@ fn to_https(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Opti
             let regex = format!("^{scheme}://[^/]+(.*)$");
             // The expression's own dollars are Traefik's to fill in, so the host's are doubled.
             let replacement = format!("https://{}${{1}}", host.text.replace('$', "$$"));
-            Some(by_regex("ssl-redirectregex", [&regex, &replacement], !temporary, names, written))
+            Some(by_regex("ssl-redirectregex", [&regex, &replacement], !temporary, names, output))
         }
-        None if redirect => Some(by_scheme("ssl-redirectscheme", "https", !temporary, names, written)),
+        None if redirect => Some(by_scheme("ssl-redirectscheme", "https", !temporary, names, output)),
         None => None,
     }
 }
 
-fn by_scheme(kind: &str, scheme: &str, permanent: bool, names: &Names, written: &mut Written) -> String {
+fn by_scheme(kind: &str, scheme: &str, permanent: bool, names: &Names, output: &mut Output) -> String {
     let name = names.middleware(kind, None);
-    written.set(format_args!("middlewares.{name}.redirectscheme.scheme"), scheme);
+    output.set(format_args!("middlewares.{name}.redirectscheme.scheme"), scheme);
     if permanent {
-        written.set(format_args!("middlewares.{name}.redirectscheme.permanent"), "true");
+        output.set(format_args!("middlewares.{name}.redirectscheme.permanent"), "true");
     }
     name
 }
@@ -108,13 +107,13 @@ fn by_regex(
     [regex, replacement]: [&str; 2],
     permanent: bool,
     names: &Names,
-    written: &mut Written,
+    output: &mut Output,
 ) -> String {
     let name = names.middleware(kind, None);
-    written.set(format_args!("middlewares.{name}.redirectregex.regex"), regex);
-    written.set(format_args!("middlewares.{name}.redirectregex.replacement"), replacement);
+    output.set(format_args!("middlewares.{name}.redirectregex.regex"), regex);
+    output.set(format_args!("middlewares.{name}.redirectregex.replacement"), replacement);
     if permanent {
-        written.set(format_args!("middlewares.{name}.redirectregex.permanent"), "true");
+        output.set(format_args!("middlewares.{name}.redirectregex.permanent"), "true");
     }
     name
 }

@@ -2,7 +2,6 @@ use proptest::prelude::*;
 use protocol::Labels;
 
 use super::*;
-use crate::{Exposure, Plan};
 
 /// Keys and values of which some are right, and many nearly so.
 fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
@@ -62,9 +61,9 @@ proptest! {
     fn a_translation_is_accepted_or_refused_by_its_label(pairs in pairs(), service in "[a-z_.-]{0,8}") {
         let labels = Labels(pairs.into_iter().filter(|(key, _)| is_v1(key)).collect());
         let translation = translate(&service, &labels, None);
-        let plan = Plan::read(&service, &labels, &Exposure::default());
-        prop_assert_eq!(plan.is_err(), !translation.faults.is_empty(), "{:?}", plan);
-        for remark in translation.faults.iter().chain(&translation.warnings) {
+        let plan = read_config(&service, &labels, &Exposure::default());
+        prop_assert_eq!(plan.is_err(), !translation.errors.is_empty(), "{:?}", plan);
+        for remark in translation.errors.iter().chain(&translation.warnings) {
             let is_there = remark.label.split(", ").any(|label| labels.0.contains_key(label));
             prop_assert!(is_there || remark.label.ends_with("frontend.rule"), "{}", remark);
         }

@@ -1,7 +1,7 @@
 //! What somebody meant who misspelt a word.
 
 /// The one of `words` that is most like `wrong`, whatever the case, if it is like it at all.
-pub(crate) fn nearest<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn suggest<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_ascii_lowercase();
     let length = wrong.chars().count();
     // One slip in a short word, three in a long one; and never as many as either has letters.
@@ -57,7 +57,7 @@ mod tests {
         for (wrong, near) in
             [("tdp", Some("tcp")), ("ENABEL", Some("enable")), ("d", None), ("port", None), ("", None)]
         {
-            assert_eq!(nearest(wrong, words), near, "{wrong}");
+            assert_eq!(suggest(wrong, words), near, "{wrong}");
         }
     }
 }

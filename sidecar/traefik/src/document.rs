@@ -6,8 +6,8 @@ use std::num::NonZeroU16;
 
 use serde_json::{Value, json};
 
-use crate::circle;
-use crate::plan::{PROTOCOLS, Plan, has_servers};
+use crate::cycle::find_cycle;
+use crate::service_config::{PROTOCOLS, ServiceConfig, has_servers};
 use crate::tree::{Tree, object};
 
 /// The name of the hub's own router and service in Traefik, by which Traefik shows what it has in use.
@@ -21,22 +21,22 @@ pub struct Document(Tree);
 pub struct Backend<'a> {
     /// Where it is.
     pub address: IpAddr,
-    /// Its port, unless its plan says another.
+    /// Its port, unless its config says another.
     pub port: NonZeroU16,
     /// What its own labels say: of two generations each keeps its own port and scheme.
-    pub plan: &'a Plan,
+    pub config: &'a ServiceConfig,
 }
 
-/// Adds a service to the document: its plan, with `backends` as the servers of each of its Traefik services.
+/// Adds a service to the document: its config, with `backends` as the servers of each of its Traefik services.
 ///
-/// No name of the plan may be in the document already, unless with the same content.
-pub fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
-    for (protocol, kind, name, value) in plan.claims() {
+/// No name of the config may be in the document already, unless with the same content.
+pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backend<'_>]) {
+    for (protocol, kind, name, value) in config.claims() {
         let mut value = value.clone();
         if kind == "services" && PROTOCOLS.contains(&protocol) && has_servers(&value) {
             let mut servers: Vec<Value> = Vec::new();
             for backend in backends {
-                let server = server(protocol, name, plan, backend);
+                let server = server(protocol, name, config, backend);
                 // A label may say the whole URL, which is the same for all.
                 if !server
                     .get("url")
@@ -52,11 +52,11 @@ pub fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
         let kinds = object(document.0.entry(protocol));
         object(kinds.entry(kind)).insert(name.to_owned(), value);
     }
-    if !plan.certificates().is_empty() {
+    if !config.certificates().is_empty() {
         let tls = object(document.0.entry("tls"));
         let list = tls.entry("certificates").or_insert_with(|| Value::Array(Vec::new()));
         if let Some(list) = list.as_array_mut() {
-            for certificate in plan.certificates() {
+            for certificate in config.certificates() {
                 if !list.contains(certificate) {
                     list.push(certificate.clone());
                 }
@@ -65,9 +65,9 @@ pub fn render(document: &mut Document, plan: &Plan, backends: &[Backend<'_>]) {
     }
 }
 
-fn server(protocol: &str, name: &str, newest: &Plan, backend: &Backend<'_>) -> Value {
+fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<'_>) -> Value {
     let key = (protocol.to_owned(), name.to_owned());
-    let said = backend.plan.server.get(&key).or_else(|| newest.server.get(&key));
+    let said = backend.config.server_options.get(&key).or_else(|| newest.server_options.get(&key));
     let mut server = said.cloned().unwrap_or_default();
     let port =
         server.remove("port").and_then(|port| port.as_str()?.parse().ok()).unwrap_or(backend.port.get());
@@ -89,9 +89,9 @@ impl Document {
         if json.bytes().all(|byte| byte < 0x7f) { json } else { escaped(&json) }
     }
 
-    /// Why `plan` may not be added, although nobody claims its names: what Traefik would end of.
-    pub fn refuses(&self, plan: &Plan) -> Option<String> {
-        circle::closed(&self.0, &plan.tree)
+    /// Why `config` may not be added, although nobody claims its names: what Traefik would end of.
+    pub fn find_cycle(&self, config: &ServiceConfig) -> Option<String> {
+        find_cycle(&self.0, &config.tree)
     }
 
     /// Adds a beacon: a service whose health check is `path` at `host`, which is the hub.
@@ -142,31 +142,31 @@ mod tests {
 
     use super::*;
 
-    fn plan(service: &str, pairs: &[(&str, &str)]) -> Plan {
+    fn config(service: &str, pairs: &[(&str, &str)]) -> ServiceConfig {
         let labels = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Plan::read(service, &Labels(labels), &Exposure::default()).unwrap()
+        ServiceConfig::read(service, &Labels(labels), &Exposure::default()).unwrap()
     }
 
-    fn backend(plan: &Plan, last: u8) -> Backend<'_> {
-        Backend { address: IpAddr::from([10, 0, 1, last]), port: NonZeroU16::new(8080).unwrap(), plan }
+    fn backend(config: &ServiceConfig, last: u8) -> Backend<'_> {
+        Backend { address: IpAddr::from([10, 0, 1, last]), port: NonZeroU16::new(8080).unwrap(), config }
     }
 
-    fn document(plan: &Plan, backends: &[Backend<'_>]) -> Value {
+    fn document(config: &ServiceConfig, backends: &[Backend<'_>]) -> Value {
         let mut document = Document::default();
-        render(&mut document, plan, backends);
+        render(&mut document, config, backends);
         serde_json::from_str(&document.to_json()).unwrap()
     }
 
     #[test]
     fn each_instance_is_a_server_at_its_own_port() {
-        let old = plan(
+        let old = config(
             "s",
             &[
                 ("traefik.http.routers.a.rule", "r"),
                 ("traefik.http.services.x.loadbalancer.server.port", "80"),
             ],
         );
-        let new = plan(
+        let new = config(
             "s",
             &[
                 ("traefik.http.routers.a.rule", "r"),
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_service_without_instances_keeps_its_router_with_no_servers() {
-        let plan = plan("s", &[("traefik.http.routers.a.rule", "r")]);
+        let config = config("s", &[("traefik.http.routers.a.rule", "r")]);
         assert_eq!(
-            document(&plan, &[]),
+            document(&config, &[]),
             json!({"http": {
                 "routers": {"a": {"rule": "r", "service": "s"}},
                 "services": {"s": {"loadbalancer": {"servers": []}}},
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_service_that_distributes_requests_gets_no_servers() {
-        let plan = plan(
+        let config = config(
             "s",
             &[
                 ("traefik.http.routers.a.rule", "r"),
@@ -205,7 +205,7 @@ mod tests {
             ],
         );
         assert_eq!(
-            document(&plan, &[backend(&plan, 1)])["http"]["services"],
+            document(&config, &[backend(&config, 1)])["http"]["services"],
             json!({
                 "w": {"weighted": {"services": [{"name": "x"}]}},
                 "x": {"middlewares": ["m"], "loadbalancer": {"servers": [{"url": "http://10.0.1.1:8080"}]}},
@@ -216,9 +216,10 @@ mod tests {
     #[test]
     fn a_url_that_a_label_says_is_there_once() {
         let label = "traefik.http.services.x.loadbalancer.server";
-        let plan = plan("s", &[(&format!("{label}.url"), "http://a:1"), (&format!("{label}.weight"), "2")]);
+        let config =
+            config("s", &[(&format!("{label}.url"), "http://a:1"), (&format!("{label}.weight"), "2")]);
         assert_eq!(
-            document(&plan, &[backend(&plan, 1), backend(&plan, 2)])["http"]["services"]["x"],
+            document(&config, &[backend(&config, 1), backend(&config, 2)])["http"]["services"]["x"],
             json!({"loadbalancer": {"servers": [{"url": "http://a:1", "weight": "2"}]}})
         );
     }
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn certificates_of_all_services_are_in_one_list() {
         let certificate = |service: &str, file: &str| {
-            plan(
+            config(
                 service,
                 &[
                     ("traefik.tls.certificates[0].certfile", file),
@@ -245,19 +246,19 @@ mod tests {
     #[test]
     fn letters_that_yaml_does_not_know_are_escaped() {
         let strange = "a\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}é😀\t";
-        let plan = plan("s", &[("traefik.http.routers.a.rule", strange)]);
+        let config = config("s", &[("traefik.http.routers.a.rule", strange)]);
         let mut made = Document::default();
-        render(&mut made, &plan, &[]);
+        render(&mut made, &config, &[]);
         let json = made.to_json();
         assert!(json.contains(r#""a\u007f\u0085\u2028\ufeff\uffffé😀\t""#), "{json}");
-        assert_eq!(document(&plan, &[])["http"]["routers"]["a"]["rule"], strange);
+        assert_eq!(document(&config, &[])["http"]["routers"]["a"]["rule"], strange);
     }
 
     #[test]
     fn a_default_store_that_labels_speak_of_is_left_alone() {
         let label = ("traefik.tls.stores.default.defaultgeneratedcert.resolver", "le");
         let mut labelled = Document::default();
-        render(&mut labelled, &plan("s", &[label]), &[]);
+        render(&mut labelled, &config("s", &[label]), &[]);
         let before = labelled.to_json();
         labelled.add_default_certificate("chain", "key");
         assert_eq!(labelled.to_json(), before);
@@ -273,16 +274,16 @@ mod tests {
 
     #[test]
     fn tcp_servers_have_an_address_and_ipv6_its_brackets() {
-        let plan = plan(
+        let config = config(
             "s",
             &[
                 ("traefik.tcp.routers.a.rule", "HostSNI(`*`)"),
                 ("traefik.tcp.services.x.loadbalancer.server.port", "5432"),
             ],
         );
-        let backend = Backend { address: "fd00::1".parse().unwrap(), port: NonZeroU16::MIN, plan: &plan };
+        let backend = Backend { address: "fd00::1".parse().unwrap(), port: NonZeroU16::MIN, config: &config };
         assert_eq!(
-            document(&plan, &[backend])["tcp"]["services"]["x"]["loadbalancer"]["servers"],
+            document(&config, &[backend])["tcp"]["services"]["x"]["loadbalancer"]["servers"],
             json!([{"address": "[fd00::1]:5432"}])
         );
     }

@@ -1,24 +1,24 @@
 //! A frontend's rule: `Host:a.lan,b.lan;PathPrefixStrip:/c`, in Traefik 3's words.
 
-use super::template::{self, Within, quoted};
+use crate::template::{self, Within, quoted};
 
 /// What a rule asks for: which requests, and what becomes of their paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// Which requests, in Traefik 3's words.
-    pub(super) matches: String,
+    pub(crate) matches: String,
     /// Taken off the path: the first that fits. What comes later in a rule counts alone, here and below.
-    pub(super) strip: Vec<String>,
+    pub(crate) strip: Vec<String>,
     /// The same as expressions.
-    pub(super) strip_regex: Vec<String>,
+    pub(crate) strip_regex: Vec<String>,
     /// Put before the path.
-    pub(super) add: Option<String>,
+    pub(crate) add: Option<String>,
     /// An expression, and what takes its place in the path.
-    pub(super) replace_regex: Option<(String, String)>,
+    pub(crate) replace_regex: Option<(String, String)>,
     /// Takes the path's place.
-    pub(super) replace: Option<String>,
+    pub(crate) replace: Option<String>,
     /// What means something else in Traefik 3.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 const MATCHERS: [&str; 15] = [
@@ -41,7 +41,7 @@ const MATCHERS: [&str; 15] = [
 
 impl Rule {
     /// Reads a rule. Whatever comes from it stands between backticks, and holds none.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         if text.contains(char::is_control) {
             return Err("there is a control character in it".to_owned());
         }
@@ -139,7 +139,7 @@ fn split(part: &str) -> Result<(&'static str, Vec<String>), String> {
     let mut words = part.split(':').filter(|word| !word.is_empty());
     let said = words.next().unwrap_or_default().trim();
     let name = MATCHERS.into_iter().find(|name| name.eq_ignore_ascii_case(said)).ok_or_else(|| {
-        match crate::spelling::nearest(said, MATCHERS) {
+        match traefik::suggest(said, MATCHERS) {
             Some(meant) => format!("{said:?} is no matcher of Traefik 1's, did you mean {meant}"),
             None => {
                 format!("{said:?} is no matcher of Traefik 1's, of which there are {}", MATCHERS.join(", "))
@@ -175,7 +175,7 @@ fn matcher(name: &str, values: &[&str]) -> Result<String, String> {
     Ok(format!("{name}(`{}`)", values.join("`, `")))
 }
 
-/// The same for an expression, in which a backtick can be written in another way.
+/// The same for an expression, in which a backtick can be output in another way.
 fn expression(name: &str, before: &[&str], expression: &str) -> Result<String, String> {
     let escaped = expression.replace('`', r"\x60");
     matcher(name, &[before, &[escaped.as_str()]].concat())
@@ -183,7 +183,7 @@ fn expression(name: &str, before: &[&str], expression: &str) -> Result<String, S
 
 fn host(host: &str) -> Result<String, String> {
     if !host.is_ascii() {
-        return Err(format!("{host:?} has to be written in ASCII, as xn--…"));
+        return Err(format!("{host:?} has to be output in ASCII, as xn--…"));
     }
     matcher("Host", &[host])
 }
@@ -194,7 +194,7 @@ fn host_regexp(text: &str) -> Result<String, String> {
     }
     let read = template::expression(text, Within::Host)?;
     if !read.is_ascii() {
-        return Err(format!("{text:?} has to be written in ASCII, as xn--…"));
+        return Err(format!("{text:?} has to be output in ASCII, as xn--…"));
     }
     expression("HostRegexp", &[], &format!("(?i)^{read}$"))
 }

@@ -1,8 +1,8 @@
 //! `frontend.headers.…`: headers that are set, and those that browsers are to heed.
 
-use super::Written;
-use super::names::Names;
-use super::segment::Segment;
+use crate::Output;
+use crate::names::Names;
+use crate::segment::Segment;
 
 /// Truths that have their successors, with those.
 const TRUTHS: [(&str, &str); 6] = [
@@ -24,19 +24,19 @@ const TEXTS: [(&str, &str); 5] = [
 ];
 
 /// The middleware for headers, if there is to be one.
-pub(super) fn translate(segment: &Segment<'_>, names: &Names, written: &mut Written) -> Option<String> {
+pub(crate) fn translate(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
     let name = names.middleware("headers", None);
     let mut fields: Vec<(String, String)> = Vec::new();
     for (old, new) in
         [("customRequestHeaders", "customrequestheaders"), ("customResponseHeaders", "customresponseheaders")]
     {
-        let pairs = segment.map(&format!("frontend.headers.{old}"), written);
+        let pairs = segment.map(&format!("frontend.headers.{old}"), output);
         fields.extend(pairs.into_iter().map(|(header, value)| (format!("{new}.{header}"), value)));
     }
-    let pairs = segment.map("frontend.headers.SSLProxyHeaders", written);
+    let pairs = segment.map("frontend.headers.SSLProxyHeaders", output);
     fields.extend(pairs.into_iter().map(|(header, value)| (format!("sslproxyheaders.{header}"), value)));
     for (old, new) in TRUTHS {
-        if segment.is_true(&format!("frontend.headers.{old}"), written) {
+        if segment.is_true(&format!("frontend.headers.{old}"), output) {
             fields.push((new.to_owned(), "true".to_owned()));
         }
     }
@@ -51,19 +51,19 @@ pub(super) fn translate(segment: &Segment<'_>, names: &Names, written: &mut Writ
             fields.push((new.to_owned(), list.join(",")));
         }
     }
-    if let Some(seconds) = segment.int("frontend.headers.STSSeconds", written) {
+    if let Some(seconds) = segment.int("frontend.headers.STSSeconds", output) {
         fields.push(("stsseconds".to_owned(), seconds.to_string()));
     }
-    if segment.is_true("frontend.headers.isDevelopment", written) {
+    if segment.is_true("frontend.headers.isDevelopment", output) {
         fields.push(("isdevelopment".to_owned(), "true".to_owned()));
     }
     if let Some(value) = segment.text("frontend.headers.publicKey") {
-        written.warn(value.key, "browsers heed it no more: pinned keys are gone from all of them");
+        output.warn(value.key, "browsers heed it no more: pinned keys are gone from all of them");
     }
     if let Some(value) = segment.text("frontend.headers.SSLProxyHeaders")
         && segment.has("frontend.headers.SSLRedirect")
     {
-        written.warn(
+        output.warn(
             value.key,
             "it counts for the STS header only; whether a request came by HTTPS, the redirect asks X-Forwarded-Proto, \
              from whom the entry point's forwardedHeaders.trustedIPs names",
@@ -73,13 +73,13 @@ pub(super) fn translate(segment: &Segment<'_>, names: &Names, written: &mut Writ
         return None;
     }
     for (field, value) in fields {
-        written.set(format_args!("middlewares.{name}.headers.{field}"), value);
+        output.set(format_args!("middlewares.{name}.headers.{field}"), value);
     }
     Some(name)
 }
 
 /// Reads `Name: value`. The name becomes part of a label's key.
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once(':')
         .ok_or_else(|| format!("name:value is expected, with || between, not {text:?}"))?;

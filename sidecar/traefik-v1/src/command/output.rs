@@ -6,7 +6,7 @@ use super::Format;
 use super::translated::{Place, Translated};
 
 /// Writes it. What is to be said of labels stands above those of its place, as comments.
-pub(super) fn write(translated: &[Translated], format: Format) -> String {
+pub(crate) fn write(translated: &[Translated], format: Format) -> String {
     let mut text = String::new();
     match format {
         Format::List => list(translated, &mut text),

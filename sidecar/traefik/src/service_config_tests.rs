@@ -1,4 +1,4 @@
-//! What Traefik's own providers do with the labels of a container, done here.
+//! Behaviour of Traefik's Docker and Swarm providers, and the errors that the hub adds.
 
 use serde_json::json;
 
@@ -9,25 +9,26 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
 }
 
-fn read(pairs: &[(&str, &str)]) -> Result<Plan, String> {
-    Plan::read("demo_ping", &labels(pairs), &Exposure::default())
+fn read(pairs: &[(&str, &str)]) -> Result<ServiceConfig, LabelErrors> {
+    ServiceConfig::read("demo_ping", &labels(pairs), &Exposure::default())
 }
 
-/// Where whoever runs the hub has given this default rule.
-fn ruled(rule: &str, pairs: &[(&str, &str)]) -> Plan {
+/// Reads labels with a default rule.
+fn with_default_rule(rule: &str, pairs: &[(&str, &str)]) -> ServiceConfig {
     let default_rule: Option<DefaultRule> = Some(rule.parse().unwrap());
-    Plan::read("demo_ping", &labels(pairs), &Exposure { default_rule, ..Exposure::default() }).unwrap()
+    ServiceConfig::read("demo_ping", &labels(pairs), &Exposure { default_rule, ..Exposure::default() })
+        .unwrap()
 }
 
 #[test]
-fn a_router_without_a_service_gets_one_of_its_own() {
-    let plan = read(&[
+fn router_gets_a_service_named_after_the_swarm_service() {
+    let config = read(&[
         ("traefik.http.routers.a.rule", "Path(`/a`)"),
         ("traefik.swarm.network", "web"),
         ("traefik.docker.lbswarm", "true"),
     ]);
     assert_eq!(
-        Value::Object(plan.unwrap().tree),
+        Value::Object(config.unwrap().tree),
         json!({"http": {
             "routers": {"a": {"rule": "Path(`/a`)", "service": "demo_ping"}},
             "services": {"demo_ping": {}},
@@ -36,22 +37,22 @@ fn a_router_without_a_service_gets_one_of_its_own() {
 }
 
 #[test]
-fn a_router_without_a_service_gets_the_only_one() {
-    let plan = read(&[
+fn router_gets_the_only_service() {
+    let config = read(&[
         ("traefik.http.routers.a.rule", "Path(`/a`)"),
         ("traefik.http.routers.b.rule", "Path(`/b`)"),
         ("traefik.http.routers.b.service", "elsewhere@file"),
         ("traefik.http.services.x.loadbalancer.server.port", "80"),
     ])
     .unwrap();
-    assert_eq!(plan.tree["http"]["routers"]["a"]["service"], "x");
-    assert_eq!(plan.tree["http"]["routers"]["b"]["service"], "elsewhere@file");
-    assert_eq!(plan.server[&("http".to_owned(), "x".to_owned())]["port"], "80");
+    assert_eq!(config.tree["http"]["routers"]["a"]["service"], "x");
+    assert_eq!(config.tree["http"]["routers"]["b"]["service"], "elsewhere@file");
+    assert_eq!(config.server_options[&("http".to_owned(), "x".to_owned())]["port"], "80");
 }
 
 #[test]
-fn each_protocol_has_services_of_its_own() {
-    let plan = read(&[
+fn protocols_have_separate_services() {
+    let config = read(&[
         ("traefik.http.routers.a.rule", "Path(`/a`)"),
         ("traefik.http.services.web.loadbalancer.server.port", "80"),
         ("traefik.tcp.routers.a.rule", "HostSNI(`*`)"),
@@ -59,78 +60,86 @@ fn each_protocol_has_services_of_its_own() {
         ("traefik.udp.routers.a.entrypoints", "dns"),
     ])
     .unwrap();
-    let service = |protocol: &str| plan.tree[protocol]["routers"]["a"]["service"].clone();
+    let service = |protocol: &str| config.tree[protocol]["routers"]["a"]["service"].clone();
     assert_eq!(["http", "tcp", "udp"].map(service), ["web", "db", "demo_ping"]);
 }
 
 #[test]
-fn a_fault_names_what_is_incomplete_or_at_odds() {
-    let fault = |pairs: &[(&str, &str)]| read(pairs).unwrap_err();
-    assert!(fault(&[("traefik.http.routers.a.priority", "1")]).ends_with("routers.a: it has no rule"));
-    assert!(fault(&[("traefik.tcp.routers.a.rule", "")]).ends_with("routers.a: it has no rule"));
+fn errors_name_label_and_remedy() {
+    let error = |pairs: &[(&str, &str)]| read(pairs).unwrap_err().to_string();
+    assert!(
+        error(&[("traefik.http.routers.a.priority", "1")])
+            .ends_with("routers.a: the router has no rule; set traefik.http.routers.a.rule")
+    );
+    assert!(error(&[("traefik.tcp.routers.a.rule", "")]).ends_with("set traefik.tcp.routers.a.rule"));
     let server = "traefik.http.services.x.loadbalancer.server";
     for port in ["70000", "0", "", "web", "-1"] {
         assert_eq!(
-            fault(&[(&format!("{server}.port"), port)]),
-            format!("{server}.port: a port from 1 to 65535 is expected, not {port:?}")
+            error(&[(&format!("{server}.port"), port)]),
+            format!("{server}.port: expected a port from 1 to 65535, got {port:?}")
         );
     }
     assert_eq!(
-        fault(&[(&format!("{server}.url"), "http://a:1"), (&format!("{server}.port"), "1")]),
-        format!("{server}.port: it is part of the URL already, which a label says")
+        error(&[(&format!("{server}.url"), "http://a:1"), (&format!("{server}.port"), "1")]),
+        format!("{server}.port: conflicts with {server}.url, which contains the port; remove one of them")
     );
-    let two = fault(&[
+    let two = error(&[
         ("traefik.http.routers.a.rule", "r"),
         ("traefik.http.services.x.loadbalancer.server.port", "1"),
         ("traefik.http.services.y.loadbalancer.server.port", "2"),
     ]);
-    assert!(two.ends_with("it names no service, and there are x, y"));
-    let both = fault(&[
+    assert!(two.ends_with(
+        "the router names no service and there are several (x, y); set traefik.http.routers.a.service"
+    ));
+    let both = error(&[
         ("traefik.http.services.x.loadbalancer.server.port", "1"),
         ("traefik.http.services.x.weighted.services[0].name", "y"),
     ]);
-    assert_eq!(both, "traefik.http.services.x: it is both loadbalancer and weighted");
-    let several = fault(&[("traefik.http.routers.a.priority", "x"), ("traefik.htpp.b", "c")]);
+    assert_eq!(
+        both,
+        "traefik.http.services.x: a service is either loadbalancer or weighted; remove the labels of one"
+    );
+    let several = error(&[("traefik.http.routers.a.priority", "x"), ("traefik.htpp.b", "c")]);
     assert_eq!(several.matches("traefik.").count(), 2, "{several}");
 }
 
 #[test]
-fn what_is_disabled_or_unlabelled_is_not_routed() {
+fn disabled_or_unlabelled_service_is_not_routed() {
     const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "r");
     assert!(!read(&[]).unwrap().is_routed());
     assert!(!read(&[("traefik.enable", "false"), RULE]).unwrap().is_routed());
     assert!(!read(&[("traefik.http.middlewares.m.compress", "true")]).unwrap().is_routed());
     assert!(read(&[("Traefik.Enable", "1"), RULE]).unwrap().is_routed());
-    // Its other labels may be wrong, since nobody reads them.
+    // Errors in the other labels of a disabled service are ignored.
     assert!(!read(&[("traefik.enable", "false"), ("traefik.http.rooters.a", "r")]).unwrap().is_routed());
 }
 
 #[test]
-fn where_nothing_is_exposed_by_default_a_label_has_to_ask_for_it() {
+fn without_exposed_by_default_only_enabled_services_are_routed() {
     const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "r");
     let exposure = Exposure { by_default: false, ..Exposure::default() };
-    let read = |pairs: &[(&str, &str)]| Plan::read("s", &labels(pairs), &exposure);
+    let read = |pairs: &[(&str, &str)]| ServiceConfig::read("s", &labels(pairs), &exposure);
     assert!(!read(&[RULE]).unwrap().is_routed());
     assert!(read(&[RULE, ("traefik.enable", "true")]).unwrap().is_routed());
-    assert!(read(&[RULE, ("traefik.enable", "yes")]).unwrap_err().contains("true or false"));
+    assert!(read(&[RULE, ("traefik.enable", "yes")]).unwrap_err().to_string().contains("true or false"));
 }
 
 #[test]
-fn what_does_not_fit_the_constraints_is_not_routed() {
+fn service_that_fails_the_constraints_is_not_routed() {
     const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "r");
     let constraints: Constraints = "Label(`traefik.constraint-label`, `public`)".parse().unwrap();
     let exposure = Exposure { constraints: Some(constraints), ..Exposure::default() };
-    let read = |pairs: &[(&str, &str)]| Plan::read("s", &labels(pairs), &exposure).unwrap();
+    let read = |pairs: &[(&str, &str)]| ServiceConfig::read("s", &labels(pairs), &exposure).unwrap();
     assert!(read(&[RULE, ("traefik.constraint-label", "public")]).is_routed());
     assert!(!read(&[RULE]).is_routed());
     assert!(!read(&[("traefik.enable", "true"), ("traefik.http.rooters.a", "r")]).is_routed());
 }
 
 #[test]
-fn a_default_rule_routes_what_has_no_router() {
+fn default_rule_applies_to_services_and_routers_without_a_rule() {
     let rule = |pairs: &[(&str, &str)]| {
-        let plan = ruled("Host(`{{ normalize .Name }}.lan`)", pairs);
-        let routers = plan.section("http", "routers").cloned().unwrap_or_default();
+        let config = with_default_rule("Host(`{{ normalize .Name }}.lan`)", pairs);
+        let routers = config.section("http", "routers").cloned().unwrap_or_default();
         routers
             .into_iter()
             .map(|(name, router)| (name, router["rule"].as_str().unwrap().to_owned()))
@@ -144,22 +153,22 @@ fn a_default_rule_routes_what_has_no_router() {
     assert_eq!(rule(&[("traefik.tcp.routers.a.rule", "HostSNI(`*`)")]), []);
     let named = [("a".to_owned(), own[0].1.clone())];
     assert_eq!(rule(&[("traefik.http.routers.a.entrypoints", "web")]), named);
-    // With two services to choose from there is nothing to be made.
+    // Two services to choose from: no router.
     let server = "loadbalancer.server.port";
     let two = [format!("traefik.http.services.x.{server}"), format!("traefik.http.services.y.{server}")];
     assert_eq!(rule(&[(&two[0], "1"), (&two[1], "2")]), []);
-    // A rule of TCP's is not made of one for HTTP.
-    let tcp = Plan::read(
+    // A rule for HTTP is not used for TCP.
+    let tcp = ServiceConfig::read(
         "s",
         &labels(&[("traefik.tcp.routers.a.entrypoints", "web")]),
         &Exposure { default_rule: Some("Path(`/`)".parse().unwrap()), ..Exposure::default() },
     );
-    assert!(tcp.unwrap_err().ends_with("it has no rule"));
+    assert!(tcp.unwrap_err().to_string().ends_with("the router has no rule; set traefik.tcp.routers.a.rule"));
 }
 
 #[test]
-fn a_default_rule_that_comes_to_nothing_is_none() {
+fn empty_default_rule_adds_no_router() {
     let rule = "{{ if .Labels.host }}Host(`{{ .Labels.host }}`){{ end }}";
-    assert!(!ruled(rule, &[]).is_routed());
-    assert!(ruled(rule, &[("host", "a.lan")]).is_routed());
+    assert!(!with_default_rule(rule, &[]).is_routed());
+    assert!(with_default_rule(rule, &[("host", "a.lan")]).is_routed());
 }

@@ -24,7 +24,7 @@ use translated::{Naming, Translated};
 
 /// The flags of `hub labels`.
 #[derive(Args, Debug)]
-pub(crate) struct Labels {
+pub struct LabelsCommand {
     /// Stack file, map of labels as JSON or YAML, or lines of KEY=VALUE; - is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     files: Vec<PathBuf>,
@@ -50,7 +50,7 @@ pub(crate) enum Format {
     List,
 }
 
-impl SubcommandHandler for Labels {
+impl SubcommandHandler for LabelsCommand {
     const NAME: &'static str = "labels";
     const DESCRIPTION: &'static str =
         "Translates labels of Traefik 1 to those of Traefik 3: exit code 0, or 1 if one is faulty";

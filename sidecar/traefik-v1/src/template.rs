@@ -2,7 +2,7 @@
 
 /// What stands in a template's braces where only a name does.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Within {
+pub(crate) enum Within {
     Host,
     Path,
     Query,
@@ -19,12 +19,12 @@ impl Within {
 }
 
 /// Whether there is an expression in it at all.
-pub(super) fn has_expressions(template: &str) -> bool {
+pub(crate) fn has_expressions(template: &str) -> bool {
     template.contains(['{', '}'])
 }
 
 /// The expression for `template`, without anchors.
-pub(super) fn expression(template: &str, within: Within) -> Result<String, String> {
+pub(crate) fn expression(template: &str, within: Within) -> Result<String, String> {
     let mut expression = String::new();
     let mut rest = template;
     while let Some((literal, after)) = rest.split_once('{') {
@@ -75,7 +75,7 @@ fn quote(literal: &str, expression: &mut String) -> Result<(), String> {
 }
 
 /// An expression that matches `literal` alone.
-pub(super) fn quoted(literal: &str) -> String {
+pub(crate) fn quoted(literal: &str) -> String {
     let mut expression = String::with_capacity(literal.len());
     for c in literal.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {

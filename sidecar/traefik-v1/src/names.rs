@@ -2,25 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use super::Written;
-use super::segment::Segment;
+use crate::Output;
+use crate::segment::Segment;
 
 /// The names of what comes of a segment.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// Of the router: no other service's.
-    pub(super) router: String,
+    pub(crate) router: String,
     /// Of the service: what the backend was called in Traefik 1, so that error pages find it.
-    pub(super) service: String,
+    pub(crate) service: String,
 }
 
 impl Names {
     /// `taken` are the services of other segments.
-    pub(super) fn new(
+    pub(crate) fn new(
         service: &str,
         segment: &Segment<'_>,
         taken: &mut BTreeSet<String>,
-        written: &mut Written,
+        output: &mut Output,
     ) -> Self {
         let backend = segment.text("backend");
         let Some(name) = &segment.name else {
@@ -33,7 +33,7 @@ impl Names {
         let own = backend.filter(|value| value.own).map_or(&**name, |value| value.text);
         let is_shared = backend.is_some_and(|value| !value.own) || taken.contains(&of(own));
         if let Some(value) = backend.filter(|_| is_shared) {
-            written.warn(
+            output.warn(
                 value.key,
                 "segments shared this one backend, and with it their ports; now each has a service of its own",
             );
@@ -45,7 +45,7 @@ impl Names {
     }
 
     /// What a middleware of this kind is called, which may have a name of the user's.
-    pub(super) fn middleware(&self, kind: &str, name: Option<&str>) -> String {
+    pub(crate) fn middleware(&self, kind: &str, name: Option<&str>) -> String {
         let name = name.map(|name| format!("-{}", part(name))).unwrap_or_default();
         format!("{}--{kind}{name}", self.router)
     }
@@ -70,7 +70,7 @@ fn part(text: &str) -> String {
 }
 
 /// What Traefik 1 called a backend: letters and digits, with dashes for all else.
-pub(super) fn backend_name(text: &str) -> String {
+pub(crate) fn backend_name(text: &str) -> String {
     let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     if words.is_empty() { part(text) } else { words.join("-") }
 }

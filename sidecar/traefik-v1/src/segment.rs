@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::keys::{Key, Property};
-use super::{Written, headers};
+use crate::keys::{Key, Property};
+use crate::{Output, headers};
 
 /// A container's port, or the whole container where it has but one.
 #[derive(Debug)]
-pub(super) struct Segment<'a> {
+pub(crate) struct Segment<'a> {
     /// `None`: the whole container.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     said: BTreeMap<String, Said<'a>>,
 }
 
@@ -25,25 +25,25 @@ struct Said<'a> {
 
 /// A value with its label's key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value<'a> {
-    pub(super) key: &'a str,
-    pub(super) text: &'a str,
-    pub(super) own: bool,
+pub(crate) struct Value<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) own: bool,
 }
 
 /// Sorts labels by segment. Where there are any, the whole container is none.
-pub(super) fn read<'a>(labels: Vec<(&'a str, &'a str, Key)>, written: &mut Written) -> Vec<Segment<'a>> {
+pub(crate) fn read<'a>(labels: Vec<(&'a str, &'a str, Key)>, output: &mut Output) -> Vec<Segment<'a>> {
     let mut segments: BTreeMap<Option<String>, BTreeMap<String, Said<'a>>> = BTreeMap::new();
     segments.insert(None, BTreeMap::new());
     for (key, value, read) in labels {
         match read {
-            Key::Unknown(why) => written.fault(key, why),
+            Key::Unknown(why) => output.error(key, why),
             Key::Known { segment, property } => {
                 let id = id(&property);
                 let of_segment = segments.entry(segment.clone()).or_default();
                 if let Some(other) = of_segment.get(&id) {
                     // Keys come in order, so capital letters first.
-                    written.warn(key, format!("of no effect beside {}", other.key));
+                    output.warn(key, format!("of no effect beside {}", other.key));
                     continue;
                 }
                 let said = Said { key, property, value: unescaped(value), own: segment.is_some() };
@@ -82,7 +82,7 @@ fn unescaped(value: &str) -> String {
 }
 
 /// What Go's `strconv.ParseBool` makes of it.
-pub(super) fn truth(text: &str) -> Option<bool> {
+pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
@@ -92,87 +92,90 @@ pub(super) fn truth(text: &str) -> Option<bool> {
 
 impl Segment<'_> {
     /// What is said of an option, spelt as in Traefik 1. Nothing is as good as no label.
-    pub(super) fn text(&self, option: &str) -> Option<Value<'_>> {
+    pub(crate) fn text(&self, option: &str) -> Option<Value<'_>> {
         let said = self.said.get(&option.to_ascii_lowercase())?;
         (!said.value.is_empty()).then_some(Value { key: said.key, text: &said.value, own: said.own })
     }
 
-    pub(super) fn has(&self, option: &str) -> bool {
+    pub(crate) fn has(&self, option: &str) -> bool {
         self.text(option).is_some()
     }
 
     /// The label of the first option that begins so and says something.
-    pub(super) fn below(&self, prefix: &str) -> Option<&str> {
+    pub(crate) fn below(&self, prefix: &str) -> Option<&str> {
         let prefix = prefix.to_ascii_lowercase();
         let mut said = self.said.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix));
         said.find(|(_, said)| !said.value.is_empty()).map(|(_, said)| said.key)
     }
 
     /// The names of the user's that stand for the `*` of options that begin so.
-    pub(super) fn names(&self, prefix: &str) -> BTreeSet<&str> {
+    pub(crate) fn names(&self, prefix: &str) -> BTreeSet<&str> {
         let under = |said: &&Said<'_>| said.property.path.starts_with(prefix) && !said.value.is_empty();
         self.said.values().filter(under).filter_map(|said| said.property.name.as_deref()).collect()
     }
 
-    pub(super) fn is_true(&self, option: &str, written: &mut Written) -> bool {
-        self.bool(option, written).unwrap_or(false)
+    pub(crate) fn is_true(&self, option: &str, output: &mut Output) -> bool {
+        self.bool(option, output).unwrap_or(false)
     }
 
-    pub(super) fn bool(&self, option: &str, written: &mut Written) -> Option<bool> {
+    pub(crate) fn bool(&self, option: &str, output: &mut Output) -> Option<bool> {
         let value = self.text(option)?;
         let truth = truth(value.text);
         if truth.is_none() {
-            written.fault(value.key, format!("true or false is expected, not {:?}", value.text));
+            output.error(value.key, format!("true or false is expected, not {:?}", value.text));
         }
         truth
     }
 
-    pub(super) fn int(&self, option: &str, written: &mut Written) -> Option<i64> {
+    pub(crate) fn int(&self, option: &str, output: &mut Output) -> Option<i64> {
         let value = self.text(option)?;
         let number = value.text.parse().ok();
         if number.is_none() {
-            written.fault(value.key, format!("a whole number is expected, not {:?}", value.text));
+            output.error(value.key, format!("a whole number is expected, not {:?}", value.text));
         }
         number
     }
 
     /// What stands between commas.
-    pub(super) fn list(&self, option: &str) -> Vec<&str> {
+    pub(crate) fn list(&self, option: &str) -> Vec<&str> {
         let text = self.text(option).map(|value| value.text).unwrap_or_default();
         text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
     }
 
     /// Headers, as `A:b||C:d`.
-    pub(super) fn map(&self, option: &str, written: &mut Written) -> Vec<(String, String)> {
+    pub(crate) fn map(&self, option: &str, output: &mut Output) -> Vec<(String, String)> {
         let Some(value) = self.text(option) else { return Vec::new() };
         let pairs = value.text.split("||").map(headers::pair).collect::<Result<_, _>>();
         pairs.unwrap_or_else(|why| {
-            written.fault(value.key, why);
+            output.error(value.key, why);
             Vec::new()
         })
     }
 
     /// A duration: a number alone is seconds.
-    pub(super) fn duration(&self, option: &str, written: &mut Written) -> Option<String> {
+    pub(crate) fn duration(&self, option: &str, output: &mut Output) -> Option<String> {
         let value = self.text(option)?;
         if value.text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(format!("{}s", value.text));
         }
-        let refused = crate::fields::Kind::Duration.refuses(value.text);
-        if let Some(expected) = refused {
-            written.fault(value.key, format!("{expected}, not {:?}", value.text));
+        let is_duration = value.text.parse::<i64>().is_ok() || traefik::is_go_duration(value.text);
+        if !is_duration {
+            output.error(
+                value.key,
+                format!("a duration is expected, such as 500ms, 10s or 1m30s, not {:?}", value.text),
+            );
         }
-        refused.is_none().then(|| value.text.to_owned())
+        is_duration.then(|| value.text.to_owned())
     }
 
     /// Says what is to be said of labels whatever their values are.
-    pub(super) fn report(&self, written: &mut Written) {
+    pub(crate) fn report(&self, output: &mut Output) {
         for said in self.said.values() {
             let spelt = &said.property.spelt;
             if said.property.misspelt {
                 let segment = self.name.as_ref().filter(|_| said.own).map(|name| format!("{name}."));
                 let segment = segment.unwrap_or_default();
-                written.warn(
+                output.warn(
                     said.key,
                     format!("Traefik 1 spelt it traefik.{segment}{spelt}, and ignored this; now it counts"),
                 );
@@ -190,7 +193,7 @@ impl Segment<'_> {
                 }
                 _ => continue,
             };
-            written.warn(said.key, no_effect);
+            output.warn(said.key, no_effect);
         }
     }
 }

@@ -1,24 +1,23 @@
 //! What comes of the labels at one place, and what is to be said of it.
 
 use protocol;
-use traefik::v1::{self, Remark};
-use traefik::{Exposure, Plan};
+use traefik::{Diagnostic, Exposure, ServiceConfig, Translation};
 
 use super::input::{Input, Labels};
 use super::variables::Variables;
 
 /// What services are called, and how they are found by default.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Naming<'a> {
-    pub(super) stack: Option<&'a str>,
+pub(crate) struct Naming<'a> {
+    pub(crate) stack: Option<&'a str>,
     /// For labels that are of no stack file.
-    pub(super) service: &'a str,
-    pub(super) exposure: &'a Exposure,
+    pub(crate) service: &'a str,
+    pub(crate) exposure: &'a Exposure,
 }
 
 /// Where labels stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// `labels` of a service in a stack file.
     Service,
     /// `deploy.labels` of one.
@@ -29,18 +28,18 @@ pub(super) enum Place {
 
 /// What comes of the labels at one place.
 #[derive(Clone, Debug)]
-pub(super) struct Translated {
-    pub(super) service: String,
-    pub(super) place: Place,
+pub(crate) struct Translated {
+    pub(crate) service: String,
+    pub(crate) place: Place,
     /// All labels as they should be, those that are not Traefik's among them. None where one is faulty.
-    pub(super) labels: Labels,
-    pub(super) warnings: Vec<String>,
-    pub(super) faults: Vec<String>,
+    pub(crate) labels: Labels,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Translated {
     /// Translates what is there, in its order.
-    pub(super) fn of(input: &Input, naming: &Naming<'_>) -> Vec<Self> {
+    pub(crate) fn of(input: &Input, naming: &Naming<'_>) -> Vec<Self> {
         let services = match input {
             Input::Labels(labels) => {
                 return vec![at(naming.service, naming.service, Place::Alone, labels, naming)];
@@ -61,12 +60,12 @@ impl Translated {
     }
 
     /// Whether one of the labels cannot be read.
-    pub(super) fn is_faulty(&self) -> bool {
+    pub(crate) fn is_faulty(&self) -> bool {
         !self.faults.is_empty()
     }
 
     /// All that is to be said, each with the service where there are several.
-    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
         let place = match self.place {
             Place::Service => format!("services.{}.labels: ", self.service),
             Place::Deploy => format!("services.{}.deploy.labels: ", self.service),
@@ -85,17 +84,20 @@ fn at(name: &str, full: &str, place: Place, labels: &Labels, naming: &Naming<'_>
     let mut hide = |text: &str| if in_stack { variables.hide(text) } else { text.to_owned() };
     let hidden = labels.iter().map(|(key, value)| (key.clone(), hide(value))).collect();
     let hidden = protocol::Labels(hidden);
-    let rule = naming.exposure.rule(full, &hidden);
-    let mut translation = v1::translate(full, &hidden, rule.as_deref());
+    let rule = naming.exposure.rule_for(full, &hidden);
+    let mut translation = crate::translate(full, &hidden, rule.as_deref());
     leave_priorities_open(&mut translation, &hidden, &variables);
 
-    let mut all = hidden;
-    all.0.retain(|key, _| !v1::is_v1(key));
+    let mut all = hidden.clone();
+    all.0.retain(|key, _| !crate::is_v1(key));
     all.0.append(&mut translation.labels.0);
-    let said = |remark: &Remark| variables.put_back(&remark.to_string());
-    let mut faults: Vec<_> = translation.faults.iter().map(said).collect();
-    if let Err(fault) = Plan::read(full, &all, naming.exposure) {
-        faults.push(variables.put_back(&fault));
+    let said = |remark: &Diagnostic| variables.put_back(&remark.to_string());
+    let mut faults: Vec<_> = translation.errors.iter().map(said).collect();
+    let today = Translation { labels: all.clone(), ..Translation::default() };
+    if let Err(errors) =
+        ServiceConfig::from_translation(full, &hidden, today, rule.as_deref(), naming.exposure)
+    {
+        faults.push(variables.put_back(&errors.to_string()));
     }
     for key in all.0.keys().filter(|key| variables.are_in(key)) {
         let key = variables.put_back(key);
@@ -115,9 +117,9 @@ fn at(name: &str, full: &str, place: Place, labels: &Labels, naming: &Naming<'_>
 }
 
 /// How long a rule was is not known where it takes a variable.
-fn leave_priorities_open(translation: &mut v1::Translation, said: &protocol::Labels, variables: &Variables) {
+fn leave_priorities_open(translation: &mut Translation, said: &protocol::Labels, variables: &Variables) {
     let open = said.0.iter().filter(|(key, value)| {
-        key.to_ascii_lowercase().ends_with("frontend.rule") && v1::is_v1(key) && variables.are_in(value)
+        key.to_ascii_lowercase().ends_with("frontend.rule") && crate::is_v1(key) && variables.are_in(value)
     });
     let open: Vec<String> = open.map(|(key, _)| key.clone()).collect();
     if open.is_empty() || said.0.keys().any(|key| key.to_ascii_lowercase().ends_with("frontend.priority")) {
@@ -127,10 +129,9 @@ fn leave_priorities_open(translation: &mut v1::Translation, said: &protocol::Lab
     let routers = rules.filter_map(|(key, _)| key.strip_suffix(".rule"));
     let priorities: Vec<String> = routers.map(|router| format!("{router}.priority")).collect();
     translation.labels.0.retain(|key, _| !priorities.contains(key));
-    translation.warnings.push(Remark {
-        label: open.join(", "),
-        text: "Traefik 1's priority was the length of this, which a variable leaves open: where rules overlap, set \
-               the router's priority"
-            .to_owned(),
-    });
+    translation.warnings.push(Diagnostic::new(
+        open.join(", "),
+        "Traefik 1's priority was the length of this, which a variable leaves open: where rules overlap, set \
+               the router's priority",
+    ));
 }

@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use protocol::Labels;
+use traefik::{Diagnostic, Exposure, LabelErrors, ServiceConfig, Translation};
 
 mod access;
 mod backend;
+mod command;
 mod frontend;
 mod headers;
 mod keys;
@@ -25,34 +27,9 @@ mod rule;
 mod segment;
 mod template;
 
+pub use command::LabelsCommand;
 use keys::Key;
 use segment::Segment;
-
-/// What comes of a service's labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Translation {
-    /// In the words of Traefik 3; what is not Traefik 1's is not among them.
-    pub labels: Labels,
-    /// What has no successor, or means something else there.
-    pub warnings: Vec<Remark>,
-    /// What cannot be read.
-    pub faults: Vec<Remark>,
-}
-
-/// Something to be said of a label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Remark {
-    /// Its key, or several with `, ` between them.
-    pub label: String,
-    /// What is to be said, without the key.
-    pub text: String,
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.label, self.text)
-    }
-}
 
 /// Whether the label is Traefik 1's, or was meant to be. `traefik.enable` and `traefik.docker.network` are common to all.
 pub fn is_v1(key: &str) -> bool {
@@ -63,7 +40,7 @@ pub fn is_v1(key: &str) -> bool {
 ///
 /// Labels of Traefik 2 and 3 win: where they make routers, those of Traefik 1 count for nothing.
 pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> Translation {
-    let mut written = Written::default();
+    let mut output = Output::default();
     let old: Vec<(&str, &str, Key)> =
         labels.0.iter().filter_map(|(key, value)| Some((&**key, &**value, keys::read(key)?))).collect();
     if old.is_empty() || is_disabled(labels) {
@@ -71,16 +48,33 @@ pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> 
     }
     if labels.0.keys().any(|key| is_router(key)) {
         let keys: Vec<_> = old.iter().map(|(key, ..)| *key).collect();
-        written.warn(&keys.join(", "), "of no effect, as labels of Traefik 2 or 3 make routers");
-        return written.finish();
+        output.warn(&keys.join(", "), "of no effect, as labels of Traefik 2 or 3 make routers");
+        return output.finish();
     }
     let mut taken = BTreeSet::new();
-    for segment in segment::read(old, &mut written) {
-        segment.report(&mut written);
-        let names = names::Names::new(service, &segment, &mut taken, &mut written);
-        translate_segment(service, labels, &segment, &names, default_rule, &mut written);
+    for segment in segment::read(old, &mut output) {
+        segment.report(&mut output);
+        let names = names::Names::new(service, &segment, &mut taken, &mut output);
+        translate_segment(service, labels, &segment, &names, default_rule, &mut output);
     }
-    written.finish()
+    output.finish()
+}
+
+/// Reads the labels of `service`, of Traefik 1 as well as of Traefik 3, as [`ServiceConfig::read`] does. Where both set
+/// the same option, the label of Traefik 3 wins.
+///
+/// # Errors
+/// Every error found in the labels.
+pub fn read_config(
+    service: &str,
+    labels: &Labels,
+    exposure: &Exposure,
+) -> Result<ServiceConfig, LabelErrors> {
+    let default_rule = exposure.rule_for(service, labels);
+    let mut translation = translate(service, labels, default_rule.as_deref());
+    let others = labels.0.iter().filter(|(key, _)| !is_v1(key));
+    translation.labels.0.extend(others.map(|(key, value)| (key.clone(), value.clone())));
+    ServiceConfig::from_translation(service, labels, translation, default_rule.as_deref(), exposure)
 }
 
 fn translate_segment(
@@ -89,16 +83,16 @@ fn translate_segment(
     segment: &Segment<'_>,
     names: &names::Names,
     default_rule: Option<&str>,
-    written: &mut Written,
+    output: &mut Output,
 ) {
-    let mut made = Written::default();
+    let mut made = Output::default();
     let routed = frontend::translate(service, labels, segment, names, default_rule, &mut made);
     backend::translate(segment, names, &mut made);
-    written.warnings.append(&mut made.warnings);
-    written.faults.append(&mut made.faults);
+    output.warnings.append(&mut made.warnings);
+    output.errors.append(&mut made.errors);
     // Traefik 1 left such a container out. What is wrong with its labels is said nevertheless.
     if routed {
-        written.labels.append(&mut made.labels);
+        output.labels.append(&mut made.labels);
     }
 }
 
@@ -112,34 +106,34 @@ fn is_router(key: &str) -> bool {
     ["http", "tcp", "udp"].iter().any(|protocol| key.starts_with(&format!("traefik.{protocol}.routers.")))
 }
 
-/// What has been written so far.
+/// What has been output so far.
 #[derive(Debug, Default)]
-struct Written {
+struct Output {
     labels: BTreeMap<String, String>,
-    warnings: Vec<Remark>,
-    faults: Vec<Remark>,
+    warnings: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
 }
 
-impl Written {
+impl Output {
     fn set(&mut self, path: impl fmt::Display, value: impl Into<String>) {
         self.labels.insert(format!("traefik.http.{path}"), value.into());
     }
 
     fn warn(&mut self, label: &str, text: impl Into<String>) {
-        self.warnings.push(Remark { label: label.to_owned(), text: text.into() });
+        self.warnings.push(Diagnostic::new(label, text));
     }
 
-    fn fault(&mut self, label: &str, text: impl Into<String>) {
-        self.faults.push(Remark { label: label.to_owned(), text: text.into() });
+    fn error(&mut self, label: &str, text: impl Into<String>) {
+        self.errors.push(Diagnostic::new(label, text));
     }
 
     fn finish(mut self) -> Translation {
         // What is said of the whole container is met once in each of its segments.
-        for remarks in [&mut self.warnings, &mut self.faults] {
+        for remarks in [&mut self.warnings, &mut self.errors] {
             remarks.sort();
             remarks.dedup();
         }
-        Translation { labels: Labels(self.labels), warnings: self.warnings, faults: self.faults }
+        Translation { labels: Labels(self.labels), warnings: self.warnings, errors: self.errors }
     }
 }
 
