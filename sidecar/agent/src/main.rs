@@ -11,7 +11,6 @@ use std::process::ExitCode;
 
 use cli::Failure;
 use client::Hub;
-use tokio::runtime::Builder;
 use tokio::select;
 use tokio::signal::unix::{self, SignalKind};
 use tracing::info;
@@ -40,18 +39,7 @@ fn main() -> ExitCode {
 fn run(args: &args::Args) -> Result<ExitCode, Failure> {
     args.log.init();
     let (hub, engine) = (args.hub()?, engine::Engine::at(args.engine()?));
-    let starting = |error| Failure::new(format!("starting the runtime: {error}"));
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        // Other threads only ever look up a name.
-        .max_blocking_threads(2)
-        .thread_stack_size(256 * 1024)
-        .build()
-        .map_err(starting)?;
-    let outcome = runtime.block_on(serve(args, &hub, &engine));
-    // A name server that does not answer must not hold up the exit.
-    runtime.shutdown_background();
-    outcome
+    client::block_on(serve(args, &hub, &engine))?
 }
 
 /// Runs until it is told to end. It withdraws nothing, since the containers run on: their leases outlast its connection

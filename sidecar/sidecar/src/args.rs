@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{EnvOption, LogArgs, env_option, env_option_with, nonzero, parse_bool, time};
+use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with, nonzero, parse_bool, time};
 use client::url::{self, Url};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
 
@@ -142,14 +142,15 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// The instance's name in the hub.
-    pub(crate) fn instance(&self) -> Result<InstanceId, String> {
+    /// Returns the instance ID.
+    pub(crate) fn instance(&self) -> Result<InstanceId, Failure> {
         if let Some(task) = &self.service.task.0 {
             return Ok(task.clone());
         }
         let text = format!("{}.{}.{}", self.service_name(), self.host(), std::process::id());
         let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        text.chars().map(safe).collect::<String>().parse().map_err(|error| format!("{error}; see --task"))
+        let id = text.chars().map(safe).collect::<String>().parse();
+        id.map_err(|error| Failure::usage(format!("{error}; set --task")))
     }
 
     /// What the hub is told. `address` is used unless a flag says another.

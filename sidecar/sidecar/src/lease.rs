@@ -1,8 +1,8 @@
-//! The registration at the hub: kept for as long as the service runs, and withdrawn before it stops.
+//! The task's lease at the hub: kept while the service runs, and withdrawn before it stops.
 //!
-//! One connection carries all requests and holds the lease while it is open. When something has to be said while
-//! the hub holds an answer back, a second connection is opened for it, and the first one is closed once the second
-//! is answered: so the lease is held at every moment.
+//! One connection carries all requests and holds the lease while it is open. If there is news while a response is outstanding, a
+//! second connection sends it. The first one is closed once the second has its response, so the lease is never without a
+//! connection.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,51 +10,50 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use client::{
     Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
 };
-use protocol::{self as protocol, Health, InstanceId, Routing, Withdrawal};
+use protocol::{Health, InstanceId, Routing, Withdrawal};
 use timer::Timer;
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info};
 
 use crate::args::RunArgs;
-use crate::status::Board;
+use crate::status::SharedStatus;
 
-/// How long the hub's answer to a withdrawal may be under way after the wait that it was given.
-const ANSWER_SLACK: Duration = Duration::from_millis(250);
-/// How long taking leave of the hub may hold up the exit after the service has ended by itself.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for the response to a withdrawal to arrive, in addition to the `wait` of the request.
+const RESPONSE_SLACK: Duration = Duration::from_millis(250);
+/// Maximum delay of the exit by the last message to the hub, after the service exited.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The registration, and the connections that hold it.
+/// The lease and the connections that hold it.
 pub(crate) struct Lease<'a> {
     hub: Hub,
     instance: InstanceId,
     args: &'a RunArgs,
-    board: &'a Board,
-    /// When the task began, in milliseconds of Unix time.
+    status: &'a SharedStatus,
+    /// Start of the task, in milliseconds since the Unix epoch.
     started: u64,
     session: Option<Session>,
-    /// Still holds the lease while `session` waits for its first answer.
+    /// Connection that holds the lease until `session` has its first response.
     previous: Option<Session>,
-    heartbeat: Duration,
-    /// Wakes for the next heartbeat.
+    heartbeat_interval: Duration,
     timer: Timer,
     backoff: Backoff,
-    known: Known,
-    /// Whether the hub has ever answered with a lease.
+    state: RegistrationState,
+    /// Whether the hub has ever granted a lease.
     granted: bool,
-    /// Why the hub refuses to route the task, so that it is logged only once.
+    /// Reason of the hub's last refusal, so that it is logged once.
     refusal: Option<String>,
     log_once: LogOnce,
 }
 
-/// The most that the hub may ever have learnt of the task.
+/// What the hub may know of the task at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Known {
-    /// Nothing, or it has been withdrawn.
-    Not,
+enum RegistrationState {
+    /// Never registered, or withdrawn.
+    Unknown,
     Registered,
-    /// Requests may have been sent to it.
-    AsHealthy,
+    /// Registered as healthy, so that requests may have been sent to the task.
+    Healthy,
 }
 
 impl<'a> Lease<'a> {
@@ -62,7 +61,7 @@ impl<'a> Lease<'a> {
         hub: Hub,
         instance: InstanceId,
         args: &'a RunArgs,
-        board: &'a Board,
+        status: &'a SharedStatus,
         timer: Timer,
     ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -70,113 +69,117 @@ impl<'a> Lease<'a> {
             hub,
             instance,
             args,
-            board,
+            status,
             started: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             session: None,
             previous: None,
-            heartbeat: INITIAL_HEARTBEAT_INTERVAL,
+            heartbeat_interval: INITIAL_HEARTBEAT_INTERVAL,
             timer,
             backoff: Backoff::default(),
-            known: Known::Not,
+            state: RegistrationState::Unknown,
             granted: false,
             refusal: None,
             log_once: LogOnce::default(),
         }
     }
 
-    /// Keeps the registration for ever: renews it in time and at each change of health, and makes it anew when the
-    /// hub was gone.
-    pub(crate) async fn keep(&mut self) -> Infallible {
+    /// Keeps the lease forever: renews it in time and on each change of health, and registers again after an error.
+    pub(crate) async fn maintain(&mut self) -> Infallible {
         loop {
             if let Err(error) = self.renew().await {
-                self.failed(&error);
+                if error.is_permanent() {
+                    self.backoff.slow_down();
+                }
+                self.status.set_hub_error(self.log_once.log(&self.hub, &error).to_owned());
                 sleep(self.backoff.next(random())).await;
             }
         }
     }
 
-    /// Whether requests may have been sent to the task, so that it has to be withdrawn before it stops.
-    pub(crate) fn was_healthy(&self) -> bool {
-        self.known == Known::AsHealthy
+    /// Returns whether routers may send requests to the task, so that it has to be withdrawn before it stops.
+    pub(crate) fn may_get_requests(&self) -> bool {
+        self.state == RegistrationState::Healthy
     }
 
-    /// Asks the hub to take the task out of the routing, and returns when no router sends requests to it any more,
-    /// or after `within`. A hub that cannot be reached is tried again for so long, since it may be restarting.
-    pub(crate) async fn withdraw(&mut self, within: Duration) -> Result<Withdrawal, HubError> {
-        self.known = Known::Not;
+    /// Withdraws the task. Returns when no router sends requests to it any more, or after `limit`. Until then it tries again if the
+    /// hub cannot be reached, since it may be restarting.
+    pub(crate) async fn withdraw(&mut self, limit: Duration) -> Result<Withdrawal, HubError> {
+        self.state = RegistrationState::Unknown;
         self.backoff.reset();
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + limit;
         loop {
             let wait = deadline.duration_since(Instant::now());
-            let answer = timeout(wait + ANSWER_SLACK, self.delete(Some(wait))).await;
-            let error = match answer.unwrap_or(Err(HubError::Timeout)) {
+            let result = timeout(wait + RESPONSE_SLACK, self.send_withdrawal(Some(wait))).await;
+            let error = match result.unwrap_or(Err(HubError::Timeout)) {
                 Ok(withdrawal) => return Ok(withdrawal),
                 Err(error) => error,
             };
             let delay = self.backoff.next(random());
-            // What has never granted a lease, and does not take back one either, is not the hub that routes the task.
-            let hopeless = error.is_permanent() && !self.granted;
-            if hopeless || Instant::now() + delay >= deadline {
+            // A server that never granted a lease and rejects the withdrawal is not the hub that routes the task.
+            let is_hopeless = error.is_permanent() && !self.granted;
+            if is_hopeless || Instant::now() + delay >= deadline {
                 return Err(error);
             }
-            debug!(%error, "the withdrawal is tried again");
+            debug!(%error, "retrying the withdrawal");
             sleep(delay).await;
         }
     }
 
-    /// Tells the hub, without waiting for the routers, that the service has ended by itself. The connections are
-    /// closed in any case, which tells the hub the same a little later.
-    pub(crate) async fn leave(mut self) {
-        if self.known == Known::Not {
+    /// Tells the hub that the service exited, without waiting for routers. If that fails, the hub notices the closed connection a
+    /// little later.
+    pub(crate) async fn release(mut self) {
+        if self.state == RegistrationState::Unknown {
             return;
         }
-        match timeout(LEAVE_TIMEOUT, self.delete(None)).await.unwrap_or(Err(HubError::Timeout)) {
-            Ok(_) => debug!("the hub knows that the service has ended"),
-            Err(error) => debug!(%error, "the hub was not told that the service has ended"),
+        match timeout(RELEASE_TIMEOUT, self.send_withdrawal(None)).await.unwrap_or(Err(HubError::Timeout)) {
+            Ok(_) => debug!("withdrawn after the exit of the service"),
+            Err(error) => debug!(%error, "not withdrawn after the exit of the service"),
         }
     }
 
-    /// One turn: a registration, and then whatever comes first of the next heartbeat, a change of health, and the
-    /// hub's death.
+    /// Registers the task, and waits until the next heartbeat is due, the health changes or the connection is closed.
     async fn renew(&mut self) -> Result<(), HubError> {
-        let board = self.board;
-        let session = free(&self.hub, &mut self.session, &mut self.previous).await?;
-        let health = board.read().health;
-        let changed = async || drop(board.until(|status| status.health != health).await);
+        let status = self.status;
+        let session = idle_session(&self.hub, &mut self.session, &mut self.previous).await?;
+        let health = status.get().health;
+        let health_changed = async || drop(status.wait_for(|status| status.health != health).await);
         let mut registration = self.args.registration(self.started, session.local_ip());
         registration.health = health;
-        // Only a healthy task can be on its way into the routing; any other is answered at once.
-        let wait = (health == Health::Healthy).then_some(self.heartbeat);
-        let known = self.known;
-        self.known = known.max(if wait.is_some() { Known::AsHealthy } else { Known::Registered });
+        // Routers only learn of healthy tasks, so for any other there is nothing to wait for.
+        let wait = (health == Health::Healthy).then_some(self.heartbeat_interval);
+        let before = self.state;
+        let sent_state =
+            if wait.is_some() { RegistrationState::Healthy } else { RegistrationState::Registered };
+        self.state = before.max(sent_state);
 
-        let sent = Instant::now();
-        let answer = select! {
-            answer = session.register(&self.instance, &registration, wait) => answer,
-            // The next turn finds the session busy, and opens another.
-            () = changed(), if wait.is_some() => return Ok(()),
+        let sent_at = Instant::now();
+        let response = select! {
+            response = session.register(&self.instance, &registration, wait) => response,
+            // The next call finds the session busy and opens another one.
+            () = health_changed(), if wait.is_some() => return Ok(()),
         };
         self.previous = None;
-        match answer {
-            Ok(lease) => self.granted(&lease),
+        match response {
+            Ok(lease) => self.on_granted(&lease),
             Err(error) => {
                 self.session = None;
                 if error.is_permanent() {
-                    // It was not taken into account. An answer that is lost leaves that open.
-                    self.known = known;
+                    // The hub did not accept the registration. After other errors it may have.
+                    self.state = before;
                 }
                 return Err(error);
             }
         }
 
         let Some(session) = &mut self.session else { return Err(HubError::Closed) };
+        let until_due = (sent_at + self.heartbeat_interval).saturating_duration_since(Instant::now());
         select! {
-            () = self.timer.sleep((sent + self.heartbeat).saturating_duration_since(Instant::now())) => {
-                // Not earlier: something that closes each connection must not be tried again without a pause.
+            () = self.timer.sleep(until_due) => {
+                // Not earlier: if a server closes each connection at once, retries have to slow down.
                 self.backoff.reset();
                 Ok(())
             }
-            () = changed() => Ok(()),
+            () = health_changed() => Ok(()),
             () = session.closed() => {
                 self.session = None;
                 Err(HubError::Closed)
@@ -184,18 +187,18 @@ impl<'a> Lease<'a> {
         }
     }
 
-    async fn delete(&mut self, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
-        let session = free(&self.hub, &mut self.session, &mut self.previous).await?;
-        let answer = session.withdraw(&self.instance, wait).await;
+    async fn send_withdrawal(&mut self, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
+        let session = idle_session(&self.hub, &mut self.session, &mut self.previous).await?;
+        let response = session.withdraw(&self.instance, wait).await;
         self.previous = None;
-        if answer.is_err() {
+        if response.is_err() {
             self.session = None;
         }
-        answer
+        response
     }
 
-    fn granted(&mut self, lease: &protocol::Lease) {
-        self.heartbeat = heartbeat_interval(lease.ttl_ms);
+    fn on_granted(&mut self, lease: &protocol::Lease) {
+        self.heartbeat_interval = heartbeat_interval(lease.ttl_ms);
         if self.log_once.clear() || !self.granted {
             info!(hub = %self.hub.url, instance = %self.instance, "registered");
         }
@@ -212,33 +215,26 @@ impl<'a> Lease<'a> {
         }
         self.refusal = refusal.cloned();
 
-        if self.board.routing(&lease.routing) {
-            let waited = self.board.read().healthy_since.map(|since| since.elapsed());
+        if self.status.set_routing(&lease.routing) {
             if lease.routing == Routing::Unrouted {
                 info!("no label asks for a route");
             } else {
+                let waited = self.status.get().healthy_since.map(|since| since.elapsed());
                 info!(after = ?waited.unwrap_or_default(), "routed");
             }
         }
     }
-
-    fn failed(&mut self, error: &HubError) {
-        if error.is_permanent() {
-            self.backoff.slow_down();
-        }
-        self.board.hub_failed(self.log_once.log(&self.hub, error).to_owned());
-    }
 }
 
-/// The session, if it can take a request; otherwise a fresh one in its place, while it stays open as `previous`.
-async fn free<'s>(
+/// Returns the session if it can send a request. Otherwise opens another one and keeps the old one open as `previous`.
+async fn idle_session<'s>(
     hub: &Hub,
     session: &'s mut Option<Session>,
     previous: &mut Option<Session>,
 ) -> Result<&'s mut Session, HubError> {
     if session.as_ref().is_none_or(Session::is_busy) {
-        let fresh = hub.connect().await?;
-        *previous = session.replace(fresh);
+        let opened = hub.connect().await?;
+        *previous = session.replace(opened);
     }
     session.as_mut().ok_or(HubError::Closed)
 }

@@ -1,7 +1,8 @@
-//! Asking the service whether it is well.
+//! Health of the service: the probe, and the number of results in a row that change the health.
 
 use std::convert::Infallible;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,86 +17,127 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::args::{RunArgs, ServiceArgs};
-use crate::health::Gauge;
-use crate::status::Board;
+use crate::status::SharedStatus;
 
-/// What is asked, and within what time it has to be answered.
-pub(crate) struct Probe<'a> {
-    url: &'a Url,
-    timeout: Duration,
-}
-
-/// Why a probe failed.
+/// Error of a probe.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    Late(Duration),
+pub(crate) enum ProbeError {
+    Timeout(Duration),
     Status(StatusCode),
     Failed(Error),
 }
 
-impl<'a> Probe<'a> {
-    pub(crate) fn new(args: &'a ServiceArgs) -> Self {
-        Self { url: &args.probe, timeout: args.probe_timeout }
-    }
-
-    /// Asks once.
-    pub(crate) async fn ask(&self) -> Result<(), Fault> {
-        let answer = async {
-            match self.url.scheme {
-                Scheme::Tcp => connect(self.url, self.timeout)
-                    .await
-                    .map(drop)
-                    .map_err(|error| Fault::Failed(error.into())),
-                Scheme::Http => match self.status().await {
-                    Ok(status) if status.is_success() => Ok(()),
-                    Ok(status) => Err(Fault::Status(status)),
-                    Err(error) => Err(Fault::Failed(error)),
-                },
-            }
-        };
-        timeout(self.timeout, answer).await.unwrap_or(Err(Fault::Late(self.timeout)))
-    }
-
-    async fn status(&self) -> Result<StatusCode, Error> {
-        let request = Request::get(&self.url.path)
-            .header(HOST, self.url.authority())
-            .header(USER_AGENT, concat!("sidecar/", env!("CARGO_PKG_VERSION")))
-            .header(CONNECTION, "close")
-            .body(Full::<Bytes>::default())?;
-        Connection::open(self.url, self.timeout).await?.send_last(request).await
-    }
-}
-
-/// Asks for ever, and posts on `board` what the answers amount to.
-pub(crate) async fn watch(args: &RunArgs, board: &Board, mut timer: Timer) -> Infallible {
-    let probe = Probe::new(&args.service);
-    let mut gauge = Gauge::new(args.rise, args.fall);
-    let mut health = Health::Starting;
+/// Probes the service forever and keeps the health in `status` up to date.
+pub(crate) async fn watch(args: &RunArgs, status: &SharedStatus, mut timer: Timer) -> Infallible {
+    let mut tracker = HealthTracker::new(args.rise, args.fall);
     let started = Instant::now();
     loop {
-        let fault = probe.ask().await.err().map(|fault| format!("{} {fault}", probe.url));
-        let before = health;
-        health = gauge.observe(fault.is_none());
+        let error = probe(&args.service).await.err();
+        let error = error.map(|error| format!("{} {error}", args.service.probe));
+        let before = tracker.health;
+        let health = tracker.record(error.is_none());
         match (before, health) {
             (Health::Starting, Health::Healthy) => info!(after = ?started.elapsed(), "healthy"),
             (Health::Unhealthy, Health::Healthy) => info!("healthy again"),
             (Health::Healthy, Health::Unhealthy) => {
-                warn!(probe = fault.as_deref().unwrap_or_default(), "unhealthy");
+                warn!(probe = error.as_deref().unwrap_or_default(), "unhealthy");
             }
             _ => {}
         }
-        board.probed(health, fault);
-        let pause = if health == Health::Starting { args.probe_start_interval } else { args.probe_interval };
-        timer.sleep(pause).await;
+        status.set_health(health, error);
+        let starting = health == Health::Starting;
+        timer.sleep(if starting { args.probe_start_interval } else { args.probe_interval }).await;
     }
 }
 
-impl fmt::Display for Fault {
+/// Probes the service once.
+pub(crate) async fn probe(args: &ServiceArgs) -> Result<(), ProbeError> {
+    let (url, limit) = (&args.probe, args.probe_timeout);
+    let result = async {
+        match url.scheme {
+            Scheme::Tcp => {
+                connect(url, limit).await.map(drop).map_err(|error| ProbeError::Failed(error.into()))
+            }
+            Scheme::Http => match get(url, limit).await {
+                Ok(status) if status.is_success() => Ok(()),
+                Ok(status) => Err(ProbeError::Status(status)),
+                Err(error) => Err(ProbeError::Failed(error)),
+            },
+        }
+    };
+    timeout(limit, result).await.unwrap_or(Err(ProbeError::Timeout(limit)))
+}
+
+async fn get(url: &Url, timeout: Duration) -> Result<StatusCode, Error> {
+    let request = Request::get(&url.path)
+        .header(HOST, url.authority())
+        .header(USER_AGENT, concat!("sidecar/", env!("CARGO_PKG_VERSION")))
+        .header(CONNECTION, "close")
+        .body(Full::<Bytes>::default())?;
+    Connection::open(url, timeout).await?.send_last(request).await
+}
+
+impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Late(timeout) => write!(f, "was not answered within {timeout:?}"),
-            Self::Status(status) => write!(f, "was answered with status {}", status.as_u16()),
+            Self::Timeout(timeout) => write!(f, "did not respond within {timeout:?}"),
+            Self::Status(status) => write!(f, "responded with status {}", status.as_u16()),
             Self::Failed(error) => write!(f, "failed: {error}"),
         }
+    }
+}
+
+/// Health of a service from its probes: `rise` successes in a row make it healthy, `fall` failures in a row unhealthy. Pure.
+#[derive(Debug)]
+struct HealthTracker {
+    rise: NonZeroU32,
+    fall: NonZeroU32,
+    health: Health,
+    /// Probes in a row that contradict `health`.
+    contrary: u32,
+}
+
+impl HealthTracker {
+    fn new(rise: NonZeroU32, fall: NonZeroU32) -> Self {
+        Self { rise, fall, health: Health::Starting, contrary: 0 }
+    }
+
+    /// Records the result of a probe and returns the health.
+    fn record(&mut self, success: bool) -> Health {
+        let (contradicts, limit, other) = match self.health {
+            Health::Healthy => (!success, self.fall, Health::Unhealthy),
+            // A service that has never been healthy is starting, however many probes fail.
+            Health::Starting | Health::Unhealthy => (success, self.rise, Health::Healthy),
+        };
+        self.contrary = if contradicts { self.contrary + 1 } else { 0 };
+        if self.contrary >= limit.get() {
+            self.health = other;
+            self.contrary = 0;
+        }
+        self.health
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Health::{Healthy, Starting, Unhealthy};
+
+    fn history(rise: u32, fall: u32, probes: &str) -> Vec<Health> {
+        let count = |n| NonZeroU32::new(n).unwrap();
+        let mut tracker = HealthTracker::new(count(rise), count(fall));
+        probes.chars().map(|probe| tracker.record(probe == '+')).collect()
+    }
+
+    #[test]
+    fn service_is_starting_until_the_first_success() {
+        assert_eq!(history(1, 1, "--+"), [Starting, Starting, Healthy]);
+    }
+
+    #[test]
+    fn health_changes_after_enough_results_in_a_row() {
+        assert_eq!(history(2, 3, "+-++")[1..], [Starting, Starting, Healthy]);
+        assert_eq!(history(1, 3, "+--+---")[2..], [Healthy, Healthy, Healthy, Healthy, Unhealthy]);
+        assert_eq!(history(2, 1, "++-+-++")[2..], [Unhealthy, Unhealthy, Unhealthy, Unhealthy, Healthy]);
     }
 }

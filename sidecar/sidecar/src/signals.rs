@@ -1,42 +1,43 @@
-//! Signals that come to the sidecar.
+//! Signals that are sent to the sidecar.
 //!
-//! | signals | what becomes of them |
+//! | signals | action |
 //! |---|---|
-//! | TERM, INT, QUIT | the task is withdrawn, and only then they are passed on |
-//! | TSTP, TTIN, TTOU, CONT | passed on; where there is a terminal, as [`terminal`](crate::terminal) says |
-//! | CHLD | a child has ended or stopped |
-//! | ILL, TRAP, BUS, FPE, SEGV, SYS | left to the kernel: they tell of a fault of the sidecar's own, and end it |
-//! | KILL, STOP | nobody can catch them |
-//! | 32, 33 | left to the kernel: every libc has reserved them to itself |
-//! | all others, real-time signals included | passed on as they come |
+//! | TERM, INT, QUIT | withdraw the task, then forward |
+//! | TSTP, TTIN, TTOU, CONT | forward; with a terminal, see [`terminal`](crate::terminal) |
+//! | CHLD | reap the child that ended or stopped |
+//! | ILL, TRAP, BUS, FPE, SEGV, SYS | not caught: an error of the sidecar itself, which ends it |
+//! | KILL, STOP | cannot be caught |
+//! | 32, 33 | not caught: reserved by every libc |
+//! | all others, including real-time signals | forward |
 //!
-//! dumb-init passes on the faults' signals as well, and tini keeps ABRT, TTIN and TTOU from the service; ABRT is what
-//! many programs make their last words, so here it is passed on. PIPE and XFSZ are not where the sidecar itself has
-//! brought them about, by a log line that nobody reads or that no longer fits.
+//! dumb-init also forwards the signals of errors, and tini does not forward ABRT, TTIN and TTOU. Many programs use ABRT to write a
+//! last message, so it is forwarded here. PIPE and XFSZ are not forwarded if the sidecar caused them itself, by logging to a
+//! closed pipe or a full file.
 //!
-//! The signals are blocked and read from a descriptor. With handlers a real-time signal that comes twice would be
-//! passed on once, and nothing would tell who has sent a PIPE.
+//! Signals are blocked and read from a signalfd. Handlers would merge real-time signals that arrive twice, and would not tell
+//! the sender of a PIPE.
 
+use std::fs::File;
 use std::future::pending;
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZeroI32;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, RawFd};
 use std::process;
 use std::ptr;
 
 use libc::c_long;
 use rustix::process::{Signal, kill_current_process_group};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tracing::error;
 
-use crate::descriptor::Descriptor;
-
-/// Signals as the kernel writes a set of them: bit N - 1 stands for signal N. libc's own sets would leave out number
-/// 34, which musl has reserved to itself but glibc gives to programs, and the service's libc may well be glibc.
+/// A set of signals in the kernel's format: bit N - 1 is signal N. libc's own sets leave out number 34, which musl reserves but
+/// glibc does not, and the service may use glibc.
 type Set = u64;
 
-/// The signals that the kernel itself raises where a program is at fault.
-const FAULTS: [Signal; 6] = [Signal::ILL, Signal::TRAP, Signal::BUS, Signal::FPE, Signal::SEGV, Signal::SYS];
-/// What every libc has reserved to itself.
+/// Signals that the kernel raises for an error in the program.
+const ERRORS: [Signal; 6] = [Signal::ILL, Signal::TRAP, Signal::BUS, Signal::FPE, Signal::SEGV, Signal::SYS];
+/// Signals that every libc reserves.
 const RESERVED: [i32; 2] = [32, 33];
 const LAST: i32 = 64;
 
@@ -47,106 +48,88 @@ const NAMES: [&str; 31] = [
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// The signals that have come. From the moment that this exists none of them ends or stops the sidecar.
-pub(crate) struct Signals(Descriptor);
+/// A signalfd with all signals that can be caught. While it exists, none of them ends or stops the sidecar.
+pub(crate) struct Signals(AsyncFd<File>);
 
 impl Signals {
-    /// Makes the sidecar hear all signals that it can, whatever whoever started it had left blocked or ignored.
-    pub(crate) fn install() -> io::Result<Self> {
-        let heard = (1..=LAST).filter(|number| is_heard(*number)).fold(0, |set, number| set | bit(number));
-        block(heard)?;
-        // An ignored CHLD would make the kernel reap children before their exit codes are read.
-        reset(heard)?;
-        Descriptor::new(open(heard)?).map(Self)
+    /// Catches all signals, even those that the sidecar inherited as blocked or ignored.
+    #[allow(unsafe_code)]
+    pub(crate) fn catch() -> io::Result<Self> {
+        let caught = (1..=LAST).filter(|number| is_caught(*number)).fold(0, |set, number| set | bit(number));
+        block(caught)?;
+        // If CHLD stayed ignored, the kernel would reap children before their exit codes are read.
+        reset(caught)?;
+        // SAFETY: the file is open, and `next` neither closes nor replaces it.
+        let file = unsafe { AsyncFd::register_with_interest(open(caught)?, Interest::READABLE) }?;
+        Ok(Self(file))
     }
 
-    /// The next signal. None is lost when the caller stops waiting.
+    /// Waits for the next signal. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Signal {
         loop {
-            match self.0.read().await.map(Info::from) {
-                Ok(info) if info.is_own_doing() => {}
-                Ok(info) => {
-                    if let Some(signal) = info.signal() {
-                        return signal;
-                    }
-                }
+            let read = |file: &mut File| {
+                let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+                file.read_exact(&mut info).map(|()| info)
+            };
+            let info = match self.0.async_io_mut(Interest::READABLE, read).await {
+                Ok(info) => info,
                 Err(error) => {
                     error!(%error, "reading signals");
-                    pending::<()>().await;
+                    pending().await
                 }
+            };
+            // The fields of `signalfd_siginfo`: signal number, errno, code, PID of the sender, and more.
+            let field = |index: usize| info[index * 4..][..4].try_into().unwrap_or_default();
+            let (number, code, sender) =
+                (i32::from_ne_bytes(field(0)), i32::from_ne_bytes(field(2)), u32::from_ne_bytes(field(3)));
+            let is_own = code == libc::SI_USER && sender == process::id();
+            if let Some(signal) = signal(number).filter(|_| !is_own) {
+                return signal;
             }
         }
     }
 }
 
-/// What the kernel tells of a signal: the beginning of its `signalfd_siginfo`.
-struct Info {
-    number: i32,
-    code: i32,
-    sender: u32,
+#[allow(unsafe_code)]
+fn signal(number: i32) -> Option<Signal> {
+    // SAFETY: this process has received the signal. If this libc reserves it, it is not a message of libc to itself: libc sends
+    // those to single threads, and signalfd only returns signals that are sent to the process or to the calling thread.
+    NonZeroI32::new(number).map(|number| unsafe { Signal::from_raw_nonzero_unchecked(number) })
 }
 
-impl From<[u8; size_of::<libc::signalfd_siginfo>()]> for Info {
-    fn from(bytes: [u8; size_of::<libc::signalfd_siginfo>()]) -> Self {
-        let word = |index: usize| {
-            let mut word = [0; 4];
-            word.copy_from_slice(&bytes[index * 4..][..4]);
-            i32::from_ne_bytes(word)
-        };
-        // Number, errno, code, and the sender's PID.
-        Self { number: word(0), code: word(2), sender: word(3).cast_unsigned() }
-    }
-}
-
-impl Info {
-    /// Whether the sidecar itself has brought it about, by writing where nobody reads or where no more fits.
-    fn is_own_doing(&self) -> bool {
-        self.code == libc::SI_USER && self.sender == process::id()
-    }
-
-    #[allow(unsafe_code)]
-    fn signal(&self) -> Option<Signal> {
-        // SAFETY: it is a signal that this process has received. Where it is one that this process's libc has
-        // reserved, it is no message of that libc's to itself: those go from thread to thread, and are not for whom
-        // only one thread waits.
-        NonZeroI32::new(self.number).map(|number| unsafe { Signal::from_raw_nonzero_unchecked(number) })
-    }
-}
-
-/// Whether the signal asks a service to end.
-pub(crate) fn is_stopping(signal: Signal) -> bool {
+/// Returns whether the signal asks a service to end.
+pub(crate) fn ends_service(signal: Signal) -> bool {
     [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal)
 }
 
-/// Whether the signal stops or continues a whole job.
+/// Returns whether the signal stops or continues a job.
 pub(crate) fn is_job_control(signal: Signal) -> bool {
     [Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::CONT].contains(&signal)
 }
 
-/// The signal's name without `SIG`, for people; a real-time signal, which each libc counts in its own way, has none.
+/// Returns the name of a signal without `SIG`. Real-time signals have no name, since each libc numbers them differently.
 pub(crate) fn name(signal: Signal) -> &'static str {
     let index = usize::try_from(signal.as_raw() - 1).unwrap_or(usize::MAX);
     NAMES.get(index).copied().unwrap_or("real-time")
 }
 
-/// Gives the calling process all signals' default actions, and blocks none. For a service to be, between fork and
-/// exec: it only makes system calls.
-pub(crate) fn clean() -> io::Result<()> {
+/// Resets all signals to their default actions and blocks none. It only makes system calls, so it may run between fork and exec.
+pub(crate) fn reset_all() -> io::Result<()> {
     reset(Set::MAX)?;
     set_mask(libc::SIG_SETMASK, 0)
 }
 
-/// Stops the sidecar, and whatever is one job with it, as Ctrl-Z does, and returns when it is continued. The kernel
-/// stops nobody whom no shell could continue; then it returns at once.
+/// Stops the sidecar and its process group, as Ctrl-Z does, and returns when it is continued. If no shell could continue the
+/// group, the kernel does not stop it and this function returns at once.
 pub(crate) fn suspend() -> io::Result<()> {
     kill_current_process_group(Signal::TSTP)?;
     set_mask(libc::SIG_UNBLOCK, bit(Signal::TSTP.as_raw()))?;
     block(bit(Signal::TSTP.as_raw()))
 }
 
-fn is_heard(number: i32) -> bool {
-    let kept = [Signal::KILL, Signal::STOP].iter().chain(&FAULTS).any(|signal| signal.as_raw() == number);
-    !kept && !RESERVED.contains(&number)
+fn is_caught(number: i32) -> bool {
+    let mut others = [Signal::KILL, Signal::STOP].iter().chain(&ERRORS).map(|signal| signal.as_raw());
+    !others.any(|other| other == number) && !RESERVED.contains(&number)
 }
 
 const fn bit(number: i32) -> Set {
@@ -161,11 +144,11 @@ fn block(set: Set) -> io::Result<()> {
 #[allow(unsafe_code)]
 fn reset(set: Set) -> io::Result<()> {
     let uncatchable = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
-    // A `sigaction` as the kernel has it; all zeros are the default action, without flags, on every architecture.
+    // A `sigaction` in the kernel's format. All zeros is the default action without flags on every architecture.
     let default = [0_usize; 8];
     for number in (1..=LAST).filter(|number| set & !uncatchable & bit(*number) != 0) {
-        // SAFETY: the kernel reads a structure that is no longer than `default`, and writes nothing. A handler that
-        // goes with it was the standard library's, for what it says about a stack overflow before the process dies.
+        // SAFETY: the kernel reads a structure that is no longer than `default`, and writes nothing. The only handler that this
+        // removes is the standard library's, which prints a message on stack overflow.
         check(unsafe {
             let none = ptr::null_mut::<usize>();
             libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), none, size_of::<Set>())
@@ -174,33 +157,33 @@ fn reset(set: Set) -> io::Result<()> {
     Ok(())
 }
 
-/// Changes which signals are blocked for the calling thread, and for those that it starts from then on.
+/// Changes the signal mask of the calling thread and of threads that it starts later.
 #[allow(unsafe_code)]
 fn set_mask(how: i32, set: Set) -> io::Result<()> {
-    // SAFETY: the kernel reads `set`, whose size it is told, and writes nothing. The signals that a libc sends to its
-    // own threads are in none of the sets here; musl's number 34 is, but musl sends that only to change the user.
-    let outcome = unsafe {
+    // SAFETY: the kernel reads `set`, with the given size, and writes nothing. No set here has a signal that libc sends to its own
+    // threads, except number 34 of musl, which musl only uses to change the user.
+    let result = unsafe {
         let none = ptr::null_mut::<Set>();
         libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, none, size_of::<Set>())
     };
-    check(outcome).map(drop)
+    check(result).map(drop)
 }
 
-/// A descriptor to read the blocked signals of `set` from.
+/// Opens a signalfd for the blocked signals in `set`.
 #[allow(unsafe_code)]
-fn open(set: Set) -> io::Result<OwnedFd> {
+fn open(set: Set) -> io::Result<File> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-    // SAFETY: the kernel reads `set`, whose size it is told, and writes nothing.
+    // SAFETY: the kernel reads `set`, with the given size, and writes nothing.
     let fd =
         check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<Set>(), flags) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the descriptor is new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: the descriptor is new and has no other owner.
+    Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// What a system call has returned, or the error that it has left.
-fn check(outcome: c_long) -> io::Result<c_long> {
-    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(outcome) }
+/// Returns the result of a system call, or its error.
+fn check(result: c_long) -> io::Result<c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 #[cfg(test)]
@@ -208,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_that_of_the_signals_number() {
+    fn name_matches_the_signal_number() {
         for (signal, expected) in [
             (Signal::HUP, "HUP"),
             (Signal::KILL, "KILL"),
@@ -221,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn all_are_heard_but_faults_and_what_nobody_can_or_may_catch() {
-        let deaf: Vec<_> = (1..=LAST).filter(|number| !is_heard(*number)).collect();
-        assert_eq!(deaf, [4, 5, 7, 8, 9, 11, 19, 31, 32, 33]);
+    fn all_signals_are_caught_except_errors_reserved_and_uncatchable_ones() {
+        let not_caught: Vec<_> = (1..=LAST).filter(|number| !is_caught(*number)).collect();
+        assert_eq!(not_caught, [4, 5, 7, 8, 9, 11, 19, 31, 32, 33]);
     }
 }

@@ -1,89 +1,85 @@
-//! What the sidecar knows of its service, and whether that makes it green. [`Status`] is pure; [`Board`] is where
-//! the parts of the sidecar post what they learn and hear of the others.
+//! Status of the service, shared between the parts of the sidecar, and the result of the health check that follows from it.
 
 use protocol::{Health, Routing};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// All that `sidecar healthcheck` is told about.
+/// Everything that `sidecar healthcheck` depends on. Pure.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
     pub(crate) health: Health,
-    /// When the service became healthy for the first time.
+    /// Time at which the service became healthy for the first time.
     pub(crate) healthy_since: Option<Instant>,
-    /// Whether the routing was once decided in the task's favour. From then on the hub's state is of no concern: its
-    /// death takes no route away.
+    /// Whether the task has been routed, or does not ask for a route. It stays true: the loss of the hub removes no route.
     pub(crate) routed: bool,
-    /// Whether the wait for a route is over, routed or not.
-    overdue: bool,
-    /// Why the hub refuses to route it. No wait mends that: the deploy that brought it is to fail and be rolled back.
+    /// Whether `--routed-timeout` has passed.
+    route_timed_out: bool,
+    /// Reason why the hub refuses to route the task. No timeout overrides it: the deployment that caused it has to fail and
+    /// be rolled back.
     refusal: Option<String>,
     pub(crate) stopping: bool,
-    /// Why the last probe failed.
-    probe_fault: Option<String>,
-    /// Why there is no route yet.
-    route_fault: Option<String>,
+    /// Error of the last probe.
+    probe_error: Option<String>,
+    /// Error of the last request to the hub.
+    hub_error: Option<String>,
 }
 
 impl Status {
-    const fn new() -> Self {
-        Self {
-            health: Health::Starting,
-            healthy_since: None,
-            routed: false,
-            overdue: false,
-            refusal: None,
-            stopping: false,
-            probe_fault: None,
-            route_fault: None,
-        }
-    }
-
-    /// Green with a word on it, or the reason why not.
-    pub(crate) fn verdict(&self) -> Result<&'static str, String> {
-        let because =
-            |fault: &Option<String>| fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default();
+    /// Returns the result of the health check: success with a message, or the reason of the failure.
+    pub(crate) fn check(&self) -> Result<&'static str, String> {
+        let because = |state: &str, cause: &Option<String>| match cause {
+            Some(cause) => Err(format!("{state}: {cause}")),
+            None => Err(state.to_owned()),
+        };
         match self.health {
             _ if self.stopping => Err("stopping".to_owned()),
-            Health::Starting => Err(format!("starting{}", because(&self.probe_fault))),
-            Health::Unhealthy => Err(format!("unhealthy{}", because(&self.probe_fault))),
+            Health::Starting => because("starting", &self.probe_error),
+            Health::Unhealthy => because("unhealthy", &self.probe_error),
             Health::Healthy if self.routed => Ok("healthy and routed"),
-            Health::Healthy if self.refusal.is_some() => {
-                Err(format!("healthy, but refused{}", because(&self.refusal)))
-            }
-            Health::Healthy if self.overdue => Ok("healthy; still not routed, but the wait for that is over"),
-            Health::Healthy => Err(format!("healthy, but not yet routed{}", because(&self.route_fault))),
+            Health::Healthy if self.refusal.is_some() => because("healthy, but refused", &self.refusal),
+            Health::Healthy if self.route_timed_out => Ok("healthy, but not routed in time"),
+            Health::Healthy => because("healthy, but not yet routed", &self.hub_error),
         }
     }
 }
 
-/// The one [`Status`], shared.
+/// The shared [`Status`].
 #[derive(Clone, Debug)]
-pub(crate) struct Board(watch::Sender<Status>);
+pub(crate) struct SharedStatus(watch::Sender<Status>);
 
-impl Board {
+impl SharedStatus {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Status::new()))
+        Self(watch::Sender::new(Status {
+            health: Health::Starting,
+            healthy_since: None,
+            routed: false,
+            route_timed_out: false,
+            refusal: None,
+            stopping: false,
+            probe_error: None,
+            hub_error: None,
+        }))
     }
 
-    /// The status as it is now.
-    pub(crate) fn read(&self) -> Status {
+    /// Returns the current status.
+    pub(crate) fn get(&self) -> Status {
         self.0.borrow().clone()
     }
 
-    /// Returns the first status that meets `condition`: the present one, if it does.
-    pub(crate) async fn until(&self, condition: impl FnMut(&Status) -> bool) -> Status {
+    /// Waits for a status that meets `condition`. The current one counts.
+    pub(crate) async fn wait_for(&self, condition: impl FnMut(&Status) -> bool) -> Status {
         let mut receiver = self.0.subscribe();
-        let met = receiver.wait_for(condition).await.map(|status| status.clone());
+        let status = receiver.wait_for(condition).await.map(|status| status.clone());
         // It fails only without a sender, and `self` is one.
-        met.unwrap_or_else(|_| self.read())
+        status.unwrap_or_else(|_| self.get())
     }
 
-    pub(crate) fn probed(&self, health: Health, fault: Option<String>) {
+    /// Sets the health and the error of the last probe.
+    pub(crate) fn set_health(&self, health: Health, probe_error: Option<String>) {
         self.0.send_if_modified(|status| {
             let changed = status.health != health;
             status.health = health;
-            status.probe_fault = fault;
+            status.probe_error = probe_error;
             if health == Health::Healthy {
                 status.healthy_since.get_or_insert_with(Instant::now);
             }
@@ -91,35 +87,35 @@ impl Board {
         });
     }
 
-    /// Posts how the routing is, and whether that is the first time that it is decided in the task's favour.
-    pub(crate) fn routing(&self, routing: &Routing) -> bool {
-        let decided = matches!(routing, Routing::Confirmed | Routing::Unrouted);
-        let refusal = match routing {
-            Routing::Refused { reason } => Some(reason.clone()),
-            _ => None,
-        };
-        let mut first = false;
+    /// Sets the routing state. Returns whether the task has become routed, or known not to need a route, for the first time.
+    pub(crate) fn set_routing(&self, routing: &Routing) -> bool {
         self.0.send_if_modified(|status| {
-            first = decided && !status.routed;
-            status.routed |= decided;
-            status.route_fault = None;
-            status.refusal = refusal;
+            let routed = matches!(routing, Routing::Confirmed | Routing::Unrouted);
+            let first = routed && !status.routed;
+            status.routed |= routed;
+            status.hub_error = None;
+            status.refusal = match routing {
+                Routing::Refused { reason } => Some(reason.clone()),
+                _ => None,
+            };
             first
-        });
-        first
+        })
     }
 
-    pub(crate) fn hub_failed(&self, fault: String) {
+    /// Sets the error of the last request to the hub.
+    pub(crate) fn set_hub_error(&self, error: String) {
         self.0.send_if_modified(|status| {
-            status.route_fault = Some(fault);
+            status.hub_error = Some(error);
             false
         });
     }
 
-    pub(crate) fn overdue(&self) {
-        self.0.send_modify(|status| status.overdue = true);
+    /// Lets the health check succeed without a route.
+    pub(crate) fn route_timed_out(&self) {
+        self.0.send_modify(|status| status.route_timed_out = true);
     }
 
+    /// Makes the health check fail from now on.
     pub(crate) fn stopping(&self) {
         self.0.send_modify(|status| status.stopping = true);
     }
@@ -129,54 +125,54 @@ impl Board {
 mod tests {
     use super::*;
 
-    fn reason(board: &Board) -> String {
-        board.read().verdict().unwrap_err()
+    fn failure(status: &SharedStatus) -> String {
+        status.get().check().unwrap_err()
     }
 
     #[test]
-    fn healthy_is_not_yet_green() {
-        let board = Board::new();
-        board.probed(Health::Starting, Some("http://x failed: refused".to_owned()));
-        assert_eq!(reason(&board), "starting: http://x failed: refused");
-        board.probed(Health::Healthy, None);
-        assert_eq!(reason(&board), "healthy, but not yet routed");
-        board.hub_failed("hub http://hub:80: no response in time".to_owned());
-        assert_eq!(reason(&board), "healthy, but not yet routed: hub http://hub:80: no response in time");
-        board.routing(&Routing::Refused { reason: "rule is taken".to_owned() });
-        assert_eq!(reason(&board), "healthy, but refused: rule is taken");
-        board.overdue();
-        assert_eq!(reason(&board), "healthy, but refused: rule is taken");
+    fn healthy_service_fails_the_check_until_it_is_routed() {
+        let status = SharedStatus::new();
+        status.set_health(Health::Starting, Some("http://x failed: refused".to_owned()));
+        assert_eq!(failure(&status), "starting: http://x failed: refused");
+        status.set_health(Health::Healthy, None);
+        assert_eq!(failure(&status), "healthy, but not yet routed");
+        status.set_hub_error("hub http://hub:80: no response in time".to_owned());
+        assert_eq!(failure(&status), "healthy, but not yet routed: hub http://hub:80: no response in time");
+        status.set_routing(&Routing::Refused { reason: "rule is taken".to_owned() });
+        assert_eq!(failure(&status), "healthy, but refused: rule is taken");
+        status.route_timed_out();
+        assert_eq!(failure(&status), "healthy, but refused: rule is taken");
     }
 
     #[test]
-    fn once_routed_the_hub_is_of_no_concern() {
-        for decided in [Routing::Confirmed, Routing::Unrouted] {
-            let board = Board::new();
-            board.probed(Health::Healthy, None);
-            assert!(board.routing(&decided));
-            board.routing(&Routing::Pending);
-            board.hub_failed("gone".to_owned());
-            assert!(board.read().verdict().is_ok());
-            assert!(!board.routing(&decided), "it is the first time only once");
+    fn once_routed_the_hub_does_not_affect_the_check() {
+        for routing in [Routing::Confirmed, Routing::Unrouted] {
+            let status = SharedStatus::new();
+            status.set_health(Health::Healthy, None);
+            assert!(status.set_routing(&routing));
+            status.set_routing(&Routing::Pending);
+            status.set_hub_error("gone".to_owned());
+            assert!(status.get().check().is_ok());
+            assert!(!status.set_routing(&routing), "it is routed for the first time only once");
         }
     }
 
     #[test]
-    fn a_missing_router_blocks_nobody_for_ever() {
-        let board = Board::new();
-        board.probed(Health::Healthy, None);
-        board.overdue();
-        assert!(board.read().verdict().is_ok());
-        board.probed(Health::Unhealthy, Some("failed".to_owned()));
-        assert_eq!(reason(&board), "unhealthy: failed");
+    fn missing_router_fails_the_check_only_until_the_timeout() {
+        let status = SharedStatus::new();
+        status.set_health(Health::Healthy, None);
+        status.route_timed_out();
+        assert!(status.get().check().is_ok());
+        status.set_health(Health::Unhealthy, Some("failed".to_owned()));
+        assert_eq!(failure(&status), "unhealthy: failed");
     }
 
     #[test]
-    fn a_stopping_service_is_not_green() {
-        let board = Board::new();
-        board.probed(Health::Healthy, None);
-        board.routing(&Routing::Confirmed);
-        board.stopping();
-        assert_eq!(reason(&board), "stopping");
+    fn stopping_service_fails_the_check() {
+        let status = SharedStatus::new();
+        status.set_health(Health::Healthy, None);
+        status.set_routing(&Routing::Confirmed);
+        status.stopping();
+        assert_eq!(failure(&status), "stopping");
     }
 }

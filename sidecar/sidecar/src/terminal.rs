@@ -1,17 +1,16 @@
-//! The terminal that a task may have: `docker run -it`, or a try in a shell.
+//! The controlling terminal of a task: `docker run -it`, or the sidecar in a shell.
 //!
-//! Two things are wanted of it that contradict each other. Ctrl-C has to reach a server only after the withdrawal, so
-//! it must come to the sidecar, to whose group the terminal's foreground must belong. A shell has to read, and to
-//! hand the foreground to its jobs, for which it must be the shell's own. tini and dumb-init give the foreground to
-//! every service, and never hear of a Ctrl-C.
+//! There are two conflicting needs. Ctrl-C must reach a server only after the withdrawal, so it has to go to the sidecar, and the
+//! sidecar's process group has to be in the foreground. A shell has to read the terminal and give the foreground to its jobs, so
+//! its own group has to be in the foreground. tini and dumb-init always give the foreground to the service, and do not see
+//! Ctrl-C.
 //!
-//! Here the service says which it is. It starts in a group of its own, in the background, where a server that only
-//! writes may stay for good. The kernel stops whatever reads or sets the terminal from there (TTIN, TTOU); the sidecar
-//! sees that, gives the foreground to the service's group, and continues it. From then on keys are the service's
-//! affair: Ctrl-C goes to it, or to a job of its own, and to nobody else.
+//! Here the behaviour of the service decides. It starts in a process group of its own in the background, where a server that only
+//! writes can stay. The kernel stops a background process that reads or configures the terminal (TTIN, TTOU). The sidecar
+//! then gives the foreground to the service's group and continues it. From then on Ctrl-C goes to the service or its jobs only.
 //!
-//! Ctrl-Z stops service and sidecar as one job of the shell that has started them, and `fg` continues both. Where no
-//! such shell is, as in a container, it has no effect, just as on any other PID 1.
+//! Ctrl-Z stops service and sidecar as one job of the shell that started them, and `fg` continues both. Without such a shell, as
+//! in a container, Ctrl-Z has no effect, as with any other PID 1.
 
 use std::fs::{File, OpenOptions};
 
@@ -20,60 +19,60 @@ use rustix::process::{Pid, Signal};
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 use tracing::{debug, warn};
 
-use crate::child::Child;
+use crate::process::Child;
 use crate::signals;
 
 /// The controlling terminal.
 pub(crate) struct Terminal {
     file: File,
-    /// The sidecar's own group, which is to have the foreground when the service has not.
-    own: Pid,
+    /// The sidecar's own process group.
+    own_group: Pid,
 }
 
 impl Terminal {
-    /// The one that Ctrl-C comes from, if there is one; stdin may be something else. A sidecar whose group belongs to
-    /// another PID namespace goes without, since there it has no number: `unshare --pid` in a shell makes such.
+    /// Opens the controlling terminal. Stdin may be something else. Returns `None` without a terminal, and if the sidecar's group
+    /// is in another PID namespace and so has no number here, as with `unshare --pid` in a shell.
     pub(crate) fn controlling() -> Option<Self> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        Some(Self { file, own: own_group()? })
+        Some(Self { file, own_group: own_group()? })
     }
 
-    /// Sees to a service that `signal` has stopped.
-    pub(crate) fn stopped(&self, service: Child, signal: Signal) {
+    /// Handles a service that `signal` stopped.
+    pub(crate) fn service_stopped(&self, service: Child, signal: Signal) {
         let Ok(foreground) = tcgetpgrp(&self.file) else { return };
-        let wants_it = [Signal::TTIN, Signal::TTOU].contains(&signal);
-        if wants_it && [self.own, service.pid()].contains(&foreground) {
-            match self.give(service.pid()) {
+        let wants_terminal = [Signal::TTIN, Signal::TTOU].contains(&signal);
+        if wants_terminal && [self.own_group, service.pid].contains(&foreground) {
+            match self.set_foreground(service.pid) {
                 Ok(()) => service.signal(Signal::CONT),
-                // Continued without it, it would be stopped again, and so on.
-                Err(error) => warn!(%error, "the service cannot be given the terminal"),
+                // Without the terminal it would only be stopped again.
+                Err(error) => warn!(%error, "giving the terminal to the service failed"),
             }
-        } else if wants_it {
-            // The sidecar is in the background itself. When its shell continues it, CONT comes, and is passed on.
+        } else if wants_terminal {
+            // The sidecar itself is in the background. When its shell continues it, it gets and forwards CONT.
             suspend();
-        } else if signal == Signal::TSTP && foreground == service.pid() {
-            // The sidecar was not asked: Ctrl-Z went to the service alone.
-            follow(service);
+        } else if signal == Signal::TSTP && foreground == service.pid {
+            // Ctrl-Z went to the service alone.
+            suspend_with(service);
         }
     }
 
-    /// Takes back what the ended service has left.
-    pub(crate) fn take_back(&self, service: Pid) {
-        if tcgetpgrp(&self.file) == Ok(service) {
-            // It fails when the terminal is gone, and then nobody needs it.
-            let _ = self.give(self.own);
+    /// Takes the foreground back from the service that has ended.
+    pub(crate) fn take_back(&self, service: Child) {
+        if tcgetpgrp(&self.file) == Ok(service.pid) {
+            // It fails only if the terminal is gone.
+            let _ = self.set_foreground(self.own_group);
         }
     }
 
-    /// Makes `group` the terminal's foreground. From the background that is allowed as long as TTOU is blocked.
-    fn give(&self, group: Pid) -> io::Result<()> {
-        debug!(group = group.as_raw_nonzero(), "the terminal is given away");
+    /// Makes `group` the foreground. The background may do so because it blocks TTOU.
+    fn set_foreground(&self, group: Pid) -> io::Result<()> {
+        debug!(group = group.as_raw_nonzero(), "terminal foreground changed");
         tcsetpgrp(&self.file, group)
     }
 }
 
-/// Stops the sidecar too, after its service; and continues that afterwards.
-pub(crate) fn follow(service: Child) {
+/// Suspends the sidecar after its stopped service, and continues the service afterwards.
+pub(crate) fn suspend_with(service: Child) {
     suspend();
     service.signal(Signal::CONT);
 }
@@ -87,6 +86,6 @@ fn suspend() {
 
 #[allow(unsafe_code)]
 fn own_group() -> Option<Pid> {
-    // SAFETY: it returns a number, and does nothing else. rustix' call must not return 0, which this one may.
+    // SAFETY: it only returns a number. Not rustix's call, which must not return 0, as this one may.
     Pid::from_raw(unsafe { libc::getpgrp() })
 }

@@ -2,7 +2,7 @@ use rustix::process::Signal;
 
 use crate::support::sidecar::Run;
 
-/// A shell that passes nothing on to its child, and waits for it to end by itself.
+/// A shell that does not forward signals, and waits until its child exits.
 const FAMILY: &str = r#"
     trap 'echo parent' TERM
     sh -c 'trap "echo child; exit" TERM; echo ready; while :; do sleep 1000 & wait $!; done' &
@@ -10,8 +10,8 @@ const FAMILY: &str = r#"
     exit 5"#;
 
 #[test]
-fn with_group_the_services_children_hear_what_it_hears() {
-    // Not even with a terminal, for which the service has a group of its own.
+fn with_group_signals_reach_the_children_of_the_service() {
+    // Without it they do not, not even with a terminal, where the service has a group of its own.
     for run in [Run::alone(), Run::alone().in_terminal()] {
         let mut sidecar = run.flags(["--grace", "3s"]).script(FAMILY);
         sidecar.says("ready");

@@ -7,7 +7,7 @@ use crate::support::service::Service;
 use crate::support::sidecar::{Run, TELLTALE};
 
 #[test]
-fn as_pid_1_it_reaps_orphans_and_keeps_the_exit_code() {
+fn as_pid_1_it_reaps_orphans_and_exits_with_the_code_of_the_service() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let script = "
@@ -29,7 +29,7 @@ fn as_pid_1_it_withdraws_at_term_and_leaves_nothing_behind() {
     hub.asked_with_health(Health::Healthy);
     sidecar.logs("routed");
     sidecar.signal(Signal::TERM);
-    // Its output ends only with the last process that has it.
+    // Its output only ends with the last process that holds it.
     assert_eq!(sidecar.ends().code(), Some(0));
     assert_eq!(sidecar.said(), ["ready", "TERM"]);
     assert!(hub.asked("withdrawal", |request| request.is("DELETE")).waits());

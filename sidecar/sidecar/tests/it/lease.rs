@@ -12,7 +12,7 @@ use crate::support::hub::{Answer, Event, ScriptedHub};
 use crate::support::service::Service;
 use crate::support::sidecar::{Run, TELLTALE};
 
-/// A token file of this test's own.
+/// Writes a token file for one test.
 fn token_file(test: &str, token: &str) -> PathBuf {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.{}", std::process::id()));
     fs::write(&file, token).unwrap();
@@ -20,7 +20,7 @@ fn token_file(test: &str, token: &str) -> PathBuf {
 }
 
 #[test]
-fn the_registration_says_what_the_environment_does() {
+fn registration_contains_flags_and_labels() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let before = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
@@ -54,7 +54,7 @@ fn the_registration_says_what_the_environment_does() {
 }
 
 #[test]
-fn a_given_address_wins_over_the_connections() {
+fn address_flag_overrides_the_address_of_the_connection() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let _sidecar = Run::with(&hub, &service).flags(["--address", "10.1.2.3"]).script(TELLTALE);
@@ -63,7 +63,7 @@ fn a_given_address_wins_over_the_connections() {
 }
 
 #[test]
-fn the_hub_is_found_by_name() {
+fn hub_is_found_by_name() {
     let hub = ScriptedHub::start_at("127.0.0.1:0".parse().unwrap(), Answer::usual);
     let service = Service::healthy();
     let url = format!("http://localhost:{}", hub.address().port());
@@ -73,7 +73,7 @@ fn the_hub_is_found_by_name() {
 }
 
 #[test]
-fn heartbeats_come_in_time_on_one_connection() {
+fn heartbeats_use_one_connection() {
     let hub = ScriptedHub::start(|request| match request.health() {
         Some(_) => Answer::lease(60, Routing::Confirmed),
         None => Answer::withdrawn(),
@@ -87,7 +87,7 @@ fn heartbeats_come_in_time_on_one_connection() {
 }
 
 #[test]
-fn a_change_of_health_is_told_at_once_and_the_lease_held_throughout() {
+fn health_change_is_sent_at_once_while_the_lease_is_held() {
     let (hub, _held) = ScriptedHub::holding(|request| request.health() == Some(Health::Healthy));
     let service = Service::healthy();
     let _sidecar = Run::with(&hub, &service).script(TELLTALE);
@@ -107,16 +107,16 @@ fn a_change_of_health_is_told_at_once_and_the_lease_held_throughout() {
         .take(2)
         .collect();
     assert_eq!(order, ["answered", "closed"]);
-    // Well again: told on the connection that is now the only one.
+    // The next change uses the remaining connection.
     service.becomes(200);
-    let again = hub.asked("PUT once well again", |request| {
+    let again = hub.asked("PUT once healthy again", |request| {
         request.health() == Some(Health::Healthy) && request.connection == change.connection
     });
     assert!(again.waits());
 }
 
 #[test]
-fn a_restarted_hub_learns_the_task_anew() {
+fn task_registers_again_with_a_restarted_hub() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let sidecar = Run::with(&hub, &service).script(TELLTALE);
@@ -127,15 +127,15 @@ fn a_restarted_hub_learns_the_task_anew() {
     sidecar.logs("connecting: ");
     let hub = ScriptedHub::start_at(address, Answer::usual);
     assert_eq!(hub.asked_with_health(Health::Healthy).registration, before);
-    eventually("second word of the registration", || (sidecar.logged("registered").len() == 2).then_some(()));
+    eventually("second registration in the log", || (sidecar.logged("registered").len() == 2).then_some(()));
     assert_eq!(sidecar.logged("routed").len(), 1);
 }
 
 #[test]
-fn a_refused_token_is_tried_again_but_logged_once_and_read_anew() {
+fn rejected_token_is_logged_once_and_read_again_until_it_works() {
     let hub = ScriptedHub::start(|request| match request.token.as_deref() {
         Some("right") => Answer::usual(request),
-        _ => Answer::fault(401, "unknown token"),
+        _ => Answer::error(401, "unknown token"),
     });
     let service = Service::healthy();
     let file = token_file("refused-token", "wrong\n");
@@ -152,7 +152,7 @@ fn a_refused_token_is_tried_again_but_logged_once_and_read_anew() {
 }
 
 #[test]
-fn a_refusal_to_route_is_logged_once_for_each_reason() {
+fn refusal_is_logged_once_per_reason() {
     let hub = ScriptedHub::start(|request| {
         let reason =
             if request.health() == Some(Health::Healthy) { "rule is taken" } else { "rule is faulty" };
@@ -170,7 +170,7 @@ fn a_refusal_to_route_is_logged_once_for_each_reason() {
 }
 
 #[test]
-fn what_is_no_hub_is_named_once_and_does_not_delay_the_stop() {
+fn server_that_is_not_a_hub_is_logged_once_and_does_not_delay_the_stop() {
     for (status, body, like) in [
         (200, "It works!", "invalid response"),
         (404, "Not Found", "status 404"),
@@ -185,13 +185,13 @@ fn what_is_no_hub_is_named_once_and_does_not_delay_the_stop() {
         assert_eq!(sidecar.logged(like).len(), 1, "{like}");
         sidecar.signal(Signal::TERM);
         assert_eq!(sidecar.ends().code(), Some(0));
-        // One at most, if a registration was under way; it is not repeated.
+        // At most one, if a registration was outstanding. It is not repeated.
         assert!(hub.requests().iter().filter(|request| request.is("DELETE")).count() <= 1, "{like}");
     }
 }
 
 #[test]
-fn a_tcp_probe_needs_only_an_accepted_connection() {
+fn tcp_probe_succeeds_once_the_connection_is_accepted() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::start(0);
     let _sidecar = Run::with(&hub, &service).probe(&service.tcp_url()).script(TELLTALE);
@@ -199,14 +199,14 @@ fn a_tcp_probe_needs_only_an_accepted_connection() {
 }
 
 #[test]
-fn a_service_that_accepts_but_does_not_answer_is_unhealthy() {
+fn service_that_accepts_but_does_not_respond_is_unhealthy() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let sidecar = Run::with(&hub, &service).flags(["--probe-timeout", "50ms"]).script(TELLTALE);
     hub.asked_with_health(Health::Healthy);
     service.becomes(0);
     hub.asked_with_health(Health::Unhealthy);
-    sidecar.logs("was not answered within 50ms");
+    sidecar.logs("did not respond within 50ms");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The real `sidecar` binary, with shell scripts as services and a scripted hub.
+//! Tests of the `sidecar` binary, with shell scripts as services and a scripted hub.
 
-/// A hub that records and answers as told, a service to probe, the sidecar's process, and others as the kernel sees them.
+/// A scripted hub, a service to probe, and the processes.
 mod support {
     pub(crate) mod hub;
     pub(crate) mod proc;
@@ -26,27 +26,27 @@ mod support {
     }
 }
 
-/// How the service starts and how it ends.
+/// Start and exit code of the service.
 mod child;
-/// Signals for a whole process group.
+/// Signals to a process group.
 mod group;
 /// `sidecar healthcheck`.
 mod healthcheck;
-/// What wakes a sidecar that has nothing to do.
+/// Wake-ups of an idle sidecar.
 mod idle;
-/// As PID 1 of a namespace of its own.
+/// PID 1 in a PID namespace.
 mod init;
-/// How the registration is kept.
+/// Registration and renewal of the lease.
 mod lease;
-/// What the service leaves behind.
+/// Processes that the service leaves behind.
 mod orphans;
-/// Every signal that a process can hear of.
+/// Signal forwarding.
 mod signals;
-/// What the service reads and writes, and what it has open.
+/// Standard streams and open files of the service.
 mod streams;
-/// With a controlling terminal.
+/// Controlling terminal.
 mod terminal;
-/// Wrong flags, wrong input.
+/// Command line and environment.
 mod usage;
-/// How the registration is withdrawn.
+/// Withdrawal when the sidecar stops.
 mod withdrawal;

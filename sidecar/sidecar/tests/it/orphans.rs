@@ -4,8 +4,7 @@ use crate::support::eventually;
 use crate::support::proc::{children, status, unshare};
 use crate::support::sidecar::Run;
 
-/// Leaves a thousand orphans, which all end at the moment that it is told to let them go by USR1. At HUP it ends with
-/// a code of its own.
+/// A service with a thousand orphans. At USR1 it makes all of them exit at once, and at HUP it exits with code 7.
 const CROWD: &str = r#"
     pipe=$(mktemp -u) && mkfifo "$pipe" && exec 3<>"$pipe" 4>"$pipe" 5<"$pipe" 3>&- && rm "$pipe"
     i=0
@@ -16,11 +15,11 @@ const CROWD: &str = r#"
     while :; do sleep 1000 4>&- & wait $!; done"#;
 
 #[test]
-fn a_thousand_orphans_that_end_at_once_are_reaped() {
+fn thousand_orphans_that_exit_at_once_are_reaped() {
     for run in [Run::alone(), Run::alone().under(*unshare())] {
         let mut sidecar = run.script(CROWD);
         sidecar.says("ready");
-        // With the service, which is there all the time.
+        // Including the service, which keeps running.
         let count = |wanted| {
             let pid = sidecar.pid();
             eventually(&format!("{wanted} children"), || (children(pid).len() == wanted).then_some(()));
@@ -34,8 +33,8 @@ fn a_thousand_orphans_that_end_at_once_are_reaped() {
 }
 
 #[test]
-fn orphans_come_to_the_sidecar_and_do_not_outlive_it() {
-    // Its parent, a subshell, ends at once.
+fn orphans_are_adopted_by_the_sidecar_and_killed_when_it_stops() {
+    // The parent of the orphan, a subshell, exits at once.
     let mut sidecar =
         Run::alone().script("(sleep 1000 & echo orphan $!); echo ready; read line < /dev/zero; wait");
     let orphan = sidecar.says("orphan").replace("orphan ", "");
@@ -48,9 +47,9 @@ fn orphans_come_to_the_sidecar_and_do_not_outlive_it() {
 }
 
 #[test]
-fn orphans_are_reaped_whatever_group_they_are_in() {
+fn orphans_in_any_process_group_are_reaped() {
     for orphan in ["sh -c :", "setsid sh -c :"] {
-        // A process that has ended but is not reaped can still be signalled.
+        // A process that has exited but is not reaped can still be signalled.
         let script = format!(
             "pid=$( ({orphan} >/dev/null & echo $!) ); while kill -0 $pid 2>/dev/null; do :; done; exit 7"
         );

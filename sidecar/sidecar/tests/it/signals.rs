@@ -4,19 +4,19 @@ use crate::support::eventually;
 use crate::support::proc::{is_stopped, service, signals};
 use crate::support::sidecar::{Run, Sidecar, TELLTALE, plain};
 
-/// In a session without a terminal, where TSTP is a signal like any other.
+/// A sidecar in a session without a terminal, where TSTP is a signal like any other.
 fn detached() -> Run {
     Run::alone().under(["setsid"])
 }
 
-/// A service that blocks all signals, so that each that it gets can be seen as pending.
+/// A service that blocks all signals, so that those that it gets stay pending and can be seen.
 const HOARDER: [&str; 4] = ["env", "--block-signal", "sleep", "1000"];
 
 fn bit(number: i32) -> u64 {
     1 << (number - 1)
 }
 
-/// Sends a signal that has no name here, too.
+/// Sends any signal, including those that `Signal` has no name for.
 fn send(sidecar: &Sidecar, number: i32) {
     let pid = sidecar.pid().as_raw_nonzero();
     let sent = plain("sh").args(["-c", &format!("kill -{number} {pid}")]).status().unwrap();
@@ -24,28 +24,28 @@ fn send(sidecar: &Sidecar, number: i32) {
 }
 
 #[test]
-fn every_signal_that_does_not_stop_is_passed_on_as_it_came() {
+fn other_signals_are_forwarded_unchanged() {
     let sidecar = detached().command(&HOARDER);
     let service = service(&sidecar, "sleep");
     let mut expected = 0;
-    let mut passes_on = |number, drops: u64| {
+    let mut assert_forwarded = |number, drops: u64| {
         send(&sidecar, number);
         expected = expected & !drops | bit(number);
         eventually(&format!("signal {number}"), || (signals(service, "ShdPnd") == expected).then_some(()));
     };
     let plain = [1, 6, 10, 12, 13, 14, 16, 23, 24, 25, 26, 27, 28, 29, 30].into_iter();
     for number in plain.chain(34..=64) {
-        passes_on(number, 0);
+        assert_forwarded(number, 0);
     }
-    // The kernel takes CONT and what stops for each other's revocation.
-    passes_on(18, 0);
+    // CONT clears pending stop signals, and each stop signal clears CONT.
+    assert_forwarded(18, 0);
     for stopping in [20, 21, 22] {
-        passes_on(stopping, bit(18));
+        assert_forwarded(stopping, bit(18));
     }
 }
 
 #[test]
-fn each_stopping_signal_reaches_the_service_as_it_came() {
+fn stop_signals_reach_the_service_unchanged() {
     for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::QUIT, "QUIT")] {
         let mut sidecar = Run::alone().script(TELLTALE);
         sidecar.says("ready");
@@ -56,13 +56,13 @@ fn each_stopping_signal_reaches_the_service_as_it_came() {
 }
 
 #[test]
-fn what_a_log_that_nobody_reads_brings_about_is_not_passed_on() {
-    // The reader of its stderr has ended before the sidecar begins.
-    let deaf = "exec 3>&1; { sleep 0.05; \"$@\" 2>&1 >&3; } | :";
-    let sidecar = Run::alone().under(["sh", "-c", deaf, "sh"]).command(&HOARDER);
+fn sigpipe_of_the_sidecars_own_log_is_not_forwarded() {
+    // The reader of its stderr exits before the sidecar starts.
+    let no_reader = "exec 3>&1; { sleep 0.05; \"$@\" 2>&1 >&3; } | :";
+    let sidecar = Run::alone().under(["sh", "-c", no_reader, "sh"]).command(&HOARDER);
     let service = service(&sidecar, "sleep");
     let mut expected = 0;
-    // Each is logged after it was passed on, and the PIPE that this brings about comes before the next.
+    // Each one is logged after it was forwarded, and the resulting PIPE arrives before the next one.
     for number in [10, 12, 1, 14] {
         send(&sidecar, number);
         expected |= bit(number);
@@ -74,27 +74,27 @@ fn what_a_log_that_nobody_reads_brings_about_is_not_passed_on() {
 }
 
 #[test]
-fn the_service_starts_with_no_signal_blocked_or_ignored() {
+fn service_starts_with_no_signal_blocked_or_ignored() {
     for prefix in ["--default-signal", "--block-signal", "--ignore-signal"] {
-        // Not a shell, which would clear the masks itself.
+        // Not a shell, since a shell clears the masks itself.
         let mut sidecar = Run::alone().under(["env", prefix]).command(&["sleep", "1000"]);
         let service = service(&sidecar, "sleep");
         assert_eq!((signals(service, "SigBlk"), signals(service, "SigIgn")), (0, 0), "{prefix}");
-        // And the sidecar itself is not deaf either.
+        // The sidecar itself gets signals, too.
         sidecar.signal(Signal::TERM);
         assert_eq!(sidecar.ends().code(), Some(128 + 15), "{prefix}");
     }
 }
 
 #[test]
-fn a_stopped_service_has_not_ended_and_is_continued_by_cont() {
+fn stopped_service_is_continued_by_cont() {
     let mut sidecar = detached().script(TELLTALE);
     sidecar.says("ready");
     let service = service(&sidecar, "sh");
     kill_process(service, Signal::STOP).unwrap();
-    sidecar.logs("the service was stopped signal=\"STOP\"");
+    sidecar.logs("service stopped signal=\"STOP\"");
     sidecar.signal(Signal::HUP);
-    sidecar.logs("signal passed on signal=\"HUP\"");
+    sidecar.logs("signal forwarded signal=\"HUP\"");
     assert!(is_stopped(service));
     sidecar.signal(Signal::CONT);
     sidecar.says("HUP");

@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::support::sidecar::{BINARY, Run, plain};
 
-/// Runs `command` under a sidecar that logs nothing, and returns what comes out of stdout and stderr.
+/// Runs `command` under a sidecar that logs nothing, and returns its stdout and stderr.
 fn pipe(command: &[&str], input: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut sidecar = plain(BINARY)
         .args(["run", "--hub", "http://127.0.0.1:1", "--log-level", "off", "--"])
@@ -17,7 +17,7 @@ fn pipe(command: &[&str], input: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut stdin = sidecar.stdin.take().unwrap();
     let mut stderr = sidecar.stderr.take().unwrap();
     let (output, errors) = thread::scope(|scope| {
-        // Dropped at the end of the input, which closes it.
+        // Dropped, and so closed, at the end of the input.
         scope.spawn(move || stdin.write_all(input).unwrap());
         let errors = scope.spawn(move || {
             let mut bytes = Vec::new();
@@ -33,7 +33,7 @@ fn pipe(command: &[&str], input: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn bytes_pass_through_untouched_and_so_does_their_end() {
+fn standard_streams_pass_through_unchanged() {
     let input: Vec<u8> = (0..=u8::MAX).cycle().take(1024 * 1024).collect();
     let (output, errors) = pipe(&["tee", "/dev/stderr"], &input);
     assert!(output == input, "{} bytes of stdout differ", output.len());
@@ -41,15 +41,15 @@ fn bytes_pass_through_untouched_and_so_does_their_end() {
 }
 
 #[test]
-fn a_closed_stdin_is_at_its_end_for_the_service() {
+fn service_reads_end_of_file_from_a_closed_stdin() {
     let mut sidecar = Run::alone().under(["sh", "-c", "exec \"$@\" <&-", "sh"]).script("cat; echo end $?");
     assert_eq!(sidecar.ends().code(), Some(0));
     assert_eq!(sidecar.said(), ["end 0"]);
 }
 
 #[test]
-fn the_service_has_open_what_the_sidecar_was_given_and_nothing_else() {
-    // Whoever runs the tests may have left something open.
+fn service_inherits_the_open_files_and_no_others() {
+    // The parent of the tests may have left files open.
     let opening = ["sh", "-c", "exec 7</dev/null; exec \"$@\"", "sh"];
     let script = "ls /proc/$$/fd";
     let given = plain(opening[0]).args(&opening[1..]).args(["sh", "-c", script]).output().unwrap().stdout;

@@ -8,11 +8,11 @@ const CTRL_C: &[u8] = b"\x03";
 const CTRL_D: &[u8] = b"\x04";
 const CTRL_Z: &[u8] = b"\x1a";
 
-/// A shell that shows its job as stopped, continues it, and says how it has ended.
+/// A shell that reports when its job is stopped, continues it, and prints its exit code.
 const SHELL: [&str; 4] = ["sh", "-c", "set -m; \"$@\"; echo back; fg; echo end $?", "sh"];
 
-/// A sidecar as it is, and one as container engines start it: PID 1, and the first of its terminal's session. For that
-/// the terminal is taken from another session, which only root may do.
+/// A plain sidecar, and one as a container engine starts it: PID 1 and session leader of its terminal. For that the terminal
+/// is taken from another session, which only root may do.
 fn runs() -> Vec<Run> {
     let container = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--", "setsid", "--ctty"];
     let mut runs = vec![Run::alone().in_terminal()];
@@ -22,15 +22,15 @@ fn runs() -> Vec<Run> {
     runs
 }
 
-/// Types a line, and waits until it was shown and was written by the service too.
-fn parrots(sidecar: &mut Sidecar, line: &str) {
+/// Types a line, and waits for the terminal's echo and for the service to repeat it.
+fn assert_repeats(sidecar: &mut Sidecar, line: &str) {
     sidecar.types(format!("{line}\n").as_bytes());
     let said = |sidecar: &Sidecar| sidecar.said().iter().filter(|said| *said == line).count();
     eventually(&format!("{line} and its echo"), || (said(sidecar) == 2).then_some(()));
 }
 
 #[test]
-fn a_shell_as_the_service_has_job_control_and_its_ctrl_c_is_its_own() {
+fn shell_as_service_has_job_control_and_gets_ctrl_c() {
     for run in runs() {
         let mut sidecar = run.command(&["sh", "-i"]);
         let shell = service(&sidecar, "sh");
@@ -52,19 +52,19 @@ fn a_shell_as_the_service_has_job_control_and_its_ctrl_c_is_its_own() {
 }
 
 #[test]
-fn a_service_that_reads_the_terminal_is_given_it() {
+fn service_that_reads_the_terminal_gets_the_foreground() {
     let mut sidecar = Run::alone().in_terminal().command(&["cat"]);
-    parrots(&mut sidecar, "one");
-    // Nobody is there who could continue it.
+    assert_repeats(&mut sidecar, "one");
+    // Without a shell that could continue it, Ctrl-Z does nothing.
     sidecar.types(CTRL_Z);
     sidecar.logs("suspended");
-    parrots(&mut sidecar, "two");
+    assert_repeats(&mut sidecar, "two");
     sidecar.types(CTRL_D);
     assert_eq!(sidecar.ends().code(), Some(0));
 }
 
 #[test]
-fn without_a_shell_ctrl_z_does_nothing_to_a_service_that_only_writes() {
+fn without_a_shell_ctrl_z_does_not_stop_a_service_that_only_writes() {
     for run in runs() {
         let mut sidecar = run.script(TELLTALE);
         sidecar.says("ready");
@@ -79,19 +79,19 @@ fn without_a_shell_ctrl_z_does_nothing_to_a_service_that_only_writes() {
 }
 
 #[test]
-fn ctrl_z_gives_the_shell_its_prompt_back_and_fg_continues_a_service_that_reads() {
+fn ctrl_z_returns_to_the_shell_and_fg_continues_a_service_that_reads() {
     let mut sidecar = Run::alone().under(SHELL).in_terminal().command(&["cat"]);
-    parrots(&mut sidecar, "one");
+    assert_repeats(&mut sidecar, "one");
     sidecar.types(CTRL_Z);
     sidecar.says("back");
-    parrots(&mut sidecar, "two");
+    assert_repeats(&mut sidecar, "two");
     sidecar.types(CTRL_D);
     sidecar.says("end 0");
     sidecar.ends();
 }
 
 #[test]
-fn ctrl_z_gives_the_shell_its_prompt_back_and_fg_continues_a_service_that_only_writes() {
+fn ctrl_z_returns_to_the_shell_and_fg_continues_a_service_that_only_writes() {
     let mut sidecar = Run::alone().under(SHELL).in_terminal().script(TELLTALE);
     sidecar.says("ready");
     let service = service(&sidecar, "sh");
@@ -106,10 +106,10 @@ fn ctrl_z_gives_the_shell_its_prompt_back_and_fg_continues_a_service_that_only_w
 }
 
 #[test]
-fn the_terminal_is_given_back_when_the_service_has_ended() {
+fn terminal_is_given_back_when_the_service_exits() {
     let reader = "\"$@\"; echo code $?; read line; echo read $line";
     let mut sidecar = Run::alone().under(["sh", "-c", reader, "sh"]).in_terminal().command(&["cat"]);
-    parrots(&mut sidecar, "one");
+    assert_repeats(&mut sidecar, "one");
     sidecar.types(CTRL_D);
     sidecar.says("code 0");
     sidecar.types(b"two\n");

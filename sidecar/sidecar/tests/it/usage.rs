@@ -1,6 +1,6 @@
 use crate::support::sidecar::{BINARY, plain};
 
-/// Exit code, stdout and stderr.
+/// Runs the sidecar and returns its exit code, stdout and stderr.
 fn sidecar(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let output = plain(BINARY).args(args).envs(environment.iter().copied()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -8,11 +8,11 @@ fn sidecar(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String,
 }
 
 #[test]
-fn bad_usage_exits_64_and_names_the_fault() {
+fn bad_usage_exits_64_and_names_the_error() {
     let missing = format!("{}/missing", env!("CARGO_TARGET_TMPDIR"));
     let empty = format!("{}/empty.{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     std::fs::write(&empty, "\n").unwrap();
-    for (args, environment, fault) in [
+    for (args, environment, expected) in [
         (&["run"][..], &[][..], "<CMD>"),
         (&["run", "--hub", "http://h", "true"], &[], "unexpected argument 'true'"),
         (&["run", "--nope", "--", "true"], &[], "--nope"),
@@ -31,13 +31,13 @@ fn bad_usage_exits_64_and_names_the_fault() {
     ] {
         let (code, stdout, stderr) = sidecar(args, environment);
         assert_eq!(code, Some(64), "{args:?} {environment:?}: {stderr}");
-        assert!(stderr.contains(fault) && stdout.is_empty(), "{args:?} {environment:?}: {stderr}");
+        assert!(stderr.contains(expected) && stdout.is_empty(), "{args:?} {environment:?}: {stderr}");
     }
     std::fs::remove_file(empty).unwrap();
 }
 
 #[test]
-fn help_shows_examples_and_a_version_is_known() {
+fn help_has_examples_and_version_is_printed() {
     for args in [&["run", "--help"][..], &["healthcheck", "--help"]] {
         let (code, stdout, _) = sidecar(args, &[]);
         assert_eq!(code, Some(0));
@@ -48,7 +48,7 @@ fn help_shows_examples_and_a_version_is_known() {
 }
 
 #[test]
-fn empty_variables_mean_nothing() {
+fn empty_variables_are_ignored() {
     let names =
         ["HUB", "TASK", "SERVICE", "SLOT", "NODE", "HOST", "LABELS", "ADDRESS", "TOKEN_FILE", "GROUP"];
     let names = names.map(|name| format!("SIDECAR_{name}"));

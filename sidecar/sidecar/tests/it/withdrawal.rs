@@ -9,7 +9,7 @@ fn is_withdrawal(request: &Request) -> bool {
     request.is("DELETE")
 }
 
-/// Runs `script` until the hub knows it as healthy.
+/// Runs `script` until it is routed.
 fn routed(run: Run, hub: &ScriptedHub, script: &str) -> Sidecar {
     let sidecar = run.script(script);
     sidecar.says("ready");
@@ -18,14 +18,14 @@ fn routed(run: Run, hub: &ScriptedHub, script: &str) -> Sidecar {
     sidecar
 }
 
-/// Proves that the service has got all signals that were sent to it before: it gets one more.
+/// Waits until the service has received all earlier signals, by sending one more.
 fn sync(sidecar: &Sidecar) {
     sidecar.signal(Signal::USR1);
     sidecar.says("USR1");
 }
 
 #[test]
-fn the_service_is_told_to_stop_only_after_the_confirmation() {
+fn service_gets_the_stop_signal_only_after_the_acknowledgement() {
     for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::QUIT, "QUIT")] {
         let (hub, held) = ScriptedHub::holding(is_withdrawal);
         let service = Service::healthy();
@@ -43,7 +43,7 @@ fn the_service_is_told_to_stop_only_after_the_confirmation() {
 }
 
 #[test]
-fn the_lease_is_held_during_the_withdrawal() {
+fn lease_is_held_during_the_withdrawal() {
     let (hub, held) = ScriptedHub::holding(is_withdrawal);
     let service = Service::healthy();
     let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
@@ -58,7 +58,7 @@ fn the_lease_is_held_during_the_withdrawal() {
 }
 
 #[test]
-fn a_held_registration_does_not_delay_the_withdrawal_and_goes_on_holding_the_lease() {
+fn outstanding_registration_does_not_delay_the_withdrawal_and_holds_the_lease() {
     let (hub, held) = ScriptedHub::holding(|request| request.is("DELETE") || request.waits());
     let service = Service::healthy();
     let mut sidecar = Run::with(&hub, &service).script(TELLTALE);
@@ -75,7 +75,7 @@ fn a_held_registration_does_not_delay_the_withdrawal_and_goes_on_holding_the_lea
 }
 
 #[test]
-fn a_second_signal_hurries_and_a_third_kills() {
+fn second_stop_signal_skips_the_wait_and_third_kills() {
     let (hub, _held) = ScriptedHub::holding(is_withdrawal);
     let service = Service::healthy();
     let mut sidecar = routed(Run::with(&hub, &service), &hub, STUBBORN);
@@ -89,18 +89,18 @@ fn a_second_signal_hurries_and_a_third_kills() {
 }
 
 #[test]
-fn a_service_that_does_not_end_is_killed_after_the_grace() {
+fn service_that_does_not_exit_is_killed_after_the_grace_period() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let mut sidecar = routed(Run::with(&hub, &service).flags(["--grace", "300ms"]), &hub, STUBBORN);
     sidecar.signal(Signal::TERM);
     sidecar.says("TERM");
     assert_eq!(sidecar.ends().code(), Some(128 + 9));
-    assert_eq!(sidecar.logged("has not ended in time").len(), 1);
+    assert_eq!(sidecar.logged("did not exit within --grace").len(), 1);
 }
 
 #[test]
-fn a_hub_that_restarts_during_the_withdrawal_is_asked_again() {
+fn withdrawal_is_repeated_when_the_hub_restarts() {
     let (hub, _held) = ScriptedHub::holding(is_withdrawal);
     let service = Service::healthy();
     let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
@@ -108,7 +108,7 @@ fn a_hub_that_restarts_during_the_withdrawal_is_asked_again() {
     hub.asked("withdrawal", is_withdrawal);
     let address = hub.address();
     hub.die();
-    sidecar.logs("the withdrawal is tried again");
+    sidecar.logs("retrying the withdrawal");
     sync(&sidecar);
     assert_eq!(sidecar.said(), ["ready", "USR1"]);
     let hub = ScriptedHub::start_at(address, Answer::usual);
@@ -118,7 +118,7 @@ fn a_hub_that_restarts_during_the_withdrawal_is_asked_again() {
 }
 
 #[test]
-fn a_hub_that_is_gone_delays_the_stop_no_longer_than_the_time_out() {
+fn missing_hub_delays_the_stop_by_the_timeout_at_most() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     let run = Run::with(&hub, &service).flags(["--withdraw-timeout", "200ms"]);
@@ -131,7 +131,7 @@ fn a_hub_that_is_gone_delays_the_stop_no_longer_than_the_time_out() {
 }
 
 #[test]
-fn routers_that_have_not_confirmed_are_named() {
+fn routers_that_did_not_acknowledge_are_logged() {
     let hub = ScriptedHub::start(|request| match request.health() {
         None => Answer::Say(200, r#"{"confirmed":["a"],"pending":["b","c"]}"#.to_owned()),
         Some(_) => Answer::usual(request),
@@ -140,11 +140,11 @@ fn routers_that_have_not_confirmed_are_named() {
     let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
     sidecar.signal(Signal::TERM);
     assert_eq!(sidecar.ends().code(), Some(0));
-    assert_eq!(sidecar.logged("not all routers have confirmed in time routers=\"b,c\"").len(), 1);
+    assert_eq!(sidecar.logged("not acknowledged by all routers in time routers=\"b,c\"").len(), 1);
 }
 
 #[test]
-fn a_service_that_was_never_healthy_is_stopped_at_once() {
+fn service_that_was_never_healthy_is_stopped_at_once() {
     let (hub, held) = ScriptedHub::holding(is_withdrawal);
     let service = Service::start(503);
     let mut sidecar = Run::with(&hub, &service).script(TELLTALE);
@@ -152,22 +152,22 @@ fn a_service_that_was_never_healthy_is_stopped_at_once() {
     hub.asked_with_health(Health::Starting);
     sidecar.signal(Signal::TERM);
     sidecar.says("TERM");
-    // Only now the hub is told, and not waited for.
-    assert!(!hub.asked("leave", is_withdrawal).waits());
+    // Only now the hub is told, without a wait.
+    assert!(!hub.asked("last withdrawal", is_withdrawal).waits());
     drop(held);
     assert_eq!(sidecar.ends().code(), Some(0));
 }
 
 #[test]
-fn a_service_that_ends_by_itself_leaves_quickly_and_its_code_is_kept() {
-    // Even if the hub answers nothing any more.
+fn service_that_exits_by_itself_is_withdrawn_without_a_wait() {
+    // Even if the hub does not respond any more.
     let (hub, _held) = ScriptedHub::holding(|request| request.health() != Some(Health::Starting));
     let service = Service::healthy();
     let mut sidecar = Run::with(&hub, &service).script("trap 'exit 9' USR1; echo ready; sleep 1000 & wait");
     sidecar.says("ready");
     let put = hub.asked_with_health(Health::Healthy);
     sidecar.signal(Signal::USR1);
-    assert!(!hub.asked("leave", is_withdrawal).waits());
+    assert!(!hub.asked("last withdrawal", is_withdrawal).waits());
     assert_eq!(sidecar.ends().code(), Some(9));
     hub.closed(put.connection);
 }

@@ -63,7 +63,7 @@ impl Answer {
         Self::Say(200, serde_json::to_string(&withdrawal).unwrap())
     }
 
-    pub(crate) fn fault(status: u16, error: &str) -> Self {
+    pub(crate) fn error(status: u16, error: &str) -> Self {
         Self::Say(status, format!(r#"{{"error":"{error}"}}"#))
     }
 

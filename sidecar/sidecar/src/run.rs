@@ -1,0 +1,168 @@
+//! `sidecar run`: start the service, keep it registered, withdraw it, stop it, and exit with its code.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
+
+use cli::Failure;
+use client::Hub;
+use protocol::{InstanceId, Withdrawal};
+use rustix::process::Signal;
+use timer::Timer;
+use tokio::select;
+use tokio::time::{sleep, sleep_until};
+use tracing::{info, warn};
+
+use crate::args::RunArgs;
+use crate::lease::Lease;
+use crate::process::{self, Event, Process};
+use crate::status::SharedStatus;
+use crate::{healthcheck, probe, signals};
+
+/// Runs the service and returns its exit code. Without a hub, the service replaces this process.
+pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let Some(url) = args.service.hub.0.clone() else { return process::exec(&args.command) };
+    args.log.init();
+    let instance = args.instance()?;
+    let hub = Hub { url, token_file: args.token_file.0.clone() };
+    // At the start, an unreadable token file is bad usage. Later it is an error of the connection, which is retried.
+    hub.authorization().map_err(Failure::usage)?;
+    client::block_on(supervise(args, hub, instance))?
+}
+
+async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<ExitCode, Failure> {
+    let timer = || Timer::new().map_err(|error| Failure::new(format!("creating a timer: {error}")));
+    let (probe_timer, lease_timer) = (timer()?, timer()?);
+    let mut process = Process::start(args)?;
+    let status = SharedStatus::new();
+    healthcheck::serve(&args.service, &status);
+    tokio::spawn(limit_wait_for_route(status.clone(), args.routed_timeout));
+    let mut lease = Lease::new(hub, instance, args, &status, lease_timer);
+
+    let event = select! {
+        event = process.next() => event,
+        never = probe::watch(args, &status, probe_timer) => match never {},
+        never = lease.maintain() => match never {},
+    };
+    let exit = match event {
+        Event::Exited(exit) => {
+            warn!("the service exited by itself");
+            exit
+        }
+        Event::Stop(signal) => {
+            info!(signal = signals::name(signal), "stopping");
+            status.stopping();
+            stop(args, &mut process, &mut lease, signal).await
+        }
+    };
+    info!(code = exit.code(), signal = exit.signal(), "the service exited");
+    lease.release().await;
+    process.kill_orphans().await;
+    Ok(ExitCode::from(process::exit_code(exit)))
+}
+
+/// Withdraws the task, then forwards `signal` to the service and waits until it exits.
+async fn stop(args: &RunArgs, process: &mut Process, lease: &mut Lease<'_>, signal: Signal) -> ExitStatus {
+    let mut signal = signal;
+    let mut escalation = StopEscalation::default();
+    if escalation.next() == StopAction::Withdraw && lease.may_get_requests() {
+        select! {
+            withdrawal = lease.withdraw(args.withdraw_timeout) => match withdrawal {
+                Ok(Withdrawal { confirmed, pending }) if pending.is_empty() => {
+                    info!(routers = confirmed.join(","), "withdrawn");
+                }
+                Ok(Withdrawal { pending, .. }) => {
+                    warn!(routers = pending.join(","), "withdrawn, but not acknowledged by all routers in time");
+                }
+                Err(error) => warn!(%error, "not withdrawn in time; requests may fail"),
+            },
+            event = process.next() => match event {
+                Event::Exited(exit) => return exit,
+                Event::Stop(second) => {
+                    warn!(signal = signals::name(second), "withdrawal skipped");
+                    escalation.next();
+                    signal = second;
+                }
+            },
+        }
+    }
+    process.signal(signal);
+    wait_for_exit(args.grace, process, escalation).await
+}
+
+/// Waits until the service exits, and kills it after the grace period.
+async fn wait_for_exit(grace: Duration, process: &mut Process, mut escalation: StopEscalation) -> ExitStatus {
+    let mut grace = std::pin::pin!(sleep(grace));
+    let mut killed = false;
+    loop {
+        select! {
+            event = process.next() => match event {
+                Event::Exited(exit) => return exit,
+                Event::Stop(signal) => match escalation.next() {
+                    StopAction::Withdraw | StopAction::Forward => process.signal(signal),
+                    StopAction::Kill => process.signal(Signal::KILL),
+                },
+            },
+            () = &mut grace, if !killed => {
+                warn!("the service did not exit within --grace; killing it");
+                process.signal(Signal::KILL);
+                killed = true;
+            }
+        }
+    }
+}
+
+/// Lets the health check succeed without a route after `timeout`, so that a missing router does not block a deployment
+/// forever.
+async fn limit_wait_for_route(status: SharedStatus, timeout: Duration) {
+    let Some(since) = status.wait_for(|status| status.healthy_since.is_some()).await.healthy_since else {
+        return;
+    };
+    select! {
+        _ = status.wait_for(|status| status.routed || status.stopping) => {}
+        () = sleep_until(since + timeout) => {
+            status.route_timed_out();
+            if status.get().check().is_ok() {
+                warn!("healthy, but not routed after {timeout:?}; the health check succeeds anyway");
+            }
+        }
+    }
+}
+
+/// Action on a stop signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopAction {
+    /// Withdraw the task, then forward the signal.
+    Withdraw,
+    /// Forward the signal at once.
+    Forward,
+    /// Kill the service.
+    Kill,
+}
+
+/// Number of stop signals so far: the first withdraws, the second skips the wait, the third kills.
+#[derive(Debug, Default)]
+struct StopEscalation(u32);
+
+impl StopEscalation {
+    fn next(&mut self) -> StopAction {
+        self.0 += 1;
+        match self.0 {
+            1 => StopAction::Withdraw,
+            2 => StopAction::Forward,
+            _ => StopAction::Kill,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_stop_signal_skips_the_withdrawal_and_third_kills() {
+        let mut escalation = StopEscalation::default();
+        let actions = [(); 4].map(|()| escalation.next());
+        assert_eq!(actions, [StopAction::Withdraw, StopAction::Forward, StopAction::Kill, StopAction::Kill]);
+    }
+}
