@@ -14,8 +14,6 @@ use weights::Codes;
 
 #[path = "../../services/echo/src/amount.rs"]
 mod amount;
-#[path = "../../services/echo/src/duration.rs"]
-mod duration;
 #[allow(dead_code)]
 #[path = "../../services/echo/src/query.rs"]
 mod query;
@@ -85,13 +83,13 @@ fn codes(text: &str) {
 }
 
 fn times(text: &str) {
-    if let Some(time) = read(duration::parse(text)) {
-        assert_eq!(duration::parse(&duration::format(time)), Ok(time), "{text}");
+    if let Some(time) = read(amount::duration(text)) {
+        assert_eq!(parse::go_duration(&parse::format_go_duration(time)), Ok(time), "{text}");
     }
     if let Some((first, last)) = read(amount::times(text, LONGEST)) {
         assert!(first <= last && last <= LONGEST, "{text}");
         if first == last {
-            assert_eq!(amount::time(&duration::format(first), LONGEST), Ok(first), "{text}");
+            assert_eq!(amount::time(&parse::format_go_duration(first), LONGEST), Ok(first), "{text}");
         }
     }
     if let Some(seconds) = read(amount::seconds(text, LONGEST)) {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use cli::{Failure, nonzero, parse_bool, reason, time};
+use cli::{Failure, parse_bool, reason};
 use http::{HeaderName, HeaderValue, Method};
+use parse::{bounded_duration, positive_duration};
 
 use crate::demands::{Demands, Most, part};
 use crate::instance::Key;
@@ -28,7 +29,7 @@ pub struct Args {
     #[arg(long, env = "LOAD_RATE", value_name = "N", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// For how long to send [default: 10s, unless --requests is given]
-    #[arg(long = "for", env = "LOAD_FOR", value_name = "TIME", value_parser = nonzero)]
+    #[arg(long = "for", env = "LOAD_FOR", value_name = "TIME", value_parser = positive_duration)]
     pub duration: Option<Duration>,
     /// How many requests to send
     #[arg(long, env = "LOAD_REQUESTS", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -42,10 +43,10 @@ pub struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub streams: u32,
     /// For how long the rate rises from nothing, or connections come one after the other
-    #[arg(long, env = "LOAD_RAMP", value_name = "TIME", default_value = "0s", value_parser = time)]
+    #[arg(long, env = "LOAD_RAMP", value_name = "TIME", default_value = "0s", value_parser = bounded_duration)]
     pub ramp: Duration,
     /// Within what time a request must have its whole answer
-    #[arg(long, env = "LOAD_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = nonzero)]
+    #[arg(long, env = "LOAD_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub timeout: Duration,
     /// Make a connection for each request
     #[arg(long, env = "LOAD_NO_KEEP_ALIVE", action = ArgAction::SetTrue, value_parser = parse_bool)]
@@ -75,7 +76,7 @@ pub struct Args {
     #[arg(long, env = "LOAD_INSTANCE", value_name = "KEY", default_value = "header:x-served-by")]
     pub instance: Key,
     /// Times without a good answer are listed from this on
-    #[arg(long, env = "LOAD_GAP", value_name = "TIME", default_value = "250ms", value_parser = nonzero)]
+    #[arg(long, env = "LOAD_GAP", value_name = "TIME", default_value = "250ms", value_parser = positive_duration)]
     pub gap: Duration,
     /// Threads that send
     #[arg(long, env = "LOAD_THREADS", value_name = "N", default_value = "1")]
@@ -85,7 +86,7 @@ pub struct Args {
     #[arg(long, env = "LOAD_UNCHECKED", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub unchecked: bool,
     /// How often to say on stderr how it goes
-    #[arg(long, env = "LOAD_EVERY", value_name = "TIME", default_value = "1s", value_parser = nonzero)]
+    #[arg(long, env = "LOAD_EVERY", value_name = "TIME", default_value = "1s", value_parser = positive_duration)]
     pub every: Duration,
     /// Say nothing on stderr until the end
     #[arg(long, env = "LOAD_QUIET", action = ArgAction::SetTrue, value_parser = parse_bool)]
@@ -109,10 +110,10 @@ pub struct DemandArgs {
     #[arg(long, env = "LOAD_MAX_FAILED", value_name = "N[%]")]
     pub max_failed: Option<Most>,
     /// The longest time without a good answer
-    #[arg(long, env = "LOAD_MAX_GAP", value_name = "TIME", value_parser = time)]
+    #[arg(long, env = "LOAD_MAX_GAP", value_name = "TIME", value_parser = bounded_duration)]
     pub max_gap: Option<Duration>,
     /// What 99 of 100 good answers may take; there has to be one
-    #[arg(long, env = "LOAD_MAX_P99", value_name = "TIME", value_parser = time)]
+    #[arg(long, env = "LOAD_MAX_P99", value_name = "TIME", value_parser = bounded_duration)]
     pub max_p99: Option<Duration>,
     /// The least number of instances that give good answers
     #[arg(long, env = "LOAD_MIN_INSTANCES", value_name = "N")]
@@ -284,8 +285,8 @@ mod tests {
             (&["http://a/", "--rate", "-1"], "more than 0 requests"),
             (&["http://a/", "--rate", "NaN"], "more than 0 requests"),
             (&["http://a/", "--rate", "inf"], "more than 0 requests"),
-            (&["http://a/", "--for", "0s"], "more than no time"),
-            (&["http://a/", "--for", "5"], "a duration has a unit"),
+            (&["http://a/", "--for", "0s"], "greater than zero"),
+            (&["http://a/", "--for", "5"], "missing unit after 5"),
             (&["http://a/", "--requests", "0"], "0 is not in 1.."),
             (&["http://a/", "--connections", "0"], "0 is not in 1.."),
             (&["http://a/", "--http", "3"], "1.1 or 2 is expected"),

@@ -73,6 +73,11 @@ fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
 }
 
 #[test]
+fn shared_parsers_do_no_io_and_read_no_clock() {
+    are_pure("lib", &["parse/src"], 200);
+}
+
+#[test]
 fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
     let pure = [
         "counts.rs",

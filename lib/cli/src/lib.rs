@@ -2,7 +2,7 @@
 //!
 //! - [`parse`]: command line and environment, exit code 64 on bad usage;
 //! - [`LogArgs`]: `--log-format`, `--log-level`, lines to stderr;
-//! - [`duration`]: values such as `100ms`, `4s` or `1m 30s`; [`EnvOption`]: values that may be empty;
+//! - [`EnvOption`], [`parse_bool`]: values that may be empty;
 //! - [`Token`]: a secret that callers have to know;
 //! - [`probe`], [`probe_unix`], [`request`]: one HTTP request to oneself, in images that hold nothing else to send one;
 //! - [`Failure`], [`reason`] and [`exit_with`]: how a program says why it ends.
@@ -13,7 +13,6 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command, Parser};
 
-mod duration;
 mod log;
 mod probe;
 mod token;
@@ -21,11 +20,10 @@ mod token;
 mod unwinding;
 mod value;
 
-pub use duration::duration;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::{Token, TokenError};
-pub use value::{EnvOption, env_option, env_option_with, nonzero, parse_bool, time};
+pub use value::{EnvOption, env_option, env_option_with, parse_bool};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;

@@ -69,7 +69,8 @@ pub fn request(address: SocketAddr, request: &[u8], timeout: Duration) -> Result
 }
 
 fn ask(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     // The status line is all that matters: "HTTP/1.1 200".
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;

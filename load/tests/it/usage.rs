@@ -15,7 +15,7 @@ fn nonsense_is_refused_before_any_load() {
     let url = peer.url();
     for (args, expected) in [
         (&["--rate", "0"][..], "more than 0 requests in each second"),
-        (&["--for", "0s"], "more than no time"),
+        (&["--for", "0s"], "greater than zero"),
         (&["--requests", "0"], "0 is not in 1.."),
         (&["--instance", "body:from ("], "is no regular expression"),
         (&["--json", "/nowhere/report.json"], "creating /nowhere/report.json: no such file or directory"),

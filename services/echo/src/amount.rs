@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::duration;
+use parse::{format_go_duration, go_duration};
 
 /// A whole number of at most `most`; `what` says of what, and which flag bounds it, if any does.
 pub fn count(text: &str, most: u64, what: &str) -> Result<u64, String> {
@@ -38,9 +38,14 @@ pub fn factor(unit: &str) -> Option<u64> {
         .map(|place| 1 << (10 * place))
 }
 
+/// Parses a duration in Go's form.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    go_duration(text).map_err(|error| format!("{text:?}: {error}"))
+}
+
 /// A time of at most `most`.
 pub fn time(text: &str, most: Duration) -> Result<Duration, String> {
-    let time = duration::parse(text)?;
+    let time = duration(text)?;
     if time > most { Err(refusal(text, &at_most(most))) } else { Ok(time) }
 }
 
@@ -71,7 +76,7 @@ pub fn seconds(text: &str, most: Duration) -> Result<Duration, String> {
 
 /// What is expected of a time.
 pub fn at_most(most: Duration) -> String {
-    format!("a time of at most {} (--max-delay)", duration::format(most))
+    format!("a time of at most {} (--max-delay)", format_go_duration(most))
 }
 
 fn refusal(text: &str, expected: &dyn Display) -> String {
@@ -108,10 +113,10 @@ mod tests {
         assert_eq!(times("2s-5s", MINUTE), Ok((Duration::from_secs(2), Duration::from_secs(5))));
         for (text, named) in [
             ("5s-2s", "\"5s-2s\": the shorter time first"),
-            ("2-5s", "\"2\": a duration such as"),
-            ("2s-", "\"\": a duration such as"),
+            ("2-5s", "\"2\": expected a duration such as"),
+            ("2s-", "\"\": expected a duration such as"),
             ("1s-61s", "\"61s\": a time of at most 1m (--max-delay)"),
-            ("", "\"\": a duration such as"),
+            ("", "\"\": expected a duration such as"),
         ] {
             let fault = times(text, MINUTE).unwrap_err();
             assert!(fault.starts_with(named), "{text}: {fault}");

@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use cli::parse_bool;
 
-use crate::duration;
 use crate::hops::Trusted;
 use crate::transport::TransportArgs;
 use crate::websocket::WebSocketArgs;
@@ -29,7 +28,7 @@ pub struct EchoArgs {
     #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
     pub max_bytes: u64,
     /// The longest that an answer may be asked to take
-    #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "TIME", default_value = "10m", value_parser = parse::go_duration)]
     pub max_delay: Duration,
     /// WebSocket.
     #[command(flatten)]

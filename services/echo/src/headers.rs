@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderValue, Uri, Version, header, request};
 
-use crate::query::decoded;
+use parse::percent_decode_strict;
 
 /// A header's name with a capital at the beginning and behind each dash.
 pub fn canonical(name: &str) -> String {
@@ -65,7 +65,7 @@ pub(crate) fn host(parts: &request::Parts) -> String {
 pub(crate) fn request_uri(uri: &Uri) -> String {
     let path = uri.path();
     let is_valid = |byte: u8| is_plain(byte) || b"!'()*[]%".contains(&byte);
-    let mut written = match decoded(path, false) {
+    let mut written = match percent_decode_strict(path, false) {
         Some(bytes) if !path.bytes().all(is_valid) => encoded(&bytes),
         _ => path.to_owned(),
     };

@@ -13,11 +13,11 @@ use crate::amount::{self, at_most};
 use crate::api::json;
 use crate::content::{Noise, Text};
 use crate::flow::{End, Lines, Source, Step, flow, flow_until};
+use crate::headers;
 use crate::query::Query;
 use crate::random::Random;
 use crate::range::{self, Asked};
 use crate::weights::{self, Codes};
-use crate::{duration, headers};
 
 /// What nothing that is asked for may exceed.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,7 @@ impl Knobs {
         let spread = u64::try_from(last.saturating_sub(first).as_nanos()).unwrap_or(u64::MAX);
         let delay = first + Duration::from_nanos(Random::any().below(spread.saturating_add(1)));
         sleep(delay).await;
-        Ok(text(format!("after {}\n", duration::format(delay))))
+        Ok(text(format!("after {}\n", parse::format_go_duration(delay))))
     }
 
     /// Bytes that look random, the same for the same seed.
@@ -102,7 +102,7 @@ impl Knobs {
         let every = query.read("every", |every| amount::time(every, self.longest))?.unwrap_or_default();
         let pauses = u32::try_from(left.saturating_sub(1)).unwrap_or(u32::MAX);
         if every.checked_mul(pauses).is_none_or(|sum| sum > self.longest) {
-            let every = duration::format(every);
+            let every = parse::format_go_duration(every);
             return Err(format!("every={every:?}: for {left} lines {} is expected", at_most(self.longest)));
         }
         let lines = Lines { next: 0, left, every, until: self.longest, line, due: Duration::ZERO };

@@ -3,7 +3,7 @@
 //! - [`Echo`], [`EchoArgs`]: the service, and its flags;
 //! - [`route`]: which path is whose;
 //! - [`hops`]: the way that a request came, by [`forwarded`] headers, and whom of it to believe, by [`cidr`];
-//! - [`query`], [`duration`], [`amount`], [`weights`], [`range`], [`health`]: what requests ask for;
+//! - [`query`], [`amount`], [`weights`], [`range`], [`health`]: what requests ask for;
 //! - [`headers`]: a request's head as Go sees it, and so whoami;
 //! - [`proxy_protocol`](transport::proxy_protocol): what a proxy says of its client before that speaks;
 //! - [`transport`], [`websocket`]: what comes before HTTP, such as TLS, and what may follow it.
@@ -16,7 +16,6 @@ mod api;
 mod args;
 pub mod cidr;
 mod content;
-pub mod duration;
 mod flow;
 pub mod forwarded;
 pub mod headers;

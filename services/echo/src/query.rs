@@ -1,6 +1,6 @@
 //! Queries as Go reads them, and whoami with it: what is not well-formed is not there.
 
-use std::borrow::Cow;
+use parse::{go_bool, percent_decode_strict, query_pairs};
 
 /// The parameters of a request.
 #[derive(Clone, Copy, Debug)]
@@ -29,44 +29,23 @@ impl<'a> Query<'a> {
 
     /// Whether a parameter is true in one of the ways that Go knows.
     pub fn is_true(self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "TRUE" | "true" | "True"))
+        self.get(name).and_then(|value| go_bool(&value)) == Some(true)
     }
 
     /// All parameters, decoded.
     pub fn pairs(self) -> impl Iterator<Item = (String, String)> + use<'a> {
-        self.0.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')).filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((text(name, true)?, text(value, true)?))
+        query_pairs(self.0).filter_map(|(name, value)| {
+            let value = value.unwrap_or_default();
+            let has_semicolon = name.contains(';') || value.contains(';');
+            (!has_semicolon).then_some((text(name, true)?, text(value, true)?))
         })
     }
 }
 
-/// The text that `encoded` stands for; bytes that are not UTF-8 are replaced. Nothing, if a `%` has no two hexadecimal
-/// digits behind it.
+/// Decodes `%XX`; bytes that are not UTF-8 are replaced. `None` for a malformed escape.
 pub fn text(encoded: &str, plus_is_space: bool) -> Option<String> {
-    Some(match String::from_utf8_lossy(&decoded(encoded, plus_is_space)?) {
-        Cow::Borrowed(text) => text.to_owned(),
-        Cow::Owned(text) => text,
-    })
-}
-
-/// The bytes that `encoded` stands for.
-pub(crate) fn decoded(encoded: &str, plus_is_space: bool) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.bytes();
-    while let Some(byte) = rest.next() {
-        decoded.push(match byte {
-            b'%' => hexadecimal(rest.next()?)? << 4 | hexadecimal(rest.next()?)?,
-            b'+' if plus_is_space => b' ',
-            byte => byte,
-        });
-    }
-    Some(decoded)
-}
-
-fn hexadecimal(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    let bytes = percent_decode_strict(encoded, plus_is_space)?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -87,17 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn true_is_what_go_takes_for_it() {
-        for (value, expected) in
-            [("1", true), ("t", true), ("True", true), ("tRue", false), ("yes", false), ("", false)]
-        {
-            assert_eq!(Query::new(Some(&format!("env={value}"))).is_true("env"), expected, "{value:?}");
-        }
-    }
-
-    #[test]
     fn a_fault_names_parameter_and_value() {
-        let fault = Query::new(Some("every=5")).read("every", crate::duration::parse).unwrap_err();
+        let fault = Query::new(Some("every=5")).read("every", crate::amount::duration).unwrap_err();
         assert!(fault.starts_with("every=\"5\": "), "{fault}");
     }
 
@@ -113,11 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded_again() {
-        for byte in 0..=u8::MAX {
-            assert_eq!(decoded(&format!("%{byte:02x}a%{byte:02X}"), true), Some(vec![byte, b'a', byte]));
-        }
-        assert_eq!(decoded("%+1", true), None);
+    fn invalid_utf8_is_replaced() {
         assert_eq!(text("%ff+", false).as_deref(), Some("\u{fffd}+"));
     }
 }

@@ -25,7 +25,7 @@ use crate::query::Query;
 use crate::route::{Route, route};
 use crate::transport::Layers;
 use crate::whoami::{Ends, Framing};
-use crate::{amount, duration, health, knobs, websocket, whoami};
+use crate::{amount, health, knobs, websocket, whoami};
 
 /// Its description in `OpenAPI`'s terms.
 const OPENAPI: &str = include_str!("../openapi.yaml");
@@ -134,7 +134,7 @@ impl Echo {
     ) -> Result<Response, Refusal> {
         let query = Query::new(parts.uri.query());
         // What is no duration makes nobody wait, as with whoami.
-        let wait = query.get("wait").filter(|text| duration::parse(text).is_ok());
+        let wait = query.get("wait").filter(|text| parse::go_duration(text).is_ok());
         if let Some(wait) = wait {
             let wait = amount::time(&wait, self.args.max_delay).map_err(|fault| format!("wait={fault}"))?;
             sleep(wait).await;

@@ -36,7 +36,7 @@ pub struct WebSocketArgs {
     #[arg(long, env = "SERVICE_MAX_MESSAGE_BYTES", value_name = "N", default_value = "1048576")]
     pub max_message_bytes: u32,
     /// How long a WebSocket may be silent before it is pinged, and then before it is closed
-    #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "TIME", default_value = "30s", value_parser = cli::duration)]
+    #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "TIME", default_value = "30s", value_parser = parse::duration)]
     pub websocket_silence: Duration,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
+use parse::percent_decode;
 
 /// Greeted where no name is given.
 const WORLD: &str = "World";
@@ -29,14 +29,14 @@ pub(crate) fn greeting(path: &str, host: &str) -> Result<String, Fault> {
 /// The name in `path`: its last segment, decoded and capitalized.
 fn name(path: &str) -> Result<String, Fault> {
     let segment = path.rsplit('/').next().unwrap_or_default();
-    let decoded = percent_decode_str(segment).decode_utf8();
-    let name = decoded.map_err(|error| Fault::NotUtf8 { byte: error.valid_up_to() })?;
+    let decoded = percent_decode(segment);
+    let name = str::from_utf8(&decoded).map_err(|error| Fault::NotUtf8 { byte: error.valid_up_to() })?;
     if let Some(control) = name.chars().find(|c| c.is_control()) {
         return Err(Fault::Control(control));
     }
     match name.chars().count() {
         0 => Ok(WORLD.to_owned()),
-        1..=LONGEST => Ok(capitalized(&name)),
+        1..=LONGEST => Ok(capitalized(name)),
         length => Err(Fault::TooLong(length)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, value_parser};
-use cli::duration;
+use parse::duration;
 
 /// Bounds on what clients and drains may take.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

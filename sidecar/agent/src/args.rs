@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with, time};
+use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with};
 use client::Hub;
 use client::url::{self, Url};
+use parse::bounded_duration;
 
 use crate::engine::Address;
 use crate::node::Settings;
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     host_address: EnvOption<IpAddr>,
     /// For how much longer than its stop timeout a container that was told to stop is taken to be stopping; then it has
     /// survived, and is routed again
-    #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "TIME", value_parser = time, default_value = "30s")]
+    #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "TIME", value_parser = bounded_duration, default_value = "30s")]
     stop_margin: Duration,
     #[command(flatten)]
     pub(crate) log: LogArgs,

@@ -26,7 +26,7 @@ fn bad_usage_exits_64_and_names_the_fault() {
         (&["--hub", "http://h"], &[("AGENT_DOCKER", "/run/docker.sock")], "the scheme is missing"),
         (&["--hub", "http://h"], &[("DOCKER_HOST", "ssh://h")], "DOCKER_HOST=ssh://h: scheme \"ssh\""),
         (&["--hub", "http://h", "--token-file", "/nowhere/token"], &[], "reading token file /nowhere/token"),
-        (&["--hub", "http://h", "--stop-margin", "5"], &[], "a duration has a unit"),
+        (&["--hub", "http://h", "--stop-margin", "5"], &[], "missing unit after 5"),
     ] {
         let (code, stdout, stderr) = agent(args, environment);
         assert_eq!(code, Some(64), "{args:?} {environment:?}: {stderr}");

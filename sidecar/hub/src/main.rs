@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::{Failure, duration};
+use cli::Failure;
+use parse::duration;
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
 use traefik::{Constraints, DefaultRule, Exposure};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
+use parse::{form_decode, query_pairs};
 use runtime::StatusCode;
 
 /// Nobody is kept waiting for longer, whatever was asked.
@@ -21,9 +21,8 @@ type Refusal = (StatusCode, String);
 impl<'a> Query<'a> {
     pub(crate) fn new(query: Option<&'a str>) -> Self {
         let mut read = Self { left: BTreeMap::new(), repeated: None };
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if read.left.insert(name, value).is_some() {
+        for (name, value) in query_pairs(query.unwrap_or_default()) {
+            if read.left.insert(name, value.unwrap_or_default()).is_some() {
                 read.repeated = Some(name);
             }
         }
@@ -33,16 +32,14 @@ impl<'a> Query<'a> {
     /// A parameter's text, decoded; a space may be written as `+`, as clients of many kinds do.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         let Some(value) = self.left.remove(name) else { return Ok(None) };
-        match percent_decode_str(&value.replace('+', " ")).decode_utf8() {
-            Ok(text) => Ok(Some(text.into_owned())),
-            Err(_) => Err(refusal(format!("{name}={value}: not UTF-8 once decoded"))),
-        }
+        let text = form_decode(value);
+        text.map(Some).map_err(|_| refusal(format!("{name}={value}: not UTF-8 after decoding")))
     }
 
     /// A parameter's duration.
     pub(crate) fn duration(&mut self, name: &str) -> Result<Option<Duration>, Refusal> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        cli::duration(&text).map(Some).map_err(|why| refusal(format!("{name}={text}: {why}")))
+        parse::duration(&text).map(Some).map_err(|why| refusal(format!("{name}={text}: {why}")))
     }
 
     /// For how long an answer may be held: `wait`, which is cut to what the hub holds at most.

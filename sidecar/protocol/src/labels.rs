@@ -1,10 +1,9 @@
 //! Service labels and their encoding in a task's environment.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
+use parse::{form_decode, query_pairs};
 use serde::{Deserialize, Serialize};
 
 /// Service labels by key.
@@ -17,7 +16,7 @@ pub struct Labels(pub BTreeMap<String, String>);
 pub struct LabelsError {
     /// Position of the label, counted from 1.
     position: usize,
-    text: String,
+    key: String,
     cause: &'static str,
 }
 
@@ -26,12 +25,14 @@ impl Labels {
     /// escaped by Go's `urlquery`: a space as `+`, other bytes as `%XX`.
     pub fn from_urlquery(text: &str) -> Result<Self, LabelsError> {
         let mut labels = BTreeMap::new();
-        for (index, pair) in text.split('&').filter(|pair| !pair.trim().is_empty()).enumerate() {
+        let pairs = query_pairs(text).filter(|(key, value)| value.is_some() || !key.trim().is_empty());
+        for (index, (raw_key, value)) in pairs.enumerate() {
             let error =
-                |cause| LabelsError { position: index + 1, text: pair.chars().take(64).collect(), cause };
-            let (key, value) = pair.split_once('=').ok_or_else(|| error("missing '='"))?;
-            let (key, value) =
-                decode(key).zip(decode(value)).ok_or_else(|| error("not valid UTF-8 after decoding"))?;
+                |cause| LabelsError { position: index + 1, key: raw_key.chars().take(64).collect(), cause };
+            let value = value.ok_or_else(|| error("missing '='"))?;
+            let (Ok(key), Ok(value)) = (form_decode(raw_key), form_decode(value)) else {
+                return Err(error("not valid UTF-8 after decoding"));
+            };
             let key = key.trim();
             if key.is_empty() {
                 return Err(error("empty key"));
@@ -44,14 +45,9 @@ impl Labels {
     }
 }
 
-fn decode(text: &str) -> Option<String> {
-    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
-    Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
-}
-
 impl fmt::Display for LabelsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "label {} ({:?}): {}", self.position, self.text, self.cause)
+        write!(f, "label {} ({:?}): {}", self.position, self.key, self.cause)
     }
 }
 
@@ -76,8 +72,8 @@ mod tests {
     fn error_names_the_invalid_label() {
         let message = |text| Labels::from_urlquery(text).unwrap_err().to_string();
         assert_eq!(message("a=1&b"), "label 2 (\"b\"): missing '='");
-        assert_eq!(message("=1"), "label 1 (\"=1\"): empty key");
-        assert_eq!(message("a=%FF"), "label 1 (\"a=%FF\"): not valid UTF-8 after decoding");
-        assert_eq!(message("a=1&a=2"), "label 2 (\"a=2\"): duplicate key");
+        assert_eq!(message("=1"), "label 1 (\"\"): empty key");
+        assert_eq!(message("a=%FF"), "label 1 (\"a\"): not valid UTF-8 after decoding");
+        assert_eq!(message("a=1&a=2"), "label 2 (\"a\"): duplicate key");
     }
 }

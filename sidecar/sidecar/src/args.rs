@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with, nonzero, parse_bool, time};
+use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with, parse_bool};
 use client::url::{self, Url};
+use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
 
 /// Starts a service, registers it with the hub while it is healthy, and withdraws it before it stops
@@ -76,7 +77,7 @@ pub(crate) struct ServiceArgs {
     #[arg(long, env = "SIDECAR_PROBE", value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
     pub(crate) probe: Url,
     /// Within what time a probe must be answered in full
-    #[arg(long, env = "SIDECAR_PROBE_TIMEOUT", value_name = "TIME", value_parser = nonzero, default_value = "1s")]
+    #[arg(long, env = "SIDECAR_PROBE_TIMEOUT", value_name = "TIME", value_parser = positive_duration, default_value = "1s")]
     pub(crate) probe_timeout: Duration,
 }
 
@@ -110,10 +111,10 @@ pub(crate) struct RunArgs {
     #[arg(hide_default_value = true)]
     pub(crate) address: EnvOption<IpAddr>,
     /// Time between probes
-    #[arg(long, env = "SIDECAR_PROBE_INTERVAL", value_name = "TIME", value_parser = nonzero, default_value = "1s")]
+    #[arg(long, env = "SIDECAR_PROBE_INTERVAL", value_name = "TIME", value_parser = positive_duration, default_value = "1s")]
     pub(crate) probe_interval: Duration,
     /// Time between probes until the service is healthy for the first time
-    #[arg(long, env = "SIDECAR_PROBE_START_INTERVAL", value_name = "TIME", value_parser = nonzero)]
+    #[arg(long, env = "SIDECAR_PROBE_START_INTERVAL", value_name = "TIME", value_parser = positive_duration)]
     #[arg(default_value = "25ms")]
     pub(crate) probe_start_interval: Duration,
     /// How many probes in a row make the service healthy
@@ -123,16 +124,16 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3")]
     pub(crate) fall: NonZeroU32,
     /// How long to wait, when stopping, for the routers to stop sending requests
-    #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "TIME", value_parser = time, default_value = "10s")]
+    #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "TIME", value_parser = bounded_duration, default_value = "10s")]
     pub(crate) withdraw_timeout: Duration,
     /// How long the service may take to end before it is killed
-    #[arg(long, env = "SIDECAR_GRACE", value_name = "TIME", value_parser = time, default_value = "15s")]
+    #[arg(long, env = "SIDECAR_GRACE", value_name = "TIME", value_parser = bounded_duration, default_value = "15s")]
     pub(crate) grace: Duration,
     /// Send signals to the service's whole process group, for a shell script whose children have to hear them too
     #[arg(long, env = "SIDECAR_GROUP", value_parser = parse_bool)]
     pub(crate) group: bool,
     /// How long a healthy service may stay without a route before `healthcheck` succeeds all the same
-    #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "TIME", value_parser = time, default_value = "30s")]
+    #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "TIME", value_parser = bounded_duration, default_value = "30s")]
     pub(crate) routed_timeout: Duration,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -234,7 +235,7 @@ mod tests {
             (&["--task", "a/b", "--", "true"], "instance ID \"a/b\""),
             (&["--hub", "hub:8080", "--", "true"], "missing scheme"),
             (&["--probe", "udp://a:1", "--", "true"], "scheme \"udp\""),
-            (&["--probe-interval", "0s", "--", "true"], "more than no time"),
+            (&["--probe-interval", "0s", "--", "true"], "greater than zero"),
             (&["--grace", "9000000d", "--", "true"], "at most 24h"),
             (&["--rise", "0", "--", "true"], "--rise"),
             (&["--port", "0", "--", "true"], "--port"),

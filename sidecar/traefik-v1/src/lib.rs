@@ -98,7 +98,7 @@ fn translate_segment(
 
 fn is_disabled(labels: &Labels) -> bool {
     let said = labels.0.iter().find(|(key, _)| key.eq_ignore_ascii_case("traefik.enable"));
-    said.is_some_and(|(_, value)| segment::truth(value) == Some(false))
+    said.is_some_and(|(_, value)| parse::go_bool(value) == Some(false))
 }
 
 fn is_router(key: &str) -> bool {

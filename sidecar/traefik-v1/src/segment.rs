@@ -81,15 +81,6 @@ fn unescaped(value: &str) -> String {
     text
 }
 
-/// What Go's `strconv.ParseBool` makes of it.
-pub(crate) fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 impl Segment<'_> {
     /// What is said of an option, spelt as in Traefik 1. Nothing is as good as no label.
     pub(crate) fn text(&self, option: &str) -> Option<Value<'_>> {
@@ -120,7 +111,7 @@ impl Segment<'_> {
 
     pub(crate) fn bool(&self, option: &str, output: &mut Output) -> Option<bool> {
         let value = self.text(option)?;
-        let truth = truth(value.text);
+        let truth = parse::go_bool(value.text);
         if truth.is_none() {
             output.error(value.key, format!("true or false is expected, not {:?}", value.text));
         }
@@ -158,7 +149,7 @@ impl Segment<'_> {
         if value.text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(format!("{}s", value.text));
         }
-        let is_duration = value.text.parse::<i64>().is_ok() || traefik::is_go_duration(value.text);
+        let is_duration = value.text.parse::<i64>().is_ok() || parse::go_duration(value.text).is_ok();
         if !is_duration {
             output.error(
                 value.key,

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use crate::duration::is_go_duration;
 use crate::suggest::suggest;
 
 /// One place in the tree: what value it takes, and what may come below it.
@@ -180,12 +179,12 @@ impl Kind {
             Self::String => true,
             // Traefik's parser puts it between items, and takes a plugin's text that has it for a list, or fails.
             Self::List | Self::Item | Self::Name | Self::Names | Self::Open => !value.contains('║'),
-            Self::Bool => as_bool(value).is_some(),
+            Self::Bool => parse::go_bool(value).is_some(),
             Self::Switch => {
                 value.is_empty() || value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
             }
             Self::Int => value.parse::<i64>().is_ok(),
-            Self::Duration => value.parse::<i64>().is_ok() || is_go_duration(value),
+            Self::Duration => value.parse::<i64>().is_ok() || parse::go_duration(value).is_ok(),
         };
         (!fits).then_some(match self {
             Self::Bool | Self::Switch => "true or false is expected",
@@ -193,15 +192,6 @@ impl Kind {
             Self::Duration => "a duration is expected, such as 500ms, 10s or 1m30s",
             _ => "a text without \"║\" is expected",
         })
-    }
-}
-
-/// What Go's `strconv.ParseBool` takes it for.
-pub(crate) fn as_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
     }
 }
 

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, LabelErrors, Translation};
 use crate::exposure::Exposure;
-use crate::fields::as_bool;
 use crate::tree::{Tree, object, parse};
 
 /// The protocols that have routers, services and middlewares.
@@ -60,7 +59,7 @@ impl ServiceConfig {
         let Translation { labels, warnings, mut errors } = translation;
         let (mut tree, more) = parse(&labels);
         errors.extend(more);
-        let enabled = tree.remove("enable").and_then(|value| as_bool(value.as_str()?));
+        let enabled = tree.remove("enable").and_then(|value| parse::go_bool(value.as_str()?));
         if !exposure.admits(enabled, original) {
             // Errors in the other labels do no harm here. An unreadable `traefik.enable` may be why it is not admitted.
             errors.retain(|error| error.label.eq_ignore_ascii_case("traefik.enable"));

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     containers: Option<u16>,
     /// Duration of the idle measurement
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = cli::nonzero)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse::positive_duration)]
     duration: Duration,
 }
 

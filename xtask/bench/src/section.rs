@@ -38,7 +38,7 @@ impl Args {
 
 /// Parses a duration of whole seconds, the only kind that wrk takes.
 fn whole_seconds(text: &str) -> Result<u16, String> {
-    let duration = cli::duration(text)?;
+    let duration = parse::duration(text).map_err(|error| error.to_string())?;
     let seconds = u16::try_from(duration.as_secs()).unwrap_or_default();
     if seconds > 0 && duration == Duration::from_secs(seconds.into()) {
         Ok(seconds)

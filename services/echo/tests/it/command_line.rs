@@ -6,7 +6,7 @@ fn bad_usage_ends_with_64_and_names_the_flag() {
         (["--trusted-proxy", "nobody"], "\"nobody\": a network such as 10.0.0.0/8"),
         (["--trusted-proxy", "10.0.0.0/8,"], "\"\": a network"),
         (["--max-bytes", "1MB"], "--max-bytes"),
-        (["--max-delay", "10"], "\"10\": a duration such as 10ms"),
+        (["--max-delay", "10"], "expected a duration such as 10ms"),
     ] {
         let output = run(command().args(args));
         let said = String::from_utf8(output.stderr).unwrap();

@@ -111,7 +111,7 @@ fn what_cannot_be_is_named_with_what_was_expected() {
         ("/status/abc", "\"abc\": a status code from 200 to 999 is expected"),
         ("/status/", "\"\": a status code from 200 to 999 is expected"),
         ("/status/200:x", "\"200:x\": a weight from 0 to 1000000, such as 3 or 0.25, is expected"),
-        ("/delay/5", "\"5\": a duration such as 10ms, 1.5s or 1m30s is expected"),
+        ("/delay/5", "\"5\": expected a duration such as 10ms, 1.5s or 1m30s"),
         ("/delay/1s-2s", "\"2s\": a time of at most 1s (--max-delay) is expected"),
         ("/?wait=2s", "wait=\"2s\": a time of at most 1s (--max-delay) is expected"),
         (
@@ -127,8 +127,8 @@ fn what_cannot_be_is_named_with_what_was_expected() {
             "every=\"501ms\": for 3 lines a time of at most 1s (--max-delay) is expected",
         ),
         ("/sse?count=x", "count=\"x\": a number of events from 0 to "),
-        ("/sse?every=", "every=\"\": a duration such as"),
-        ("/sse?every=1", "every=\"1\": a duration such as"),
+        ("/sse?every=", "every=\"\": expected a duration such as"),
+        ("/sse?every=1", "every=\"1\": expected a duration such as"),
         ("/drip?numbytes=1001", "numbytes=\"1001\": a size"),
         (
             "/drip?delay=600ms&duration=500ms",

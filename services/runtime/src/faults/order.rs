@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use cli::{duration, nonzero};
 use http::StatusCode;
+use parse::{duration, positive_duration};
 use serde_json::{Map, Value};
 
 /// The longest that one request is kept waiting.
@@ -59,12 +59,12 @@ impl Order {
                 self.status = Some(code.ok_or("a number from 200 to 599 is expected")?);
             }
             "delay" => {
-                self.delay = duration(text(value)?)?;
+                self.delay = duration(text(value)?).map_err(|error| error.to_string())?;
                 if self.delay > LONGEST_DELAY {
                     return Err("at most 10m is expected".to_owned());
                 }
             }
-            "for" => self.time = nonzero(text(value)?)?,
+            "for" => self.time = positive_duration(text(value)?).map_err(|error| error.to_string())?,
             "slot" => {
                 self.slot = match value {
                     Value::String(slot) => Some(slot.clone()),
@@ -135,7 +135,7 @@ mod tests {
             (r#"{"status":100,"for":"1s"}"#, "status is 100, but a number from 200"),
             (r#"{"status":503,"for":60}"#, "for is 60, but a text with a unit"),
             (r#"{"status":503,"for":"60"}"#, "for is \"60\", but"),
-            (r#"{"status":503,"for":"0s"}"#, "more than no time"),
+            (r#"{"status":503,"for":"0s"}"#, "greater than zero"),
             (r#"{"status":503,"for":"1000h"}"#, "at most 24h"),
             (r#"{"delay":"1h","for":"1s"}"#, "at most 10m"),
             (r#"{"status":503,"for":"1s","slot":[]}"#, "slot is [], but a number"),

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use clap::Args;
-use cli::{EnvOption, env_option_with, nonzero, parse_bool};
+use cli::{EnvOption, env_option_with, parse_bool};
+use parse::positive_duration;
 
 /// What the process does wrong, on purpose.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Rehearsals: what goes wrong on purpose")]
 pub(crate) struct Rehearsal {
     /// Stay unready for so long
-    #[arg(long, env = "SERVICE_SLOW_START", value_name = "TIME", value_parser = env_option_with(nonzero))]
+    #[arg(long, env = "SERVICE_SLOW_START", value_name = "TIME", value_parser = env_option_with(positive_duration))]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) slow_start: EnvOption<Duration>,
     /// Abort so long after the start
-    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "TIME", value_parser = env_option_with(nonzero))]
+    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "TIME", value_parser = env_option_with(positive_duration))]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) crash_after: EnvOption<Duration>,
     /// Go on serving after SIGTERM
