@@ -6,23 +6,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Pause between two looks at a condition.
+/// Time limit for anything that takes well under a second on an idle machine. Only a failing test waits for it.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause between two checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
 
-/// What a condition may return: `bool`, `Option` or `Result`. Of a `Result` every `Ok` holds, `Ok(false)` too: say what
-/// is missing instead, by `anyhow::ensure!`.
+/// Return type of a condition: `bool`, `Option` or `Result`. A condition holds when it is `true`, `Some` or `Ok`.
+/// `Ok(false)` holds too; use `anyhow::ensure!` to say what is missing.
 pub trait Outcome {
-    /// What is there once the condition holds.
+    /// Value of a condition that holds.
     type Value;
 
-    /// The value, or why it is not there yet.
-    fn settle(self) -> Result<Self::Value, String>;
+    /// Returns the value, or the reason why the condition does not hold.
+    fn into_result(self) -> Result<Self::Value, String>;
 }
 
 impl Outcome for bool {
     type Value = ();
 
-    fn settle(self) -> Result<(), String> {
+    fn into_result(self) -> Result<(), String> {
         if self { Ok(()) } else { Err("the condition does not hold".to_owned()) }
     }
 }
@@ -30,7 +33,7 @@ impl Outcome for bool {
 impl<T> Outcome for Option<T> {
     type Value = T;
 
-    fn settle(self) -> Result<T, String> {
+    fn into_result(self) -> Result<T, String> {
         self.ok_or_else(|| "there is no value".to_owned())
     }
 }
@@ -38,20 +41,20 @@ impl<T> Outcome for Option<T> {
 impl<T, E: Display> Outcome for Result<T, E> {
     type Value = T;
 
-    fn settle(self) -> Result<T, String> {
+    fn into_result(self) -> Result<T, String> {
         // The alternate form of an `anyhow::Error` is its whole chain.
         self.map_err(|error| format!("{error:#}"))
     }
 }
 
-/// Looks at `condition` every few milliseconds until it holds; after `timeout` an error carries the last reason.
+/// Checks `condition` every few milliseconds until it holds. After `timeout` it fails with the last reason.
 ///
-/// It is looked at least once, and once more when the time is over.
+/// The condition is checked at least once, and once more after the timeout.
 pub fn eventually<O: Outcome>(timeout: Duration, mut condition: impl FnMut() -> O) -> Result<O::Value> {
     let end = Instant::now() + timeout;
     loop {
         let last = Instant::now() >= end;
-        match condition().settle() {
+        match condition().into_result() {
             Ok(value) => return Ok(value),
             Err(reason) if last => bail!("after {timeout:?}: {reason}"),
             Err(_) => thread::sleep(POLL),
@@ -64,24 +67,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_is_looked_at_until_it_holds() {
-        let mut looks = 0;
-        let value = eventually(Duration::from_mins(1), || {
-            looks += 1;
-            (looks == 3).then_some(looks)
+    fn condition_is_checked_until_it_holds() {
+        let mut checks = 0;
+        let value = eventually(TIMEOUT, || {
+            checks += 1;
+            (checks == 3).then_some(checks)
         });
         assert_eq!(value.unwrap(), 3);
     }
 
     #[test]
-    fn a_time_out_carries_the_last_reason() {
-        let mut looks = 0;
+    fn timeout_carries_the_last_reason() {
+        let mut checks = 0;
         let error = eventually(Duration::from_millis(20), || -> Result<(), String> {
-            looks += 1;
-            Err(format!("look {looks} failed"))
+            checks += 1;
+            Err(format!("check {checks} failed"))
         })
         .unwrap_err();
-        assert!(looks > 1);
-        assert!(error.to_string().ends_with(&format!("look {looks} failed")), "{error}");
+        assert!(checks > 1);
+        assert!(error.to_string().ends_with(&format!("check {checks} failed")), "{error}");
     }
 }

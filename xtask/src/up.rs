@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         traefik: Some(traefik),
         entry: Some(entry),
         api: Some(dashboard),
-        spawn: SpawnOptions { echo: args.verbose, own_group: true },
+        spawn: SpawnOptions { echo: args.verbose, own_group: true, ..SpawnOptions::default() },
         ..FleetOptions::default()
     };
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use harness::binaries::target_directory;
+use harness::process::run_ok;
 use harness::stack::declared::Declared;
 use harness::{Fleet, Process, Signal, SpawnOptions, eventually, http};
 use tempfile::TempDir;
@@ -39,8 +40,7 @@ impl Checkout {
     fn copy() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let parts = PARTS.map(|part| root().join(part));
-        let output = Command::new("cp").arg("--archive").args(parts).arg(directory.path()).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        run_ok(Command::new("cp").arg("--archive").args(parts).arg(directory.path())).unwrap();
         Self(directory)
     }
 
@@ -48,9 +48,23 @@ impl Checkout {
         self.0.path()
     }
 
-    fn run_new(&self, arguments: &[&str]) -> Output {
+    /// `cargo xtask new` for this checkout.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(["new", "--checkout"]).arg(self.path()).args(arguments).output().unwrap()
+        command.args(["new", "--checkout"]).arg(self.path()).args(arguments);
+        command
+    }
+
+    /// Runs `cargo xtask new`, which must succeed, and returns its stdout.
+    fn run_new(&self, arguments: &[&str]) -> String {
+        run_ok(&mut self.command(arguments)).unwrap()
+    }
+
+    /// Runs `cargo xtask new`, which must fail, and returns its stderr.
+    fn error_of_new(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// Every file with what is in it.
@@ -80,27 +94,14 @@ fn root() -> &'static Path {
 fn cargo(directory: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).current_dir(directory).env("CARGO_TARGET_DIR", target_directory().unwrap());
-    well(&command.output().unwrap());
-}
-
-/// What a command has said that has to succeed.
-fn well(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Why a command has failed that has to.
-fn fault(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    run_ok(&mut command).unwrap();
 }
 
 #[test]
 fn a_service_is_made_built_tested_routed_unrouted_and_removed() {
     let checkout = Checkout::copy();
     let before = checkout.files();
-    let said = well(&checkout.run_new(&["made-by-a-test"]));
+    let said = checkout.run_new(&["made-by-a-test"]);
     assert!(said.contains("services/made-by-a-test") && said.contains("stacks/made-by-a-test.yml"), "{said}");
 
     cargo(checkout.path(), &["fmt", "--package", "made-by-a-test", "--check"]);
@@ -129,7 +130,7 @@ fn a_service_is_made_built_tested_routed_unrouted_and_removed() {
     // Its router stays for a while, and nobody is behind it.
     assert_eq!(http::get(&url("/answer")).unwrap().status, 503);
 
-    well(&checkout.run_new(&["made-by-a-test", "--remove"]));
+    checkout.run_new(&["made-by-a-test", "--remove"]);
     assert!(checkout.files() == before, "nothing of it is left, and nothing else has changed");
 }
 
@@ -139,7 +140,7 @@ fn a_repository_of_its_own_is_built_tested_and_a_guest_of_the_demo() {
     let directory = home.path().join("guest");
     let shown = directory.to_str().unwrap();
     let mut new = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    well(&new.args(["new", "guest-of-a-test", "--out", shown]).output().unwrap());
+    run_ok(new.args(["new", "guest-of-a-test", "--out", shown])).unwrap();
     cargo(&directory, &["fmt", "--check"]);
     cargo(&directory, &["test"]);
 
@@ -163,7 +164,7 @@ fn whatever_its_name_it_is_formatted() {
     for name in ["w".to_owned(), "w".repeat(63)] {
         let directory = home.path().join(&name);
         let mut new = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        well(&new.args(["new", &name, "--out"]).arg(&directory).output().unwrap());
+        run_ok(new.args(["new", &name, "--out"]).arg(&directory)).unwrap();
         cargo(&directory, &["fmt", "--check"]);
     }
 }
@@ -180,17 +181,17 @@ fn a_name_that_does_not_do_changes_nothing() {
         ("runtime", "there is services/runtime"),
         ("traefik", "it is a service of stacks/demo.yml"),
     ] {
-        let said = fault(&checkout.run_new(&[name]));
+        let said = checkout.error_of_new(&[name]);
         assert!(said.contains(&format!("{name:?}")) || said.contains(name), "{said}");
         assert!(said.contains(reason), "{said}");
     }
     let taken = checkout.path().join("docs");
-    let said = fault(&checkout.run_new(&["weather", "--out", taken.to_str().unwrap()]));
+    let said = checkout.error_of_new(&["weather", "--out", taken.to_str().unwrap()]);
     assert!(said.contains("is there already"), "{said}");
     let nowhere = checkout.path().join("nowhere/weather");
-    let said = fault(&checkout.run_new(&["weather", "--out", nowhere.to_str().unwrap()]));
+    let said = checkout.error_of_new(&["weather", "--out", nowhere.to_str().unwrap()]);
     assert!(said.contains("nowhere: No such file"), "{said}");
-    let said = fault(&checkout.run_new(&["ping", "--remove"]));
+    let said = checkout.error_of_new(&["ping", "--remove"]);
     assert!(said.contains("ping is not a service that `cargo xtask new` has made"), "{said}");
     assert!(checkout.files() == before);
 }
@@ -199,13 +200,13 @@ fn a_name_that_does_not_do_changes_nothing() {
 fn only_what_git_has_is_removed_once_it_has_changed() {
     let checkout = Checkout::copy();
     let before = checkout.files();
-    well(&checkout.run_new(&["weather"]));
+    checkout.run_new(&["weather"]);
     let changed = |path: &str| {
         let file = checkout.path().join(path);
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("{text}\n")).unwrap();
         let files = checkout.files();
-        let said = fault(&checkout.run_new(&["weather", "--remove"]));
+        let said = checkout.error_of_new(&["weather", "--remove"]);
         assert!(said.contains("neither as it was made nor as git has it"), "{said}");
         assert!(checkout.files() == files, "{path}");
         (file, text)
@@ -216,19 +217,19 @@ fn only_what_git_has_is_removed_once_it_has_changed() {
     }
     let more = checkout.path().join("services/weather/notes.txt");
     fs::write(&more, "mine").unwrap();
-    fault(&checkout.run_new(&["weather", "--remove"]));
+    checkout.error_of_new(&["weather", "--remove"]);
     fs::remove_file(more).unwrap();
 
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.args(["-c", "user.name=test", "-c", "user.email=test@localhost"]);
-        well(&command.args(arguments).current_dir(checkout.path()).output().unwrap());
+        run_ok(command.args(arguments).current_dir(checkout.path())).unwrap();
     };
     git(&["init", "--quiet"]);
     changed("services/weather/src/main.rs");
     git(&["add", "."]);
     git(&["commit", "--quiet", "--message", "weather"]);
-    well(&checkout.run_new(&["weather", "--remove"]));
+    checkout.run_new(&["weather", "--remove"]);
     fs::remove_dir_all(checkout.path().join(".git")).unwrap();
     assert!(checkout.files() == before);
 }

@@ -6,13 +6,15 @@ use load::headline::headline;
 use load::report::Ended;
 
 use crate::peer::{Deed, Peer};
-use crate::run::{PATIENCE, Running, report, run};
+use harness::TIMEOUT;
+
+use crate::run::{Running, report, run};
 
 #[test]
 fn ctrl_c_ends_it_with_the_report() {
     let peer = Peer::good();
     let mut load = Running::start(&[&peer.url(), "--rate", "500", "--for", "10m"]);
-    peer.wait_for(100, PATIENCE);
+    peer.wait_for(100, TIMEOUT);
     load.interrupt();
     let (code, report) = load.end();
     assert_eq!((code, report.ended, report.abandoned), (0, Ended::Interrupted, 0));
@@ -24,7 +26,7 @@ fn load_was_sent_until_the_signal_and_not_until_the_last_answer() {
     let peer = Peer::start(|number| if number < 10 { Deed::Answer(200, "a") } else { Deed::Hang });
     let args = ["--connections", "4", "--timeout", "3s", "--for", "20m", "--every", "10m"];
     let mut load = Running::start(&[&[peer.url().as_str()], &args[..]].concat());
-    peer.wait_for(14, PATIENCE);
+    peer.wait_for(14, TIMEOUT);
     load.interrupt();
     let (_, report) = load.end();
     let last = report.failures.listed.last().unwrap();
@@ -42,7 +44,7 @@ fn an_answer_that_comes_after_the_end_counts_and_the_time_it_took_is_no_gap() {
         Deed::Answer(200, "a")
     });
     let mut load = Running::start(&[&peer.url(), "--connections", "1", "--for", "20m", "--gap", "1us"]);
-    peer.wait_for(11, PATIENCE);
+    peer.wait_for(11, TIMEOUT);
     load.interrupt();
     load.says("no more is sent");
     drop(release);
@@ -58,7 +60,7 @@ fn an_answer_that_comes_after_the_end_counts_and_the_time_it_took_is_no_gap() {
 fn a_second_one_ends_it_without_waiting_for_answers() {
     let peer = Peer::start(|number| if number < 10 { Deed::Answer(200, "a") } else { Deed::Hang });
     let mut load = Running::start(&[&peer.url(), "--connections", "4", "--timeout", "10m", "--for", "20m"]);
-    peer.wait_for(14, PATIENCE);
+    peer.wait_for(14, TIMEOUT);
     load.interrupt();
     load.says("Ctrl-C again");
     load.interrupt();

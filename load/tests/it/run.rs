@@ -1,32 +1,20 @@
-//! `load`, as a process.
+//! Starts `load`.
 
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Output};
 
-use harness::process::command;
-use harness::{Process, Signal, SpawnOptions, eventually};
+use harness::process;
+use harness::{Process, Signal, SpawnOptions, TIMEOUT};
 use load::report::Report;
 
-/// How long anything may take before it counts as hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
 fn load(args: &[&str]) -> Command {
-    let mut load = command(env!("CARGO_BIN_EXE_load"));
+    let mut load = process::command(env!("CARGO_BIN_EXE_load"));
     load.args(args);
     load
 }
 
-/// Runs it to its end, which must come by itself.
+/// Runs it until it exits by itself.
 pub(crate) fn run(args: &[&str]) -> Output {
-    let child = load(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = child.unwrap();
-    let ended = eventually(PATIENCE, || child.try_wait().unwrap().is_some());
-    if ended.is_err() {
-        child.kill().unwrap();
-    }
-    let output = child.wait_with_output().unwrap();
-    assert!(ended.is_ok(), "load {args:?} goes on for ever: {output:?}");
-    output
+    process::run(&mut load(args)).unwrap()
 }
 
 /// Its exit code and its report.
@@ -63,12 +51,12 @@ impl Running {
 
     /// Waits until it says something with `text` in it.
     pub(crate) fn says(&self, text: &str) {
-        self.process.log().wait_for(text, PATIENCE).unwrap();
+        self.process.log().wait_for(text, TIMEOUT).unwrap();
     }
 
     /// Waits for its end: exit code and report.
     pub(crate) fn end(mut self) -> (i32, Report) {
-        let status = self.process.wait(PATIENCE).unwrap();
+        let status = self.process.wait(TIMEOUT).unwrap();
         let json = std::fs::read(self.directory.path().join("report.json")).unwrap();
         let report = serde_json::from_slice(&json);
         (status.code().unwrap(), report.unwrap_or_else(|error| panic!("{error}: {}", self.process.tail())))

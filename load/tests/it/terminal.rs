@@ -1,29 +1,28 @@
 //! On a terminal: how it stands, in place, and the report when it has ended.
 
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use harness::{Pty, eventually};
-use rustix::process::{Pid, Signal, kill_process};
+use harness::process::{Streams, command};
+use harness::{Process, Pty, Signal, SpawnOptions, TIMEOUT, eventually};
 
 use crate::peer::Peer;
-use crate::run::PATIENCE;
 
-/// A terminal, and `load` that runs on it. It ends with the test.
+/// A terminal, and a `load` that draws on it.
 struct Terminal {
     pty: Pty,
     written: Arc<Mutex<Vec<u8>>>,
-    load: Child,
+    load: Process,
 }
 
 impl Terminal {
     fn start(width: u16, args: &[&str]) -> Self {
         let pty = Pty::open(width, 24).unwrap();
-        let mut load = Command::new(env!("CARGO_BIN_EXE_load"));
-        load.args(args).env_clear().env("TERM", "xterm").stdin(Stdio::null());
-        let load = load.stdout(Stdio::piped()).stderr(pty.program.try_clone().unwrap()).spawn().unwrap();
+        let mut command = command(env!("CARGO_BIN_EXE_load"));
+        command.args(args).env("TERM", "xterm").env_remove("NO_COLOR");
+        let streams = Streams { stderr: Some(pty.program.try_clone().unwrap().into()), ..Streams::default() };
+        let load = Process::spawn_with("load", &mut command, SpawnOptions::default(), streams).unwrap();
         let (mut read, written) = (pty.master.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let terminal = Self { pty, written: Arc::clone(&written), load };
         thread::spawn(move || {
@@ -51,24 +50,15 @@ impl Terminal {
     /// Waits for a drawing that is as it should be.
     fn shows(&self, is_well: impl Fn(&[String]) -> bool) {
         let shown = || self.drawing().is_some_and(|drawing| is_well(&drawing));
-        eventually(PATIENCE, shown).unwrap_or_else(|error| panic!("{error}: {:#?}", self.drawing()));
+        eventually(TIMEOUT, shown).unwrap_or_else(|error| panic!("{error}: {:#?}", self.drawing()));
     }
 
-    /// Ends it as Ctrl-C does: exit code, and what it says in the end.
+    /// Interrupts it as Ctrl-C does. Returns its exit code and its stdout.
     fn interrupt(&mut self) -> (Option<i32>, String) {
-        kill_process(Pid::from_child(&self.load), Signal::INT).unwrap();
-        eventually(PATIENCE, || self.load.try_wait().unwrap().is_some()).unwrap();
-        let mut said = String::new();
-        self.load.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        (self.load.wait().unwrap().code(), said)
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // Either it has ended before, or it is ended here.
-        let _ = self.load.kill();
-        let _ = self.load.wait();
+        self.load.signal(Signal::INT).unwrap();
+        let status = self.load.wait(TIMEOUT).unwrap();
+        self.load.log().wait_for_end(TIMEOUT).unwrap();
+        (status.code(), self.load.log().lines().join("\n"))
     }
 }
 
@@ -92,7 +82,7 @@ fn it_is_drawn_in_place_in_any_width_and_taken_away_for_the_report() {
     };
     terminal.shows(|drawing| is_whole(drawing) && fits(drawing, 80) && !fits(drawing, 60));
     // The cursor goes up, and what follows takes the place of what was there.
-    eventually(PATIENCE, || terminal.written().contains("\x1b[7A")).unwrap();
+    eventually(TIMEOUT, || terminal.written().contains("\x1b[7A")).unwrap();
     terminal.pty.resize(40, 24).unwrap();
     terminal.shows(|drawing| fits(drawing, 40) && drawing.concat().contains("longest gap"));
 

@@ -1,17 +1,12 @@
-//! The agent's command line, from outside.
+//! Flags, environment, `--help` and `--version` of the agent.
 
-use std::process::Command;
+use harness::process::{command, run};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_agent");
-
-/// Exit code, stdout and stderr.
+/// Runs the agent. Returns exit code, stdout and stderr.
 fn agent(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(BINARY);
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in names.filter(|name| name.starts_with("AGENT_") || name == "DOCKER_HOST") {
-        command.env_remove(name);
-    }
-    let output = command.args(args).envs(environment.iter().copied()).output().unwrap();
+    let mut command = command(env!("CARGO_BIN_EXE_agent"));
+    command.env_remove("DOCKER_HOST").args(args).envs(environment.iter().copied());
+    let output = run(&mut command).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

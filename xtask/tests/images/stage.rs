@@ -29,12 +29,9 @@ pub(crate) fn unpack(archive: &Path, directory: &Path) {
     run(Command::new("tar").arg("--extract").arg("--file").arg(archive).arg("--directory").arg(directory));
 }
 
-/// Runs a command that has to succeed, and returns what it prints.
+/// Runs a command that must succeed, and returns its stdout.
 pub(crate) fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
-    String::from_utf8(output.stdout).unwrap()
+    harness::process::run_ok(command).unwrap()
 }
 
 /// A program along PATH.

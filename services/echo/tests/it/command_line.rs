@@ -37,7 +37,7 @@ fn whoamis_variables_are_understood() {
     command.args(["--address", "127.0.0.1", "--admin-port", "0"]);
     command.envs([("WHOAMI_PORT_NUMBER", "0"), ("WHOAMI_NAME", "iamfoo")]);
     let echo = Echo::spawn(&mut command);
-    assert_ne!(echo.place("address").port(), 8080);
+    assert_ne!(echo.process.address().port(), 8080);
     assert!(echo.get("/").text().starts_with("Name: iamfoo\n"));
 }
 
@@ -83,6 +83,6 @@ fn it_says_who_it_is_in_headers_and_json() {
 fn each_request_is_logged_only_where_that_is_wanted() {
     let echo = Echo::start(&["--verbose"]);
     echo.get("/bench?secret=1");
-    let line = echo.says("request");
+    let line = echo.process.wait_for_line("request");
     assert!(line.contains("method=GET path=\"/bench\"") && !line.contains("secret"), "{line}");
 }

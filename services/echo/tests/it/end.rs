@@ -2,9 +2,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use rustix::process::Signal;
+use harness::{Signal, TIMEOUT, eventually};
 
-use crate::process::{Echo, PATIENCE, answer, eventually};
+use crate::process::{Echo, answer};
 
 fn send(echo: &Echo, path: &str) -> TcpStream {
     let mut stream = echo.connect();
@@ -20,7 +20,7 @@ fn in_flight(echo: &Echo) -> u64 {
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let (mut rest, start) = (Vec::new(), Instant::now());
     loop {
-        assert!(start.elapsed() < PATIENCE, "it goes on for ever");
+        assert!(start.elapsed() < TIMEOUT, "it goes on for ever");
         let mut bytes = [0; 4096];
         match stream.read(&mut bytes) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return rest,
@@ -34,42 +34,43 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
 
 #[test]
 fn a_request_that_hangs_does_not_keep_the_drain_from_ending() {
-    let echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
+    let mut echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
     let mut hanging = send(&echo, "/hang");
-    eventually("it hangs", || in_flight(&echo) == 1);
-    echo.signal(Signal::TERM);
+    eventually(TIMEOUT, || in_flight(&echo) == 1).unwrap();
+    echo.process.signal(Signal::TERM);
     assert_eq!(rest(&mut hanging), b"");
-    assert_eq!(echo.end().1.code(), Some(0));
+    assert_eq!(echo.process.wait().1.code(), Some(0));
 }
 
 #[test]
 fn one_that_comes_to_hang_in_the_drain_is_cut_too() {
-    let echo = Echo::start(&["--linger", "1h", "--grace", "1h"]);
-    echo.signal(Signal::TERM);
-    echo.says("draining");
+    let mut echo = Echo::start(&["--linger", "1h", "--grace", "1h"]);
+    echo.process.signal(Signal::TERM);
+    echo.process.wait_for_line("draining");
     assert_eq!(rest(&mut send(&echo, "/hang")), b"");
     assert_eq!(echo.get("/bench").header("x-state"), Some("draining"));
 }
 
 #[test]
 fn events_without_end_end_with_the_drain() {
-    let echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
+    let mut echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
     let mut events = send(&echo, "/sse?every=1ms");
     events.read_exact(&mut [0; 500]).unwrap();
-    echo.signal(Signal::TERM);
+    echo.process.signal(Signal::TERM);
     let rest = rest(&mut events);
     assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
-    assert_eq!(echo.end(), ("drained=1 aborted=0".to_owned(), std::process::ExitStatus::default()));
+    let (lines, status) = echo.process.wait();
+    assert_eq!((lines.last().map(String::as_str), status.code()), (Some("drained=1 aborted=0"), Some(0)));
 }
 
 #[test]
 fn an_answer_that_is_delayed_is_given_in_the_drain() {
-    let echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
+    let mut echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
     let mut delayed = send(&echo, "/delay/300ms");
-    eventually("it is under way", || in_flight(&echo) == 1);
-    echo.signal(Signal::TERM);
+    eventually(TIMEOUT, || in_flight(&echo) == 1).unwrap();
+    echo.process.signal(Signal::TERM);
     assert_eq!(answer(&mut delayed).text(), "after 300ms\n");
-    assert_eq!(echo.end().0, "drained=1 aborted=0");
+    assert_eq!(echo.process.wait().0.last().unwrap(), "drained=1 aborted=0");
 }
 
 #[test]
@@ -78,9 +79,9 @@ fn whoever_goes_away_is_waited_for_no_more() {
     let paths =
         ["/hang", "/delay/10m", "/?wait=10m", "/sse?every=10m", "/stream/2?every=10m", "/drip?duration=10m"];
     let clients = paths.map(|path| send(&echo, path));
-    eventually("all are under way", || in_flight(&echo) == 6);
+    eventually(TIMEOUT, || in_flight(&echo) == 6).unwrap();
     drop(clients);
-    eventually("none is under way", || in_flight(&echo) == 0);
+    eventually(TIMEOUT, || in_flight(&echo) == 0).unwrap();
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn what_cannot_be_is_named_with_what_was_expected() {
 fn large_answers_to_idle_readers_cost_next_to_nothing() {
     let echo = Echo::start(&[]);
     echo.get("/data?size=1&unit=MB");
-    let before = echo.resident();
+    let before = echo.peak_memory();
     let paths = [
         "/data?size=1&unit=GB",
         "/bytes/1GB",
@@ -163,7 +163,7 @@ fn large_answers_to_idle_readers_cost_next_to_nothing() {
         stream.read_exact(&mut vec![0; 1 << 20]).unwrap();
         stream
     });
-    let grown = echo.resident() - before;
+    let grown = echo.peak_memory() - before;
     assert!(grown < 4 << 20, "{grown} bytes more");
     drop(clients);
 }

@@ -1,27 +1,18 @@
-//! Runs `echo` as a process and asks it.
+//! Starts `echo` and sends it requests.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Output};
 
-use rustix::process::{Pid, Signal, kill_process};
+use harness::ServiceProcess;
+use harness::service_process::{ANY_PORT, connect};
 
-/// How long anything may take before it counts as hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-const ANY_PORT: [&str; 6] = ["--address", "127.0.0.1", "--port", "0", "--admin-port", "0"];
-
-/// An `echo` that runs until the test is over.
+/// A running `echo`.
 pub(crate) struct Echo {
-    child: Child,
-    lines: Receiver<String>,
-    listening: String,
+    pub(crate) process: ServiceProcess,
 }
 
-/// What it has answered.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: u16,
@@ -29,66 +20,29 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// An `echo` without any of the variables that it reads.
+/// Returns a command for `echo` that inherits no settings.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_echo"));
-    for (name, _) in std::env::vars_os() {
-        if ["SERVICE_", "LOG_", "WHOAMI_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-            command.env_remove(name);
-        }
-    }
-    command
+    harness::process::command(env!("CARGO_BIN_EXE_echo"))
 }
 
-/// Runs one to its end, which must come by itself.
+/// Runs `command` until it exits by itself.
 pub(crate) fn run(command: &mut Command) -> Output {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("{command:?} goes on for ever");
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    child.wait_with_output().unwrap()
+    harness::process::run(command).unwrap()
 }
 
 impl Echo {
+    /// Starts it on free ports.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::spawn(command().args(ANY_PORT).args(args))
     }
 
+    /// Starts it with this command.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut echo = Self { child, lines, listening: String::new() };
-        echo.listening = echo.says("listening");
-        echo
-    }
-
-    /// Waits for a line that contains `text`.
-    pub(crate) fn says(&self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("it never says {text:?}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Where it listens: `address` or `admin`.
-    pub(crate) fn place(&self, name: &str) -> SocketAddr {
-        let value = self.listening.split(&format!("{name}=")).nth(1).unwrap();
-        value.split_whitespace().next().unwrap().parse().unwrap()
+        Self { process: ServiceProcess::spawn(command) }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        connect(self.place("address"))
+        self.process.connect()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -102,44 +56,20 @@ impl Echo {
         answer(&mut stream)
     }
 
-    /// A figure of its metrics.
+    /// Value of a metric.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let mut stream = connect(self.place("admin"));
+        let mut stream = connect(self.process.admin());
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
         let metrics = answer(&mut stream).text();
         let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
-    /// What is resident of it, in bytes.
-    pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+    /// Peak resident memory in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for its end; returns the last line that it said and how it ended.
-    pub(crate) fn end(mut self) -> (String, ExitStatus) {
-        let mut last = String::new();
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => last = line,
-                Err(RecvTimeoutError::Disconnected) => return (last, self.child.wait().unwrap()),
-                Err(RecvTimeoutError::Timeout) => panic!("it goes on for ever after {last:?}"),
-            }
-        }
-    }
-}
-
-/// No test leaves a process behind.
-impl Drop for Echo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -158,13 +88,7 @@ impl Answer {
     }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
-/// Reads an answer whose end is the connection's.
+/// Reads a response that ends with its connection.
 pub(crate) fn answer(stream: &mut TcpStream) -> Answer {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
@@ -178,7 +102,7 @@ pub(crate) fn answer(stream: &mut TcpStream) -> Answer {
     Answer { code: head[9..12].parse().unwrap(), head, body }
 }
 
-/// A body out of its chunks, which must be complete.
+/// Decodes a chunked body, which must be complete.
 fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
@@ -189,14 +113,5 @@ fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
         }
         body.extend(&chunks[line + 2..][..size]);
         chunks = &chunks[line + 2 + size + 2..];
-    }
-}
-
-/// Waits until `holds`.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(1));
     }
 }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use clap::{Args, Command, FromArgMatches};
 use echo::{Echo, EchoArgs};
 use futures_util::FutureExt;
+use harness::TIMEOUT;
 use runtime::{Context, DrainReport, Limits, Listener, app_info, run};
 use tokio::sync::oneshot;
-
-use crate::client::PATIENCE;
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -28,7 +27,7 @@ pub(crate) fn args(words: &[&str]) -> EchoArgs {
 }
 
 pub(crate) fn context() -> Context {
-    let limits = Limits { linger: Duration::ZERO, grace: PATIENCE, ..Limits::default() };
+    let limits = Limits { linger: Duration::ZERO, grace: TIMEOUT, ..Limits::default() };
     Context::new(app_info!("A service under test"), "test-1", limits)
 }
 
@@ -51,7 +50,7 @@ impl Server {
             // A test that is over need not know.
             let _ = end.send(drained);
         });
-        Self { address: address.recv_timeout(PATIENCE).unwrap(), shutdown, ended }
+        Self { address: address.recv_timeout(TIMEOUT).unwrap(), shutdown, ended }
     }
 
     /// Where it answers, by this scheme.

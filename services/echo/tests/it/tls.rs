@@ -1,12 +1,14 @@
 use std::fs;
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::io::Write;
+use std::process::Command;
 
 use clap::Args;
 use echo::{Echo, EchoArgs};
 use harness::certificates::{Certificates, ED25519, P256, RSA, openssl, openssl_output};
+use harness::process::Streams;
+use harness::{Process, SpawnOptions, TIMEOUT};
 
-use crate::client::{Client, PATIENCE, curl, curl_output};
+use crate::client::{Client, curl, curl_output};
 use crate::server::{Server, args, context};
 
 /// A server with these flags.
@@ -175,18 +177,18 @@ fn the_end_of_the_server_is_said_in_tls_too() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let server = start(&made.flags("server"));
-    let mut client = Command::new("openssl");
-    client.args(["s_client", "-quiet", "-ign_eof", "-verify_quiet", "-CAfile", &made.path("ca.pem")]);
-    client.args(["-connect", &server.address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut client = client.stderr(Stdio::piped()).spawn().unwrap();
-    client.stdin.as_mut().unwrap().write_all(b"GET /bench HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
-    let mut first = [0; 12];
-    client.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
-    assert_eq!(&first, b"HTTP/1.1 200");
-    server.shut_down().recv_timeout(PATIENCE).unwrap();
-    let output = client.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("unexpected eof"), "{output:?}");
+    let (input, mut writer) = std::io::pipe().unwrap();
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-ign_eof", "-verify_quiet", "-CAfile", &made.path("ca.pem")]);
+    command.args(["-connect", &server.address.to_string()]);
+    let streams = Streams { stdin: Some(input.into()), ..Streams::default() };
+    let mut client = Process::spawn_with("openssl", &mut command, SpawnOptions::default(), streams).unwrap();
+    writer.write_all(b"GET /bench HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    client.log().wait_for("HTTP/1.1 200", TIMEOUT).unwrap();
+    server.shut_down().recv_timeout(TIMEOUT).unwrap();
+    assert!(client.wait(TIMEOUT).unwrap().success(), "{}", client.tail());
+    client.log().wait_for_end(TIMEOUT).unwrap();
+    assert_eq!(client.log().count("unexpected eof"), 0, "{}", client.tail());
 }
 
 #[test]

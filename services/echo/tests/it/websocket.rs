@@ -1,7 +1,9 @@
 use harness::certificates::{Certificates, P256};
 use harness::websocket::comes_back;
 
-use crate::client::{Client, PATIENCE};
+use harness::TIMEOUT;
+
+use crate::client::Client;
 use crate::server::Server;
 
 const TEXT: u8 = 1;
@@ -147,7 +149,7 @@ fn who_does_not_read_is_let_go() {
         while client.try_send(&large) {}
         sender.send(()).unwrap();
     });
-    full.recv_timeout(PATIENCE).expect("the server waits for ever");
+    full.recv_timeout(TIMEOUT).expect("the server waits for ever");
 }
 
 #[test]
@@ -160,7 +162,7 @@ fn at_the_end_of_the_server_clients_are_told() {
     assert_eq!(received(&mut client).1[..2], 1001_u16.to_be_bytes());
     client.send(message(CLOSE, &1001_u16.to_be_bytes()));
     client.expect_end();
-    ended.recv_timeout(PATIENCE).unwrap();
+    ended.recv_timeout(TIMEOUT).unwrap();
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn a_request_by_http_2_looks_like_any_other() {
     let echo = Echo::start(&["--host", "echo-1"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = async |path: &str, body: &'static str| {
-        let stream = tokio::net::TcpStream::connect(echo.place("address")).await.unwrap();
+        let stream = tokio::net::TcpStream::connect(echo.process.address()).await.unwrap();
         let (mut client, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         let connection = tokio::spawn(connection);

@@ -1,9 +1,11 @@
 use std::net::TcpListener;
 
-use crate::process::{ANY_PORT, command, run, run_with};
+use harness::service_process::ANY_PORT;
+
+use crate::process::{command, run};
 
 #[test]
-fn bad_usage_ends_with_64_and_names_the_flag() {
+fn bad_usage_exits_64_and_names_the_flag() {
     for (args, named) in [
         (&["--port", "many"] as &[&str], "--port"),
         (&["--port", "65536"], "--port"),
@@ -17,23 +19,23 @@ fn bad_usage_ends_with_64_and_names_the_flag() {
         (&["healthcheck", "surplus"], "surplus"),
         (&["healthcheck", "--admin-port", "0"], "port"),
     ] {
-        let output = run_with(args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(64), "{args:?}: {said}");
-        assert!(said.contains(named), "{args:?}: {said}");
+        let output = run(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {stderr}");
+        assert!(stderr.contains(named), "{args:?}: {stderr}");
     }
 }
 
 #[test]
-fn a_bad_variable_is_bad_usage_too() {
-    let output = run(command().env("SERVICE_PORT", "many"));
+fn bad_environment_variable_exits_64() {
+    let output = harness::process::run(command().env("SERVICE_PORT", "many")).unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8(output.stderr).unwrap().contains("--port"));
 }
 
 #[test]
-fn help_shows_every_flag_with_its_variable_and_examples() {
-    let output = run_with(&["--help"]);
+fn help_lists_every_flag_with_its_variable_and_examples() {
+    let output = run(&["--help"]);
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
     assert!(help.starts_with("Answers `Pong from HOST`"), "{help}");
@@ -48,24 +50,24 @@ fn help_shows_every_flag_with_its_variable_and_examples() {
 }
 
 #[test]
-fn version_is_name_and_number() {
-    assert_eq!(run_with(&["--version"]).stdout, b"ping 0.1.0\n");
+fn version_prints_name_and_number() {
+    assert_eq!(run(&["--version"]).stdout, b"ping 0.1.0\n");
 }
 
 #[test]
-fn a_port_in_use_is_said_as_such() {
+fn port_in_use_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, port) = (listener.local_addr().unwrap(), listener.local_addr().unwrap().port().to_string());
     for flag in ["--port", "--admin-port"] {
         let mut args = ANY_PORT;
-        let place = args.iter().position(|&arg| arg == flag).unwrap();
-        args[place + 1] = &port;
-        let output = run_with(&args);
-        let said = String::from_utf8(output.stderr).unwrap();
+        let index = args.iter().position(|&arg| arg == flag).unwrap();
+        args[index + 1] = &port;
+        let output = run(&args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{flag}");
         assert!(
-            said.ends_with(&format!("ping: listening on {address}: address already in use\n")),
-            "{flag}: {said}"
+            stderr.ends_with(&format!("ping: listening on {address}: address already in use\n")),
+            "{flag}: {stderr}"
         );
     }
 }

@@ -1,16 +1,16 @@
-//! The program `ping` from outside, which stands for every service: what is seen here comes from the runtime.
+//! The program `ping`, on behalf of every service: what these tests see comes from the runtime.
 
 mod process;
 
-/// What it says when it does not start.
+/// Flags, environment, `--help` and `--version`.
 mod command_line;
-/// How it ends.
-mod end;
-/// What it logs of requests.
+/// Shutdown and drain.
+mod drain;
+/// Fault injection by flags, and `ping faults`.
+mod faults;
+/// Access log and log level.
 mod log;
-/// What goes wrong on purpose.
-mod rehearsal;
-/// What it answers, and `healthcheck`.
+/// Responses, admin port, `healthcheck` and unix sockets.
 mod service;
-/// What it does when the system is short of file descriptors.
+/// Out of file descriptors.
 mod shortage;

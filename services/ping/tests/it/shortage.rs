@@ -1,8 +1,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 
-use crate::process::{ANY_PORT, Ping, eventually};
+use harness::service_process::ANY_PORT;
+use harness::{ServiceProcess, TIMEOUT, eventually};
 
 /// Sends a request on a connection that stays open.
 fn pong(client: &mut TcpStream) {
@@ -17,30 +17,31 @@ fn pong(client: &mut TcpStream) {
 }
 
 #[test]
-fn without_file_descriptors_it_waits_and_serves_whom_it_has() {
+fn out_of_file_descriptors_open_connections_are_served_and_accept_backs_off() {
     let limited = r#"ulimit -n 16; exec "$0" "$@""#;
-    let mut command = Command::new("sh");
+    let mut command = harness::process::command("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_ping"), "--host", "ping-1"]).args(ANY_PORT);
-    let ping = Ping::spawn(&mut command);
+    let ping = ServiceProcess::spawn(&mut command);
     let mut first = ping.connect();
     pong(&mut first);
 
     let crowd: Vec<_> = (0..20).map(|_| ping.connect()).collect();
-    ping.says("accepting a connection: too many open files");
+    ping.wait_for_line("accepting a connection: too many open files");
     for _ in 0..500 {
         pong(&mut first);
     }
     drop(crowd);
-    ping.says("accepting connections again");
+    ping.wait_for_line("accepting connections again");
     pong(&mut ping.connect());
 
-    // Trying without a pause would have failed at least once for each of the requests above.
+    // Without a pause, accept would have failed at least once for each of the requests above.
     let mut failures = 0;
-    eventually("the admin port answers again", || {
-        let metrics = ping.admin("/metrics");
+    eventually(TIMEOUT, || {
+        let metrics = ping.get_admin("/metrics");
         let count = metrics.lines().find_map(|line| line.strip_prefix("swarmlings_accept_failures_total "));
         failures = count.map_or(0, |count| count.parse().unwrap());
         failures > 0
-    });
+    })
+    .unwrap();
     assert!(failures < 100, "{failures} failures");
 }

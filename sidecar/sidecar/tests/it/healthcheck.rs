@@ -1,12 +1,13 @@
 use std::sync::{Arc, Mutex};
 
+use harness::process;
 use protocol::{Health, Routing};
 use rustix::process::Signal;
 
 use crate::support::eventually;
 use crate::support::hub::{Answer, ScriptedHub};
 use crate::support::service::Service;
-use crate::support::sidecar::{Run, TELLTALE, healthcheck};
+use crate::support::sidecar::{BINARY, Run, TELLTALE, healthcheck};
 
 #[test]
 fn check_succeeds_once_routed_and_then_ignores_the_hub() {
@@ -113,8 +114,6 @@ fn second_sidecar_with_the_same_task_name_logs_a_warning() {
 
 #[test]
 fn sidecar_without_a_task_name_is_found_by_its_pid_namespace() {
-    use crate::support::sidecar::{BINARY, plain};
-
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
     // The service name distinguishes it from other sidecars in this PID namespace.
@@ -122,8 +121,8 @@ fn sidecar_without_a_task_name_is_found_by_its_pid_namespace() {
     let run = Run::with(&hub, &service).flags(["--task", "", "--service", &name]);
     let _sidecar = run.script(TELLTALE);
     eventually("successful check", || {
-        let mut check = plain(BINARY);
+        let mut check = process::command(BINARY);
         check.args(["healthcheck", "--service", &name, "--hub", &hub.url()]);
-        check.output().unwrap().status.success().then_some(())
+        process::run(&mut check).unwrap().status.success().then_some(())
     });
 }

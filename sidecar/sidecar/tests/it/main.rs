@@ -7,22 +7,10 @@ mod support {
     pub(crate) mod service;
     pub(crate) mod sidecar;
 
-    use std::time::{Duration, Instant};
-
-    /// Longer than anything here takes on a busy machine: only a failing test waits so long.
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    /// Waits until `condition` is met; fails the test, naming `what`, if it never is.
+    /// Waits until `condition` returns a value. Fails the test, naming `what`, if it never does.
     #[track_caller]
-    pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(value) = condition() {
-                return value;
-            }
-            assert!(Instant::now() < deadline, "{what}: never within {PATIENCE:?}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+    pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+        harness::eventually(harness::TIMEOUT, condition).unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 }
 

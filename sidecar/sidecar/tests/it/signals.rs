@@ -1,8 +1,10 @@
+use std::process::Command;
+
 use rustix::process::{Signal, kill_process};
 
 use crate::support::eventually;
 use crate::support::proc::{is_stopped, service, signals};
-use crate::support::sidecar::{Run, Sidecar, TELLTALE, plain};
+use crate::support::sidecar::{Run, Sidecar, TELLTALE};
 
 /// A sidecar in a session without a terminal, where TSTP is a signal like any other.
 fn detached() -> Run {
@@ -19,7 +21,7 @@ fn bit(number: i32) -> u64 {
 /// Sends any signal, including those that `Signal` has no name for.
 fn send(sidecar: &Sidecar, number: i32) {
     let pid = sidecar.pid().as_raw_nonzero();
-    let sent = plain("sh").args(["-c", &format!("kill -{number} {pid}")]).status().unwrap();
+    let sent = Command::new("sh").args(["-c", &format!("kill -{number} {pid}")]).status().unwrap();
     assert!(sent.success(), "signal {number} was not sent");
 }
 

@@ -1,35 +1,34 @@
-use std::io::{Read, Write};
-use std::process::Stdio;
+use std::io::{self, PipeReader, Read, Write};
+use std::process::Command;
 use std::thread;
 
-use crate::support::sidecar::{BINARY, Run, plain};
+use harness::process::{self, Streams};
+use harness::{Process, SpawnOptions, TIMEOUT};
 
-/// Runs `command` under a sidecar that logs nothing, and returns its stdout and stderr.
-fn pipe(command: &[&str], input: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut sidecar = plain(BINARY)
-        .args(["run", "--hub", "http://127.0.0.1:1", "--log-level", "off", "--"])
-        .args(command)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = sidecar.stdin.take().unwrap();
-    let mut stderr = sidecar.stderr.take().unwrap();
-    let (output, errors) = thread::scope(|scope| {
-        // Dropped, and so closed, at the end of the input.
-        scope.spawn(move || stdin.write_all(input).unwrap());
-        let errors = scope.spawn(move || {
-            let mut bytes = Vec::new();
-            stderr.read_to_end(&mut bytes).unwrap();
-            bytes
-        });
+use crate::support::sidecar::{BINARY, Run};
+
+/// Runs `service` under a sidecar that logs nothing, and returns its stdout and stderr.
+fn pipe(service: &[&str], input: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut command = process::command(BINARY);
+    command.args(["run", "--hub", "http://127.0.0.1:1", "--log-level", "off", "--"]).args(service);
+    let [(stdin, mut writer), (stdout_reader, stdout), (stderr_reader, stderr)] =
+        std::array::from_fn(|_| io::pipe().unwrap());
+    let streams =
+        Streams { stdin: Some(stdin.into()), stdout: Some(stdout.into()), stderr: Some(stderr.into()) };
+    let mut sidecar = Process::spawn_with("sidecar", &mut command, SpawnOptions::default(), streams).unwrap();
+    let read = |mut reader: PipeReader| {
         let mut bytes = Vec::new();
-        sidecar.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
-        (bytes, errors.join().unwrap())
+        reader.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let (stdout, stderr) = thread::scope(|scope| {
+        // Closes the pipe at the end of the input.
+        scope.spawn(move || writer.write_all(input).unwrap());
+        let stderr = scope.spawn(move || read(stderr_reader));
+        (read(stdout_reader), stderr.join().unwrap())
     });
-    assert!(sidecar.wait().unwrap().success());
-    (output, errors)
+    assert!(sidecar.wait(TIMEOUT).unwrap().success());
+    (stdout, stderr)
 }
 
 #[test]
@@ -52,7 +51,8 @@ fn service_inherits_the_open_files_and_no_others() {
     // The parent of the tests may have left files open.
     let opening = ["sh", "-c", "exec 7</dev/null; exec \"$@\"", "sh"];
     let script = "ls /proc/$$/fd";
-    let given = plain(opening[0]).args(&opening[1..]).args(["sh", "-c", script]).output().unwrap().stdout;
+    let given =
+        Command::new(opening[0]).args(&opening[1..]).args(["sh", "-c", script]).output().unwrap().stdout;
     let given: Vec<_> = str::from_utf8(&given).unwrap().lines().map(ToOwned::to_owned).collect();
     assert!(given.contains(&"7".to_owned()));
     let mut sidecar = Run::alone().under(opening).script(script);

@@ -1,8 +1,10 @@
-use crate::support::sidecar::{BINARY, plain};
+use harness::process::{command, run};
+
+use crate::support::sidecar::BINARY;
 
 /// Runs the sidecar and returns its exit code, stdout and stderr.
 fn sidecar(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let output = plain(BINARY).args(args).envs(environment.iter().copied()).output().unwrap();
+    let output = run(command(BINARY).args(args).envs(environment.iter().copied())).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

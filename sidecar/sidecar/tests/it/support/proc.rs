@@ -1,11 +1,12 @@
 //! Processes as `/proc` shows them.
 
 use std::fs;
+use std::process::Command;
 
 use rustix::process::Pid;
 
 use super::eventually;
-use super::sidecar::{Sidecar, plain};
+use super::sidecar::Sidecar;
 
 /// A field of `/proc/PID/status`; nothing if there is no such process.
 pub(crate) fn status(pid: Pid, field: &str) -> Option<String> {
@@ -60,7 +61,11 @@ pub(crate) fn unshare() -> &'static [&'static str; 6] {
     [&ROOT, &USER]
         .into_iter()
         .find(|words| {
-            plain(words[0]).args(&words[1..]).arg("true").output().is_ok_and(|out| out.status.success())
+            Command::new(words[0])
+                .args(&words[1..])
+                .arg("true")
+                .output()
+                .is_ok_and(|out| out.status.success())
         })
         .expect("a PID namespace is needed: `unshare` of util-linux, and root or user namespaces")
 }

@@ -1,12 +1,13 @@
-//! The sidecar's process.
+//! Starts the sidecar.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, PipeWriter, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
+use harness::log::Log;
+use harness::process::{self, Streams};
+use harness::{Process, SpawnOptions, TIMEOUT};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::eventually;
@@ -35,12 +36,11 @@ pub(crate) const STUBBORN: &str = "
     echo ready
     while :; do sleep 1000 & wait $!; done";
 
-/// A running sidecar, ended when dropped.
+/// A running sidecar. Drop kills it and its service.
 pub(crate) struct Sidecar {
-    /// The sidecar itself, or the command that it was started by.
-    process: Child,
-    stdout: Lines,
-    stderr: Lines,
+    /// The sidecar itself, or the command that it was started with.
+    process: Process,
+    stdin: PipeWriter,
     terminal: bool,
     task: String,
     hub: Option<String>,
@@ -128,126 +128,94 @@ impl Run {
                 .map(ToOwned::to_owned)
                 .into();
         }
-        let mut process = plain(&words[0])
-            .args(&words[1..])
-            .envs(environment(&self.task, self.hub.as_ref()))
-            // What is to be noticed is noticed soon. A test's own flags win.
-            .env("SIDECAR_PROBE", &self.probe)
-            .env("SIDECAR_PROBE_INTERVAL", "5ms")
-            .env("SIDECAR_PROBE_START_INTERVAL", "5ms")
-            .env("SIDECAR_FALL", "1")
-            .env("LOG_LEVEL", "debug")
-            .stdin(if self.terminal { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = Lines::of(process.stdout.take().unwrap());
-        let stderr = Lines::of(process.stderr.take().unwrap());
-        Sidecar { process, stdout, stderr, terminal: self.terminal, task: self.task, hub: self.hub }
+        let mut command = process::command(&words[0]);
+        command.args(&words[1..]).envs(environment(&self.task, self.hub.as_ref()));
+        // Short intervals, so that changes are noticed soon. Flags of a test override them.
+        command.env("SIDECAR_PROBE", &self.probe);
+        command.env("SIDECAR_PROBE_INTERVAL", "5ms").env("SIDECAR_PROBE_START_INTERVAL", "5ms");
+        command.env("SIDECAR_FALL", "1").env("LOG_LEVEL", "debug");
+        let options = SpawnOptions { separate_stdout: true, ..SpawnOptions::default() };
+        let (input, stdin) = io::pipe().unwrap();
+        let streams = Streams { stdin: self.terminal.then(|| input.into()), ..Streams::default() };
+        let process = Process::spawn_with("sidecar", &mut command, options, streams).unwrap();
+        Sidecar { process, stdin, terminal: self.terminal, task: self.task, hub: self.hub }
     }
 }
 
 impl Sidecar {
-    /// The PID that was given to what was started, the sidecar or the command before it.
+    /// PID of the sidecar, or of the command that it was started with.
     pub(crate) fn started_as(&self) -> u32 {
-        self.process.id()
+        self.process.pid()
     }
 
-    /// The PID of the sidecar itself.
+    /// PID of the sidecar itself.
     #[track_caller]
     pub(crate) fn pid(&self) -> Pid {
-        eventually("start of the sidecar", || sidecar_below(Pid::from_child(&self.process)))
+        let started = Pid::from_raw(self.started_as().cast_signed()).unwrap();
+        eventually("start of the sidecar", || sidecar_below(started))
     }
 
     /// Types into its terminal.
     pub(crate) fn types(&mut self, keys: &[u8]) {
-        let terminal = self.process.stdin.as_mut().unwrap();
-        terminal.write_all(keys).unwrap();
-        terminal.flush().unwrap();
+        self.stdin.write_all(keys).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits for the service to say a line like this.
+    /// Waits for the service to write a line that contains `text`.
     #[track_caller]
-    pub(crate) fn says(&self, like: &str) -> String {
-        self.stdout.wait(like)
+    pub(crate) fn says(&self, text: &str) -> String {
+        self.process.stdout().wait_for(text, TIMEOUT).unwrap()
     }
 
-    /// Everything that the service has said.
+    /// All lines of the service so far.
     pub(crate) fn said(&self) -> Vec<String> {
-        self.stdout.all()
+        self.process.stdout().lines()
     }
 
-    /// Waits for the sidecar to log a line like this.
+    /// Waits for the sidecar to log a line that contains `text`.
     #[track_caller]
-    pub(crate) fn logs(&self, like: &str) -> String {
-        eventually(&format!("log line {like:?}"), || self.logged(like).into_iter().next())
+    pub(crate) fn logs(&self, text: &str) -> String {
+        self.log().wait_for(text, TIMEOUT).unwrap()
     }
 
-    /// All lines like this that the sidecar has logged. A terminal shows them among the service's.
-    pub(crate) fn logged(&self, like: &str) -> Vec<String> {
-        let lines = if self.terminal { &self.stdout } else { &self.stderr };
-        lines.all().into_iter().filter(|line| line.contains(like)).collect()
+    /// All log lines of the sidecar so far that contain `text`.
+    pub(crate) fn logged(&self, text: &str) -> Vec<String> {
+        self.log().matching(text)
     }
 
-    /// Waits for the end of the sidecar and of everything that has its output.
+    /// Log of the sidecar. In a terminal it shares stdout with the service.
+    fn log(&self) -> &Log {
+        if self.terminal { self.process.stdout() } else { self.process.log() }
+    }
+
+    /// Waits until the sidecar has exited and no process has its output open.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> ExitStatus {
-        let status = eventually("end of the sidecar", || self.process.try_wait().unwrap());
-        eventually("end of its output", || (self.stdout.ended() && self.stderr.ended()).then_some(()));
+        let status = self.process.wait(TIMEOUT).unwrap();
+        self.process.stdout().wait_for_end(TIMEOUT).unwrap();
+        self.process.log().wait_for_end(TIMEOUT).unwrap();
         status
     }
 
-    /// `sidecar healthcheck` with the same environment: its exit code and its line.
+    /// Runs `sidecar healthcheck` with the same environment. Returns its exit code and its line.
     pub(crate) fn healthcheck(&self) -> (Option<i32>, String) {
         healthcheck(&self.task, self.hub.as_ref(), &[])
     }
 
-    /// Waits for the health check to say so.
+    /// Waits until the health check exits with `code` and prints `text`.
     #[track_caller]
-    pub(crate) fn checks(&self, code: i32, like: &str) {
-        eventually(&format!("health check with {code} and {like:?}"), || {
-            let (exit, said) = self.healthcheck();
-            (exit == Some(code) && said.contains(like)).then_some(())
+    pub(crate) fn checks(&self, code: i32, text: &str) {
+        eventually(&format!("health check with {code} and {text:?}"), || {
+            let (exit, printed) = self.healthcheck();
+            (exit == Some(code) && printed.contains(text)).then_some(())
         });
     }
 }
 
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let (stdout, stderr) = (self.said().join("\n"), self.stderr.all().join("\n"));
-            eprintln!(
-                "--- stdout\n{stdout}\n--- stderr\n{stderr}\n--- health check\n{:?}",
-                self.healthcheck()
-            );
-        }
-        // Three signals make a sidecar kill its service. Only if it is deaf to them is it killed itself.
-        for _ in 0..500 {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            if let Some(sidecar) = sidecar_below(Pid::from_child(&self.process)) {
-                let _ = kill_process(sidecar, Signal::TERM);
-            }
-            thread::sleep(std::time::Duration::from_millis(5));
-        }
-        kill_tree(Pid::from_child(&self.process));
-        let _ = self.process.wait();
-    }
-}
-
-/// Kills a process and, first, all that it has started.
-fn kill_tree(pid: Pid) {
-    children(pid).into_iter().for_each(kill_tree);
-    let _ = kill_process(pid, Signal::KILL);
-}
-
-/// The process or the descendant of it that is a sidecar.
+/// The sidecar: this process or one of its descendants.
 fn sidecar_below(pid: Pid) -> Option<Pid> {
     let exe = std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
     if exe.is_ok_and(|exe| exe == Path::new(BINARY)) {
@@ -256,59 +224,16 @@ fn sidecar_below(pid: Pid) -> Option<Pid> {
     children(pid).into_iter().find_map(sidecar_below)
 }
 
-/// Runs `sidecar healthcheck`.
+/// Runs `sidecar healthcheck`. Returns its exit code and its line.
 pub(crate) fn healthcheck(task: &str, hub: Option<&String>, flags: &[&str]) -> (Option<i32>, String) {
-    let mut command = plain(BINARY);
-    command.arg("healthcheck").args(flags).envs(environment(task, hub));
-    let output = command.output().unwrap();
+    let output =
+        process::run(process::command(BINARY).arg("healthcheck").args(flags).envs(environment(task, hub)))
+            .unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
-}
-
-/// A command that inherits none of the variables that the sidecar reads.
-pub(crate) fn plain(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SIDECAR_") || name.to_string_lossy().starts_with("LOG_") {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 fn environment(task: &str, hub: Option<&String>) -> Vec<(&'static str, String)> {
     let mut variables = vec![("SIDECAR_TASK", task.to_owned())];
     variables.extend(hub.map(|url| ("SIDECAR_HUB", url.clone())));
     variables
-}
-
-/// The lines that came through a pipe so far.
-struct Lines(Arc<Mutex<(Vec<String>, bool)>>);
-
-impl Lines {
-    fn of(pipe: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new((Vec::new(), false)));
-        let shared = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                shared.lock().unwrap().0.push(line);
-            }
-            shared.lock().unwrap().1 = true;
-        });
-        Self(lines)
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().0.clone()
-    }
-
-    fn ended(&self) -> bool {
-        self.0.lock().unwrap().1
-    }
-
-    #[track_caller]
-    fn wait(&self, like: &str) -> String {
-        eventually(&format!("output line {like:?}"), || {
-            self.all().into_iter().find(|line| line.contains(like))
-        })
-    }
 }
