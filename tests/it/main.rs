@@ -13,6 +13,8 @@ mod compose;
 mod confirmation;
 /// What docs/openapi says of a program's API.
 mod description;
+/// Links and paths in documents.
+mod documents;
 /// Echo behind Traefik, by the protocols that both speak beside HTTP/1.
 mod echo;
 /// Labels that are wrong, or claim what another service holds.
