@@ -1,4 +1,4 @@
-//! Commands, and above all cargo, called from here.
+//! Cargo and other commands, run from the workspace.
 
 use std::env;
 use std::iter;
@@ -6,82 +6,103 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use harness::Binaries;
-use harness::binaries::{self, names, target_directory};
+use harness::binaries::{names, target_directory};
 use serde_json::Value;
 
 use crate::needs;
+
+/// A cargo profile for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// As shipped: small and fast, compiled with fat LTO
+    Release,
+    /// For trying out and for tests: larger and slower, compiled in a third of the time
+    Fast,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Fast => "fast",
+        }
+    }
+}
 
 /// The workspace's directory.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a directory of the workspace")
 }
 
-/// A command of the cargo that has called this program, in the workspace's directory and without input.
+/// A cargo command in the workspace's directory, without input.
 pub fn cargo(subcommand: &str) -> Command {
     cargo_in(root(), subcommand)
 }
 
-/// The same in another directory.
+/// A cargo command in `directory`, without input.
 pub fn cargo_in(directory: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg(subcommand).current_dir(directory).stdin(Stdio::null());
     command
 }
 
-/// What cargo knows of the workspace that `directory` belongs to.
+/// `cargo metadata` of the workspace that contains `directory`, without dependencies.
 pub fn metadata(directory: &Path) -> Result<Value> {
     let mut command = cargo_in(directory, "metadata");
     let output = command.args(["--no-deps", "--format-version", "1"]).output();
     let output = output.context("running cargo metadata")?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("cargo metadata in {}: {}", directory.display(), said.trim());
+        let error = String::from_utf8_lossy(&output.stderr);
+        bail!("cargo metadata in {}: {}", directory.display(), error.trim());
     }
-    serde_json::from_slice(&output.stdout).context("reading what cargo metadata says")
+    serde_json::from_slice(&output.stdout).context("parsing the output of cargo metadata")
 }
 
-/// The target of binaries that need nothing from the image they are in, for this machine's architecture.
+/// The target of static programs for this machine's architecture.
 pub fn musl_target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
 }
 
-/// All that goes into images, to be run here: those that the environment names, or else built as released.
+/// The programs in `SWARMLINGS_BIN_DIR`, or a release build of all programs for this machine.
 pub fn for_this_machine() -> Result<Binaries> {
-    if env::var_os(binaries::DIRECTORY).is_some() { Binaries::find() } else { release(None) }
+    Binaries::named()?.map_or_else(|| programs(&names(), Profile::Release, None), Ok)
 }
 
-/// Builds all that goes into images as released, for `target` or else for this machine.
+/// Builds all programs that go into images, as released, for `target` or this machine.
 pub fn release(target: Option<&str>) -> Result<Binaries> {
-    release_of(&names(), target)
+    programs(&names(), Profile::Release, target)
 }
 
-/// The same of some of it.
+/// Builds some of the programs that go into images, as released, for `target` or this machine.
 pub fn release_of(names: &[&str], target: Option<&str>) -> Result<Binaries> {
-    // One by one: built together, all would get what one of them asks of a crate that they share, and a service more
-    // would make other bytes of the others.
-    let mut directory = None;
-    for &name in names {
-        let mut command = match target {
-            Some(target) => for_images(target)?,
-            None => cargo("build"),
-        };
-        let program = built(command.args(["--package", name])).with_context(|| format!("building {name}"))?;
-        directory = program.parent().map(Path::to_owned);
-    }
-    Binaries::some_at(directory.context("there is nothing to build")?, names)
+    programs(names, Profile::Release, target)
+}
+
+/// Builds `names` for `target` or this machine.
+///
+/// No package is selected, so cargo unifies the features of all default members: a program has the same bytes whether
+/// it is built alone or with the others. `xtask/compile.sh` does the same in the Dockerfile.
+pub fn programs(names: &[&str], profile: Profile, target: Option<&str>) -> Result<Binaries> {
+    let mut command = match target {
+        Some(target) => for_images(target)?,
+        None => cargo("build"),
+    };
+    command.args(["--profile", profile.name()]).args(names.iter().flat_map(|name| ["--bin", name]));
+    let program = built_program(&mut command).with_context(|| format!("building {}", names.join(", ")))?;
+    Binaries::some_at(program.parent().context("a program is in a directory")?, names)
 }
 
 /// Builds an example of `package`, as released, for `target`.
 pub fn example(target: &str, package: &str, name: &str) -> Result<PathBuf> {
     let mut command = for_images(target)?;
-    command.args(["--package", package, "--example", name]);
-    built(&mut command).with_context(|| format!("building example {name} of {package}"))
+    command.args(["--release", "--package", package, "--example", name]);
+    built_program(&mut command).with_context(|| format!("building example {name} of {package}"))
 }
 
-/// A build for `target` as images have it: linked as small as it gets, with the list of its dependencies in each binary,
-/// where scanners find it, and without any path of this machine, so that all machines get the same bytes.
-/// `xtask/compile.sh` is its twin.
+/// A build for `target` as images need it: statically linked, with the list of dependencies in each program, where
+/// scanners find it, and without paths of this machine, so that all machines get the same bytes.
 fn for_images(target: &str) -> Result<Command> {
     let mut command = cargo("auditable");
     let path = needs::path();
@@ -89,52 +110,49 @@ fn for_images(target: &str) -> Result<Command> {
     command
         .env("PATH", env::join_paths(directories).context("extending PATH by cargo-auditable's directory")?);
     command.args(["build", "--locked", "--target", target]);
-    // Not relative to here: cargo-auditable asks for the dependencies from elsewhere.
+    // Absolute: cargo-auditable runs cargo in other directories too.
     command.arg("--config").arg(root().join(".cargo/images.toml"));
-    // A later one wins, and the target directory is usually in the workspace's.
-    let places =
+    // The last match wins, and the target directory is usually inside the workspace.
+    let prefixes =
         [(root().to_owned(), "/swarmlings"), (target_directory()?, "/target"), (cargo_home()?, "/cargo")];
-    let flags = places.map(|(place, shown)| format!("--remap-path-prefix={}={shown}", place.display()));
+    let flags = prefixes.map(|(path, shown)| format!("--remap-path-prefix={}={shown}", path.display()));
     command.arg("--config").arg(format!("target.{target}.rustflags = {flags:?}"));
     Ok(command)
 }
 
-/// Where cargo keeps what it has fetched.
+/// The directory in which cargo keeps downloaded crates.
 fn cargo_home() -> Result<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     home.or_else(|| Some(env::home_dir()?.join(".cargo")))
-        .context("looking for cargo's home: there is no HOME")
+        .context("looking for cargo's home directory: neither CARGO_HOME nor HOME is set")
 }
 
-/// Runs a release build, and returns the last program that it has made.
-fn built(command: &mut Command) -> Result<PathBuf> {
-    made(command.arg("--release"))
+/// Runs a build, and returns the path of the last program that cargo reports.
+pub fn built_program(command: &mut Command) -> Result<PathBuf> {
+    let mut messages = build_messages(command)?;
+    messages.retain(|message| message["executable"].is_string());
+    messages.last().and_then(executable).context("cargo build reported no program")
 }
 
-/// The same of a build as it is.
-pub fn made(command: &mut Command) -> Result<PathBuf> {
-    all_made(command)?.pop().context("cargo build made no program")
-}
-
-/// Runs a build that prints messages, and returns the programs that it has made. Where they are, is cargo's to say: its
-/// settings may name another target and another directory.
-pub fn all_made(command: &mut Command) -> Result<Vec<PathBuf>> {
+/// Runs a build, and returns cargo's messages about what it built. They name the paths of the programs, which depend on
+/// the user's cargo settings.
+pub fn build_messages(command: &mut Command) -> Result<Vec<Value>> {
     command.arg("--message-format=json-render-diagnostics");
-    let output = command.stderr(Stdio::inherit()).output().context("running cargo build")?;
-    ensure!(output.status.success(), "cargo build failed");
-    let messages =
-        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let programs = messages.filter_map(|message: Value| message["executable"].as_str().map(PathBuf::from));
-    Ok(programs.collect())
+    let output = command.stderr(Stdio::inherit()).output().context("running cargo")?;
+    ensure!(output.status.success(), "{}: {}", shown(command), output.status);
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
-/// Runs `command` with its output shown; another exit code than 0 is an error.
+/// The path of the program in one of cargo's messages.
+pub fn executable(message: &Value) -> Option<PathBuf> {
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+/// Runs `command` with its output shown; an exit code other than 0 is an error.
 pub fn check(command: &mut Command) -> Result<()> {
-    let shown = shown(command);
-    let status = command.status().with_context(|| format!("running {shown}"))?;
-    if !status.success() {
-        bail!("{shown}: {status}");
-    }
+    let status = command.status().with_context(|| format!("running {}", shown(command)))?;
+    ensure!(status.success(), "{}: {status}", shown(command));
     Ok(())
 }
 

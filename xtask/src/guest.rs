@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use harness::stack::declared::Declared;
 use harness::{Fleet, Instance};
 
-use crate::build::{cargo_in, made, metadata, root};
+use crate::build::{built_program, cargo_in, metadata, root};
 
 /// How many instances there are: enough to see requests spread.
 const INSTANCES: usize = 2;
@@ -43,7 +43,7 @@ impl Guest {
         let declared = Declared::read(&stack, &name)?;
 
         // Not as released: it is for whoever changes it again and again.
-        let program = made(cargo_in(directory, "build").args(["--package", &name, "--bin", &name]))
+        let program = built_program(cargo_in(directory, "build").args(["--package", &name, "--bin", &name]))
             .with_context(|| format!("building {name}"))?;
         Ok(Self { name, program, declared })
     }

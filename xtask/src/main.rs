@@ -8,7 +8,6 @@ use xtask::{build, needs};
 mod bench;
 mod demo;
 mod fields;
-mod fuzz;
 mod guest;
 mod images;
 mod lab;

@@ -178,7 +178,7 @@ fn a_name_that_does_not_do_changes_nothing() {
         ("Weather", "has 'W'"),
         ("async", "keyword of Rust"),
         ("ping", "it is the package of"),
-        ("runtime", "there is services/runtime"),
+        ("runtime", "it is the package of"),
         ("traefik", "it is a service of stacks/demo.yml"),
     ] {
         let said = checkout.error_of_new(&[name]);

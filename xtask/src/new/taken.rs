@@ -65,7 +65,6 @@ mod tests {
             ("xtask", "it is the package of"),
             ("compiled", "a stage of the Dockerfile"),
             ("service", "a stage of the Dockerfile"),
-            ("runtime", "there is services/runtime"),
             ("classic", "there is stacks/classic.yml"),
             ("traefik", "a service of stacks/demo.yml"),
             ("hyper", "a crate that is depended on"),

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use harness::binaries::target_directory;
 use harness::{Process, SpawnOptions, eventually};
 
-use crate::build::{all_made, cargo, root};
+use crate::build::{build_messages, cargo, executable, root};
 use crate::needs;
 
 /// What makes libFuzzer see which way an input takes, as cargo-fuzz has it.
@@ -80,7 +80,8 @@ fn build() -> Result<Vec<PathBuf>> {
     command.args(["--target", &needs::host()?]).arg("--target-dir").arg(home()?);
     // Stronger than any flags of the user's.
     command.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
-    all_made(command.arg("--release")).context("building fuzz targets")
+    let messages = build_messages(command.arg("--release")).context("building fuzz targets")?;
+    Ok(messages.iter().filter_map(executable).collect())
 }
 
 fn run(target: &Path, seconds: u32, stop: &AtomicBool) -> Result<()> {

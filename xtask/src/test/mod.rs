@@ -1,0 +1,211 @@
+//! `cargo xtask test`: the checks of CI, on any machine.
+
+use std::fmt;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::{ValueEnum, value_parser};
+use harness::binaries::{self, names};
+
+use crate::build::{Profile, cargo, check, musl_target, programs, root};
+use crate::images::Platform;
+use crate::needs;
+use fuzz::Fuzzing;
+use suite::Suite;
+use timing::Timing;
+
+mod fuzz;
+mod suite;
+mod timing;
+
+const ABOUT: &str = "\
+Runs the checks of CI: format, lints, unit tests, fuzzing, and integration tests with real Traefik and real Docker
+engines. On Debian or Ubuntu, as root, it installs the packages that the tests need. It ends with a table of where the
+time went.";
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask test                                    everything but slow tests: what to run before a push
+  cargo xtask test --all                              slow tests and release images too, and longer fuzzing
+  cargo xtask test --only unit                        unit tests
+  cargo xtask test --only integration --filter labels integration tests with `labels` in their names
+
+`cargo test` alone runs the unit tests; it needs neither Docker nor Traefik.";
+
+#[derive(clap::Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Run only STEP and the steps that it needs; repeatable
+    #[arg(long, value_name = "STEP", value_enum)]
+    only: Vec<Step>,
+    /// Run only the tests and fuzz targets whose names contain TEXT
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Run slow tests too, and fuzz each target for 60 seconds
+    #[arg(long)]
+    all: bool,
+    /// Fuzzing time of each target [default: 20, or 60 with --all]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(1..))]
+    fuzz_seconds: Option<u32>,
+}
+
+/// The steps, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Step {
+    /// Install the packages and tools that tests need
+    Packages,
+    /// Install rustfmt, clippy and the musl targets
+    Toolchain,
+    /// Check the format of all Rust code
+    Format,
+    /// Run clippy, and hadolint on the Dockerfiles; warnings are errors
+    Lint,
+    /// Compile all tests
+    Compile,
+    /// Run the unit tests
+    Unit,
+    /// Build the programs for this machine and for arm64, as static binaries
+    Build,
+    /// Build the fuzz targets and start them in the background, at the lowest priority
+    Fuzz,
+    /// Run the integration tests
+    Integration,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut run = Run { args, timing: Timing::start(), suite: None, fuzzing: None };
+    for step in selected(&args.only) {
+        eprintln!("== {step}");
+        run.step(step).with_context(|| format!("step {step} failed"))?;
+        run.timing.finish(step.to_string());
+    }
+    // Integration tests mostly wait, and take longer than fuzzing on most machines.
+    if let Some(fuzzing) = run.fuzzing {
+        eprintln!("== waiting for the fuzz targets");
+        fuzzing.finish().context("fuzzing failed")?;
+        run.timing.finish("rest of fuzzing".to_owned());
+    }
+    eprint!("{}", run.timing);
+    Ok(())
+}
+
+/// All steps, or those in `only` and the steps that they need.
+fn selected(only: &[Step]) -> Vec<Step> {
+    let is_selected =
+        |step: &Step| only.is_empty() || only.iter().any(|one| one == step || one.needs().contains(step));
+    Step::value_variants().iter().copied().filter(is_selected).collect()
+}
+
+/// The targets of the programs that tests put into images.
+fn targets() -> [String; 2] {
+    [musl_target(), Platform::Arm64.target().to_owned()]
+}
+
+struct Run<'a> {
+    args: &'a Args,
+    timing: Timing,
+    suite: Option<Suite>,
+    fuzzing: Option<Fuzzing>,
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Packages => needs::packages(),
+            Step::Toolchain => needs::toolchain(&targets()),
+            Step::Format => {
+                check(cargo("fmt").args(["--all", "--check"]))?;
+                check(cargo("fmt").args(["--manifest-path", "fuzz/Cargo.toml", "--check"]))
+            }
+            Step::Lint => {
+                let dockerfiles =
+                    ["Dockerfile", "stacks/nginx/Dockerfile", "xtask/src/new/template/own/Dockerfile"];
+                check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
+                check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+            }
+            Step::Compile => {
+                self.suite = Some(Suite::compile()?);
+                Ok(())
+            }
+            Step::Unit => {
+                needs::clients()?;
+                check(cargo("test").args(["--workspace", "--doc", "--quiet"]))?;
+                self.run_tests(|package| !suite::INTEGRATION.contains(&package), |_| {})
+            }
+            Step::Build => {
+                let mut targets = targets().to_vec();
+                targets.dedup();
+                targets.iter().try_for_each(|target| fast(target).map(drop))
+            }
+            Step::Fuzz => {
+                let seconds = self.args.fuzz_seconds.unwrap_or(if self.args.all { 60 } else { 20 });
+                self.fuzzing = Some(fuzz::start(seconds, self.args.filter.as_deref())?);
+                Ok(())
+            }
+            Step::Integration => {
+                // Up to date: this only finds the directory.
+                let built = fast(&musl_target())?;
+                self.run_tests(
+                    |package| suite::INTEGRATION.contains(&package),
+                    |command| {
+                        command.env(binaries::DIRECTORY, built.directory()).env("PATH", needs::path());
+                    },
+                )
+            }
+        }
+    }
+
+    /// Runs the compiled tests of the packages that `is_wanted` accepts, and stops at the first that fails.
+    fn run_tests(&mut self, is_wanted: impl Fn(&str) -> bool, prepare: impl Fn(&mut Command)) -> Result<()> {
+        let suite = self.suite.as_ref().context("tests were not compiled")?;
+        for test in suite.programs().filter(|test| is_wanted(test.package())) {
+            let mut command = test.command(self.args.filter.as_deref(), self.args.all);
+            prepare(&mut command);
+            eprintln!("running the tests {}", test.name());
+            let status = command.status().with_context(|| format!("starting {}", test.name()))?;
+            self.timing.add_tests(test.times());
+            ensure!(status.success(), "the tests {} failed: {status}", test.name());
+        }
+        Ok(())
+    }
+}
+
+fn fast(target: &str) -> Result<harness::Binaries> {
+    programs(&names(), Profile::Fast, Some(target))
+}
+
+impl Step {
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Packages | Self::Toolchain => &[],
+            Self::Format | Self::Lint | Self::Build | Self::Compile => &[Self::Toolchain],
+            Self::Unit => &[Self::Toolchain, Self::Compile],
+            Self::Fuzz => &[Self::Packages, Self::Toolchain],
+            Self::Integration => &[Self::Packages, Self::Toolchain, Self::Compile, Self::Build],
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_runs_after_the_steps_that_it_needs() {
+        assert_eq!(selected(&[]), Step::value_variants());
+        assert_eq!(selected(&[Step::Lint]), [Step::Toolchain, Step::Lint]);
+        for step in Step::value_variants() {
+            let steps = selected(&[*step]);
+            assert_eq!(steps.last(), Some(step));
+            for (position, step) in steps.iter().enumerate() {
+                assert!(step.needs().iter().all(|needed| steps[..position].contains(needed)), "{step}");
+            }
+        }
+    }
+}
