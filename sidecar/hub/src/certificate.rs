@@ -1,27 +1,33 @@
-//! A certificate that nobody trusts, for Traefik to show where it has no better one.
+//! The self-signed certificate that Traefik presents where it has no other.
 //!
-//! Without one Traefik makes its own, an RSA key of 2048 bits, each time that it takes a configuration into use. That
-//! is most of the time which a change takes: 200 ms and more on a small machine.
+//! Without it Traefik generates its own, a 2048-bit RSA key, each time it applies a configuration. That is most of the
+//! time of a change: 200 ms and more on a small machine.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use cli::Failure;
 use p256::ecdsa::{DerSignature, SigningKey};
-use p256::elliptic_curve::rand_core::{OsRng, RngCore};
-use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
-use x509_cert::builder::{Builder, CertificateBuilder, Profile};
+use p256::elliptic_curve::Generate;
+use p256::pkcs8::{EncodePrivateKey, LineEnding};
+use x509_cert::TbsCertificate;
+use x509_cert::builder::profile::BuilderProfile;
+use x509_cert::builder::{self, Builder, CertificateBuilder};
 use x509_cert::der::EncodePem;
+use x509_cert::der::flagset::FlagSet;
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+};
+use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 use x509_cert::time::Validity;
 
 /// Ten years.
-const VALID_FOR: Duration = Duration::from_hours(24 * 3650);
+const VALIDITY: Duration = Duration::from_hours(24 * 3650);
 
-/// A certificate and its key, both as PEM. As secret as the one that it stands for: a router shows it to anybody, and
-/// nobody takes its word.
+/// A certificate and its key, both as PEM. The key needs no more protection than the certificate: no client trusts it.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     pub(crate) chain: String,
@@ -29,33 +35,55 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Makes a new one, signed by itself.
+    /// Generates a key and signs a certificate with it.
     pub(crate) fn self_signed() -> Result<Self, Failure> {
-        make().map_err(|error| Failure::new(format_args!("making a certificate for Traefik: {error}")))
+        generate()
+            .map_err(|error| Failure::new(format_args!("generating a certificate for Traefik: {error}")))
     }
 }
 
-fn make() -> Result<Certificate, Box<dyn std::error::Error>> {
-    let key = SigningKey::random(&mut OsRng);
+fn generate() -> Result<Certificate, Box<dyn std::error::Error>> {
+    let key = SigningKey::try_generate()?;
     let mut serial = [0; 16];
-    OsRng.fill_bytes(&mut serial);
+    getrandom::fill(&mut serial)?;
     // Neither negative nor zero.
     serial[0] = serial[0] & 0x7f | 1;
-    let public = key.verifying_key().to_public_key_der()?;
     let builder = CertificateBuilder::new(
-        Profile::Leaf {
-            issuer: Name::from_str("CN=swarmlings hub")?,
-            enable_key_agreement: false,
-            enable_key_encipherment: false,
-        },
+        Server(Name::from_str("CN=swarmlings hub")?),
         SerialNumber::new(&serial)?,
-        Validity::from_now(VALID_FOR)?,
-        Name::from_str("CN=swarmlings hub")?,
-        SubjectPublicKeyInfoOwned::try_from(public.as_bytes())?,
-        &key,
+        Validity::from_now(VALIDITY)?,
+        SubjectPublicKeyInfo::from_key(key.verifying_key())?,
     )?;
-    let chain = builder.build::<DerSignature>()?.to_pem(LineEnding::LF)?;
+    let chain = builder.build::<_, DerSignature>(&key)?.to_pem(LineEnding::LF)?;
     Ok(Certificate { chain, key: key.to_pkcs8_pem(LineEnding::LF)?.to_string() })
+}
+
+/// Profile of a self-signed server certificate with this name.
+struct Server(Name);
+
+impl BuilderProfile for Server {
+    fn get_issuer(&self, subject: &Name) -> Name {
+        subject.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.0.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        key: SubjectPublicKeyInfoRef<'_>,
+        issuer_key: SubjectPublicKeyInfoRef<'_>,
+        _: &TbsCertificate,
+    ) -> builder::Result<Vec<Extension>> {
+        let usage: FlagSet<KeyUsages> = KeyUsages::DigitalSignature | KeyUsages::NonRepudiation;
+        Ok(vec![
+            SubjectKeyIdentifier::try_from(key)?.to_extension(&self.0, &[])?,
+            AuthorityKeyIdentifier::try_from(issuer_key)?.to_extension(&self.0, &[])?,
+            BasicConstraints { ca: false, path_len_constraint: None }.to_extension(&self.0, &[])?,
+            KeyUsage(usage).to_extension(&self.0, &[])?,
+        ])
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_a_new_one() {
+    fn each_certificate_has_a_key_of_its_own() {
         let [one, other] = [(); 2].map(|()| Certificate::self_signed().unwrap());
         assert!(one.chain.starts_with("-----BEGIN CERTIFICATE-----\n"));
         assert!(one.key.starts_with("-----BEGIN PRIVATE KEY-----\n"));

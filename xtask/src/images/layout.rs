@@ -96,7 +96,7 @@ impl Writer<'_> {
 
     /// Writes a blob, and returns its descriptor.
     fn blob(&self, kind: &str, bytes: &[u8]) -> Result<Value> {
-        let digest = format!("{:x}", Sha256::digest(bytes));
+        let digest = <[u8; 32]>::from(Sha256::digest(bytes)).map(|byte| format!("{byte:02x}")).concat();
         save(&self.blobs().join(&digest), bytes)?;
         Ok(json!({"mediaType": kind, "digest": format!("sha256:{digest}"), "size": bytes.len()}))
     }
