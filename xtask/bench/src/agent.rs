@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::labels::routed;
 use harness::proc::{self, Usage};
 use harness::{
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     containers: Option<u16>,
     /// Duration of the idle measurement
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse::positive_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::positive_duration)]
     duration: Duration,
 }
 
@@ -81,7 +81,7 @@ fn routing_delay(
     let answered = thread::scope(|scope| -> Result<SystemTime> {
         let polling = scope.spawn(|| eventually(TIMEOUT, || http::well(&url).map(|_| SystemTime::now())));
         docker.run(&["start", &id])?;
-        polling.join().map_err(|_| anyhow!("the thread that polls {url} panicked"))?
+        polling.join().expect("polling does not panic")
     })?;
     let state: Value =
         serde_json::from_str(&docker.run(&["inspect", "--format", "{{json .State}}", &id])?)?;

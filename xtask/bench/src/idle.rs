@@ -16,7 +16,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Duration of the measurement
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     duration: Duration,
 }
 

@@ -4,7 +4,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod agent;
@@ -20,11 +19,18 @@ mod statistics;
 mod table;
 mod wrk;
 
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench services --rounds 7 --duration 1s --write
+  cargo xtask bench rollout --setup ours --rounds 3
+  cargo xtask bench agent --containers 500";
+
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
     bin_name = "cargo xtask bench",
-    about = "Measures speed, memory and routing delays, side by side with other programs"
+    about = "Measures speed, memory and routing delays, side by side with other programs",
+    after_help = EXAMPLES
 )]
 struct Args {
     #[command(subcommand)]
@@ -48,22 +54,19 @@ enum Bench {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse().bench) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(bench: &Bench) -> Result<()> {
-    match bench {
+    let outcome = match &Args::parse().bench {
         Bench::Agent(args) => agent::run(args),
         Bench::Idle(args) => idle::run(args),
         Bench::Load(args) => load::run(args),
         Bench::Routing(args) => routing::run(args),
         Bench::Services(args) => services::run(args),
         Bench::Rollout(args) => rollout::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use harness::binaries::target_directory;
+use serde_json::Value;
 use xtask::build::{check, root};
 use xtask::needs;
 
@@ -40,6 +41,12 @@ pub(super) fn stdout(command: &mut Command) -> Result<String> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "running {command:?}: {}: {stderr}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Reads a number from a JSON report.
+pub(super) fn number(report: &Value, pointer: &str) -> Result<f64> {
+    let number = report.pointer(pointer).and_then(Value::as_f64);
+    number.with_context(|| format!("reading a JSON report: no number at {pointer}"))
 }
 
 /// The first line that a program prints about its version, on stdout or stderr.

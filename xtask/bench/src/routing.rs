@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::labels::routed;
 use harness::load::text;
 use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, eventually, http};
@@ -52,7 +52,7 @@ fn routed_after_healthy(fleet: &Fleet, round: u16) -> Result<Duration> {
         let answered = first_success(&url);
         (healthy.join(), answered)
     });
-    let healthy = healthy.map_err(|_| anyhow!("the thread that polls {ready} panicked"))??;
+    let healthy = healthy.expect("polling does not panic")?;
     let delay = answered?.saturating_duration_since(healthy);
     instance.stop()?;
     Ok(delay)

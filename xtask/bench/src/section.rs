@@ -15,7 +15,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) rounds: u16,
     /// Duration of each load, in whole seconds
-    #[arg(long = "duration", value_name = "TIME", default_value = "3s", value_parser = whole_seconds)]
+    #[arg(long = "duration", value_name = "DURATION", default_value = "3s", value_parser = whole_seconds)]
     pub(super) seconds: u16,
     /// Write the result into docs/BENCHMARKS.md as well
     #[arg(long)]

@@ -16,30 +16,20 @@ impl Table {
         table
     }
 
+    /// A table of performance requirements, for [`Self::bar`].
+    pub(super) fn of_bars() -> Self {
+        Self::new(&["bar", "required", "measured", "met"])
+    }
+
     pub(super) fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
         for cell in cells {
             let _ = write!(self.0, "| {} ", cell.as_ref());
         }
         self.0.push_str("|\n");
     }
-}
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A table of performance requirements and whether the figures meet them.
-pub(super) struct Bars(Table);
-
-impl Bars {
-    pub(super) fn new() -> Self {
-        Self(Table::new(&["bar", "required", "measured", "met"]))
-    }
-
-    /// Adds a bar; a figure that is missing does not meet it.
-    pub(super) fn add(
+    /// Adds a requirement; a missing figure does not meet it.
+    pub(super) fn bar(
         &mut self,
         name: &str,
         required: &str,
@@ -48,13 +38,13 @@ impl Bars {
         is_met: impl Fn(f64) -> bool,
     ) {
         let met = if figure.is_some_and(is_met) { "yes" } else { "**no**" };
-        self.0.row(&[name, required, &figure.map_or(NO_FIGURE.to_owned(), shown), met]);
+        self.row(&[name, required, &figure.map_or(NO_FIGURE.to_owned(), shown), met]);
     }
 }
 
-impl fmt::Display for Bars {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.0)
     }
 }
 
@@ -130,9 +120,9 @@ mod tests {
 
     #[test]
     fn bar_without_a_figure_is_not_met() {
-        let mut bars = Bars::new();
-        bars.add("requests/s", "≥ 1.00 × oha", Some(1.0), times, |ratio| ratio >= 1.0);
-        bars.add("requests/s", "≥ 1.00 × wrk", None, times, |_| true);
+        let mut bars = Table::of_bars();
+        bars.bar("requests/s", "≥ 1.00 × oha", Some(1.0), times, |ratio| ratio >= 1.0);
+        bars.bar("requests/s", "≥ 1.00 × wrk", None, times, |_| true);
         let rows =
             "| requests/s | ≥ 1.00 × oha | 1.00 × | yes |\n| requests/s | ≥ 1.00 × wrk | – | **no** |\n";
         assert!(bars.to_string().ends_with(rows), "{bars}");

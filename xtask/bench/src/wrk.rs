@@ -1,14 +1,11 @@
 //! Load from wrk, and wrk's report.
 
 use std::path::Path;
-use std::str::FromStr;
-use std::time::Duration;
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::machine::{Core, core_count};
-use crate::programs::{source, stdout, version};
-use crate::statistics::float;
+use crate::programs::{number, source, stdout, version};
 
 /// A kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,49 +45,41 @@ impl Source {
     }
 }
 
-/// Result of one load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Result of one load. Times are in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Report {
-    pub(super) requests: u64,
-    pub(super) duration: Duration,
+    pub(super) requests: f64,
+    pub(super) duration: f64,
     /// Errors of connecting, reading, writing and waiting, and responses other than 2xx and 3xx.
-    pub(super) errors: u64,
-    pub(super) p50: Duration,
-    pub(super) p99: Duration,
-    pub(super) p99_9: Duration,
+    pub(super) errors: f64,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    pub(super) p99_9: f64,
 }
 
 impl Report {
     /// Requests per second.
     pub(super) fn rate(&self) -> f64 {
-        float(self.requests) / self.duration.as_secs_f64()
+        self.requests * 1e6 / self.duration
     }
 }
 
-impl FromStr for Report {
-    type Err = Error;
-
-    /// Parses the line of `wrk.lua`, anywhere in `output`.
-    fn from_str(output: &str) -> Result<Self> {
-        let line = output.lines().find_map(|line| line.strip_prefix("report "));
-        let line = line.with_context(|| format!("reading wrk's report: no report line in {output:?}"))?;
-        let count = |name: &str| {
-            let value = line.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-            let value = value.with_context(|| format!("reading wrk's report: no {name} in {line:?}"))?;
-            value.parse::<u64>().with_context(|| format!("reading wrk's report: {name}={value}"))
-        };
-        let time = |name| count(name).map(Duration::from_micros);
-        let report = Self {
-            requests: count("requests")?,
-            duration: time("duration")?,
-            errors: count("errors")?,
-            p50: time("p50")?,
-            p99: time("p99")?,
-            p99_9: time("p99.9")?,
-        };
-        ensure!(report.requests > 0 && !report.duration.is_zero(), "wrk got no response: {line}");
-        Ok(report)
-    }
+/// Parses the line of `wrk.lua`, anywhere in `output`.
+fn parse(output: &str) -> Result<Report> {
+    let line = output.lines().find_map(|line| line.strip_prefix("report "));
+    let line = line.with_context(|| format!("reading wrk's report: no report line in {output:?}"))?;
+    let report = serde_json::from_str(line).context("reading wrk's report")?;
+    let number = |field| number(&report, field);
+    let report = Report {
+        requests: number("/requests")?,
+        duration: number("/duration")?,
+        errors: number("/errors")?,
+        p50: number("/p50")?,
+        p99: number("/p99")?,
+        p99_9: number("/p99.9")?,
+    };
+    ensure!(report.requests > 0.0 && report.duration > 0.0, "wrk got no response: {line}");
+    Ok(report)
 }
 
 /// Sends requests to `url` for `seconds`.
@@ -102,7 +91,7 @@ pub(super) fn run(wrk: &Path, from: Source, url: &str, scenario: Scenario, secon
     if !scenario.keep_alive {
         command.args(["--header", "Connection: close"]);
     }
-    stdout(command.arg(url))?.parse().with_context(|| format!("sending load to {url}"))
+    parse(&stdout(command.arg(url))?).with_context(|| format!("sending load to {url}"))
 }
 
 /// wrk's version, such as `wrk debian/4.1.0-3+b2`.
@@ -120,20 +109,19 @@ mod tests {
     fn report_line_is_found_between_other_output() {
         let output = "Running 3s test @ http://127.0.0.1:8080\n  1 threads and 32 connections\n\
             Requests/sec: 1000.0\n\
-            report requests=3000 duration=3000100 errors=2 p50=120 p99=900 p99.9=1800\n";
-        let report: Report = output.parse().unwrap();
-        assert_eq!((report.requests, report.errors), (3000, 2));
-        assert_eq!(report.duration, Duration::from_micros(3_000_100));
-        assert_eq!([report.p50, report.p99, report.p99_9].map(|time| time.as_micros()), [120, 900, 1800]);
+            report {\"requests\":3000,\"duration\":3000000,\"errors\":2,\"p50\":120,\"p99\":900,\"p99.9\":1800}\n";
+        let (requests, duration, errors) = (3000.0, 3e6, 2.0);
+        let (p50, p99, p99_9) = (120.0, 900.0, 1800.0);
+        assert_eq!(parse(output).unwrap(), Report { requests, duration, errors, p50, p99, p99_9 });
     }
 
     #[test]
     fn error_names_the_missing_or_invalid_field() {
-        let error = |output: &str| output.parse::<Report>().unwrap_err().to_string();
+        let error = |output: &str| format!("{:#}", parse(output).unwrap_err());
         assert!(error("Running\n").starts_with("reading wrk's report: no report line"));
-        assert!(error("report requests=1 duration=1 p50=1 p99=1 p99.9=1").contains("no errors in"));
-        assert!(error("report requests=many").contains("requests=many"));
-        let empty = "report requests=0 duration=1 errors=9 p50=0 p99=0 p99.9=0";
+        assert!(error(r#"report {"requests":1,"duration":1}"#).contains("no number at /errors"));
+        assert!(error("report many").starts_with("reading wrk's report: "));
+        let empty = r#"report {"requests":0,"duration":1,"errors":9,"p50":0,"p99":0,"p99.9":0}"#;
         assert!(error(empty).starts_with("wrk got no response"));
     }
 }

@@ -1,14 +1,14 @@
 //! The load generators and their reports.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::Programs;
 use crate::machine::Core;
-use crate::programs::stdout;
+use crate::programs::{number, stdout};
 use crate::wrk::{self, Scenario, Source};
 
 /// A load generator.
@@ -74,30 +74,30 @@ impl Generator {
         seconds: u16,
         rate: Option<u32>,
     ) -> Result<Sample> {
-        let (url, time, connections) =
-            (format!("http://{server}/"), format!("{seconds}s"), CONNECTIONS.to_string());
-        let rate = rate.map(|rate| rate.to_string());
+        let (url, time) = (format!("http://{server}/"), format!("{seconds}s"));
+        let (connections, rate) = (CONNECTIONS.to_string(), rate.map(|rate| rate.to_string()));
+        let json = |program: &Path, arguments: &[&str], rate: &[&str]| -> Result<Value> {
+            let report = stdout(core.command(program).args(arguments).args(rate))?;
+            serde_json::from_str(&report).with_context(|| format!("reading the report of {}", self.name()))
+        };
         match self {
             Self::Wrk => {
                 let scenario = Scenario { connections: CONNECTIONS, keep_alive: true };
                 let report = wrk::run(&programs.wrk, Source::one_thread(core), &url, scenario, seconds)?;
-                ensure!(report.errors == 0, "wrk reported {} errors", report.errors);
-                let [p50, p99, p99_9] =
-                    [report.p50, report.p99, report.p99_9].map(|time| time.as_secs_f64() * 1e6);
-                Ok(Sample { rate: report.rate(), p50, p99, p99_9: Some(p99_9), ..Sample::default() })
+                ensure!(report.errors == 0.0, "wrk reported {} errors", report.errors);
+                let (p50, p99, p99_9) = (report.p50, report.p99, Some(report.p99_9));
+                Ok(Sample { rate: report.rate(), p50, p99, p99_9, ..Sample::default() })
             }
             Self::Load => {
-                let mut command = core.command(&programs.load);
-                command.args([&url, "--for", &time, "--connections", &connections, "--quiet", "--json", "-"]);
-                parse_load(&json(command.args(rate.iter().flat_map(|rate| ["--rate", rate])))?)
+                let flags = [&url, "--for", &time, "--connections", &connections, "--quiet", "--json", "-"];
+                let rate: Vec<_> = rate.iter().flat_map(|rate| ["--rate", rate]).collect();
+                parse_load(&json(&programs.load, &flags, &rate)?)
             }
             Self::Oha => {
-                let mut command = core.command(&programs.oha);
-                command.args(["--no-tui", "--output-format", "json", "-z", &time, "-c", &connections]);
-                if let Some(rate) = &rate {
-                    command.args(["-q", rate, "--latency-correction"]);
-                }
-                parse_oha(&json(command.arg(&url))?)
+                let flags = ["--no-tui", "--output-format", "json", "-z", &time, "-c", &connections, &url];
+                let rate: Vec<_> =
+                    rate.iter().flat_map(|rate| ["-q", rate, "--latency-correction"]).collect();
+                parse_oha(&json(&programs.oha, &flags, &rate)?)
             }
             Self::Hey => {
                 let mut command = core.command(&programs.hey);
@@ -105,10 +105,10 @@ impl Generator {
             }
             Self::Loop => {
                 let rate = rate.context("the C epoll loop needs a rate")?;
-                let (ip, port) = (server.ip().to_string(), server.port().to_string());
-                let mut command = core.command(&programs.epoll_loop);
-                command.args([&ip, &port, &connections, &rate, &seconds.to_string()]);
-                parse_loop(&stdout(&mut command)?, &rate)
+                let (ip, port, seconds) =
+                    (server.ip().to_string(), server.port().to_string(), seconds.to_string());
+                let arguments = [&ip, &port, &connections, &rate, &seconds].map(String::as_str);
+                parse_loop(&json(&programs.epoll_loop, &arguments, &[])?, &rate)
             }
         }
     }
@@ -137,11 +137,6 @@ fn parse_oha(report: &Value) -> Result<Sample> {
     })
 }
 
-fn number(report: &Value, pointer: &str) -> Result<f64> {
-    let number = report.pointer(pointer).and_then(Value::as_f64);
-    number.with_context(|| format!("reading a JSON report: no number at {pointer}"))
-}
-
 /// Parses hey's summary; its latencies have a resolution of 100 µs.
 fn parse_hey(text: &str) -> Result<Sample> {
     ensure!(!text.contains("Error distribution"), "hey reported errors:\n{text}");
@@ -154,23 +149,16 @@ fn parse_hey(text: &str) -> Result<Sample> {
     Ok(Sample { rate, p50, p99, ..Sample::default() })
 }
 
-fn parse_loop(text: &str, rate: &str) -> Result<Sample> {
-    let field = |name: &str| {
-        let value = text.split_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-        let value = value.and_then(|value| value.parse::<f64>().ok());
-        value.with_context(|| format!("reading the C epoll loop's report: no {name} in {text:?}"))
-    };
-    let (p50, p99, p99_9) = (field("p50")?, field("p99")?, Some(field("p99.9")?));
+fn parse_loop(report: &Value, rate: &str) -> Result<Sample> {
+    let (p50, p99) = (number(report, "/p50")?, number(report, "/p99")?);
+    let p99_9 = Some(number(report, "/p99.9")?);
     Ok(Sample { rate: rate.parse()?, p50, p99, p99_9, ..Sample::default() })
-}
-
-fn json(command: &mut Command) -> Result<Value> {
-    serde_json::from_str(&stdout(command)?).context("reading a JSON report")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn reports_of_other_generators_are_parsed() {
@@ -179,16 +167,16 @@ mod tests {
         assert_eq!(shown(parse_hey(hey).unwrap()), "12345.6 200 1100");
         assert!(parse_hey("Requests/sec: 1").unwrap_err().to_string().contains("no 50% in"));
 
-        let sample = parse_loop("report requests=10 p50=80 p99=210 p99.9=400\n", "5").unwrap();
+        let sample = parse_loop(&json!({"p50": 80, "p99": 210, "p99.9": 400}), "5").unwrap();
         assert_eq!((shown(sample).as_str(), sample.p99_9), ("5.0 80 210", Some(400.0)));
 
-        let oha = serde_json::json!({"summary": {"requestsPerSec": 5.5}, "latencyPercentiles": {"p50": 0.5, "p99": 1}});
+        let oha = json!({"summary": {"requestsPerSec": 5.5}, "latencyPercentiles": {"p50": 0.5, "p99": 1}});
         assert_eq!(parse_oha(&oha).unwrap().rate.to_string(), "5.5");
     }
 
     #[test]
     fn report_with_failed_requests_is_an_error() {
-        let failed = serde_json::json!({"failed": 2, "failures": {"by_class": {"reset": 2}}});
+        let failed = json!({"failed": 2, "failures": {"by_class": {"reset": 2}}});
         let error = parse_load(&failed).unwrap_err().to_string();
         assert!(error.starts_with("load reported 2 failed requests"), "{error}");
         assert!(parse_hey("Error distribution:\n").is_err());

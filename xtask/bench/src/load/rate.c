@@ -93,7 +93,7 @@ int main(int argc, char **argv) {
         }
     }
     qsort(took, (size_t)count, sizeof *took, ascending);
-    printf("report requests=%ld p50=%.0f p99=%.0f p99.9=%.0f\n", count, took[count / 2] * 1e6,
+    printf("{\"requests\":%ld,\"p50\":%.0f,\"p99\":%.0f,\"p99.9\":%.0f}\n", count, took[count / 2] * 1e6,
            took[(long)((double)count * 0.99)] * 1e6, took[(long)((double)count * 0.999)] * 1e6);
     return 0;
 }

@@ -4,7 +4,7 @@ use super::generator::{CONNECTIONS, Generator, Sample};
 use super::measure::{Results, Samples};
 use crate::section::Args;
 use crate::statistics::Spread;
-use crate::table::{Bars, NO_FIGURE, Table, median, range, times};
+use crate::table::{NO_FIGURE, Table, median, range, times};
 
 /// Writes the whole section; `machine` is the list that describes the run.
 pub(super) fn section(machine: &str, args: &Args, results: &Results) -> String {
@@ -121,20 +121,20 @@ fn percent(fraction: f64) -> String {
     format!("{:.3} %", fraction * 100.0)
 }
 
-fn bars(results: &Results) -> Bars {
-    let mut bars = Bars::new();
+fn bars(results: &Results) -> Table {
+    let mut bars = Table::of_bars();
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
     for (other, minimum) in [(Generator::Oha, 1.0), (Generator::Wrk, 0.6)] {
         let rate = median(ratio(&results.closed_loop, other, |sample| sample.rate));
         let required = format!("≥ {minimum:.2} × {}", other.name());
-        bars.add("requests/s", &required, rate, times, |rate| rate >= minimum);
+        bars.bar("requests/s", &required, rate, times, |rate| rate >= minimum);
     }
     let p99 = median(ratio(&results.side_by_side, Generator::Loop, |sample| sample.p99));
-    bars.add("p99 at a rate, at the same time", "within 10 % of the C loop's", p99, times, |ratio| {
+    bars.bar("p99 at a rate, at the same time", "within 10 % of the C loop's", p99, times, |ratio| {
         (0.9..=1.1).contains(&ratio)
     });
     let late = late(&results.open_loop, Generator::Load);
-    bars.add("requests sent late", "< 0.1 %", late, percent, |late| late < 0.001);
+    bars.bar("requests sent late", "< 0.1 %", late, percent, |late| late < 0.001);
     bars
 }
 

@@ -82,10 +82,6 @@ impl<'a> Deployment<'a> {
         Ok(deployment)
     }
 
-    pub(super) fn remove(self) -> Result<()> {
-        self.stack.remove(SETTLED * 2)
-    }
-
     /// The host that receives the load: the only one with Traefik in all setups.
     pub(super) fn entry(&self) -> &Node {
         &self.lab.nodes()[0]

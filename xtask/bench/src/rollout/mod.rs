@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use harness::stack::ensure_token;
+use harness::stack::{SETTLED, ensure_token};
 use harness::{Lab, LabOptions, images, tools};
 use xtask::build;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let rounds = if *setup == Setup::Ours { args.rounds } else { args.peer_rounds };
         update::measure(&deployment, rounds, &mut updates)?;
         loss::measure(&deployment, args.loss_rounds, &mut losses)?;
-        deployment.remove()
+        deployment.stack.remove(SETTLED * 2)
     });
     // Printed after an error too: the figures took hours to measure.
     println!("{}\n{}", updates_table(&updates), losses_table(&losses));

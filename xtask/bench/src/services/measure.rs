@@ -3,13 +3,13 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::programs::Programs;
 use super::server::{Kind, Server};
 use crate::machine::{Core, core_count, server_and_load};
 use crate::section::Args;
-use crate::statistics::{Spread, float};
+use crate::statistics::Spread;
 use crate::wrk::{self, Report, Scenario, Source};
 
 /// The load with most connections, for which memory is measured.
@@ -41,12 +41,12 @@ pub(super) struct Sample {
 impl Sample {
     /// Processor time per request, in microseconds.
     pub(super) fn cpu_micros(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / float(self.report.requests)
+        self.cpu.as_secs_f64() * 1e6 / self.report.requests
     }
 
     /// Cores that the server used on average.
     fn cores(&self) -> f64 {
-        self.cpu.as_secs_f64() / self.report.duration.as_secs_f64()
+        self.cpu.as_secs_f64() * 1e6 / self.report.duration
     }
 }
 
@@ -125,7 +125,7 @@ fn sample(
             resident = resident.max(server.resident_kib()?);
             thread::sleep(MEMORY_INTERVAL);
         }
-        let report = load.join().map_err(|_| anyhow!("the thread that runs wrk panicked"))?;
+        let report = load.join().expect("running wrk does not panic");
         anyhow::Ok((report?, resident))
     })
     .with_context(|| format!("{}, {}", server.kind.name(), scenario.name()))?;
@@ -184,17 +184,16 @@ pub(super) mod tests {
     use super::*;
 
     /// Results of one round in which a server answered `rate` requests per second.
-    pub(in super::super) fn results(kind: Kind, rate: u64) -> Results {
-        let micros = Duration::from_micros;
+    pub(in super::super) fn results(kind: Kind, rate: u32) -> Results {
         let report = Report {
-            requests: rate,
-            duration: Duration::from_secs(1),
-            errors: 1,
-            p50: micros(100),
-            p99: micros(200),
-            p99_9: micros(300),
+            requests: rate.into(),
+            duration: 1e6,
+            errors: 1.0,
+            p50: 100.0,
+            p99: 200.0,
+            p99_9: 300.0,
         };
-        let sample = Sample { report, cpu: micros(2 * rate), resident: 2048 };
+        let sample = Sample { report, cpu: Duration::from_micros(2) * rate, resident: 2048 };
         Results {
             kind,
             samples: SCENARIOS.map(|_| vec![sample]),

@@ -1,12 +1,10 @@
 //! The section of docs/BENCHMARKS.md.
 
-use std::time::Duration;
-
 use super::measure::{MOST_CONNECTIONS, Results, SCENARIOS, Sample, Scaling};
 use super::server::Kind;
 use crate::section::Args;
 use crate::statistics::{Spread, float};
-use crate::table::{Bars, Table, median, range, thousands, times};
+use crate::table::{Table, median, range, thousands, times};
 use crate::wrk::Scenario;
 
 /// Required requests/s of ping, as multiples of another server's.
@@ -77,13 +75,13 @@ fn load(results: &[Results], scenario: Scenario) -> Table {
     for result in results {
         let samples = result.samples(scenario);
         let spread = |figure: fn(&Sample) -> f64| Spread::of(samples.iter().map(figure));
-        let errors: u64 = samples.iter().map(|sample| sample.report.errors).sum();
+        let errors: f64 = samples.iter().map(|sample| sample.report.errors).sum();
         table.row(&[
             result.kind.name(),
             &thousands(spread(|sample| sample.report.rate())),
-            &median(spread(|sample| micros(sample.report.p50)), 0),
-            &median(spread(|sample| micros(sample.report.p99)), 0),
-            &median(spread(|sample| micros(sample.report.p99_9)), 0),
+            &median(spread(|sample| sample.report.p50), 0),
+            &median(spread(|sample| sample.report.p99), 0),
+            &median(spread(|sample| sample.report.p99_9), 0),
             &median(spread(Sample::cpu_micros), 2),
             &errors.to_string(),
         ]);
@@ -130,8 +128,8 @@ fn threads(scaling: &Scaling) -> Table {
     table
 }
 
-fn bars(results: &[Results], scaling: Option<&Scaling>) -> Bars {
-    let mut bars = Bars::new();
+fn bars(results: &[Results], scaling: Option<&Scaling>) -> Table {
+    let mut bars = Table::of_bars();
     let Some(ours) = of(results, Kind::Ping) else { return bars };
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
     for scenario in SCENARIOS {
@@ -140,31 +138,31 @@ fn bars(results: &[Results], scaling: Option<&Scaling>) -> Bars {
             let name = format!("requests/s, {}", scenario.name());
             let required = format!("≥ {minimum:.2} × {}", kind.name());
             let rate = ratio(ours, theirs, scenario, |sample| sample.report.rate());
-            bars.add(&name, &required, median(rate), times, |rate| rate >= minimum);
+            bars.bar(&name, &required, median(rate), times, |rate| rate >= minimum);
         }
         if let Some(theirs) = of(results, Kind::Nginx) {
-            let p99 = ratio(ours, theirs, scenario, |sample| sample.report.p99.as_secs_f64());
+            let p99 = ratio(ours, theirs, scenario, |sample| sample.report.p99);
             let (name, required) =
                 (format!("p99, {}", scenario.name()), format!("≤ {}'s", Kind::Nginx.name()));
-            bars.add(&name, &required, median(p99), times, |ratio| ratio <= 1.0);
+            bars.bar(&name, &required, median(p99), times, |ratio| ratio <= 1.0);
         }
     }
     let kib = |kib: f64| format!("{kib:.0} KiB");
     let mut memory = |name: &str, used, limit: f64| {
-        bars.add(name, &format!("≤ {limit:.0} KiB"), median(used), kib, |used| used <= limit);
+        bars.bar(name, &format!("≤ {limit:.0} KiB"), median(used), kib, |used| used <= limit);
     };
     memory("memory after the first answer", idle_kib(ours), MAX_IDLE_KIB);
     let name = format!("memory with {} connections", MOST_CONNECTIONS.connections);
     memory(&name, loaded_kib(ours), MAX_LOADED_KIB);
     let (required, shown) = (format!("≤ {MAX_START_MS:.1} ms"), |start| format!("{start:.2} ms"));
-    bars.add("start to first answer", &required, median(start_ms(ours)), shown, |start| {
+    bars.bar("start to first answer", &required, median(start_ms(ours)), shown, |start| {
         start <= MAX_START_MS
     });
     if let Some(scaling) = scaling {
         let figure = if scaling.has_two_cores() { "requests/s" } else { "requests per processor time" };
         let (name, required) =
             (format!("two threads compared with one, {figure}"), format!("≥ {MIN_SCALING:.2} ×"));
-        bars.add(&name, &required, Some(scaling.factor()), times, |factor| factor >= MIN_SCALING);
+        bars.bar(&name, &required, Some(scaling.factor()), times, |factor| factor >= MIN_SCALING);
     }
     bars
 }
@@ -192,10 +190,6 @@ fn loaded_kib(results: &Results) -> Option<Spread> {
 
 fn start_ms(results: &Results) -> Option<Spread> {
     Spread::of(results.starts.iter().map(|start| start.as_secs_f64() * 1000.0))
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }
 
 #[cfg(test)]

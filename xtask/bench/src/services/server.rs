@@ -56,49 +56,35 @@ impl Kind {
         address: SocketAddr,
         directory: &Path,
     ) -> Result<Command> {
-        let (ip, port, host) = (address.ip().to_string(), address.port().to_string(), &programs.host);
-        let mut command = match self {
+        let (ip, port, listen) = (address.ip().to_string(), address.port().to_string(), address.to_string());
+        let host = programs.host.as_str();
+        let prefix = directory.to_str().context("the directory of a server is not UTF-8")?;
+        let python = source("services/peers/pong.py").display().to_string();
+        let (program, arguments) = match self {
             Self::Ping => {
-                let mut command = core.command(&programs.ping);
-                command.args(["--address", &ip, "--port", &port, "--admin-port", "0", "--host", host]);
-                command
+                let flags = ["--address", &ip, "--port", &port, "--admin-port", "0", "--host", host];
+                (programs.ping.as_path(), flags.to_vec())
             }
             Self::Nginx => {
-                let file = directory.join("nginx.conf");
-                fs::write(&file, nginx_conf(address, host, directory)?)
-                    .with_context(|| format!("writing {}", file.display()))?;
-                let mut command = core.command(&programs.nginx);
-                command.arg("-p").arg(directory).arg("-c").arg(&file).args(["-e", "stderr"]);
-                command
+                let template = source("services/peers/nginx.conf");
+                let template = fs::read_to_string(template).context("reading nginx.conf")?;
+                let file = [("PREFIX", prefix), ("ADDRESS", &listen), ("HOST", host)];
+                let file = file.iter().fold(template, |file, (name, value)| file.replace(name, value));
+                fs::write(directory.join("nginx.conf"), file).context("writing nginx.conf")?;
+                (programs.nginx.as_path(), vec!["-p", prefix, "-c", "nginx.conf", "-e", "stderr"])
             }
-            Self::Go => {
-                let mut command = core.command(&programs.go_server);
-                command.args([&address.to_string(), host]);
-                command
-            }
-            Self::Loop => {
-                let mut command = core.command(&programs.epoll_loop);
-                command.args([&ip, &port, host]);
-                command
-            }
+            Self::Go => (programs.go_server.as_path(), vec![listen.as_str(), host]),
+            Self::Loop => (programs.epoll_loop.as_path(), vec![ip.as_str(), &port, host]),
+            // It logs each request; reading the log would take processor time from the benchmark.
             Self::Python => {
-                // It logs each request; reading the log would take processor time from the benchmark.
-                let mut command = core.command("sh");
-                command.args(["-c", r#"exec "$@" 2>/dev/null"#, "sh", "python3"]);
-                command.arg(source("services/peers/pong.py")).args([&ip, &port]);
-                command
+                let script = r#"exec "$@" 2>/dev/null"#;
+                (Path::new("sh"), vec!["-c", script, "sh", "python3", &python, &ip, &port])
             }
         };
-        command.current_dir(directory);
+        let mut command = core.command(program);
+        command.args(arguments).current_dir(directory);
         Ok(command)
     }
-}
-
-fn nginx_conf(address: SocketAddr, host: &str, directory: &Path) -> Result<String> {
-    let path = source("services/peers/nginx.conf");
-    let template = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let directory = directory.to_str().context("writing nginx.conf: the directory's name is not UTF-8")?;
-    Ok(template.replace("PREFIX", directory).replace("ADDRESS", &address.to_string()).replace("HOST", host))
 }
 
 /// A running server. When dropped, it ends with all its processes.
