@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use fuzz::known::Known;
 use protocol::{Health, InstanceId, Labels, Registration};
-use traefik::{Exposure, print, read};
+use traefik::{Exposure, parse_labels, to_labels};
 
 use registry::{Registry, Settings, Standing};
 
@@ -53,8 +53,8 @@ fuzz_target!(|text: &str| {
         let registration = registration(instance, number);
         let service = registration.service.clone();
         let config = traefik_v1::read_config(&service, &registration.labels, &exposure);
-        if let Ok(tree) = read(&registration.labels) {
-            assert_eq!(read(&print(&tree)), Ok(tree), "printed labels say the same");
+        if let Ok(tree) = parse_labels(&registration.labels) {
+            assert_eq!(parse_labels(&to_labels(&tree)), Ok(tree), "printed labels say the same");
         }
         let Ok(id) = format!("instance-{number}").parse::<InstanceId>() else { return };
         assert_eq!(registry.register(now, false, &id, 1, registration), Ok(true));

@@ -1,101 +1,75 @@
-//! `frontend.headers.…`: headers that are set, and those that browsers are to heed.
+//! `frontend.headers.…`: request and response headers.
 
-use crate::Output;
-use crate::names::Names;
-use crate::segment::Segment;
+use crate::translator::Translator;
 
-/// Truths that have their successors, with those.
-const TRUTHS: [(&str, &str); 6] = [
-    ("forceSTSHeader", "forcestsheader"),
-    ("frameDeny", "framedeny"),
-    ("contentTypeNosniff", "contenttypenosniff"),
-    ("browserXSSFilter", "browserxssfilter"),
-    ("STSIncludeSubdomains", "stsincludesubdomains"),
-    ("STSPreload", "stspreload"),
+const BOOLEANS: [&str; 7] = [
+    "forceSTSHeader",
+    "frameDeny",
+    "contentTypeNosniff",
+    "browserXSSFilter",
+    "STSIncludeSubdomains",
+    "STSPreload",
+    "isDevelopment",
 ];
 
-/// Texts that are as they were.
-const TEXTS: [(&str, &str); 5] = [
-    ("customFrameOptionsValue", "customframeoptionsvalue"),
-    ("customBrowserXSSValue", "custombrowserxssvalue"),
-    ("contentSecurityPolicy", "contentsecuritypolicy"),
-    ("publicKey", "publickey"),
-    ("referrerPolicy", "referrerpolicy"),
+const STRINGS: [&str; 5] = [
+    "customFrameOptionsValue",
+    "customBrowserXSSValue",
+    "contentSecurityPolicy",
+    "publicKey",
+    "referrerPolicy",
 ];
 
-/// The middleware for headers, if there is to be one.
-pub(crate) fn translate(segment: &Segment<'_>, names: &Names, output: &mut Output) -> Option<String> {
-    let name = names.middleware("headers", None);
-    let mut fields: Vec<(String, String)> = Vec::new();
-    for (old, new) in
-        [("customRequestHeaders", "customrequestheaders"), ("customResponseHeaders", "customresponseheaders")]
-    {
-        let pairs = segment.map(&format!("frontend.headers.{old}"), output);
-        fields.extend(pairs.into_iter().map(|(header, value)| (format!("{new}.{header}"), value)));
-    }
-    let pairs = segment.map("frontend.headers.SSLProxyHeaders", output);
-    fields.extend(pairs.into_iter().map(|(header, value)| (format!("sslproxyheaders.{header}"), value)));
-    for (old, new) in TRUTHS {
-        if segment.is_true(&format!("frontend.headers.{old}"), output) {
-            fields.push((new.to_owned(), "true".to_owned()));
+/// Creates the headers middleware, if there are options for it. Its options are those of Traefik 1 in lower case.
+pub(crate) fn translate(t: &mut Translator<'_>) -> Option<String> {
+    let name = t.names.middleware("headers", None);
+    let old = |option: &str| format!("frontend.headers.{option}");
+    let new = |option: &str| format!("middlewares.{name}.headers.{}", option.to_ascii_lowercase());
+    let mut is_used = false;
+    for option in ["customRequestHeaders", "customResponseHeaders", "SSLProxyHeaders"] {
+        for (header, value) in t.headers(&old(option)) {
+            t.set(format_args!("{}.{header}", new(option)), value);
+            is_used = true;
         }
     }
-    for (old, new) in TEXTS {
-        if let Some(value) = segment.text(&format!("frontend.headers.{old}")) {
-            fields.push((new.to_owned(), value.text.to_owned()));
-        }
+    for option in BOOLEANS {
+        is_used |= t.copy_true(&old(option), new(option));
     }
-    for (old, new) in [("allowedHosts", "allowedhosts"), ("hostsProxyHeaders", "hostsproxyheaders")] {
-        let list = segment.list(&format!("frontend.headers.{old}"));
-        if !list.is_empty() {
-            fields.push((new.to_owned(), list.join(",")));
-        }
+    for option in STRINGS {
+        is_used |= t.copy(&old(option), new(option));
     }
-    if let Some(seconds) = segment.int("frontend.headers.STSSeconds", output) {
-        fields.push(("stsseconds".to_owned(), seconds.to_string()));
+    for option in ["allowedHosts", "hostsProxyHeaders"] {
+        is_used |= t.copy_list(&old(option), new(option));
     }
-    if segment.is_true("frontend.headers.isDevelopment", output) {
-        fields.push(("isdevelopment".to_owned(), "true".to_owned()));
-    }
-    if let Some(value) = segment.text("frontend.headers.publicKey") {
-        output.warn(value.key, "browsers heed it no more: pinned keys are gone from all of them");
-    }
-    if let Some(value) = segment.text("frontend.headers.SSLProxyHeaders")
-        && segment.has("frontend.headers.SSLRedirect")
-    {
-        output.warn(
-            value.key,
-            "it counts for the STS header only; whether a request came by HTTPS, the redirect asks X-Forwarded-Proto, \
-             from whom the entry point's forwardedHeaders.trustedIPs names",
+    is_used |= t.copy_int(&old("STSSeconds"), new("STSSeconds"));
+    t.warn_if_set("frontend.headers.publicKey", "no effect: browsers no longer support key pinning");
+    if t.has("frontend.headers.SSLRedirect") {
+        t.warn_if_set(
+            "frontend.headers.SSLProxyHeaders",
+            "affects only the STS header; the redirect trusts X-Forwarded-Proto from the addresses in the entry point's \
+             forwardedHeaders.trustedIPs",
         );
     }
-    if fields.is_empty() {
-        return None;
-    }
-    for (field, value) in fields {
-        output.set(format_args!("middlewares.{name}.headers.{field}"), value);
-    }
-    Some(name)
+    is_used.then_some(name)
 }
 
-/// Reads `Name: value`. The name becomes part of a label's key.
-pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or_else(|| format!("name:value is expected, with || between, not {text:?}"))?;
+/// Parses `Name: value`. The name becomes part of a label's key.
+pub(crate) fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once(':').ok_or_else(|| format!("expected NAME:VALUE, separated by ||, got {text:?}"))?;
     let (name, value) = (name.trim(), value.trim());
-    // All of RFC 9110's but the dot, at which keys are split.
+    // The token characters of RFC 9110 except the dot, which separates the parts of a key.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_plain) {
-        return Err(format!("{name:?} cannot be the name of a header"));
+        return Err(format!("invalid header name {name:?}"));
     }
     if value.contains(char::is_control) {
-        return Err(format!("there is a control character in the value of {name}"));
+        return Err(format!("control character in the value of header {name}"));
     }
     Ok((canonical(name), value.to_owned()))
 }
 
-/// `x-forwarded-for` as `X-Forwarded-For`: the same header twice is one.
+/// Turns `x-forwarded-for` into `X-Forwarded-For`, so that spellings of one header do not become two labels.
 fn canonical(name: &str) -> String {
     let mut upper = true;
     let letter = |c: char| {

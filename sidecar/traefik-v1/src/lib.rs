@@ -1,67 +1,42 @@
-//! Traefik 1's labels, translated to those of Traefik 3: frontends become routers and middlewares, backends services.
+//! Labels of Traefik 1 as labels of Traefik 3: frontends become routers and middlewares, backends become services. The
+//! command [`hub labels`](LabelsCommand) does it for stack files, [`read_config`] for the hub.
 //!
-//! What 1.7 does counts, as its code has it (provider/docker, provider/label, rules, server), and where that is silent
-//! its documentation (docs/configuration/backends/docker.md, docs/basics.md).
+//! The reference is Traefik 1.7: its code (provider/docker, provider/label, rules, server), and its documentation
+//! (docs/configuration/backends/docker.md, docs/basics.md) where the code leaves a choice.
 //!
-//! - [`keys`]: which labels are Traefik 1's, and what it calls them;
-//! - [`segment`]: what is said of one of a container's ports, with what is said of them all;
-//! - [`rule`]: `Host:a,b;PathPrefixStrip:/c`, with [`template`] for the expressions in it;
-//! - [`frontend`], with [`access`] (who may come in), [`redirect`] and [`headers`]; [`backend`]: what comes of it;
-//! - [`names`]: what that is called.
+//! The way of a label: [`keys`] recognises it; [`segment`] groups labels by segment (a port of a container);
+//! [`router`], with [`rule`], [`middlewares`], [`redirect`] and [`headers`], and [`service`] translate a segment through
+//! [`translator`]; [`names`] names the results.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 
 use protocol::Labels;
 use traefik::{Diagnostic, Exposure, LabelErrors, ServiceConfig, Translation};
 
-mod access;
-mod backend;
 mod command;
-mod frontend;
 mod headers;
 mod keys;
+mod middlewares;
 mod names;
+mod pattern;
 mod redirect;
+mod router;
 mod rule;
 mod segment;
-mod template;
+mod service;
+mod translator;
 
 pub use command::LabelsCommand;
-use keys::Key;
-use segment::Segment;
+use translator::Translator;
 
-/// Whether the label is Traefik 1's, or was meant to be. `traefik.enable` and `traefik.docker.network` are common to all.
+/// Whether `key` is a label of Traefik 1, possibly misspelt. `traefik.enable` and `traefik.docker.network` belong to all
+/// versions and do not count.
 pub fn is_v1(key: &str) -> bool {
-    keys::read(key).is_some()
+    keys::parse(key).is_some()
 }
 
-/// Translates the labels of `service` that are Traefik 1's. `default_rule` is for what has none, in Traefik 3's words.
-///
-/// Labels of Traefik 2 and 3 win: where they make routers, those of Traefik 1 count for nothing.
-pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> Translation {
-    let mut output = Output::default();
-    let old: Vec<(&str, &str, Key)> =
-        labels.0.iter().filter_map(|(key, value)| Some((&**key, &**value, keys::read(key)?))).collect();
-    if old.is_empty() || is_disabled(labels) {
-        return Translation::default();
-    }
-    if labels.0.keys().any(|key| is_router(key)) {
-        let keys: Vec<_> = old.iter().map(|(key, ..)| *key).collect();
-        output.warn(&keys.join(", "), "of no effect, as labels of Traefik 2 or 3 make routers");
-        return output.finish();
-    }
-    let mut taken = BTreeSet::new();
-    for segment in segment::read(old, &mut output) {
-        segment.report(&mut output);
-        let names = names::Names::new(service, &segment, &mut taken, &mut output);
-        translate_segment(service, labels, &segment, &names, default_rule, &mut output);
-    }
-    output.finish()
-}
-
-/// Reads the labels of `service`, of Traefik 1 as well as of Traefik 3, as [`ServiceConfig::read`] does. Where both set
-/// the same option, the label of Traefik 3 wins.
+/// Reads the labels of `service` as [`ServiceConfig::read`] does, and also those of Traefik 1. Where both versions set an
+/// option, the label of Traefik 3 wins.
 ///
 /// # Errors
 /// Every error found in the labels.
@@ -77,64 +52,55 @@ pub fn read_config(
     ServiceConfig::from_translation(service, labels, translation, default_rule.as_deref(), exposure)
 }
 
-fn translate_segment(
-    service: &str,
-    labels: &Labels,
-    segment: &Segment<'_>,
-    names: &names::Names,
-    default_rule: Option<&str>,
-    output: &mut Output,
-) {
-    let mut made = Output::default();
-    let routed = frontend::translate(service, labels, segment, names, default_rule, &mut made);
-    backend::translate(segment, names, &mut made);
-    output.warnings.append(&mut made.warnings);
-    output.errors.append(&mut made.errors);
-    // Traefik 1 left such a container out. What is wrong with its labels is said nevertheless.
-    if routed {
-        output.labels.append(&mut made.labels);
+/// Translates the labels of `service` that belong to Traefik 1. `default_rule` is a rule of Traefik 3, for frontends
+/// without a rule. If other labels define routers for Traefik 2 or 3, those of Traefik 1 have no effect.
+pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> Translation {
+    let mut translation = Translation::default();
+    let old: Vec<_> = labels
+        .0
+        .iter()
+        .filter_map(|(key, value)| Some((key.as_str(), value.as_str(), keys::parse(key)?)))
+        .collect();
+    if old.is_empty() || is_disabled(labels) {
+        return translation;
     }
+    if labels.0.keys().any(|key| is_router(key)) {
+        let keys: Vec<_> = old.iter().map(|(key, ..)| *key).collect();
+        let message = "no effect, because other labels define routers for Traefik 2 or 3";
+        translation.warnings.push(Diagnostic::new(keys.join(", "), message));
+        return translation;
+    }
+    let mut taken = BTreeSet::new();
+    for segment in segment::group(old, &mut translation) {
+        let names = names::Names::new(service, &segment, &mut taken, &mut translation);
+        let mut translator = Translator::new(&segment, &names);
+        translator.check_labels();
+        let is_routed = router::translate(&mut translator, service, labels, default_rule);
+        service::translate(&mut translator);
+        let mut output = translator.output;
+        translation.warnings.append(&mut output.warnings);
+        translation.errors.append(&mut output.errors);
+        // Traefik 1 ignored a container without a rule. The diagnostics still help.
+        if is_routed {
+            translation.labels.0.append(&mut output.labels.0);
+        }
+    }
+    // A diagnostic about a label of the whole container occurs once in each segment.
+    for diagnostics in [&mut translation.warnings, &mut translation.errors] {
+        diagnostics.sort();
+        diagnostics.dedup();
+    }
+    translation
 }
 
 fn is_disabled(labels: &Labels) -> bool {
-    let said = labels.0.iter().find(|(key, _)| key.eq_ignore_ascii_case("traefik.enable"));
-    said.is_some_and(|(_, value)| parse::go_bool(value) == Some(false))
+    let enable = labels.0.iter().find(|(key, _)| key.eq_ignore_ascii_case("traefik.enable"));
+    enable.is_some_and(|(_, value)| parse::go_bool(value) == Some(false))
 }
 
 fn is_router(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["http", "tcp", "udp"].iter().any(|protocol| key.starts_with(&format!("traefik.{protocol}.routers.")))
-}
-
-/// What has been output so far.
-#[derive(Debug, Default)]
-struct Output {
-    labels: BTreeMap<String, String>,
-    warnings: Vec<Diagnostic>,
-    errors: Vec<Diagnostic>,
-}
-
-impl Output {
-    fn set(&mut self, path: impl fmt::Display, value: impl Into<String>) {
-        self.labels.insert(format!("traefik.http.{path}"), value.into());
-    }
-
-    fn warn(&mut self, label: &str, text: impl Into<String>) {
-        self.warnings.push(Diagnostic::new(label, text));
-    }
-
-    fn error(&mut self, label: &str, text: impl Into<String>) {
-        self.errors.push(Diagnostic::new(label, text));
-    }
-
-    fn finish(mut self) -> Translation {
-        // What is said of the whole container is met once in each of its segments.
-        for remarks in [&mut self.warnings, &mut self.errors] {
-            remarks.sort();
-            remarks.dedup();
-        }
-        Translation { labels: Labels(self.labels), warnings: self.warnings, errors: self.errors }
-    }
 }
 
 #[cfg(test)]

@@ -1,59 +1,59 @@
-//! What routers, services and middlewares are called.
+//! Names of routers, services and middlewares.
 
 use std::collections::BTreeSet;
 
-use crate::Output;
+use traefik::{Diagnostic, Translation};
+
 use crate::segment::Segment;
 
-/// The names of what comes of a segment.
+/// Names of what a segment is translated to.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Of the router: no other service's.
+    /// The router. The name is unique to the service.
     pub(crate) router: String,
-    /// Of the service: what the backend was called in Traefik 1, so that error pages find it.
+    /// The service. It keeps the name that its backend had in Traefik 1, by which error pages refer to it.
     pub(crate) service: String,
 }
 
 impl Names {
-    /// `taken` are the services of other segments.
+    /// Chooses names. `taken` contains the service names of the other segments.
     pub(crate) fn new(
         service: &str,
         segment: &Segment<'_>,
         taken: &mut BTreeSet<String>,
-        output: &mut Output,
+        output: &mut Translation,
     ) -> Self {
-        let backend = segment.text("backend");
+        let backend = segment.get("backend");
         let Some(name) = &segment.name else {
-            let backend = backend.map_or(service, |value| value.text);
-            return Self { router: part(service), service: backend_name(backend) };
+            let backend = backend.map_or(service, |label| &label.text);
+            return Self { router: key_part(service), service: backend_name(backend) };
         };
-        let router = format!("{}--{}", part(service), part(name));
-        // Not joined as Traefik 1 did: `a-b` may be a service, too.
-        let of = |backend: &str| format!("{}--{}", backend_name(service), backend_name(backend));
-        let own = backend.filter(|value| value.own).map_or(&**name, |value| value.text);
-        let is_shared = backend.is_some_and(|value| !value.own) || taken.contains(&of(own));
-        if let Some(value) = backend.filter(|_| is_shared) {
-            output.warn(
-                value.key,
-                "segments shared this one backend, and with it their ports; now each has a service of its own",
-            );
+        let router = format!("{}--{}", key_part(service), key_part(name));
+        // Traefik 1 joined them with one dash, which could be the name of another service.
+        let full_name = |backend: &str| format!("{}--{}", backend_name(service), backend_name(backend));
+        let own = backend.filter(|label| label.is_own).map_or(&**name, |label| &label.text);
+        let is_shared = backend.is_some_and(|label| !label.is_own) || taken.contains(&full_name(own));
+        if let Some(label) = backend.filter(|_| is_shared) {
+            let message =
+                "each segment now has its own service; in Traefik 1 they shared this backend and its ports";
+            output.warnings.push(Diagnostic::new(label.key, message));
         }
-        let unique = [of(own), of(name)].into_iter().find(|service| !taken.contains(service));
+        let unique = [full_name(own), full_name(name)].into_iter().find(|service| !taken.contains(service));
         let service = unique.unwrap_or_else(|| router.clone());
         taken.insert(service.clone());
         Self { router, service }
     }
 
-    /// What a middleware of this kind is called, which may have a name of the user's.
+    /// Returns the name of a middleware of this kind. `name` is the user's, for kinds that may occur several times.
     pub(crate) fn middleware(&self, kind: &str, name: Option<&str>) -> String {
-        let name = name.map(|name| format!("-{}", part(name))).unwrap_or_default();
+        let name = name.map(|name| format!("-{}", key_part(name))).unwrap_or_default();
         format!("{}--{kind}{name}", self.router)
     }
 }
 
-/// `text` where it can stand in a label's key, and between the two dashes of a longer name. Else it is made so, with
-/// something that tells it from others that would come to the same.
-fn part(text: &str) -> String {
+/// Returns `text` if it can be part of a label's key and of a name with `--` in it. Otherwise replaces the other
+/// characters and adds a hash to keep the result unique.
+fn key_part(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let is_safe = !text.is_empty()
         && text.chars().all(is_plain)
@@ -65,18 +65,18 @@ fn part(text: &str) -> String {
     }
     let words: Vec<_> =
         text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let hash = format!("{:08x}", hash(text));
+    let hash = format!("{:08x}", fnv1a(text));
     words.into_iter().chain([hash.as_str()]).collect::<Vec<_>>().join("-")
 }
 
-/// What Traefik 1 called a backend: letters and digits, with dashes for all else.
+/// Normalises a backend's name as Traefik 1 did: letters and digits, with dashes in between.
 pub(crate) fn backend_name(text: &str) -> String {
     let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    if words.is_empty() { part(text) } else { words.join("-") }
+    if words.is_empty() { key_part(text) } else { words.join("-") }
 }
 
-/// FNV-1a, of 32 bits.
-fn hash(text: &str) -> u32 {
+/// 32-bit FNV-1a hash.
+fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
@@ -85,16 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_themselves_or_told_apart() {
-        assert_eq!(part("demo_ping"), "demo_ping");
-        assert_eq!(part("a.b"), "a-b-108bf50c");
-        assert_ne!(part("a.b"), part("a:b"));
-        assert_ne!(part("a--b"), "a--b");
-        assert!(!part("").is_empty());
+    fn unsafe_parts_get_a_hash() {
+        assert_eq!(key_part("demo_ping"), "demo_ping");
+        assert_eq!(key_part("a.b"), "a-b-108bf50c");
+        assert_ne!(key_part("a.b"), key_part("a:b"));
+        assert_ne!(key_part("a--b"), "a--b");
+        assert!(!key_part("").is_empty());
     }
 
     #[test]
-    fn backends_are_called_what_they_were() {
+    fn backends_keep_their_names() {
         assert_eq!(backend_name("demo_ping"), "demo-ping");
         assert_eq!(backend_name("/foo..bar/"), "foo-bar");
         assert_eq!(backend_name("été"), "été");

@@ -3,7 +3,7 @@ use protocol::Labels;
 
 use super::*;
 
-/// Keys and values of which some are right, and many nearly so.
+/// Labels of which some are valid and many almost.
 fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
     let word = prop_oneof![
         Just("port"),
@@ -58,16 +58,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_translation_is_accepted_or_refused_by_its_label(pairs in pairs(), service in "[a-z_.-]{0,8}") {
+    fn every_rejected_translation_names_its_label(pairs in pairs(), service in "[a-z_.-]{0,8}") {
         let labels = Labels(pairs.into_iter().filter(|(key, _)| is_v1(key)).collect());
         let translation = translate(&service, &labels, None);
         let plan = read_config(&service, &labels, &Exposure::default());
         prop_assert_eq!(plan.is_err(), !translation.errors.is_empty(), "{:?}", plan);
-        for remark in translation.errors.iter().chain(&translation.warnings) {
-            let is_there = remark.label.split(", ").any(|label| labels.0.contains_key(label));
-            prop_assert!(is_there || remark.label.ends_with("frontend.rule"), "{}", remark);
+        for diagnostic in translation.errors.iter().chain(&translation.warnings) {
+            let is_there = diagnostic.label.split(", ").any(|label| labels.0.contains_key(label));
+            prop_assert!(is_there || diagnostic.label.ends_with("frontend.rule"), "{}", diagnostic);
         }
-        // What is made holds nothing that would have to be translated once more.
+        // The result contains no label of Traefik 1.
         prop_assert!(!translation.labels.0.keys().any(|key| is_v1(key)));
     }
 

@@ -1,25 +1,29 @@
-//! A frontend's rule: `Host:a.lan,b.lan;PathPrefixStrip:/c`, in Traefik 3's words.
+//! Rules of frontends: `Host:a.lan,b.lan;PathPrefixStrip:/c`.
 
-use crate::template::{self, Within, quoted};
+use crate::pattern::{Part, escape, has_expression, to_regex};
 
-/// What a rule asks for: which requests, and what becomes of their paths.
+/// A rule of Traefik 1: the condition, in the syntax of Traefik 3, and the changes to the path. Where a rule contains
+/// several changes of one kind, Traefik 1 used the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Which requests, in Traefik 3's words.
+    /// Condition on requests.
     pub(crate) matches: String,
-    /// Taken off the path: the first that fits. What comes later in a rule counts alone, here and below.
+    /// Prefixes to strip, of which the first that matches applies.
     pub(crate) strip: Vec<String>,
-    /// The same as expressions.
+    /// Regular expressions for prefixes to strip.
     pub(crate) strip_regex: Vec<String>,
-    /// Put before the path.
+    /// Prefix to add.
     pub(crate) add: Option<String>,
-    /// An expression, and what takes its place in the path.
+    /// Regular expression and its replacement.
     pub(crate) replace_regex: Option<(String, String)>,
-    /// Takes the path's place.
+    /// New path.
     pub(crate) replace: Option<String>,
-    /// What means something else in Traefik 3.
+    /// Parts that have another meaning in Traefik 3.
     pub(crate) warnings: Vec<String>,
 }
+
+/// The condition of one matcher: all of these terms, each a list of alternatives.
+type Terms = Vec<Vec<String>>;
 
 const MATCHERS: [&str; 15] = [
     "Host",
@@ -40,21 +44,20 @@ const MATCHERS: [&str; 15] = [
 ];
 
 impl Rule {
-    /// Reads a rule. Whatever comes from it stands between backticks, and holds none.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
+    /// Parses a rule. Values of the label end up between backticks and contain none.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.contains(char::is_control) {
-            return Err("there is a control character in it".to_owned());
+            return Err("the rule contains a control character".to_owned());
         }
         let mut rule = Self::default();
-        let mut terms: Vec<Vec<String>> = Vec::new();
+        let mut terms = Terms::new();
         let mut parts = text.split(';').filter(|part| !part.is_empty()).peekable();
         if parts.peek().is_none() {
-            return Err("it is empty".to_owned());
+            return Err("the rule is empty".to_owned());
         }
         for part in parts {
             let (name, arguments) = split(part)?;
-            let alternatives = rule.take(name, arguments).map_err(|why| format!("{name}: {why}"))?;
-            terms.extend(alternatives);
+            terms.extend(rule.add_matcher(name, arguments).map_err(|error| format!("{name}: {error}"))?);
         }
         let is_alone = terms.len() == 1;
         let joined = terms.into_iter().map(|alternatives| {
@@ -68,91 +71,86 @@ impl Rule {
         Ok(rule)
     }
 
-    /// Takes in one matcher: the terms, each of alternatives, that have to be true for it.
-    fn take(&mut self, name: &str, arguments: Vec<String>) -> Result<Vec<Vec<String>>, String> {
-        let any = |terms: Result<Vec<String>, String>| terms.map(|alternatives| vec![alternatives]);
-        let each =
-            |read: fn(&str) -> Result<String, String>| any(arguments.iter().map(|a| read(a)).collect());
+    /// Adds the changes of a matcher to the rule and returns its condition.
+    fn add_matcher(&mut self, name: &str, arguments: Vec<String>) -> Result<Terms, String> {
+        let one_of = |translate: &dyn Fn(&str) -> Result<String, String>| {
+            let alternatives: Result<_, _> = arguments.iter().map(|argument| translate(argument)).collect();
+            alternatives.map(|alternatives| vec![alternatives])
+        };
+        let is_whole = matches!(name, "Path" | "PathStrip" | "PathStripRegex");
         match name {
             "Host" => {
-                if let Some(wild) = arguments.iter().find(|host| host.contains('*')) {
+                if let Some(wildcard) = arguments.iter().find(|host| host.contains('*')) {
                     self.warnings.push(format!(
-                        "Traefik 1 took the asterisk in {wild:?} for itself, which no host has; Traefik 3 takes it for any"
+                        "the asterisk in {wildcard:?} now matches any label; in Traefik 1 it matched only itself, and so \
+                         no host"
                     ));
                 }
-                each(host)
+                one_of(&host)
             }
-            "HostRegexp" => each(host_regexp),
-            "Path" => each(|path| path_is(path, true)),
-            "PathPrefix" => each(|path| path_is(path, false)),
+            "HostRegexp" => one_of(&host_regexp),
+            "Path" | "PathPrefix" => one_of(&|path| path_matcher(path, is_whole)),
             "PathStrip" | "PathPrefixStrip" => {
-                let whole = name == "PathStrip";
-                if let Some(path) = arguments.iter().find(|path| template::has_expressions(path)) {
-                    return Err(format!("{path:?} has an expression, for which there is {name}Regex"));
+                if let Some(path) = arguments.iter().find(|path| has_expression(path)) {
+                    return Err(format!("{path:?} contains an expression; use {name}Regex"));
                 }
-                let terms = arguments.iter().map(|path| path_is(path, whole)).collect();
+                let terms = one_of(&|path| path_matcher(path, is_whole));
                 self.strip = longest_first(arguments);
-                any(terms)
+                terms
             }
             "PathStripRegex" | "PathPrefixStripRegex" => {
-                let whole = name == "PathStripRegex";
-                let terms = arguments.iter().map(|path| path_is(path, whole)).collect();
-                let expressions = longest_first(arguments);
-                let strip = |path: &String| Ok(format!("^{}", template::expression(path, Within::Path)?));
-                self.strip_regex = expressions.iter().map(strip).collect::<Result<_, String>>()?;
-                any(terms)
+                let terms = one_of(&|path| path_matcher(path, is_whole));
+                let regexes = longest_first(arguments);
+                let strip = |path: &String| Ok(format!("^{}", to_regex(path, Part::Path)?));
+                self.strip_regex = regexes.iter().map(strip).collect::<Result<_, String>>()?;
+                terms
             }
-            "Method" => each(|method| matcher("Method", &[method])),
+            "Method" => one_of(&|method| matcher("Method", &[method])),
             "Headers" => headers(&arguments, false),
             "HeadersRegexp" => headers(&arguments, true),
-            "Query" => {
-                let terms = arguments.iter().map(|pair| Ok(vec![query(pair)?]));
-                terms.collect()
-            }
-            _ => self.modify(name, &arguments).map(|()| Vec::new()),
+            "Query" => arguments.iter().map(|pair| Ok(vec![query(pair)?])).collect(),
+            _ => self.set_modifier(name, &arguments).map(|()| Terms::new()),
         }
     }
 
-    /// What changes the path of a request, and is no condition for it.
-    fn modify(&mut self, name: &str, arguments: &[String]) -> Result<(), String> {
+    /// Sets a change of the path that is not a condition.
+    fn set_modifier(&mut self, name: &str, arguments: &[String]) -> Result<(), String> {
         let [argument] = arguments else {
-            return Err(format!("it takes one value, and commas make {} of this", arguments.len()));
+            return Err(format!("expected one value, got {} separated by commas", arguments.len()));
         };
         match name {
             "AddPrefix" => self.add = Some(argument.clone()),
             "ReplacePath" => self.replace = Some(argument.clone()),
             _ => {
-                let (expression, replacement) =
-                    argument.split_once(' ').filter(|(_, replacement)| !replacement.contains(' ')).ok_or(
-                        "it takes an expression and what is to stand in its place, with one space between",
-                    )?;
-                self.replace_regex = Some((expression.to_owned(), replacement.to_owned()));
+                let (regex, replacement) = argument
+                    .split_once(' ')
+                    .filter(|(_, replacement)| !replacement.contains(' '))
+                    .ok_or("expected a regular expression and its replacement, separated by one space")?;
+                self.replace_regex = Some((regex.to_owned(), replacement.to_owned()));
             }
         }
         Ok(())
     }
 }
 
-/// A matcher's name, as it is spelt, and what it is given.
+/// Splits a part of a rule into a matcher, in its usual spelling, and its arguments.
 fn split(part: &str) -> Result<(&'static str, Vec<String>), String> {
-    // Traefik 1 lost colons that have nothing between them, and so a port or a scheme.
+    // Traefik 1 dropped empty words between colons, and with them the `//` of URLs.
     let mut words = part.split(':').filter(|word| !word.is_empty());
-    let said = words.next().unwrap_or_default().trim();
-    let name = MATCHERS.into_iter().find(|name| name.eq_ignore_ascii_case(said)).ok_or_else(|| {
-        match traefik::suggest(said, MATCHERS) {
-            Some(meant) => format!("{said:?} is no matcher of Traefik 1's, did you mean {meant}"),
-            None => {
-                format!("{said:?} is no matcher of Traefik 1's, of which there are {}", MATCHERS.join(", "))
-            }
+    let given = words.next().unwrap_or_default().trim();
+    let name = MATCHERS.into_iter().find(|name| name.eq_ignore_ascii_case(given)).ok_or_else(|| {
+        match traefik::suggest(given, MATCHERS) {
+            Some(suggestion) => format!("unknown matcher {given:?}; did you mean {suggestion}?"),
+            None => format!("unknown matcher {given:?}; matchers of Traefik 1 are {}", MATCHERS.join(", ")),
         }
     })?;
     let rest = words.collect::<Vec<_>>().join(":");
     let arguments = rest.split(',').filter(|word| !word.is_empty()).map(|word| word.trim().to_owned());
-    // No host and no method is called like nothing, so these never mattered. A path that is nothing fits all.
-    let is_needless = |word: &String| word.is_empty() && matches!(name, "Host" | "HostRegexp" | "Method");
-    let arguments: Vec<_> = arguments.filter(|word| !is_needless(word)).collect();
+    // An empty host or method never matched. An empty path matches every request.
+    let is_ignored = |word: &String| word.is_empty() && matches!(name, "Host" | "HostRegexp" | "Method");
+    let arguments: Vec<_> = arguments.filter(|word| !is_ignored(word)).collect();
     if arguments.is_empty() {
-        return Err(format!("{name} is given nothing"));
+        return Err(format!("{name} has no value"));
     }
     Ok((name, arguments))
 }
@@ -162,73 +160,69 @@ fn longest_first(mut paths: Vec<String>) -> Vec<String> {
     paths
 }
 
-/// `Name(`a`, `b`)`. What could break out of its backticks is refused.
+/// Writes a matcher of Traefik 3: ``Name(`a`, `b`)``. Rejects values that could end the backticks.
 fn matcher(name: &str, values: &[&str]) -> Result<String, String> {
     for value in values {
         if value.is_empty() {
-            return Err("one of its values is empty".to_owned());
+            return Err("empty value".to_owned());
         }
         if value.contains('`') {
-            return Err(format!("{value:?} has a backtick, which Traefik 3 cannot be told"));
+            return Err(format!("backtick in {value:?}; Traefik 3 cannot express it"));
         }
     }
     Ok(format!("{name}(`{}`)", values.join("`, `")))
 }
 
-/// The same for an expression, in which a backtick can be output in another way.
-fn expression(name: &str, before: &[&str], expression: &str) -> Result<String, String> {
-    let escaped = expression.replace('`', r"\x60");
+/// Writes a matcher whose last value is a regular expression, in which a backtick can be escaped.
+fn regex_matcher(name: &str, before: &[&str], regex: &str) -> Result<String, String> {
+    let escaped = regex.replace('`', r"\x60");
     matcher(name, &[before, &[escaped.as_str()]].concat())
 }
 
+fn require_ascii(host: &str, text: &str) -> Result<(), String> {
+    if text.is_ascii() { Ok(()) } else { Err(format!("non-ASCII host {host:?}; write it as xn--…")) }
+}
+
 fn host(host: &str) -> Result<String, String> {
-    if !host.is_ascii() {
-        return Err(format!("{host:?} has to be output in ASCII, as xn--…"));
-    }
+    require_ascii(host, host)?;
     matcher("Host", &[host])
 }
 
 fn host_regexp(text: &str) -> Result<String, String> {
-    if !template::has_expressions(text) {
+    if !has_expression(text) {
         return host(text);
     }
-    let read = template::expression(text, Within::Host)?;
-    if !read.is_ascii() {
-        return Err(format!("{text:?} has to be output in ASCII, as xn--…"));
-    }
-    expression("HostRegexp", &[], &format!("(?i)^{read}$"))
+    let regex = to_regex(text, Part::Host)?;
+    require_ascii(text, &regex)?;
+    regex_matcher("HostRegexp", &[], &format!("(?i)^{regex}$"))
 }
 
-fn path_is(path: &str, whole: bool) -> Result<String, String> {
+fn path_matcher(path: &str, is_whole: bool) -> Result<String, String> {
     if !path.starts_with('/') {
-        return Err(format!("a path that begins with a slash is expected, not {path:?}"));
+        return Err(format!("expected a path that begins with a slash, got {path:?}"));
     }
-    let end = if whole { "$" } else { "" };
-    if template::has_expressions(path) {
-        let read = template::expression(path, Within::Path)?;
-        return expression("PathRegexp", &[], &format!("^{read}{end}"));
+    if has_expression(path) || path.contains('`') {
+        let regex = if has_expression(path) { to_regex(path, Part::Path)? } else { escape(path) };
+        return regex_matcher("PathRegexp", &[], &format!("^{regex}{}", if is_whole { "$" } else { "" }));
     }
-    if path.contains('`') {
-        return expression("PathRegexp", &[], &format!("^{}{end}", quoted(path)));
-    }
-    matcher(if whole { "Path" } else { "PathPrefix" }, &[path])
+    matcher(if is_whole { "Path" } else { "PathPrefix" }, &[path])
 }
 
-/// Names and values by turns. All have to be there.
-fn headers(arguments: &[String], are_expressions: bool) -> Result<Vec<Vec<String>>, String> {
+/// Translates alternating names and values, all of which must match.
+fn headers(arguments: &[String], are_regexes: bool) -> Result<Terms, String> {
     if arguments.len() % 2 == 1 {
-        return Err("it takes names and values by turns, with commas between them".to_owned());
+        return Err("expected alternating names and values, separated by commas".to_owned());
     }
     let terms = arguments.chunks_exact(2).map(|pair| {
         let (name, value) = (pair[0].as_str(), pair[1].as_str());
-        let term = match (are_expressions, value) {
-            // Whatever its value is.
-            (_, "") => expression("HeaderRegexp", &[name], "^"),
-            (true, _) => expression("HeaderRegexp", &[name], value),
-            (false, _) if value.contains('`') => {
-                expression("HeaderRegexp", &[name], &format!("^{}$", quoted(value)))
+        let term = match value {
+            // Any value.
+            "" => regex_matcher("HeaderRegexp", &[name], "^"),
+            _ if are_regexes => regex_matcher("HeaderRegexp", &[name], value),
+            _ if value.contains('`') => {
+                regex_matcher("HeaderRegexp", &[name], &format!("^{}$", escape(value)))
             }
-            (false, _) => matcher("Header", &[name, value]),
+            _ => matcher("Header", &[name, value]),
         };
         Ok(vec![term?])
     });
@@ -239,15 +233,15 @@ fn query(pair: &str) -> Result<String, String> {
     let (name, value) = pair
         .split_once('=')
         .filter(|(name, value)| !name.is_empty() && !value.contains('='))
-        .ok_or_else(|| format!("name=value is expected, not {pair:?}"))?;
-    if template::has_expressions(name) {
-        return Err(format!("the name in {pair:?} cannot be an expression"));
+        .ok_or_else(|| format!("expected NAME=VALUE, got {pair:?}"))?;
+    if has_expression(name) {
+        return Err(format!("expression in the name of {pair:?}; only the value may contain one"));
     }
     match value {
-        "" => expression("QueryRegexp", &[name], "^"),
-        _ if template::has_expressions(value) || value.contains('`') => {
-            let read = template::expression(value, Within::Query)?;
-            expression("QueryRegexp", &[name], &format!("^{read}$"))
+        "" => regex_matcher("QueryRegexp", &[name], "^"),
+        _ if has_expression(value) || value.contains('`') => {
+            let regex = to_regex(value, Part::Query)?;
+            regex_matcher("QueryRegexp", &[name], &format!("^{regex}$"))
         }
         _ => matcher("Query", &[name, value]),
     }

@@ -3,11 +3,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn matches(text: &str) -> String {
-    Rule::read(text).unwrap_or_else(|why| panic!("{text}: {why}")).matches
+    Rule::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).matches
 }
 
 #[test]
-fn each_matcher_has_its_successor() {
+fn each_matcher_is_translated() {
     for (old, new) in [
         ("Host:a.lan", "Host(`a.lan`)"),
         ("Host: a.lan , b.lan", "Host(`a.lan`) || Host(`b.lan`)"),
@@ -53,8 +53,8 @@ fn semicolons_are_and_commas_are_or() {
 }
 
 #[test]
-fn what_changes_the_path_is_kept_apart() {
-    let rule = |text| Rule::read(text).unwrap();
+fn changes_of_the_path_are_separate_from_the_condition() {
+    let rule = |text| Rule::parse(text).unwrap();
     assert_eq!(rule("PathPrefixStrip:/a,/abc,/ab").strip, ["/abc", "/ab", "/a"]);
     assert_eq!(rule("PathPrefixStrip:/a;PathStrip:/b").strip, ["/b"]);
     assert_eq!(rule("PathPrefixStripRegex:/{a}/x").strip_regex, ["^/[^/]+/x"]);
@@ -66,39 +66,39 @@ fn what_changes_the_path_is_kept_apart() {
 }
 
 #[test]
-fn what_cannot_be_read_says_why() {
+fn errors_name_cause_and_remedy() {
     for (text, why) in [
-        ("", "it is empty"),
-        (";", "it is empty"),
-        ("Host", "Host is given nothing"),
-        ("Host:", "Host is given nothing"),
-        ("Hosts:a", "\"Hosts\" is no matcher of Traefik 1's, did you mean Host"),
+        ("", "the rule is empty"),
+        (";", "the rule is empty"),
+        ("Host", "Host has no value"),
+        ("Host:", "Host has no value"),
+        ("Hosts:a", "unknown matcher \"Hosts\"; did you mean Host?"),
         ("PathPrefixStripp:/a", "did you mean PathPrefixStrip"),
-        ("/a", "\"/a\" is no matcher of Traefik 1's, of which there are Host,"),
-        ("PathPrefix:/a, ", "a path that begins with a slash is expected, not \"\""),
-        ("Path:a", "Path: a path that begins with a slash is expected, not \"a\""),
-        ("PathPrefixStrip:/{a}", "for which there is PathPrefixStripRegex"),
-        ("Path:/{id:[0-9]{1,3}}", "the braces of \"/{id:[0-9]{1\" do not match"),
-        ("Headers:X-A", "names and values by turns"),
-        ("Query:a", "name=value is expected, not \"a\""),
-        ("ReplacePathRegex:^/a", "with one space between"),
-        ("ReplacePathRegex:^/a{1,2} /b", "commas make 2 of this"),
-        ("AddPrefix:/a,/b", "commas make 2 of this"),
-        ("Host:a`b", "has a backtick"),
+        ("/a", "unknown matcher \"/a\"; matchers of Traefik 1 are Host,"),
+        ("PathPrefix:/a, ", "expected a path that begins with a slash, got \"\""),
+        ("Path:a", "Path: expected a path that begins with a slash, got \"a\""),
+        ("PathPrefixStrip:/{a}", "use PathPrefixStripRegex"),
+        ("Path:/{id:[0-9]{1,3}}", "unbalanced braces in \"/{id:[0-9]{1\""),
+        ("Headers:X-A", "alternating names and values"),
+        ("Query:a", "expected NAME=VALUE, got \"a\""),
+        ("ReplacePathRegex:^/a", "separated by one space"),
+        ("ReplacePathRegex:^/a{1,2} /b", "expected one value, got 2 separated by commas"),
+        ("AddPrefix:/a,/b", "expected one value, got 2 separated by commas"),
+        ("Host:a`b", "backtick in"),
         ("Host:bücher.lan", "xn--"),
         ("Path:/a\nb", "a control character"),
     ] {
-        let fault = Rule::read(text).unwrap_err();
-        assert!(fault.contains(why), "{text}: {fault}");
+        let error = Rule::parse(text).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
     }
 }
 
 #[test]
-fn a_wild_host_is_warned_of() {
-    assert_eq!(Rule::read("Host:*.a.lan").unwrap().warnings.len(), 1);
+fn wildcard_host_gets_a_warning() {
+    assert_eq!(Rule::parse("Host:*.a.lan").unwrap().warnings.len(), 1);
 }
 
-/// What is left of a rule without what stands between backticks.
+/// The rule without the text between backticks.
 fn skeleton(rule: &str) -> String {
     rule.split('`').step_by(2).collect::<Vec<_>>().join("'")
 }
@@ -107,8 +107,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_escapes_its_backticks(text in "(Host|Path|PathPrefixStrip|Headers|HeadersRegexp|Query|Method|HostRegexp): ?[/a-c`,;|&(){}:=\\\\ .*\"é-]{0,24}") {
-        if let Ok(rule) = Rule::read(&text) {
+    fn values_stay_between_backticks(text in "(Host|Path|PathPrefixStrip|Headers|HeadersRegexp|Query|Method|HostRegexp): ?[/a-c`,;|&(){}:=\\\\ .*\"é-]{0,24}") {
+        if let Ok(rule) = Rule::parse(&text) {
             prop_assert_eq!(rule.matches.matches('`').count() % 2, 0);
             let words = skeleton(&rule.matches);
             let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -124,6 +124,6 @@ proptest! {
 
     #[test]
     fn no_rule_panics(text in "\\PC{0,64}") {
-        let _ = Rule::read(&text);
+        let _ = Rule::parse(&text);
     }
 }

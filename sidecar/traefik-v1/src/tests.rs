@@ -12,7 +12,7 @@ fn translated(pairs: &[(&str, &str)]) -> Translation {
 
 const RULE: (&str, &str) = ("traefik.frontend.rule", "Path:/");
 
-/// What comes of these labels beside a port and a rule whose length stays, without `traefik.http.`.
+/// Translates these labels with a port and a rule. Returns the other labels without `traefik.http.`.
 fn made(pairs: &[(&str, &str)]) -> Vec<String> {
     let pairs = [&[("traefik.port", "80"), RULE], pairs].concat();
     let translation = translated(&pairs);
@@ -21,7 +21,7 @@ fn made(pairs: &[(&str, &str)]) -> Vec<String> {
     assert!(plan.is_ok(), "{plan:?}");
     let common = ["routers.demo_ping.rule", "routers.demo_ping.service", "routers.demo_ping.priority"];
     let own = translation.labels.0.iter().filter_map(|(key, value)| {
-        let key = key.strip_prefix("traefik.http.").expect("it is all of HTTP");
+        let key = key.strip_prefix("traefik.http.").expect("all labels are for HTTP");
         let is_common = common.contains(&key) || (key.ends_with(".server.port") && value == "80");
         (!is_common).then(|| format!("{key}={value}"))
     });
@@ -32,7 +32,7 @@ fn warnings(pairs: &[(&str, &str)]) -> Vec<String> {
     let pairs = [&[("traefik.port", "80"), RULE], pairs].concat();
     let translation = translated(&pairs);
     assert_eq!(translation.errors, []);
-    translation.warnings.iter().map(|remark| remark.label.clone()).collect()
+    translation.warnings.iter().map(|warning| warning.label.clone()).collect()
 }
 
 fn error(pairs: &[(&str, &str)]) -> String {
@@ -42,7 +42,7 @@ fn error(pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn the_articles_labels_are_a_router_a_prefix_and_a_service() {
+fn labels_of_the_article_become_router_middleware_and_service() {
     let translation = translated(&[
         ("traefik.port", "8080"),
         ("traefik.docker.network", "demo_apps"),
@@ -59,9 +59,8 @@ fn the_articles_labels_are_a_router_a_prefix_and_a_service() {
     assert_eq!(translation, Translation { labels: expected, ..Translation::default() });
 }
 
-/// What one label, or two that belong together, come to.
 #[test]
-fn each_label_has_its_successor() {
+fn each_label_is_translated() {
     let middleware = |kind: &str, field: &str| {
         vec![
             format!("middlewares.demo_ping--{kind}.{field}"),
@@ -139,7 +138,7 @@ fn each_label_has_its_successor() {
 }
 
 #[test]
-fn the_path_is_changed_in_traefiks_order() {
+fn path_middlewares_have_the_order_of_traefik_1() {
     let translation = translated(&[(
         "traefik.frontend.rule",
         "AddPrefix:/x;ReplacePath:/r;PathPrefixStrip:/a;ReplacePathRegex:^/b /c;PathPrefixStripRegex:/{n}",
@@ -152,7 +151,7 @@ fn the_path_is_changed_in_traefiks_order() {
 }
 
 #[test]
-fn who_is_let_in_is_asked_in_traefiks_order() {
+fn access_middlewares_have_the_order_of_traefik_1() {
     let made = made(&[
         ("traefik.backend.maxconn.amount", "5"),
         ("traefik.backend.maxconn.extractorfunc", "client.ip"),
@@ -194,7 +193,7 @@ fn who_is_let_in_is_asked_in_traefiks_order() {
 }
 
 #[test]
-fn redirects_are_by_scheme_or_by_expression() {
+fn redirects_use_scheme_or_regex() {
     let redirect = |pairs: &[(&str, &str)]| {
         let made = made(pairs);
         made[..made.len() - 1]
@@ -233,13 +232,13 @@ fn redirects_are_by_scheme_or_by_expression() {
             "ssl-redirectregex.redirectregex.replacement=https://a.lan${1}",
         ]
     );
-    // During development there is none.
+    // No redirect in development mode.
     let development = made(&[ssl, ("traefik.frontend.headers.isDevelopment", "true")]);
     assert_eq!(development.len(), 2, "{development:?}");
 }
 
 #[test]
-fn the_order_of_routers_is_that_of_the_old_rules_lengths() {
+fn priority_is_the_length_of_the_old_rule() {
     let priority = |rule: &str, more: &[(&str, &str)]| {
         let translation = translated(&[&[("traefik.frontend.rule", rule)], more].concat());
         translation.labels.0.get("traefik.http.routers.demo_ping.priority").cloned()
@@ -248,12 +247,12 @@ fn the_order_of_routers_is_that_of_the_old_rules_lengths() {
     assert_eq!(priority("PathPrefix:/foo;Host:foo.com", &[]).as_deref(), Some("28"));
     assert_eq!(priority("Path:/", &[("traefik.frontend.priority", "5")]).as_deref(), Some("5"));
     assert_eq!(priority("Path:/", &[("traefik.frontend.priority", "0")]).as_deref(), Some("6"));
-    // As long as it was: nothing has to be said.
+    // Unchanged length needs no priority.
     assert_eq!(priority("Path:   /", &[]), None);
 }
 
 #[test]
-fn segments_are_routers_and_services_of_their_own() {
+fn each_segment_gets_its_own_router_and_service() {
     let translation = translated(&[
         ("traefik.web.port", "80"),
         ("traefik.web.frontend.rule", "Path:/web"),
@@ -276,12 +275,12 @@ fn segments_are_routers_and_services_of_their_own() {
     assert_eq!(get("services.demo-ping--interface.loadbalancer.server.scheme"), Some("h2c"));
     assert_eq!(get("services.demo-ping--interface.loadbalancer.passhostheader"), None);
     assert_eq!(get("services.demo-ping--interface.loadbalancer.healthcheck.path"), Some("/h"));
-    // The whole container is none beside them.
+    // The container itself has no router.
     assert_eq!(translation.labels.0.keys().filter(|key| key.contains(".rule")).count(), 2);
 }
 
 #[test]
-fn segments_that_shared_a_backend_have_one_each() {
+fn segments_with_a_shared_backend_get_separate_services() {
     for backends in
         [&[("traefik.backend", "x")][..], &[("traefik.a.backend", "x"), ("traefik.b.backend", "x")]]
     {
@@ -300,7 +299,7 @@ fn segments_that_shared_a_backend_have_one_each() {
 }
 
 #[test]
-fn without_a_rule_the_domain_or_the_hub_says_one() {
+fn missing_rule_comes_from_the_domain_or_the_default_rule() {
     let port = ("traefik.port", "80");
     let rule = |pairs: &[(&str, &str)], default: Option<&str>| {
         let translation = translate("demo_ping", &labels(pairs), default);
@@ -320,7 +319,7 @@ fn without_a_rule_the_domain_or_the_hub_says_one() {
 }
 
 #[test]
-fn what_has_no_successor_or_means_something_else_is_warned_of() {
+fn labels_without_successor_or_with_another_meaning_get_a_warning() {
     for label in [
         "tags=a,b",
         "portIndex=1",
@@ -349,37 +348,37 @@ fn what_has_no_successor_or_means_something_else_is_warned_of() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_by_its_label() {
+fn errors_name_label_and_remedy() {
     for (label, why) in [
-        ("port=0", "a port from 1 to 65535 is expected, not \"0\""),
+        ("port=0", "expected a port from 1 to 65535, got \"0\""),
         ("port=http", "a port from 1 to 65535"),
-        ("weight=much", "a whole number is expected"),
-        ("protocol=ftp", "http, https or h2c is expected"),
-        ("frontend.priority=high", "a whole number is expected"),
-        ("frontend.passHostHeader=yes", "true or false is expected, not \"yes\""),
+        ("weight=much", "expected an integer"),
+        ("protocol=ftp", "expected http, https or h2c"),
+        ("frontend.priority=high", "expected an integer"),
+        ("frontend.passHostHeader=yes", "expected true or false, got \"yes\""),
         ("frontend.rule=Paths:/a", "did you mean Path"),
-        ("frontend.auth.basic.users=nobody", "user:hash is expected"),
-        ("frontend.auth.digest.users=a:b", "user:realm:hash is expected"),
-        ("frontend.auth.forward.trustForwardHeader=true", "there is no frontend.auth.forward.address"),
-        ("frontend.whiteList.sourceRange=10.0.0.0/33", "not \"10.0.0.0/33\""),
-        ("frontend.errors.a.query=/x", "there is no frontend.errors.a.status"),
-        ("frontend.headers.customRequestHeaders=a", "name:value is expected"),
-        ("frontend.headers.customRequestHeaders=a.b:c", "\"a.b\" cannot be the name of a header"),
-        ("backend.loadbalancer.method=random", "wrr or drr is expected"),
-        ("backend.maxconn.amount=few", "a whole number is expected"),
-        ("backend.responseForwarding.flushInterval=often", "a duration is expected"),
+        ("frontend.auth.basic.users=nobody", "expected USER:HASH"),
+        ("frontend.auth.digest.users=a:b", "expected USER:REALM:HASH"),
+        ("frontend.auth.forward.trustForwardHeader=true", "missing frontend.auth.forward.address"),
+        ("frontend.whiteList.sourceRange=10.0.0.0/33", "got \"10.0.0.0/33\""),
+        ("frontend.errors.a.query=/x", "missing frontend.errors.a.status"),
+        ("frontend.headers.customRequestHeaders=a", "expected NAME:VALUE"),
+        ("frontend.headers.customRequestHeaders=a.b:c", "invalid header name \"a.b\""),
+        ("backend.loadbalancer.method=random", "expected wrr or drr"),
+        ("backend.maxconn.amount=few", "expected an integer"),
+        ("backend.responseForwarding.flushInterval=often", "expected a duration"),
         ("frontend.rulez=x", "did you mean traefik.frontend.rule"),
     ] {
         let (key, value) = label.split_once('=').unwrap();
         let key = format!("traefik.{key}");
-        let fault = error(&[(&key, value)]);
-        assert!(fault.starts_with(&format!("{key}: ")) && fault.contains(why), "{label}: {fault}");
-        let refused = read_config(
+        let message = error(&[(&key, value)]);
+        assert!(message.starts_with(&format!("{key}: ")) && message.contains(why), "{label}: {message}");
+        let result = read_config(
             "demo_ping",
             &labels(&[("traefik.frontend.rule", "Path:/"), (&key, value)]),
             &Exposure::default(),
         );
-        assert!(refused.unwrap_err().to_string().contains(&key));
+        assert!(result.unwrap_err().to_string().contains(&key));
     }
 }
 

@@ -1,4 +1,4 @@
-//! From plans and instances to the document that Traefik fetches.
+//! The document that Traefik polls: the configurations of all services, with their instances as servers.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -6,30 +6,29 @@ use std::num::NonZeroU16;
 
 use serde_json::{Value, json};
 
-use crate::cycle::find_cycle;
 use crate::service_config::{PROTOCOLS, ServiceConfig, has_servers};
 use crate::tree::{Tree, object};
 
-/// The name of the hub's own router and service in Traefik, by which Traefik shows what it has in use.
+/// Name of the hub's own router and service in Traefik. They show which document Traefik has in use.
 pub const BEACON: &str = "swarmlings-beacon";
 
-/// Traefik's dynamic configuration, as its HTTP provider takes it.
+/// Traefik's dynamic configuration, in the format of its HTTP provider.
 #[derive(Clone, Debug, Default)]
 pub struct Document(Tree);
 
-/// An instance that gets requests.
+/// An instance that receives requests.
 pub struct Backend<'a> {
-    /// Where it is.
+    /// IP address.
     pub address: IpAddr,
-    /// Its port, unless its config says another.
+    /// Port, unless the labels set another.
     pub port: NonZeroU16,
-    /// What its own labels say: of two generations each keeps its own port and scheme.
+    /// Configuration from the instance's own labels: during an update each generation keeps its port and scheme.
     pub config: &'a ServiceConfig,
 }
 
-/// Adds a service to the document: its config, with `backends` as the servers of each of its Traefik services.
+/// Adds a service to the document, with `backends` as the servers of each of its Traefik services.
 ///
-/// No name of the config may be in the document already, unless with the same content.
+/// Names that the document already contains must have the same content.
 pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backend<'_>]) {
     for (protocol, kind, name, value) in config.claims() {
         let mut value = value.clone();
@@ -37,11 +36,9 @@ pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backe
             let mut servers: Vec<Value> = Vec::new();
             for backend in backends {
                 let server = server(protocol, name, config, backend);
-                // A label may say the whole URL, which is the same for all.
-                if !server
-                    .get("url")
-                    .is_some_and(|url| servers.iter().any(|other| other.get("url") == Some(url)))
-                {
+                // A label may set the URL itself, which is then the same for all instances.
+                let url = server.get("url");
+                if url.is_none() || servers.iter().all(|other| other.get("url") != url) {
                     servers.push(server);
                 }
             }
@@ -67,8 +64,8 @@ pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backe
 
 fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<'_>) -> Value {
     let key = (protocol.to_owned(), name.to_owned());
-    let said = backend.config.server_options.get(&key).or_else(|| newest.server_options.get(&key));
-    let mut server = said.cloned().unwrap_or_default();
+    let options = backend.config.server_options.get(&key).or_else(|| newest.server_options.get(&key));
+    let mut server = options.cloned().unwrap_or_default();
     let port =
         server.remove("port").and_then(|port| port.as_str()?.parse().ok()).unwrap_or(backend.port.get());
     let address = SocketAddr::new(backend.address, port);
@@ -83,34 +80,36 @@ fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<
 }
 
 impl Document {
-    /// The bytes that Traefik fetches. The same configuration is always the same bytes.
+    /// Serialises the document. Equal configurations give equal bytes.
     pub fn to_json(&self) -> String {
         let json = Value::Object(self.0.clone()).to_string();
-        if json.bytes().all(|byte| byte < 0x7f) { json } else { escaped(&json) }
+        if json.bytes().all(|byte| byte < 0x7f) { json } else { escape_for_yaml(&json) }
     }
 
-    /// Why `config` may not be added, although nobody claims its names: what Traefik would end of.
+    /// Returns an error if `config` would close a cycle of weighted TCP or UDP services.
+    ///
+    /// Traefik detects cycles of HTTP services only; one of TCP or UDP overflows its stack and ends the process. Traefik's
+    /// own providers do not allow weighted services in labels; ours does, and two services can form a cycle together.
     pub fn find_cycle(&self, config: &ServiceConfig) -> Option<String> {
         find_cycle(&self.0, &config.tree)
     }
 
-    /// Adds a beacon: a service whose health check is `path` at `host`, which is the hub.
+    /// Adds the beacon: a service whose health check requests `path` at `host`, an address of the hub.
     ///
-    /// Traefik starts the health checks of a configuration when it takes it into use, so a request for `path` proves
-    /// that it has. Only services that a router uses are checked, so there is a router, which never matches.
+    /// Traefik starts the health checks of a configuration when it applies it, so a request for `path` proves that it
+    /// has. It checks only services that a router uses; the beacon's router never matches.
     pub fn add_beacon(&mut self, host: &str, path: &str) {
         let http = object(self.0.entry("http"));
         let router = json!({"rule": "Host(`a.invalid`) && Host(`b.invalid`)", "service": BEACON});
         object(http.entry("routers")).insert(BEACON.to_owned(), router);
-        // The hub holds its answer, so the interval only counts for the first one. A hub that is away is asked seldom:
-        // the one that comes after it has another path, and so starts another check.
+        // The hub delays its response, so `interval` applies to the first request only. A hub that does not respond is
+        // asked once a minute; its successor has another path, which starts a new check.
         let check = json!({"path": path, "interval": "50ms", "timeout": "60s", "unhealthyinterval": "60s"});
         let balancer = json!({"servers": [{"url": format!("http://{host}")}], "healthcheck": check});
         object(http.entry("services")).insert(BEACON.to_owned(), json!({"loadbalancer": balancer}));
     }
 
-    /// Adds a certificate and its key, both as PEM, for requests that no other fits; unless a service's labels have
-    /// said something of the default store.
+    /// Adds a default certificate and its key, both as PEM, unless labels configure the default store.
     pub fn add_default_certificate(&mut self, chain: &str, key: &str) {
         let stores = object(object(self.0.entry("tls")).entry("stores"));
         let certificate = json!({"defaultcertificate": {"certfile": chain, "keyfile": key}});
@@ -118,9 +117,9 @@ impl Document {
     }
 }
 
-/// Traefik reads JSON as the YAML that it is, too, and there some letters may not stand as they are, or are line breaks:
-/// one of them, and it rejects the whole document. In JSON all of these are within texts.
-fn escaped(json: &str) -> String {
+/// Escapes characters that JSON allows and YAML does not. Traefik also parses the document as YAML and would reject it
+/// as a whole. In JSON such characters occur in strings only.
+fn escape_for_yaml(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter {
@@ -132,6 +131,44 @@ fn escaped(json: &str) -> String {
         }
     }
     text
+}
+
+fn find_cycle(present: &Tree, added: &Tree) -> Option<String> {
+    ["tcp", "udp"].iter().find_map(|protocol| {
+        let (present, added) = (services(present, protocol), services(added, protocol)?);
+        let lookup = |name: &str| added.get(name).or_else(|| present?.get(name));
+        let name = added.keys().find(|name| leads_to(name, name, &lookup))?;
+        Some(format!("traefik.{protocol}.services.{name}.weighted: the service forwards to itself"))
+    })
+}
+
+fn services<'a>(tree: &'a Tree, protocol: &str) -> Option<&'a Tree> {
+    tree.get(protocol)?.get("services")?.as_object()
+}
+
+/// Whether `from` forwards to `to`, directly or through other services.
+fn leads_to<'a>(from: &str, to: &str, lookup: &impl Fn(&str) -> Option<&'a Value>) -> bool {
+    let mut seen = Vec::new();
+    let mut ahead = vec![from];
+    while let Some(name) = ahead.pop() {
+        for next in lookup(name).into_iter().flat_map(targets) {
+            if next == to {
+                return true;
+            }
+            if !seen.contains(&next) {
+                seen.push(next);
+                ahead.push(next);
+            }
+        }
+    }
+    false
+}
+
+/// Names of the services that a weighted service forwards to, if the hub defines them.
+fn targets(service: &Value) -> impl Iterator<Item = &str> {
+    let list = service.get("weighted").and_then(|weighted| weighted.get("services"));
+    let names = list.and_then(Value::as_array).into_iter().flatten().filter_map(|target| target.get("name"));
+    names.filter_map(Value::as_str).map(|name| name.strip_suffix("@http").unwrap_or(name))
 }
 
 #[cfg(test)]
@@ -158,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn each_instance_is_a_server_at_its_own_port() {
+    fn each_instance_keeps_its_own_port_and_scheme() {
         let old = config(
             "s",
             &[
@@ -182,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_without_instances_keeps_its_router_with_no_servers() {
+    fn service_without_instances_has_an_empty_server_list() {
         let config = config("s", &[("traefik.http.routers.a.rule", "r")]);
         assert_eq!(
             document(&config, &[]),
@@ -194,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_distributes_requests_gets_no_servers() {
+    fn weighted_service_gets_no_servers() {
         let config = config(
             "s",
             &[
@@ -214,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_a_label_says_is_there_once() {
+    fn url_from_a_label_is_rendered_once() {
         let label = "traefik.http.services.x.loadbalancer.server";
         let config =
             config("s", &[(&format!("{label}.url"), "http://a:1"), (&format!("{label}.weight"), "2")]);
@@ -225,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_of_all_services_are_in_one_list() {
+    fn certificates_of_all_services_form_one_list() {
         let certificate = |service: &str, file: &str| {
             config(
                 service,
@@ -244,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_yaml_does_not_know_are_escaped() {
+    fn characters_that_yaml_rejects_are_escaped() {
         let strange = "a\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}é😀\t";
         let config = config("s", &[("traefik.http.routers.a.rule", strange)]);
         let mut made = Document::default();
@@ -255,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_store_that_labels_speak_of_is_left_alone() {
+    fn default_store_from_labels_is_kept() {
         let label = ("traefik.tls.stores.default.defaultgeneratedcert.resolver", "le");
         let mut labelled = Document::default();
         render(&mut labelled, &config("s", &[label]), &[]);
@@ -268,12 +305,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_document_is_the_one_form_of_empty_that_traefik_takes() {
+    fn empty_document_is_an_empty_object() {
         assert_eq!(Document::default().to_json(), "{}");
     }
 
     #[test]
-    fn tcp_servers_have_an_address_and_ipv6_its_brackets() {
+    fn tcp_server_has_an_address_with_ipv6_in_brackets() {
         let config = config(
             "s",
             &[
@@ -286,5 +323,29 @@ mod tests {
             document(&config, &[backend])["tcp"]["services"]["x"]["loadbalancer"]["servers"],
             json!([{"address": "[fd00::1]:5432"}])
         );
+    }
+
+    fn weighted(protocol: &str, targets: &[(&str, &str)]) -> Tree {
+        let services: Tree = targets
+            .iter()
+            .map(|(name, target)| ((*name).to_owned(), json!({"weighted": {"services": [{"name": target}]}})))
+            .collect();
+        json!({protocol: {"services": services}}).as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn cycle_of_weighted_services_is_found_across_services() {
+        let none = Tree::new();
+        let itself = find_cycle(&none, &weighted("tcp", &[("a", "a@http")]));
+        assert_eq!(itself.unwrap(), "traefik.tcp.services.a.weighted: the service forwards to itself");
+        assert!(find_cycle(&none, &weighted("udp", &[("a", "b"), ("b", "c"), ("c", "a")])).is_some());
+        let present = weighted("udp", &[("a", "b"), ("x", "x")]);
+        assert!(find_cycle(&present, &weighted("udp", &[("b", "a")])).is_some());
+        // A cycle that does not contain a new service is not reported.
+        assert_eq!(find_cycle(&weighted("udp", &[("x", "x")]), &weighted("udp", &[("b", "x")])), None);
+        assert_eq!(find_cycle(&weighted("tcp", &[("a", "b")]), &weighted("udp", &[("b", "a")])), None);
+        assert_eq!(find_cycle(&none, &weighted("tcp", &[("a", "a@file"), ("b", "a")])), None);
+        // Traefik finds cycles of HTTP services itself.
+        assert_eq!(find_cycle(&none, &weighted("http", &[("a", "a")])), None);
     }
 }

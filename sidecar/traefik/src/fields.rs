@@ -1,81 +1,81 @@
-//! The field tree of Traefik's dynamic configuration, as labels write it. Traefik rejects a whole document for one
-//! field that it does not know or cannot read, so each label is held against this tree before it gets that far.
+//! Traefik's options, as labels write them. Traefik rejects a whole document for one unknown option or invalid value, so
+//! the hub checks each label against this tree first.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use parse::{go_bool, go_duration};
+
 use crate::suggest::suggest;
 
-/// One place in the tree: what value it takes, and what may come below it.
+/// An option: the kind of its value, and the options below it.
 #[derive(Debug, Default)]
 pub(crate) struct Field {
-    /// The type of its value; `None`: it takes none.
+    /// Kind of the value; `None` if the option has no value of its own.
     pub(crate) kind: Option<Kind>,
     below: BTreeMap<&'static str, Field>,
-    /// Below a name that the user chooses.
-    chosen: Option<Box<Field>>,
-    /// Below an index.
+    /// The option below a name that the user chooses.
+    named: Option<Box<Field>>,
+    /// The option below an index.
     indexed: Option<Box<Field>>,
-    /// Anything may come below: the configuration of a plugin.
-    open: bool,
+    /// Part of a plugin's configuration: accepts every option below it.
+    is_plugin: bool,
 }
 
-/// The type of a value. All values are written as text.
+/// Kind of a value. All values are strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     String,
-    /// Texts, by comma or by index.
+    /// List of strings, comma-separated or indexed.
     List,
-    /// One of them.
+    /// An indexed item of a list.
     Item,
-    /// What another label, or another provider of Traefik's, defines.
+    /// Reference to a router, service, middleware and so on.
     Name,
-    /// Several of these.
+    /// List of references.
     Names,
     Bool,
-    /// What options may come below of: `true`, or nothing, has it with its defaults, and `false` has it not.
+    /// Boolean with options below it. `true` or empty enables the option with its defaults.
     Switch,
     Int,
     Duration,
     /// Part of a plugin's configuration.
-    Open,
+    Plugin,
 }
 
-/// What a segment of a label's key leads to.
+/// The meaning of a segment of a key.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
-    /// A field of the tree, spelt as Traefik does.
+    /// An option of Traefik.
     Field(&'static Field),
-    /// A name that the user chose.
-    Chosen(&'static Field),
-    /// An index.
+    /// A name that the user chooses.
+    Name(&'static Field),
     Index(&'static Field),
 }
 
 impl Step {
     pub(crate) fn field(self) -> &'static Field {
         match self {
-            Self::Field(field) | Self::Chosen(field) | Self::Index(field) => field,
+            Self::Field(field) | Self::Name(field) | Self::Index(field) => field,
         }
     }
 }
 
 impl Field {
-    /// The whole tree.
+    /// The root of the tree.
     pub(crate) fn root() -> &'static Field {
         static ROOT: OnceLock<Field> = OnceLock::new();
-        ROOT.get_or_init(|| read(include_str!("fields.txt")))
+        ROOT.get_or_init(|| parse(include_str!("fields.txt")))
     }
 
-    /// Whether this is part of a plugin's configuration.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open
+    pub(crate) fn is_plugin(&self) -> bool {
+        self.is_plugin
     }
 
-    /// Where `segment` leads from here.
+    /// Resolves a segment of a key.
     ///
     /// # Errors
-    /// Why it leads nowhere, and what was meant, perhaps.
+    /// The segment is unknown here. The message contains a suggestion where there is a similar option.
     pub(crate) fn step(&'static self, segment: &str) -> Result<Step, String> {
         let is_index = segment.starts_with('[');
         let folded = segment.to_ascii_lowercase();
@@ -85,33 +85,36 @@ impl Field {
         let step = if is_index {
             self.indexed.as_deref().map(Step::Index)
         } else {
-            self.chosen.as_deref().map(Step::Chosen)
+            self.named.as_deref().map(Step::Name)
         };
         if let Some(step) = step {
             return Ok(step);
         }
-        let scalars = matches!(self.kind, Some(Kind::List | Kind::Names));
-        if self.open || (is_index && scalars) {
-            let field = if self.open { open() } else { item(self.kind == Some(Kind::Names)) };
-            return Ok(if is_index { Step::Index(field) } else { Step::Chosen(field) });
+        if self.is_plugin {
+            return Ok(if is_index {
+                Step::Index(leaf(Kind::Plugin))
+            } else {
+                Step::Name(leaf(Kind::Plugin))
+            });
         }
-        Err(match self.meant(&folded) {
-            Some(meant) => {
-                format!("Traefik has no such option ({segment:?} is unknown: did you mean {meant}?)")
-            }
+        match self.kind {
+            Some(Kind::List) if is_index => return Ok(Step::Index(leaf(Kind::Item))),
+            Some(Kind::Names) if is_index => return Ok(Step::Index(leaf(Kind::Name))),
+            _ => {}
+        }
+        Err(match self.suggestion(&folded) {
+            Some(suggestion) => format!("unknown option {segment:?}; did you mean {suggestion}?"),
             None if self.indexed.is_some() => {
-                format!(
-                    "Traefik has no such option ({segment:?} is unknown: an index is expected, such as \"[0]\")"
-                )
+                format!("unknown option {segment:?}; expected an index such as [0]")
             }
-            None => format!("Traefik has no such option ({segment:?} is unknown)"),
+            None => format!("unknown option {segment:?}"),
         })
     }
 
-    /// The option that was meant by `segment`: one that is spelt alike, or one of its name a level further down.
-    pub(crate) fn meant(&self, segment: &str) -> Option<String> {
-        if let Some(near) = suggest(segment, self.below.keys().copied()) {
-            return Some(format!("{near:?}"));
+    /// Returns a similar option, or options of the same name one level deeper.
+    pub(crate) fn suggestion(&self, segment: &str) -> Option<String> {
+        if let Some(similar) = suggest(segment, self.below.keys().copied()) {
+            return Some(format!("{similar:?}"));
         }
         let deeper: Vec<_> = self
             .below
@@ -119,48 +122,47 @@ impl Field {
             .filter(|(_, field)| field.below.contains_key(segment))
             .map(|(name, _)| format!("\"{name}.{segment}\""))
             .collect();
-        // More are no help.
+        // A longer list does not help.
         (1..=3).contains(&deeper.len()).then(|| deeper.join(" or "))
     }
 }
 
-/// Whatever a plugin understands.
-fn open() -> &'static Field {
-    static OPEN: OnceLock<Field> = OnceLock::new();
-    OPEN.get_or_init(|| Field { kind: Some(Kind::Open), open: true, ..Field::default() })
+/// A field that `fields.txt` does not list: an item of a list, or a part of a plugin's configuration.
+fn leaf(kind: Kind) -> &'static Field {
+    static LEAVES: OnceLock<[Field; 3]> = OnceLock::new();
+    let leaves = LEAVES.get_or_init(|| {
+        [Kind::Item, Kind::Name, Kind::Plugin].map(|kind| Field {
+            kind: Some(kind),
+            is_plugin: kind == Kind::Plugin,
+            ..Field::default()
+        })
+    });
+    leaves.iter().find(|field| field.kind == Some(kind)).expect("each kind that is asked for has a leaf")
 }
 
-/// One of several texts, or names.
-fn item(is_name: bool) -> &'static Field {
-    static ITEMS: OnceLock<[Field; 2]> = OnceLock::new();
-    let items = ITEMS
-        .get_or_init(|| [Kind::Item, Kind::Name].map(|kind| Field { kind: Some(kind), ..Field::default() }));
-    &items[usize::from(is_name)]
-}
-
-fn read(text: &'static str) -> Field {
+fn parse(text: &'static str) -> Field {
     let mut root = Field::default();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (path, kind) = line.split_once(' ').expect("each line of fields.txt has a path and a type");
+        let (path, kind) = line.split_once(' ').expect("each line of fields.txt has a path and a kind");
         let mut field = &mut root;
         for segment in path.split('.') {
             field = match segment {
                 "**" => {
-                    field.open = true;
+                    field.is_plugin = true;
                     field
                 }
-                "*" => field.chosen.get_or_insert_default(),
+                "*" => field.named.get_or_insert_default(),
                 "[n]" => field.indexed.get_or_insert_default(),
                 name => field.below.entry(name).or_default(),
             };
         }
-        field.kind = Some(if field.open { Kind::Open } else { Kind::named(kind) });
+        field.kind = Some(if field.is_plugin { Kind::Plugin } else { Kind::parse(kind) });
     }
     root
 }
 
 impl Kind {
-    fn named(name: &str) -> Self {
+    fn parse(name: &str) -> Self {
         match name {
             "list" => Self::List,
             "name" => Self::Name,
@@ -173,24 +175,24 @@ impl Kind {
         }
     }
 
-    /// What a value of this type looks like, if `value` is none.
-    pub(crate) fn refuses(self, value: &str) -> Option<&'static str> {
-        let fits = match self {
+    /// Returns a description of valid values if `value` is not one of them.
+    pub(crate) fn mismatch(self, value: &str) -> Option<&'static str> {
+        let is_valid = match self {
             Self::String => true,
-            // Traefik's parser puts it between items, and takes a plugin's text that has it for a list, or fails.
-            Self::List | Self::Item | Self::Name | Self::Names | Self::Open => !value.contains('║'),
-            Self::Bool => parse::go_bool(value).is_some(),
+            // Traefik's parser joins list items with this character, and splits or rejects a plugin's text that contains it.
+            Self::List | Self::Item | Self::Name | Self::Names | Self::Plugin => !value.contains('║'),
+            Self::Bool => go_bool(value).is_some(),
             Self::Switch => {
                 value.is_empty() || value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
             }
             Self::Int => value.parse::<i64>().is_ok(),
-            Self::Duration => value.parse::<i64>().is_ok() || parse::go_duration(value).is_ok(),
+            Self::Duration => value.parse::<i64>().is_ok() || go_duration(value).is_ok(),
         };
-        (!fits).then_some(match self {
-            Self::Bool | Self::Switch => "true or false is expected",
-            Self::Int => "a whole number is expected",
-            Self::Duration => "a duration is expected, such as 500ms, 10s or 1m30s",
-            _ => "a text without \"║\" is expected",
+        (!is_valid).then_some(match self {
+            Self::Bool | Self::Switch => "true or false",
+            Self::Int => "an integer",
+            Self::Duration => "a duration such as 500ms, 10s or 1m30s",
+            _ => "text without \"║\"",
         })
     }
 }
@@ -200,29 +202,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_near_or_a_level_further_down() {
-        let meant = |place: &[&str], segment: &str| {
+    fn suggestion_is_similar_or_one_level_deeper() {
+        let suggestion = |place: &[&str], segment: &str| {
             let field =
                 place.iter().try_fold(Field::root(), |field, segment| field.step(segment).map(Step::field));
-            field.unwrap().meant(segment)
+            field.unwrap().suggestion(segment)
         };
-        assert_eq!(meant(&[], "htpp").unwrap(), "\"http\"");
-        assert_eq!(meant(&[], "enabled").unwrap(), "\"enable\"");
-        assert_eq!(meant(&["http"], "router").unwrap(), "\"routers\"");
-        assert_eq!(meant(&["http", "routers", "a"], "entry-points").unwrap(), "\"entrypoints\"");
-        assert_eq!(meant(&["http", "routers", "a"], "certresolver").unwrap(), "\"tls.certresolver\"");
+        assert_eq!(suggestion(&[], "htpp").unwrap(), "\"http\"");
+        assert_eq!(suggestion(&[], "enabled").unwrap(), "\"enable\"");
+        assert_eq!(suggestion(&["http"], "router").unwrap(), "\"routers\"");
+        assert_eq!(suggestion(&["http", "routers", "a"], "entry-points").unwrap(), "\"entrypoints\"");
+        assert_eq!(suggestion(&["http", "routers", "a"], "certresolver").unwrap(), "\"tls.certresolver\"");
         assert_eq!(
-            meant(&["http", "services", "a", "loadbalancer"], "port").unwrap(),
+            suggestion(&["http", "services", "a", "loadbalancer"], "port").unwrap(),
             "\"healthcheck.port\" or \"server.port\""
         );
-        assert_eq!(meant(&[], "routers").unwrap(), "\"http.routers\" or \"tcp.routers\" or \"udp.routers\"");
-        for nothing_like_it in ["", "x", "port", "constraint-label", "frontend"] {
-            assert_eq!(meant(&[], nothing_like_it), None, "{nothing_like_it}");
+        assert_eq!(
+            suggestion(&[], "routers").unwrap(),
+            "\"http.routers\" or \"tcp.routers\" or \"udp.routers\""
+        );
+        for unlike in ["", "x", "port", "constraint-label", "frontend"] {
+            assert_eq!(suggestion(&[], unlike), None, "{unlike}");
         }
     }
 
     #[test]
-    fn values_are_those_that_go_reads() {
+    fn values_follow_go() {
         for (kind, good, bad) in [
             (Kind::Bool, &["true", "T", "0", "False"][..], &["", "yes", "tRUE", " true"][..]),
             (Kind::Switch, &["", "true", "TRUE", "false"], &["1", "yes", "off"]),
@@ -233,14 +238,14 @@ mod tests {
             ),
             (Kind::Duration, &["10", "10s", "-1"], &["", "10 s", "1d", "9223372036854775808"]),
             (Kind::List, &["", "a", "a, b,"], &["a║b"]),
-            (Kind::Open, &["", "a"], &["║"]),
+            (Kind::Plugin, &["", "a"], &["║"]),
             (Kind::String, &["", "║"], &[]),
         ] {
             for value in good {
-                assert_eq!(kind.refuses(value), None, "{kind:?} {value:?}");
+                assert_eq!(kind.mismatch(value), None, "{kind:?} {value:?}");
             }
             for value in bad {
-                assert!(kind.refuses(value).is_some(), "{kind:?} {value:?}");
+                assert!(kind.mismatch(value).is_some(), "{kind:?} {value:?}");
             }
         }
     }

@@ -1,24 +1,24 @@
-//! What somebody meant who misspelt a word.
+//! Suggestions for misspelt words.
 
-/// The one of `words` that is most like `wrong`, whatever the case, if it is like it at all.
+/// Returns the word most similar to `wrong`, ignoring case, or `None` if none is similar.
 pub fn suggest<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_ascii_lowercase();
     let length = wrong.chars().count();
-    // One slip in a short word, three in a long one; and never as many as either has letters.
-    let slips = (length / 3).clamp(1, 3);
+    // One edit in a short word, three in a long one, and fewer than either word has letters.
+    let max_edits = (length / 3).clamp(1, 3);
     words
         .into_iter()
         .map(|word| (distance(&wrong, &word.to_ascii_lowercase()), word))
-        .filter(|(distance, word)| *distance <= slips && *distance < length.min(word.len()))
+        .filter(|(distance, word)| *distance <= max_edits && *distance < length.min(word.len()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
 
-/// How many letters have to be put in, left out, changed, or swapped with the next, to make `a` of `b`.
+/// Number of insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`. `usize::MAX` if the
+/// lengths differ by more than 3.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) > 3 {
-        // Further than anybody looks; what is longer still would only take time.
         return usize::MAX;
     }
     let mut before = vec![0; b.len() + 1];
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_letters_that_are_swapped_are_one_slip() {
+    fn swapping_two_letters_is_one_edit() {
         assert_eq!(distance("htpp", "http"), 1);
         assert_eq!(distance("tpc", "tcp"), 1);
         assert_eq!(distance("strippprefix", "stripprefix"), 1);
@@ -52,12 +52,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_alike_is_not_suggested() {
+    fn dissimilar_words_are_not_suggested() {
         let words = ["http", "tcp", "udp", "tls", "enable", "db"];
-        for (wrong, near) in
+        for (wrong, expected) in
             [("tdp", Some("tcp")), ("ENABEL", Some("enable")), ("d", None), ("port", None), ("", None)]
         {
-            assert_eq!(suggest(wrong, words), near, "{wrong}");
+            assert_eq!(suggest(wrong, words), expected, "{wrong}");
         }
     }
 }

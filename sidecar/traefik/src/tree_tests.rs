@@ -1,4 +1,4 @@
-//! What labels become, and what they do not.
+//! Labels to trees and back.
 
 use serde_json::json;
 
@@ -9,17 +9,17 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 fn tree(pairs: &[(&str, &str)]) -> Value {
-    let tree = read(&labels(pairs)).unwrap();
-    assert_eq!(read(&print(&tree)), Ok(tree.clone()), "it is printed as {:?}", print(&tree));
+    let tree = parse_labels(&labels(pairs)).unwrap();
+    assert_eq!(parse_labels(&to_labels(&tree)), Ok(tree.clone()), "{:?}", to_labels(&tree));
     Value::Object(tree)
 }
 
-fn fault(key: &str, value: &str) -> String {
-    read(&labels(&[(key, value)])).unwrap_err().to_string()
+fn error(key: &str, value: &str) -> String {
+    parse_labels(&labels(&[(key, value)])).unwrap_err().to_string()
 }
 
 #[test]
-fn labels_become_a_tree_word_for_word() {
+fn labels_become_a_tree() {
     let tree = tree(&[
         ("traefik.enable", "true"),
         ("TRAEFIK.HTTP.Routers.Ping.Rule", "Path(`/ping`)"),
@@ -30,8 +30,8 @@ fn labels_become_a_tree_word_for_word() {
         ("traefik.http.routers.Ping.tls.domains[2].sans", "c,d"),
         ("traefik.http.middlewares.p.headers.customRequestHeaders.X-Forwarded-Proto", "https"),
         ("traefik.tls.options.old.minVersion", "VersionTLS10"),
-        ("com.example.other", "left alone"),
-        ("traefik.constraint-label", "left alone"),
+        ("com.example.other", "ignored"),
+        ("traefik.constraint-label", "ignored"),
     ]);
     assert_eq!(
         tree,
@@ -50,7 +50,7 @@ fn labels_become_a_tree_word_for_word() {
 }
 
 #[test]
-fn a_name_in_another_case_is_the_same_name() {
+fn names_are_case_insensitive() {
     let tree = tree(&[
         ("traefik.http.routers.Ping.rule", "r"),
         ("traefik.http.routers.ping.priority", "1"),
@@ -60,7 +60,7 @@ fn a_name_in_another_case_is_the_same_name() {
 }
 
 #[test]
-fn lists_are_written_by_comma_or_by_index() {
+fn lists_use_commas_or_indices() {
     let prefixes = "traefik.http.middlewares.a.stripprefix.prefixes";
     let list = |pairs: &[(&str, &str)]| {
         let pairs: Vec<_> =
@@ -73,25 +73,25 @@ fn lists_are_written_by_comma_or_by_index() {
     assert_eq!(list(&[("", "")]), json!([]));
     assert_eq!(list(&[("[0]", "")]), json!([""]));
     assert_eq!(list(&[("", ",")]), json!(["", ""]));
-    let domains = fault("traefik.http.routers.a.tls.domains.main", "a");
-    assert!(domains.ends_with("(\"main\" is unknown: an index is expected, such as \"[0]\")"), "{domains}");
+    let domains = error("traefik.http.routers.a.tls.domains.main", "a");
+    assert!(domains.ends_with("unknown option \"main\"; expected an index such as [0]"), "{domains}");
 }
 
 #[test]
-fn a_switch_is_on_with_options_below_it_and_off_without_them() {
+fn disabled_switch_drops_the_options_below_it() {
     let tls = |value| {
         let tls = ("traefik.http.routers.a.tls", value);
-        // In another case, so that it is read before.
+        // Upper case sorts first, so this label is read before the switch.
         tree(&[tls, ("traefik.http.routers.a.TLS.certResolver", "le")])["http"]["routers"]["a"]["tls"].clone()
     };
     assert_eq!(tls("true"), json!({"certresolver": "le"}));
     assert_eq!(tls(""), json!({"certresolver": "le"}));
     assert_eq!(tls("False"), "false");
-    assert!(fault("traefik.http.routers.a.tls", "1").ends_with("tls: true or false is expected, not \"1\""));
+    assert!(error("traefik.http.routers.a.tls", "1").ends_with("tls: expected true or false, got \"1\""));
 }
 
 #[test]
-fn a_plugin_gets_what_is_written() {
+fn plugin_options_are_passed_on_unchanged() {
     let tree = tree(&[
         ("traefik.http.middlewares.p.plugin.some.Deep.value", "a, b"),
         ("traefik.http.middlewares.p.plugin.some.list[0].name", "x"),
@@ -108,7 +108,7 @@ fn a_plugin_gets_what_is_written() {
             "q": {"plugin": {"other": "true"}},
         })
     );
-    let both = read(&labels(&[
+    let both = parse_labels(&labels(&[
         ("traefik.http.middlewares.p.plugin.some[0]", "x"),
         ("traefik.http.middlewares.p.plugin.some.a", "x"),
     ]));
@@ -119,7 +119,7 @@ fn a_plugin_gets_what_is_written() {
 }
 
 #[test]
-fn references_to_replaced_providers_lead_to_the_hub_wherever_they_stand() {
+fn references_to_docker_and_swarm_become_references_to_the_hub() {
     let tree = tree(&[
         ("traefik.http.routers.a.service", "s@docker"),
         ("traefik.http.routers.a.middlewares", "m@docker, n@swarm,o@file"),
@@ -140,42 +140,74 @@ fn references_to_replaced_providers_lead_to_the_hub_wherever_they_stand() {
 }
 
 #[test]
-fn a_fault_names_its_label_and_what_was_expected() {
+fn errors_name_the_label_and_the_remedy() {
     assert_eq!(
-        fault("traefik.http.middlewares.s.strippprefix.prefixes", "/"),
-        "traefik.http.middlewares.s.strippprefix.prefixes: Traefik has no such option (\"strippprefix\" is unknown: did \
-         you mean \"stripprefix\"?)"
+        error("traefik.http.middlewares.s.strippprefix.prefixes", "/"),
+        "traefik.http.middlewares.s.strippprefix.prefixes: unknown option \"strippprefix\"; did you \
+         mean \"stripprefix\"?"
     );
     for (key, value, end) in [
-        ("traefik.htpp.routers.a.rule", "r", "(\"htpp\" is unknown: did you mean \"http\"?)"),
-        ("traefik.enabled", "true", "(\"enabled\" is unknown: did you mean \"enable\"?)"),
+        ("traefik.htpp.routers.a.rule", "r", "unknown option \"htpp\"; did you mean \"http\"?"),
+        ("traefik.enabled", "true", "unknown option \"enabled\"; did you mean \"enable\"?"),
+        ("traefik.frontend.rule", "r", "traefik.frontend.rule: unknown option \"frontend\""),
+        ("traefik.http.middlewares.r.retry.attempts", "many", "expected an integer, got \"many\""),
+        ("traefik.enable", "yes", "traefik.enable: expected true or false, got \"yes\""),
+        ("traefik.docker.lbswarm", "on", "expected true or false, got \"on\""),
+        ("traefik.http.routers.a.tls.domains[x].main", "a", "invalid index \"[x]\""),
+        ("traefik.http.routers.a.tls.domains[0][1].main", "a", "invalid index \"[0][1]\""),
+        ("traefik.http.routers.a.tls.domains[+1].main", "a", "invalid index \"[+1]\""),
+        ("traefik.http.routers.a.tls.domains.[0].main", "a", "missing name before the index \"[0]\""),
+        ("traefik.http.routers[0].rule", "a", "unknown option \"[0]\""),
+        ("traefik.http..a.rule", "a", "empty name between two dots"),
+        ("traefik.", "a", "empty name between two dots"),
+        ("traefik.http.routers.a", "a", "this option has no value of its own; set an option below it"),
+        ("traefik.http.routers.a.rule.b", "a", "unknown option \"b\""),
+        ("traefik.http.middlewares.a.plugin.b.c", "║", "expected text without \"║\", got \"║\""),
         (
-            "traefik.frontend.rule",
-            "r",
-            "traefik.frontend.rule: Traefik has no such option (\"frontend\" is unknown)",
-        ),
-        ("traefik.http.middlewares.r.retry.attempts", "many", "a whole number is expected, not \"many\""),
-        ("traefik.enable", "yes", "traefik.enable: true or false is expected, not \"yes\""),
-        ("traefik.docker.lbswarm", "on", "true or false is expected, not \"on\""),
-        ("traefik.http.routers.a.tls.domains[x].main", "a", "\"[x]\" is not an index"),
-        ("traefik.http.routers.a.tls.domains[0][1].main", "a", "\"[0][1]\" is not an index"),
-        ("traefik.http.routers.a.tls.domains[+1].main", "a", "\"[+1]\" is not an index"),
-        ("traefik.http.routers.a.tls.domains.[0].main", "a", "\"[0]\" has no name before its index"),
-        ("traefik.http.routers[0].rule", "a", "(\"[0]\" is unknown)"),
-        ("traefik.http..a.rule", "a", "a name is missing between two dots"),
-        ("traefik.", "a", "a name is missing between two dots"),
-        ("traefik.http.routers.a", "a", "it takes no value, an option below it does"),
-        ("traefik.http.routers.a.rule.b", "a", "(\"b\" is unknown)"),
-        ("traefik.http.middlewares.a.plugin.b.c", "║", "a text without \"║\" is expected, not \"║\""),
-        ("traefik.http.routers.api@internal.rule", "a", "\"api@internal\" would be another provider's"),
-        (&format!("traefik.http.routers.{}.rule", "n".repeat(256)), "a", "a name has more than 255 letters"),
-        (
-            &format!("traefik.http.middlewares.a.plugin{}", ".a".repeat(10_000)),
+            "traefik.http.routers.api@internal.rule",
             "a",
-            "it has more than 32 levels",
+            "\"api@internal\" belongs to another provider; use a name without `@`",
         ),
+        (
+            &format!("traefik.http.routers.{}.rule", "n".repeat(256)),
+            "a",
+            "a name is longer than 255 characters",
+        ),
+        (&format!("traefik.http.middlewares.a.plugin{}", ".a".repeat(10_000)), "a", "more than 32 levels"),
     ] {
-        let fault = fault(key, value);
-        assert!(fault.ends_with(end) && fault.starts_with(key), "{fault}");
+        let error = error(key, value);
+        assert!(error.ends_with(end) && error.starts_with(key), "{error}");
     }
+}
+
+#[test]
+fn references_to_other_providers_stay() {
+    for (name, expected) in [
+        ("auth", "auth"),
+        ("auth@docker", "auth@http"),
+        ("auth@swarm", "auth@http"),
+        ("auth@http", "auth@http"),
+        ("auth@file", "auth@file"),
+        ("api@internal", "api@internal"),
+        ("@docker", "@http"),
+        ("", ""),
+    ] {
+        assert_eq!(reference(name), expected);
+    }
+}
+
+#[test]
+fn names_of_other_providers_cannot_be_defined() {
+    let router = ["http", "routers"];
+    for name in ["a", "a@docker", "a@swarm", "a@http"] {
+        assert_eq!(defined_name(&router, name).unwrap(), "a");
+    }
+    assert!(defined_name(&router, "dashboard@internal").unwrap_err().contains("another provider"));
+    assert!(defined_name(&["tls", "options"], "default").is_err());
+    assert!(defined_name(&["tls", "options"], "default@docker").is_err());
+    assert!(defined_name(&["tls", "stores"], "default").is_ok());
+    assert!(defined_name(&router, "@docker").is_err());
+    assert!(defined_name(&router, "a@b@docker").is_err());
+    let header = ["http", "middlewares", "m", "headers", "customrequestheaders"];
+    assert_eq!(defined_name(&header, "X@docker").unwrap(), "X@docker");
 }

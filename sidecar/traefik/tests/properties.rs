@@ -9,7 +9,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use protocol::Labels;
 use serde_json::Value;
-use traefik::{Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, print, read, render};
+use traefik::{
+    Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, parse_labels, render, to_labels,
+};
 
 /// All paths of options, and the types of their values.
 static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
@@ -93,7 +95,7 @@ fn what_is_made_up_here_is_read_often_enough() {
     let mut runner = TestRunner::deterministic();
     let read = (0..256).filter(|_| {
         let labels = labels().new_tree(&mut runner).expect("labels are made up").current();
-        read(&labels).is_ok_and(|tree| !tree.is_empty())
+        parse_labels(&labels).is_ok_and(|tree| !tree.is_empty())
     });
     let count = read.count();
     assert!(count > 96, "{count} of 256");
@@ -104,17 +106,17 @@ proptest! {
 
     #[test]
     fn what_is_read_is_printed_as_labels_that_read_the_same(labels in labels()) {
-        if let Ok(tree) = read(&labels) {
-            let printed = print(&tree);
-            prop_assert_eq!(read(&printed), Ok(tree.clone()), "{:?}", printed);
+        if let Ok(tree) = parse_labels(&labels) {
+            let printed = to_labels(&tree);
+            prop_assert_eq!(parse_labels(&printed), Ok(tree.clone()), "{:?}", printed);
             prop_assert!(tree.is_empty() || has_no_empty_map(&Value::Object(tree)));
         }
     }
 
     #[test]
     fn labels_by_themselves_and_printed_are_the_same_plan(labels in labels()) {
-        if let (Ok(tree), Ok(config)) = (read(&labels), ServiceConfig::read("s", &labels, &Exposure::default())) {
-            prop_assert_eq!(ServiceConfig::read("s", &print(&tree), &Exposure::default()), Ok(config));
+        if let (Ok(tree), Ok(config)) = (parse_labels(&labels), ServiceConfig::read("s", &labels, &Exposure::default())) {
+            prop_assert_eq!(ServiceConfig::read("s", &to_labels(&tree), &Exposure::default()), Ok(config));
         }
     }
 

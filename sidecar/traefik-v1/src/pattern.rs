@@ -1,15 +1,15 @@
-//! `/posts/{id:[0-9]+}` as a regular expression, as gorilla/mux made one of it.
+//! Templates of gorilla/mux such as `/posts/{id:[0-9]+}`, as regular expressions.
 
-/// What stands in a template's braces where only a name does.
+/// Part of a request that a template matches. It decides what `{name}` without an expression matches.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Within {
+pub(crate) enum Part {
     Host,
     Path,
     Query,
 }
 
-impl Within {
-    fn anything(self) -> &'static str {
+impl Part {
+    fn default_pattern(self) -> &'static str {
         match self {
             Self::Host => "[^.]+",
             Self::Path => "[^/]+",
@@ -18,23 +18,23 @@ impl Within {
     }
 }
 
-/// Whether there is an expression in it at all.
-pub(crate) fn has_expressions(template: &str) -> bool {
+/// Whether the template contains braces.
+pub(crate) fn has_expression(template: &str) -> bool {
     template.contains(['{', '}'])
 }
 
-/// The expression for `template`, without anchors.
-pub(crate) fn expression(template: &str, within: Within) -> Result<String, String> {
+/// Returns the regular expression for `template`, without anchors.
+pub(crate) fn to_regex(template: &str, part: Part) -> Result<String, String> {
     let mut expression = String::new();
     let mut rest = template;
     while let Some((literal, after)) = rest.split_once('{') {
         quote(literal, &mut expression)?;
         let end = closing(after).ok_or_else(|| unbalanced(template))?;
-        let (name, pattern) = after[..end].split_once(':').unwrap_or((&after[..end], within.anything()));
+        let (name, pattern) = after[..end].split_once(':').unwrap_or((&after[..end], part.default_pattern()));
         if name.is_empty() || pattern.is_empty() {
-            return Err(format!("{{{}}} lacks a name or an expression", &after[..end]));
+            return Err(format!("missing name or expression in {{{}}}", &after[..end]));
         }
-        // What alternates, or sets flags, must not do so beyond its braces.
+        // Alternatives and flags must not reach beyond the braces.
         if pattern.contains('|') || pattern.contains("(?") {
             expression.extend(["(?:", pattern, ")"]);
         } else {
@@ -46,7 +46,7 @@ pub(crate) fn expression(template: &str, within: Within) -> Result<String, Strin
     Ok(expression)
 }
 
-/// Where the brace ends that was opened just before.
+/// Returns the position of the closing brace.
 fn closing(text: &str) -> Option<usize> {
     let mut open = 1;
     for (at, c) in text.char_indices() {
@@ -62,7 +62,7 @@ fn closing(text: &str) -> Option<usize> {
 
 fn unbalanced(template: &str) -> String {
     format!(
-        "the braces of {template:?} do not match; Traefik 1 splits a rule at each comma and semicolon, even there"
+        "unbalanced braces in {template:?}; a rule is split at every comma and semicolon, also between braces"
     )
 }
 
@@ -70,12 +70,12 @@ fn quote(literal: &str, expression: &mut String) -> Result<(), String> {
     if literal.contains('}') {
         return Err(unbalanced(literal));
     }
-    expression.push_str(&quoted(literal));
+    expression.push_str(&escape(literal));
     Ok(())
 }
 
-/// An expression that matches `literal` alone.
-pub(crate) fn quoted(literal: &str) -> String {
+/// Returns a regular expression that matches only `literal`.
+pub(crate) fn escape(literal: &str) -> String {
     let mut expression = String::with_capacity(literal.len());
     for c in literal.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_braces_is_an_expression_and_all_else_is_literal() {
+    fn text_outside_of_braces_is_literal() {
         for (template, expected) in [
             ("/a.b", r"/a\.b"),
             ("/posts/{id:[0-9]+}", "/posts/[0-9]+"),
@@ -101,15 +101,15 @@ mod tests {
             ("/{year:[0-9]{4}}/", "/[0-9]{4}/"),
             ("{a:[[:alpha:]]}", "[[:alpha:]]"),
         ] {
-            assert_eq!(expression(template, Within::Path).as_deref(), Ok(expected), "{template}");
+            assert_eq!(to_regex(template, Part::Path).as_deref(), Ok(expected), "{template}");
         }
-        assert_eq!(expression("{sub}.lan", Within::Host).as_deref(), Ok(r"[^.]+\.lan"));
+        assert_eq!(to_regex("{sub}.lan", Part::Host).as_deref(), Ok(r"[^.]+\.lan"));
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn unbalanced_or_empty_braces_are_errors() {
         for bad in ["{", "}", "{a", "a}", "{a:b}}", "{}", "{:a}", "{a:}"] {
-            assert!(expression(bad, Within::Path).is_err(), "{bad}");
+            assert!(to_regex(bad, Part::Path).is_err(), "{bad}");
         }
     }
 }
