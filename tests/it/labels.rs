@@ -167,7 +167,7 @@ fn services_that_lead_to_each_other_in_a_circle_do_not_end_traefik() {
     wait_for_state(&fleet, &first, "confirmed").unwrap();
     let second = half("other", "one@docker");
     let reason = wait_for_state(&fleet, &second, "refused").unwrap();
-    assert_eq!(reason, "traefik.tcp.services.other.weighted leads back to itself");
+    assert_eq!(reason, "traefik.tcp.services.other.weighted: the service forwards to itself");
     let mut good = fleet.start_all("ping", 1).unwrap();
     fleet.wait_routed(&mut good).unwrap();
 }

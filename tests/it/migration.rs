@@ -110,7 +110,7 @@ fn every_fault_is_told_with_its_service_and_key() {
     let (written, said) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{said}");
     for fault in [
-        "services.a.deploy.labels: error: traefik.port: a port",
+        "services.a.deploy.labels: error: traefik.port: expected a port",
         "services.a.deploy.labels: error: traefik.frontend.rul: ",
         "services.b.labels: error: traefik.http.routers.b.rul: ",
     ] {
