@@ -12,7 +12,7 @@ use fuzz::known::Known;
 use protocol::{Health, InstanceId, Labels, Registration};
 use traefik::{Exposure, parse_labels, to_labels};
 
-use registry::{Registry, Settings, Standing};
+use registry::{Registry, Settings, RouteState};
 
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
@@ -61,9 +61,9 @@ fuzz_target!(|text: &str| {
 
         let json = registry.document().to_json();
         let document: Value = serde_json::from_str(&json).expect("a document is JSON");
-        registry.published(number as u64);
+        registry.set_generation(number as u64);
         KNOWN.check(&document);
-        let standing = registry.standing(&id).expect("it holds a lease");
+        let state = registry.route_state(&id).expect("it holds a lease");
         // What YAML does not know.
         assert!(
             !json.contains(|letter| matches!(
@@ -71,8 +71,8 @@ fuzz_target!(|text: &str| {
                 '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{2028}' | '\u{2029}'
             ))
         );
-        if config.is_err() || (matches!(standing, Standing::Refused(_)) && !services.contains(&service)) {
-            assert!(matches!(standing, Standing::Refused(_)), "{standing:?}");
+        if config.is_err() || (matches!(state, RouteState::Refused(_)) && !services.contains(&service)) {
+            assert!(matches!(state, RouteState::Refused(_)), "{state:?}");
             assert_eq!(before, document, "an instance that is refused is not in the document");
         }
         if !services.contains(&service) {

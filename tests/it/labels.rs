@@ -50,7 +50,7 @@ fn refusal_is_in_the_log_once_and_in_the_metrics_while_it_lasts() {
     // The name is kept for an update of its holder; the log has time for many heartbeats.
     let again = fleet.start_all("ping", 1).unwrap();
     let log = fleet.hub.process().log();
-    assert_eq!(log.count("refused: traefik.http.routers.ping is held by the service ping"), 1);
+    assert_eq!(log.count("refused: traefik.http.routers.ping already belongs to service ping"), 1);
     let said = log.wait_for("refused: ", SOON).unwrap();
     assert!(
         said.contains("WARN")

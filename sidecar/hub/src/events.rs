@@ -1,49 +1,57 @@
-//! What has changed among the instances, for those who follow.
+//! `GET /v1/events`: all instances, then each change, as server-sent events.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use http_body_util::channel::{Channel, SendError};
 use protocol::{Instance, InstanceId};
-use tokio::sync::broadcast;
+use runtime::{Body, Bytes, HeaderValue, Response, header};
+use serde::Serialize;
+use tokio::sync::broadcast::{Receiver, Sender};
+use tokio::time::timeout;
 
-/// For followers that are slow; one that falls further behind is told to start over.
-const KEPT: usize = 1024;
+/// Number of events that are kept for slow subscribers. The stream of a slower one ends.
+const BUFFERED: usize = 1024;
 
-/// One change.
+/// Time between events after which a comment is sent. It detects a lost connection at both ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A change of the instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// An instance is new, or something about it is.
+    /// An instance is new or has changed.
     Instance(Box<Instance>),
-    /// An instance has gone.
+    /// An instance is gone.
     Gone(InstanceId),
 }
 
-/// Finds out what has changed, and tells.
+/// Detects changes and sends them to subscribers.
 pub(crate) struct Events {
     known: BTreeMap<InstanceId, Instance>,
-    sender: broadcast::Sender<Event>,
+    sender: Sender<Event>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), sender: broadcast::Sender::new(KEPT) }
+        Self { known: BTreeMap::new(), sender: Sender::new(BUFFERED) }
     }
 }
 
 impl Events {
-    /// Everything that changes from `now` on.
-    pub(crate) fn subscribe(&mut self, now: Vec<Instance>) -> broadcast::Receiver<Event> {
-        if !self.has_followers() {
-            self.known = now.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
+    /// Subscribes to changes of `instances`, the current ones.
+    pub(crate) fn subscribe(&mut self, instances: Vec<Instance>) -> Receiver<Event> {
+        if !self.has_subscribers() {
+            self.known = instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
         }
         self.sender.subscribe()
     }
 
-    /// Whether anybody follows: otherwise nothing is compared.
-    pub(crate) fn has_followers(&self) -> bool {
+    /// Returns whether there are subscribers. If not, changes need not be detected.
+    pub(crate) fn has_subscribers(&self) -> bool {
         self.sender.receiver_count() > 0
     }
 
-    /// Tells what is different from the last time.
+    /// Sends the differences from the last call.
     pub(crate) fn publish(&mut self, instances: &[Instance]) {
         let mut gone = std::mem::take(&mut self.known);
         for instance in instances {
@@ -58,7 +66,37 @@ impl Events {
     }
 
     fn send(&self, event: Event) {
-        // Fails when nobody follows.
+        // It fails without subscribers.
         let _ = self.sender.send(event);
     }
+}
+
+/// Responds with `instances`, then with `changes`. The stream ends if the client is too slow, so that it starts over.
+pub(crate) fn stream(instances: Vec<Instance>, mut changes: Receiver<Event>) -> Response {
+    let (mut sender, body) = Channel::<Bytes>::new(1);
+    tokio::spawn(async move {
+        for instance in &instances {
+            sender.send_data(format("instance", instance)).await?;
+        }
+        loop {
+            let data = match timeout(KEEP_ALIVE, changes.recv()).await {
+                Ok(Ok(Event::Instance(instance))) => format("instance", &instance),
+                Ok(Ok(Event::Gone(id))) => format("gone", &id),
+                Ok(Err(_)) => break,
+                Err(_) => Bytes::from_static(b": keep-alive\n\n"),
+            };
+            sender.send_data(data).await?;
+        }
+        // An error means that the client is gone.
+        Ok::<_, SendError>(())
+    });
+    let mut response = Response::new(Body::stream(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn format(event: &str, data: &impl Serialize) -> Bytes {
+    format!("event: {event}\ndata: {}\n\n", serde_json::to_string(data).unwrap_or_default()).into()
 }

@@ -1,10 +1,10 @@
-//! The hub's one piece of state, and those who wait for it to change.
+//! The hub's shared state, and requests that wait for it to change.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::{Heartbeat, Instance, InstanceId, Lease, Registration, Services, Withdrawal};
-use runtime::Latch;
+use runtime::{Bytes, Latch};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::info;
@@ -15,17 +15,17 @@ use crate::registry::{Published, Settings, Withdrawn};
 use crate::routers::Confirmation;
 use crate::state::{Change, Counters, Phase, State};
 
-/// Less than the beacon's time-out.
-const BEACON_HELD: Duration = Duration::from_secs(30);
+/// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
+const BEACON_DELAY: Duration = Duration::from_secs(30);
 
 /// The hub.
 pub(crate) struct Hub {
     state: Mutex<State>,
-    /// Counts changes of any kind; whoever waits looks again.
+    /// Number of changes, which wakes waiting requests.
     changes: watch::Sender<u64>,
 }
 
-/// For the metrics.
+/// Values for metrics.
 pub(crate) struct Snapshot {
     pub(crate) instances: Vec<Instance>,
     pub(crate) generation: u64,
@@ -33,56 +33,47 @@ pub(crate) struct Snapshot {
     pub(crate) counters: Counters,
 }
 
-/// A router that polls.
+/// A poll by a router.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Poll<'a> {
-    /// The connection that it polls on.
     pub(crate) connection: u64,
-    /// What people call it.
+    /// Name of the router, for people.
     pub(crate) name: &'a str,
-    /// The least time between two configurations that it takes into use.
+    /// Minimum time between two configurations that the router applies.
     pub(crate) throttle: Duration,
-    /// How it reaches the hub, if that is known.
+    /// Host and port at which the router reaches the hub.
     pub(crate) host: Option<&'a str>,
 }
 
-/// Which configuration a router has in use, as its request for the beacon tells.
+/// A request for a beacon. It shows which configuration a router uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Beacon {
-    pub(crate) life: u128,
+    pub(crate) epoch: u128,
     pub(crate) connection: u64,
     pub(crate) generation: u64,
 }
 
-/// What a router that polls is told.
-pub(crate) enum Answer {
-    /// This configuration.
-    Document(String),
-    /// To keep what it has.
-    NotYet,
-}
-
 impl Hub {
-    /// A hub that knows nobody. `unready` is dropped when it has learnt who is there: `learn` after the first
+    /// Creates a hub without instances. `unready` is dropped at the end of the warm-up, which begins with the first
     /// registration.
     pub(crate) fn new(
         settings: Settings,
-        learn: Duration,
+        warm_up: Duration,
         certificate: Option<Certificate>,
         unready: Latch,
     ) -> Arc<Self> {
-        let life = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let state = State::new(now(), life, settings, learn, certificate, unready);
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let state = State::new(now(), epoch, settings, warm_up, certificate, unready);
         Arc::new(Self { state: Mutex::new(state), changes: watch::Sender::new(0) })
     }
 
-    /// Lets time pass for the state: leases run out and confirmations come of age without a request. Never ends.
+    /// Applies changes that are due without a request, such as leases that expire. Never returns.
     pub(crate) async fn tick(self: Arc<Self>) {
         let mut changes = self.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            match self.update(|state, _| (Change::Nothing, state.next_change())) {
-                // The sender lives in `self`, so waiting for a change cannot fail.
+            // Waiting for a change cannot fail, since `self` has the sender.
+            match self.update(|state, _| (Change::None, state.next_change())) {
                 Some(at) => {
                     drop(timeout(at.saturating_duration_since(now()), changes.changed()).await);
                 }
@@ -91,7 +82,7 @@ impl Hub {
         }
     }
 
-    /// Takes or renews a lease; with a `wait`, answers when the routing is decided or the wait is over.
+    /// Registers an instance or renews its lease. Responds once the routing is decided, or after `wait`.
     pub(crate) async fn register(
         &self,
         id: &InstanceId,
@@ -101,50 +92,48 @@ impl Hub {
     ) -> Result<Lease, Withdrawn> {
         let deadline = now() + wait;
         self.update(|state, now| {
-            if state.phase == Phase::Blank {
-                info!(learn = ?state.learn, "learning who is there");
-                state.phase = Phase::Learning(now + state.learn);
+            if state.phase == Phase::Empty {
+                info!(duration = ?state.warm_up, "warming up");
+                state.phase = Phase::WarmUp(now + state.warm_up);
             }
-            let learning = matches!(state.phase, Phase::Learning(_));
-            let news = state.registry.register(now, learning, id, connection, registration);
-            (if news == Ok(true) { Change::Registry } else { Change::Nothing }, news)
+            let warm_up = matches!(state.phase, Phase::WarmUp(_));
+            let changed = state.registry.register(now, warm_up, id, connection, registration);
+            (if changed == Ok(true) { Change::Registry } else { Change::None }, changed)
         })?;
-        let lease = self
-            .until(deadline, |state, over| {
-                let routing = state.routing(id);
-                (over || !routing.is_pending()).then(|| Lease {
-                    generation: state.generation,
-                    ttl_ms: millis(state.registry.ttl()),
-                    routing,
-                })
+        let lease = self.wait_until(deadline, |state, over| {
+            let routing = state.routing(id);
+            (over || !routing.is_pending()).then(|| Lease {
+                generation: state.generation,
+                ttl_ms: millis(state.registry.ttl()),
+                routing,
             })
-            .await;
-        Ok(lease)
+        });
+        Ok(lease.await)
     }
 
-    /// Renews all leases that `connection` holds.
+    /// Renews all leases of `connection`.
     pub(crate) fn heartbeat(&self, connection: u64) -> Heartbeat {
         self.update(|state, now| {
             let leases = state.registry.heartbeat(now, connection);
             let ttl_ms = millis(state.registry.ttl());
-            (Change::Nothing, Heartbeat { generation: state.generation, ttl_ms, leases })
+            (Change::None, Heartbeat { generation: state.generation, ttl_ms, leases })
         })
     }
 
-    /// Takes what the manager on `node` knows of services.
+    /// Replaces the services that the manager on `node` published.
     pub(crate) fn publish(&self, node: InstanceId, services: Services) {
         self.update(|state, _| {
             let Published { changed, stale } = state.registry.publish(node, services);
             for id in stale {
-                info!(instance = %id, "its service's labels have changed since it started; the new ones count");
+                info!(instance = %id, "labels of its service changed since it started; the new ones apply");
             }
-            (if changed { Change::Registry } else { Change::Nothing }, ())
+            (if changed { Change::Registry } else { Change::None }, ())
         });
     }
 
-    /// Ends a lease; answers when every router has a configuration without it in use, or the wait is over.
+    /// Withdraws an instance. Responds once every router uses a configuration without it, or after `wait`.
     ///
-    /// An instance that is not known is treated alike: a router may still have it from the hub that was here before.
+    /// An unknown instance is treated alike: a router may still have it from the hub's predecessor.
     pub(crate) async fn withdraw(&self, id: &InstanceId, wait: Duration) -> Withdrawal {
         let deadline = now() + wait;
         self.update(|state, now| {
@@ -153,62 +142,64 @@ impl Hub {
                 info!(instance = %id, "withdrawn");
                 state.counters.withdrawn += 1;
             }
-            (if known { Change::Registry } else { Change::Nothing }, ())
+            (if known { Change::Registry } else { Change::None }, ())
         });
-        // The configuration without it: made by the update above, or the first one yet to be made.
+        // The generation that the update above made, or else the first one.
         let mut without = None;
-        self.until(deadline, |state, over| {
+        let withdrawal = self.wait_until(deadline, |state, over| {
             let generation = *without.get_or_insert(state.generation.max(1));
             let Confirmation { confirmed, mut pending } = state.routers.confirmation(generation);
             if confirmed.is_empty() && state.routers.expects_more(now()) {
                 pending.push("a router that has not polled yet".to_owned());
             }
             (over || pending.is_empty()).then_some(Withdrawal { confirmed, pending })
-        })
-        .await
-    }
-
-    /// A router polls: answers as soon as there is something that it has not got, or the wait is over.
-    pub(crate) async fn poll(&self, router: &Poll<'_>, wait: Duration) -> Answer {
-        let deadline = now() + wait;
-        let Poll { connection, name, throttle, .. } = *router;
-        let given = self.update(|state, now| {
-            let before = state.routers.len();
-            let given = state.routers.poll(now, connection, name, throttle);
-            if state.routers.len() != before {
-                info!(router = name, "polls");
-            }
-            (Change::Progress, given)
         });
-        self.until(deadline, |state, over| {
-            if state.phase != Phase::Learnt {
-                return over.then_some(Answer::NotYet);
-            }
-            (over || given != Some(state.generation)).then(|| {
-                state.routers.answered(connection, state.generation, router.host.is_some());
-                Answer::Document(state.document_for(connection, router.host))
-            })
-        })
-        .await
+        withdrawal.await
     }
 
-    /// A router asks for a beacon: it has the configuration in use. The answer is held, so that it does not ask again.
+    /// Responds to a router with the configuration, once it differs from the last response on this connection, or after `wait`.
+    /// `None` during the warm-up: the router keeps what it has.
+    pub(crate) async fn poll(&self, router: &Poll<'_>, wait: Duration) -> Option<Bytes> {
+        let deadline = now() + wait;
+        let Poll { connection, name, throttle, host } = *router;
+        let last_sent = self.update(|state, now| {
+            let before = state.routers.len();
+            let last_sent = state.routers.poll(now, connection, name, throttle);
+            if state.routers.len() != before {
+                info!(router = name, "router polls");
+            }
+            (Change::Progress, last_sent)
+        });
+        let document = self.wait_until(deadline, |state, over| {
+            if state.phase != Phase::Ready {
+                return over.then_some(None);
+            }
+            (over || last_sent != Some(state.generation)).then(|| {
+                state.routers.sent(connection, state.generation, host.is_some());
+                Some(state.document_for(connection, host))
+            })
+        });
+        document.await
+    }
+
+    /// Records that a router uses the configuration of a beacon. The response is delayed, so that the health check is not
+    /// repeated.
     pub(crate) async fn beacon(&self, beacon: Beacon) {
         self.update(|state, _| {
-            let news =
-                beacon.life == state.life && state.routers.proven(beacon.connection, beacon.generation);
-            (if news { Change::Progress } else { Change::Nothing }, ())
+            let is_new = beacon.epoch == state.epoch
+                && state.routers.acknowledge(beacon.connection, beacon.generation);
+            (if is_new { Change::Progress } else { Change::None }, ())
         });
-        self.until(now() + BEACON_HELD, |_, over| over.then_some(())).await;
+        self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
     }
 
-    /// What a router would be told now.
-    pub(crate) fn peek(&self) -> Answer {
+    /// Returns the current configuration for a client that is not a router; `None` during the warm-up.
+    pub(crate) fn document(&self) -> Option<Bytes> {
         let state = self.lock();
-        if state.phase == Phase::Learnt { Answer::Document(state.text.clone()) } else { Answer::NotYet }
+        (state.phase == Phase::Ready).then(|| state.documents.public.clone())
     }
 
-    /// A connection has closed, whoever it was from.
+    /// Records that a connection closed.
     pub(crate) fn disconnected(&self, connection: u64) {
         self.update(|state, now| {
             state.registry.disconnected(now, connection);
@@ -217,22 +208,22 @@ impl Hub {
         });
     }
 
-    /// Answers everybody who waits: the hub is about to stop.
+    /// Ends all waits and streams, since the hub is stopping.
     pub(crate) fn drain(&self) {
         self.update(|state, _| {
             state.draining = true;
-            // Those who follow it see the end of their stream.
+            // This ends the streams of subscribers.
             state.events = Events::default();
             (Change::Progress, ())
         });
     }
 
-    /// Counts a request with a wrong token or none.
+    /// Counts a request without a valid token.
     pub(crate) fn count_unauthorized(&self) {
         self.lock().counters.unauthorized += 1;
     }
 
-    /// Everybody, and what the metrics tell.
+    /// Returns all instances, and values for metrics.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         Snapshot {
@@ -243,24 +234,24 @@ impl Hub {
         }
     }
 
-    /// Everybody, and whatever changes from now on.
+    /// Returns all instances and a stream of later changes.
     pub(crate) fn subscribe(&self) -> (Vec<Instance>, broadcast::Receiver<Event>) {
         let mut state = self.lock();
         let instances = state.instances();
         (instances.clone(), state.events.subscribe(instances))
     }
 
-    /// Whether the hub is about to stop.
+    /// Returns whether the hub is stopping.
     pub(crate) fn is_draining(&self) -> bool {
         self.lock().draining
     }
 
-    /// Changes the state, lets time pass for it, and wakes whoever waits if anything has changed.
-    fn update<T>(&self, change: impl FnOnce(&mut State, Instant) -> (Change, T)) -> T {
+    /// Updates the state, and wakes waiting requests if anything changed.
+    fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Change, T)) -> T {
         let now = now();
         let mut state = self.lock();
-        let (change, result) = change(&mut state, now);
-        let changed = state.settle(now, change);
+        let (change, result) = update(&mut state, now);
+        let changed = state.advance(now, change);
         drop(state);
         if changed {
             self.changes.send_modify(|count| *count += 1);
@@ -268,19 +259,23 @@ impl Hub {
         result
     }
 
-    /// Looks at the state after each change, until `look` returns something; it has to once it is told that the wait
-    /// is over.
-    async fn until<T>(&self, deadline: Instant, mut look: impl FnMut(&mut State, bool) -> Option<T>) -> T {
+    /// Calls `check` now and after each change until it returns a value. At the deadline it is called with `true`, and has to
+    /// return one.
+    async fn wait_until<T>(
+        &self,
+        deadline: Instant,
+        mut check: impl FnMut(&mut State, bool) -> Option<T>,
+    ) -> T {
         let mut changes = self.changes.subscribe();
         loop {
             changes.borrow_and_update();
             {
                 let mut state = self.lock();
                 let over = state.draining || now() >= deadline;
-                if let Some(seen) = look(&mut state, over) {
-                    return seen;
+                if let Some(value) = check(&mut state, over) {
+                    return value;
                 }
-                debug_assert!(!over, "whoever waits has to take what there is when the wait is over");
+                debug_assert!(!over, "a check must return a value at the deadline");
             }
             tokio::select! {
                 _ = changes.changed() => {}
@@ -290,12 +285,12 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under the lock panics; if it did, the state would still be whole.
+        // Nothing panics under the lock. If it did, the state would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The runtime's clock, which tests can turn by hand.
+/// Returns the time of the runtime's clock, which tests can control.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,4 +1,4 @@
-//! Who waits for what, on a clock that the tests turn.
+//! Tests of waiting requests, with tokio's paused clock.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::*;
 
-const LEARN: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_secs(2);
 const THROTTLE: Duration = Duration::from_millis(100);
 const WAIT: Duration = Duration::from_secs(4);
 
@@ -21,7 +21,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         keep_empty: Duration::from_mins(1),
         exposure: traefik::Exposure::default(),
     };
-    let hub = Hub::new(settings, LEARN, None, readiness.latch());
+    let hub = Hub::new(settings, WARM_UP, None, readiness.latch());
     tokio::spawn(hub.clone().tick());
     hub
 }
@@ -46,7 +46,7 @@ fn registration(number: u8) -> Registration {
     }
 }
 
-/// Heartbeats for ever.
+/// Renews a lease forever.
 fn keep_alive(hub: &Arc<Hub>, number: u8) {
     let hub = hub.clone();
     tokio::spawn(async move {
@@ -61,18 +61,18 @@ fn router(connection: u64) -> Poll<'static> {
     Poll { connection, name: "traefik", throttle: THROTTLE, host: Some("hub:8080") }
 }
 
-/// The beacon that a document asks for.
+/// Returns the beacon in a document.
 fn beacon_of(document: &str) -> Beacon {
     let document: serde_json::Value = serde_json::from_str(document).unwrap();
     let path = document["http"]["services"]["swarmlings-beacon"]["loadbalancer"]["healthcheck"]["path"]
         .as_str()
         .unwrap();
     let numbers: Vec<u128> = path.split(['=', '&']).filter_map(|part| part.parse().ok()).collect();
-    let [life, connection, generation] = numbers.try_into().unwrap();
-    Beacon { life, connection: connection.try_into().unwrap(), generation: generation.try_into().unwrap() }
+    let [epoch, connection, generation] = numbers.try_into().unwrap();
+    Beacon { epoch, connection: connection.try_into().unwrap(), generation: generation.try_into().unwrap() }
 }
 
-/// Polls as a router does that gets no beacon, for ever.
+/// Polls forever, as a router without a beacon.
 fn route(hub: &Arc<Hub>) {
     let hub = hub.clone();
     tokio::spawn(async move {
@@ -84,21 +84,19 @@ fn route(hub: &Arc<Hub>) {
 }
 
 async fn poll(hub: &Hub, connection: u64, wait: Duration) -> Option<String> {
-    match hub.poll(&router(connection), wait).await {
-        Answer::Document(document) => Some(document),
-        Answer::NotYet => None,
-    }
+    let document = hub.poll(&router(connection), wait).await?;
+    Some(String::from_utf8(document.into()).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hub_that_has_just_started_has_no_answer_until_it_has_learnt() {
+async fn new_hub_sends_no_configuration_before_the_end_of_the_warm_up() {
     let readiness = Readiness::default();
     let hub = hub(&readiness);
     sleep(Duration::from_mins(10)).await;
-    assert_eq!(poll(&hub, 1, WAIT).await, None, "nobody is there: that would wipe every route");
+    assert_eq!(poll(&hub, 1, WAIT).await, None, "an empty configuration would remove every route");
     keep_alive(&hub, 1);
-    sleep(LEARN / 2).await;
-    assert_eq!(poll(&hub, 1, Duration::ZERO).await, None, "others may still come back");
+    sleep(WARM_UP / 2).await;
+    assert_eq!(poll(&hub, 1, Duration::ZERO).await, None, "other instances may still register");
     assert!(!readiness.is_ready());
     keep_alive(&hub, 2);
     let document = poll(&hub, 1, WAIT).await.unwrap();
@@ -107,10 +105,10 @@ async fn a_hub_that_has_just_started_has_no_answer_until_it_has_learnt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_is_held_until_there_is_something_new() {
+async fn poll_waits_for_a_change() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
-    sleep(LEARN).await;
+    sleep(WARM_UP).await;
     let first = poll(&hub, 1, WAIT).await.unwrap();
     let before = now();
     assert_eq!(poll(&hub, 1, WAIT).await.unwrap(), first);
@@ -123,11 +121,11 @@ async fn a_poll_is_held_until_there_is_something_new() {
     let before = now();
     keep_alive(&hub, 2);
     assert!(held.await.unwrap().contains("10.0.1.2"));
-    assert!(now() - before < Duration::from_millis(10), "the change is told at once");
+    assert!(now() - before < Duration::from_millis(10), "the change is sent at once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn routed_means_that_the_router_has_confirmed() {
+async fn instance_is_confirmed_once_the_router_uses_it() {
     let hub = hub(&Readiness::default());
     let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(1)).await.unwrap();
     assert_eq!(lease.routing, Routing::Pending, "no router polls");
@@ -138,15 +136,15 @@ async fn routed_means_that_the_router_has_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_beacon_of_a_configuration_confirms_what_is_in_it() {
+async fn beacon_request_confirms_the_instances_of_its_configuration() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
-    sleep(LEARN).await;
+    sleep(WARM_UP).await;
     let beacon = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
     let routing = || hub.snapshot().instances[0].routing.clone();
     assert_eq!(routing(), Routing::Pending);
-    for stale in [Beacon { life: beacon.life - 1, ..beacon }, Beacon { connection: 2, ..beacon }] {
-        assert!(timeout(WAIT, hub.beacon(stale)).await.is_err(), "the answer is held");
+    for stale in [Beacon { epoch: beacon.epoch - 1, ..beacon }, Beacon { connection: 2, ..beacon }] {
+        assert!(timeout(WAIT, hub.beacon(stale)).await.is_err(), "the response is delayed");
         assert_eq!(routing(), Routing::Pending, "{stale:?}");
     }
     assert!(timeout(WAIT, hub.beacon(beacon)).await.is_err());
@@ -154,22 +152,22 @@ async fn the_beacon_of_a_configuration_confirms_what_is_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn withdrawn_means_that_the_router_has_confirmed() {
+async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_instance() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
     hub.register(&id(2), 2, registration(2), Duration::ZERO).await.unwrap();
     route(&hub);
-    sleep(LEARN + THROTTLE * 3).await;
+    sleep(WARM_UP + THROTTLE * 3).await;
     let before = now();
     let withdrawal = hub.withdraw(&id(2), Duration::from_secs(10)).await;
     assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], pending: vec![] });
-    assert!(now() - before >= THROTTLE, "the router takes it into use after its throttle");
+    assert!(now() - before >= THROTTLE, "the router uses it after its throttle");
     let list = hub.snapshot().instances;
     assert_eq!(list.iter().map(|i| i.id.as_str()).collect::<Vec<_>>(), ["ping.1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_withdrawal_that_no_router_confirms_says_so_when_its_wait_is_over() {
+async fn withdrawal_without_a_router_ends_after_its_wait() {
     let hub = hub(&Readiness::default());
     let before = now();
     let withdrawal = hub.withdraw(&id(1), Duration::from_secs(10)).await;
@@ -178,11 +176,11 @@ async fn a_withdrawal_that_no_router_confirms_says_so_when_its_wait_is_over() {
     sleep(Duration::from_mins(2)).await;
     let before = now();
     assert_eq!(hub.withdraw(&id(1), Duration::from_secs(10)).await, Withdrawal::default());
-    assert_eq!(now(), before, "a hub that has waited in vain for a router expects none");
+    assert_eq!(now(), before, "after a minute without a router the hub expects no more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_connection_closes_is_out_and_followers_are_told() {
+async fn instance_is_removed_after_its_connection_closed_and_subscribers_get_events() {
     let hub = hub(&Readiness::default());
     hub.register(&id(1), 7, registration(1), Duration::ZERO).await.unwrap();
     let (instances, mut changes) = hub.subscribe();
@@ -195,7 +193,7 @@ async fn a_lease_whose_connection_closes_is_out_and_followers_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hub_that_stops_keeps_nobody_waiting() {
+async fn stopping_hub_ends_all_waits() {
     let hub = hub(&Readiness::default());
     let (gone, before) = (id(1), now());
     let (poll, withdrawal, ()) =

@@ -17,11 +17,9 @@ mod events;
 mod hub;
 mod metrics;
 mod query;
-mod refusals;
 mod registry;
 mod routers;
 mod specs;
-mod sse;
 mod state;
 
 const APP: AppInfo = app_info!("Holds who is there, as leases, and tells Traefik")

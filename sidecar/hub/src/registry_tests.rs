@@ -1,4 +1,4 @@
-//! The registry's invariants, with a clock of their own.
+//! Tests of the registry, with a clock of their own.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -31,7 +31,7 @@ impl Scene {
         Self { registry: Registry::new(settings), now: Instant::now(), generation: 0 }
     }
 
-    /// `id` is SERVICE.NUMBER; the number is its address, its connection and the time it started.
+    /// Registers `id`, SERVICE.NUMBER. The number is the last octet of its address, its connection and its start time.
     fn register(&mut self, id: &str, health: Health, labels: &[(&str, &str)]) {
         let number = id.split_once('.').unwrap().1.parse().unwrap();
         self.put(id, number, registration(id, health, labels));
@@ -54,19 +54,19 @@ impl Scene {
         self.registry.advance(self.now);
         let document = self.registry.document();
         self.generation += 1;
-        self.registry.published(self.generation);
+        self.registry.set_generation(self.generation);
         serde_json::from_str(&document.to_json()).unwrap()
     }
 
-    /// The last octets of the servers of a Traefik service.
+    /// Returns the URLs of the servers of a Traefik service.
     fn servers(&mut self, service: &str) -> Vec<String> {
         let document = self.document();
         let servers = &document["http"]["services"][service]["loadbalancer"]["servers"];
         servers.as_array().unwrap().iter().map(|s| s["url"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn standing(&self, id: &str) -> Standing {
-        self.registry.standing(&id.parse().unwrap()).unwrap()
+    fn route_state(&self, id: &str) -> RouteState {
+        self.registry.route_state(&id.parse().unwrap()).unwrap()
     }
 }
 
@@ -94,21 +94,21 @@ fn read_labels(pairs: &[(&str, &str)]) -> Labels {
 const A: &[(&str, &str)] = &[("traefik.http.routers.a.rule", "Path(`/a`)")];
 
 #[test]
-fn only_the_healthy_get_requests() {
+fn only_healthy_instances_get_requests() {
     let mut scene = Scene::new();
     scene.register("s.1", Health::Starting, A);
     assert_eq!(scene.document(), serde_json::json!({}));
-    assert_eq!(scene.standing("s.1"), Standing::Waiting);
+    assert_eq!(scene.route_state("s.1"), RouteState::NotHealthy);
     scene.healthy("s.1", A);
     scene.healthy("s.2", A);
     assert_eq!(scene.servers("s"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
     scene.register("s.1", Health::Unhealthy, A);
     assert_eq!(scene.servers("s"), ["http://10.0.1.2:8080"]);
-    assert_eq!(scene.standing("s.1"), Standing::Waiting);
+    assert_eq!(scene.route_state("s.1"), RouteState::NotHealthy);
 }
 
 #[test]
-fn a_lease_ends_without_heartbeat() {
+fn lease_expires_without_a_heartbeat() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.pass(TTL / 2);
@@ -119,7 +119,7 @@ fn a_lease_ends_without_heartbeat() {
 }
 
 #[test]
-fn a_lease_ends_soon_after_its_connection_unless_another_takes_it_over() {
+fn lease_expires_soon_after_its_connection_closed_unless_another_renews_it() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.healthy("s.2", A);
@@ -132,7 +132,7 @@ fn a_lease_ends_soon_after_its_connection_unless_another_takes_it_over() {
 }
 
 #[test]
-fn a_heartbeat_that_comes_after_the_withdrawal_does_not_undo_it() {
+fn late_renewal_does_not_undo_a_withdrawal() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     let id = "s.1".parse().unwrap();
@@ -144,12 +144,12 @@ fn a_heartbeat_that_comes_after_the_withdrawal_does_not_undo_it() {
     assert_eq!(
         scene.registry.register(scene.now, false, &id, 1, registration),
         Ok(true),
-        "it has started anew"
+        "the task has started again"
     );
 }
 
 #[test]
-fn a_service_without_instances_keeps_its_router_for_a_while() {
+fn service_without_instances_keeps_its_router_for_keep_empty() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.document();
@@ -162,7 +162,7 @@ fn a_service_without_instances_keeps_its_router_for_a_while() {
 }
 
 #[test]
-fn a_name_of_any_kind_stays_with_the_service_that_came_first() {
+fn name_of_any_kind_belongs_to_the_service_that_registered_first() {
     for (claim, value, other) in [
         ("http.routers.x.rule", "a", "b"),
         ("http.services.x.loadbalancer.server.port", "1", "1"),
@@ -188,34 +188,34 @@ fn a_name_of_any_kind_stays_with_the_service_that_came_first() {
                 ("traefik.http.routers.first.service", "s"),
             ],
         );
-        // The same name, as Traefik's provider for Docker calls it.
+        // The same name, as the Docker provider of Traefik writes it.
         let key = key.replace(".x.", ".x@docker.");
         scene.healthy("second.2", &[(&key, other)]);
         scene.document();
-        let reason = format!("traefik.{name} is held by the service first");
-        assert_eq!(scene.standing("second.2"), Standing::Refused(reason), "{claim}");
+        let reason = format!("traefik.{name} already belongs to service first");
+        assert_eq!(scene.route_state("second.2"), RouteState::Refused(reason), "{claim}");
     }
 }
 
 #[test]
-fn a_router_name_stays_with_the_service_that_came_first() {
+fn router_name_stays_with_the_first_service_while_it_may_return() {
     let mut scene = Scene::new();
     scene.healthy("first.9", A);
     scene.healthy("second.1", A);
     assert_eq!(scene.servers("first").len(), 1);
-    let reason = "traefik.http.routers.a is held by the service first".to_owned();
-    assert_eq!(scene.standing("second.1"), Standing::Refused(reason));
-    assert_eq!(scene.standing("first.9"), Standing::Routed(1));
+    let reason = "traefik.http.routers.a already belongs to service first".to_owned();
+    assert_eq!(scene.route_state("second.1"), RouteState::Refused(reason));
+    assert_eq!(scene.route_state("first.9"), RouteState::Routed(1));
     scene.registry.withdraw(scene.now, &"first.9".parse().unwrap());
     scene.document();
-    assert!(matches!(scene.standing("second.1"), Standing::Refused(_)), "the first may come back");
+    assert!(matches!(scene.route_state("second.1"), RouteState::Refused(_)), "the first service may return");
     scene.pass(KEEP_EMPTY);
     scene.healthy("second.1", A);
     assert_eq!(scene.servers("second").len(), 1);
 }
 
 #[test]
-fn while_the_hub_learns_the_oldest_task_came_first() {
+fn during_the_warm_up_the_service_with_the_oldest_task_ranks_first() {
     let mut scene = Scene::new();
     scene.healthy("second.8", A);
     scene.healthy("first.1", A);
@@ -226,11 +226,11 @@ fn while_the_hub_learns_the_oldest_task_came_first() {
         scene.registry.register(scene.now, true, &id, 1, registration).unwrap();
     }
     assert_eq!(scene.servers("first").len(), 1);
-    assert!(matches!(scene.standing("second.8"), Standing::Refused(_)));
+    assert!(matches!(scene.route_state("second.8"), RouteState::Refused(_)));
 }
 
 #[test]
-fn a_middleware_that_two_services_say_alike_is_shared() {
+fn equal_middlewares_of_two_services_are_shared() {
     let mut scene = Scene::new();
     let strip = ("traefik.http.middlewares.m.stripprefix.prefixes", "/a");
     scene.healthy("s.1", &[A[0], strip]);
@@ -240,12 +240,12 @@ fn a_middleware_that_two_services_say_alike_is_shared() {
         &[("traefik.http.routers.u.rule", "r"), ("traefik.http.middlewares.m.compress", "true")],
     );
     scene.document();
-    assert_eq!(scene.standing("t.2"), Standing::Routed(1));
-    assert!(matches!(scene.standing("u.3"), Standing::Refused(_)));
+    assert_eq!(scene.route_state("t.2"), RouteState::Routed(1));
+    assert!(matches!(scene.route_state("u.3"), RouteState::Refused(_)));
 }
 
 #[test]
-fn of_two_generations_the_newest_healthy_task_says_the_labels_and_both_serve() {
+fn labels_of_the_newest_healthy_task_apply_and_both_generations_serve() {
     let new = &[("traefik.http.routers.a.rule", "Path(`/new`)")];
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
@@ -255,42 +255,42 @@ fn of_two_generations_the_newest_healthy_task_says_the_labels_and_both_serve() {
     assert_eq!(scene.servers("s").len(), 2);
     assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)");
     scene.healthy("s.1", A);
-    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)", "a heartbeat is not news");
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)", "a renewal changes nothing");
 }
 
 #[test]
-fn a_bad_label_harms_only_the_task_that_carries_it() {
+fn bad_label_harms_only_the_task_that_carries_it() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.healthy("s.2", &[("traefik.http.routers.a.rulle", "Path(`/a`)")]);
     scene.healthy("t.3", &[("traefik.http.routers.t.priority", "high")]);
     assert_eq!(scene.servers("s"), ["http://10.0.1.1:8080"]);
-    assert!(matches!(scene.standing("s.2"), Standing::Refused(reason) if reason.contains("rulle")));
-    assert!(matches!(scene.standing("t.3"), Standing::Refused(reason) if reason.contains("\"high\"")));
+    assert!(matches!(scene.route_state("s.2"), RouteState::Refused(reason) if reason.contains("rulle")));
+    assert!(matches!(scene.route_state("t.3"), RouteState::Refused(reason) if reason.contains("\"high\"")));
 }
 
 #[test]
-fn what_no_label_routes_is_unrouted() {
+fn instance_without_router_labels_is_unrouted() {
     let mut scene = Scene::new();
     scene.healthy("s.1", &[("com.example", "x")]);
     assert_eq!(scene.document(), serde_json::json!({}));
-    assert_eq!(scene.standing("s.1"), Standing::Unrouted);
+    assert_eq!(scene.route_state("s.1"), RouteState::Unrouted);
 }
 
 #[test]
-fn an_instance_counts_from_the_generation_that_brought_it_in() {
+fn instance_is_routed_since_the_generation_that_added_it() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.document();
     scene.healthy("s.2", A);
     scene.document();
     scene.document();
-    assert_eq!(scene.standing("s.1"), Standing::Routed(1));
-    assert_eq!(scene.standing("s.2"), Standing::Routed(2));
+    assert_eq!(scene.route_state("s.1"), RouteState::Routed(1));
+    assert_eq!(scene.route_state("s.2"), RouteState::Routed(2));
 }
 
 #[test]
-fn one_heartbeat_renews_all_leases_of_its_connection_and_no_other() {
+fn heartbeat_renews_all_leases_of_its_connection_only() {
     let mut scene = Scene::new();
     for id in ["a.1", "a.2"] {
         scene.put(id, 7, registration(id, Health::Healthy, A));
@@ -304,7 +304,7 @@ fn one_heartbeat_renews_all_leases_of_its_connection_and_no_other() {
 }
 
 #[test]
-fn what_an_agent_speaks_for_outlives_its_connection_for_longer_but_not_its_silence() {
+fn agents_leases_outlive_its_connection_but_not_its_silence() {
     let mut scene = Scene::new();
     let container = Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, A) };
     scene.put("a.1", 7, container.clone());
@@ -313,11 +313,11 @@ fn what_an_agent_speaks_for_outlives_its_connection_for_longer_but_not_its_silen
     assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080"]);
     assert_eq!(scene.pass(AGENT_LOST_AFTER / 2), ["a.1".parse().unwrap()]);
     scene.put("a.1", 8, container);
-    assert_eq!(scene.pass(TTL), ["a.1".parse().unwrap()], "a node that has died closes no connection");
+    assert_eq!(scene.pass(TTL), ["a.1".parse().unwrap()], "a dead node closes no connection");
 }
 
 #[test]
-fn labels_of_a_service_reach_its_tasks_without_a_new_registration() {
+fn published_labels_apply_without_a_new_registration() {
     let mut scene = Scene::new();
     let publish = |scene: &mut Scene, version, pairs| {
         let labels = read_labels(pairs);
@@ -329,25 +329,25 @@ fn labels_of_a_service_reach_its_tasks_without_a_new_registration() {
     scene.healthy("a.2", A);
     assert!(publish(&mut scene, 1, A));
     assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
-    assert!(!scene.registry.instances().any(|(_, instance)| instance.is_stale()));
+    assert!(!scene.registry.instances().any(|(_, instance)| instance.stale));
     assert!(publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]));
     assert_eq!(scene.document()["http"]["routers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
-    let stale: Vec<_> = scene.registry.instances().filter(|(_, i)| i.is_stale()).collect();
+    let stale: Vec<_> = scene.registry.instances().filter(|(_, i)| i.stale).collect();
     assert_eq!(stale.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a.2"]);
-    assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "it is no news");
+    assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "nothing changed");
 }
 
 #[test]
-fn what_is_to_be_said_of_labels_is_said_once_a_service() {
+fn diagnostics_are_returned_once_per_service() {
     let mut scene = Scene::new();
     let old = [("traefik.frontend.rule", "Path:/a"), ("traefik.tags", "a")];
     scene.healthy("a.1", &old);
     scene.healthy("a.2", &old);
-    let said = scene.registry.remarks();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].0 == "a" && said[0].1.starts_with("traefik.tags: "), "{said:?}");
+    let new = scene.registry.new_diagnostics();
+    assert_eq!(new.len(), 1, "{new:?}");
+    assert!(new[0].0 == "a" && new[0].1.label == "traefik.tags", "{new:?}");
     scene.healthy("a.3", &[old[0], ("traefik.portIndex", "1")]);
     scene.healthy("b.4", &[("traefik.frontend.rule", "Path:/b")]);
-    let said = scene.registry.remarks();
-    assert!(said.len() == 1 && said[0].1.starts_with("traefik.portIndex: "), "{said:?}");
+    let new = scene.registry.new_diagnostics();
+    assert!(new.len() == 1 && new[0].1.label == "traefik.portIndex", "{new:?}");
 }

@@ -1,22 +1,22 @@
-//! Which router has which generation of the configuration in use. Pure: time is passed in.
+//! Routers that poll, and the generation of the configuration that each one uses. Pure: callers pass the time in.
 //!
-//! A router that polls says nothing of what it holds. But each answer has a beacon in it, that the router asks for as
-//! soon as it has the configuration in use: that proves it, however long the router has taken, and whether it has
-//! taken offence at the document. Where it is not known how the router reaches the hub there is no beacon, and only a
-//! second best: its next poll on the same connection means that it has read the answer before, and after its throttle
-//! and some time more it should have it in use.
+//! A poll does not tell which configuration the router uses. Each response contains a beacon, a health-checked service whose
+//! URL the router requests as soon as it uses the configuration. That request acknowledges the generation, however long it
+//! took, and even if the router rejected an earlier document. If the hub does not know a URL at which the router reaches it,
+//! there is no beacon. Then the next poll on the same connection shows that the previous response arrived, and the router is
+//! assumed to use it some time after its throttle.
 //!
-//! A router is known by its connection. One that comes back on another one has to fetch and to prove anew.
+//! A router is identified by its connection. After a reconnect it has to fetch and acknowledge again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// A router without a beacon is believed to have a configuration in use that long after its throttle.
-const UNPROVEN: Duration = Duration::from_secs(3);
-/// A router whose connection broke is waited for that long before it counts as gone: it may only have timed out.
+/// Time after the throttle at which a router without a beacon is assumed to use a configuration.
+const ASSUMED_AFTER: Duration = Duration::from_secs(3);
+/// Time for which a router counts after its connection closed. It may only have timed out.
 const GONE_AFTER: Duration = Duration::from_secs(5);
-/// A hub that no router has polled yet expects one for that long: Traefik retries a hub that was away with a back-off
-/// of at most a minute, and goes on routing what it had.
+/// Time for which a new hub expects a router that has not polled yet. Traefik retries with a backoff of up to a minute, and
+/// meanwhile routes by its last configuration.
 const EXPECTED_FOR: Duration = Duration::from_mins(1);
 
 /// The routers that poll, by connection.
@@ -30,22 +30,22 @@ pub(crate) struct Routers {
 struct Router {
     name: String,
     throttle: Duration,
-    /// The generation of the last answer.
-    given: Option<u64>,
-    /// Whether that answer had a beacon.
-    provable: bool,
-    /// Generations that have arrived, and when each is believed to be in use without a proof.
+    /// Generation of the last response.
+    last_sent: Option<u64>,
+    /// Whether that response had a beacon.
+    has_beacon: bool,
+    /// Generations that arrived without a beacon, with the time from which each is assumed to be in use.
     arrived: VecDeque<(u64, Instant)>,
-    in_use: Option<u64>,
+    acknowledged: Option<u64>,
     gone_at: Option<Instant>,
 }
 
-/// How far a generation has got.
+/// Routers by whether they use a generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Confirmation {
-    /// Names of the routers that have it in use.
+    /// Names of the routers that use it.
     pub(crate) confirmed: Vec<String>,
-    /// Names of those that do not yet.
+    /// Names of the others.
     pub(crate) pending: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Routers {
         Self { started: now, polling: BTreeMap::new() }
     }
 
-    /// A router polls on `connection`. Returns the generation that it got last there, and so has now.
+    /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.
     pub(crate) fn poll(
         &mut self,
         now: Instant,
@@ -62,60 +62,60 @@ impl Routers {
         name: &str,
         throttle: Duration,
     ) -> Option<u64> {
-        // Whoever comes back on a new connection under its name is no longer missed on the old one.
+        // A router that reconnects under the same name replaces its lost connection.
         self.polling
             .retain(|id, router| *id == connection || router.gone_at.is_none() || router.name != name);
         let router = self.polling.entry(connection).or_insert_with(|| Router {
             name: name.to_owned(),
             throttle,
-            given: None,
-            provable: false,
+            last_sent: None,
+            has_beacon: false,
             arrived: VecDeque::new(),
-            in_use: None,
+            acknowledged: None,
             gone_at: None,
         });
         router.throttle = throttle;
-        let newest = router.arrived.back().map(|(generation, _)| *generation).or(router.in_use);
-        if let Some(generation) =
-            router.given.filter(|given| !router.provable && newest.is_none_or(|newest| *given > newest))
-        {
-            router.arrived.push_back((generation, now + throttle + UNPROVEN));
+        let newest = router.arrived.back().map(|(generation, _)| *generation).or(router.acknowledged);
+        let is_newer = |sent: &u64| newest.is_none_or(|newest| *sent > newest);
+        if let Some(generation) = router.last_sent.filter(|sent| !router.has_beacon && is_newer(sent)) {
+            router.arrived.push_back((generation, now + throttle + ASSUMED_AFTER));
         }
-        router.given
+        router.last_sent
     }
 
-    /// The poll on `connection` is answered with `generation`, and with a beacon if that is `provable`.
-    pub(crate) fn answered(&mut self, connection: u64, generation: u64, provable: bool) {
+    /// Records the response to a poll on `connection`.
+    pub(crate) fn sent(&mut self, connection: u64, generation: u64, has_beacon: bool) {
         if let Some(router) = self.polling.get_mut(&connection) {
-            router.given = Some(generation);
-            router.provable = provable;
+            router.last_sent = Some(generation);
+            router.has_beacon = has_beacon;
         }
     }
 
-    /// The router that polls on `connection` has asked for the beacon of `generation`. Tells whether that is news.
-    pub(crate) fn proven(&mut self, connection: u64, generation: u64) -> bool {
+    /// Records a request for the beacon of `generation`. Returns whether it is the newest one so far.
+    pub(crate) fn acknowledge(&mut self, connection: u64, generation: u64) -> bool {
         let Some(router) = self.polling.get_mut(&connection) else { return false };
-        if router.in_use.is_some_and(|in_use| in_use >= generation) {
+        if router.acknowledged.is_some_and(|acknowledged| acknowledged >= generation) {
             return false;
         }
-        router.in_use = Some(generation);
+        router.acknowledged = Some(generation);
         router.arrived.retain(|(arrived, _)| *arrived > generation);
         true
     }
 
-    /// `connection` has closed.
+    /// Records that `connection` closed.
     pub(crate) fn disconnected(&mut self, now: Instant, connection: u64) {
         if let Some(router) = self.polling.get_mut(&connection) {
             router.gone_at = Some(now + GONE_AFTER);
         }
     }
 
-    /// Lets time pass: configurations come into use, routers that left are forgotten. Tells whether anything changed.
+    /// Acknowledges configurations that are assumed to be in use by `now`, and removes routers that are gone. Returns whether
+    /// anything changed.
     pub(crate) fn advance(&mut self, now: Instant) -> bool {
         let mut changed = false;
         self.polling.retain(|_, router| {
             while let Some((generation, _)) = router.arrived.pop_front_if(|(_, at)| *at <= now) {
-                router.in_use = Some(generation);
+                router.acknowledged = Some(generation);
                 changed = true;
             }
             let stays = router.gone_at.is_none_or(|at| at > now);
@@ -125,39 +125,33 @@ impl Routers {
         changed
     }
 
-    /// When [`Routers::advance`] will next have something to do.
+    /// Returns the time of the next change by [`Routers::advance`].
     pub(crate) fn next_change(&self) -> Option<Instant> {
         let in_use = self.polling.values().filter_map(|router| router.arrived.front().map(|(_, at)| *at));
         in_use.chain(self.polling.values().filter_map(|router| router.gone_at)).min()
     }
 
-    /// How far `generation` has got.
+    /// Returns which routers use `generation` or a later one.
     pub(crate) fn confirmation(&self, generation: u64) -> Confirmation {
-        let mut confirmation = Confirmation::default();
-        for router in self.polling.values() {
-            let list = if router.in_use.is_some_and(|in_use| in_use >= generation) {
-                &mut confirmation.confirmed
-            } else {
-                &mut confirmation.pending
-            };
-            list.push(router.name.clone());
-        }
-        confirmation
+        let uses = |router: &&Router| router.acknowledged.is_some_and(|latest| latest >= generation);
+        let (confirmed, pending): (Vec<_>, Vec<_>) = self.polling.values().partition(uses);
+        let names = |routers: Vec<&Router>| routers.into_iter().map(|router| router.name.clone()).collect();
+        Confirmation { confirmed: names(confirmed), pending: names(pending) }
     }
 
-    /// Whether a router may be out there that has not polled this hub yet.
+    /// Returns whether there may be a router that has not polled this hub yet.
     pub(crate) fn expects_more(&self, now: Instant) -> bool {
         self.polling.is_empty() && now < self.started + EXPECTED_FOR
     }
 
-    /// How many poll.
+    /// Number of routers that poll.
     pub(crate) fn len(&self) -> usize {
         self.polling.values().filter(|router| router.gone_at.is_none()).count()
     }
 }
 
 impl Confirmation {
-    /// Whether there is a router and every one has it in use.
+    /// Returns whether there are routers and all of them use the generation.
     pub(crate) fn is_complete(&self) -> bool {
         self.pending.is_empty() && !self.confirmed.is_empty()
     }
@@ -176,30 +170,30 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_is_confirmed_by_its_beacon() {
+    fn request_for_the_beacon_acknowledges_its_generation() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 7, true);
+        routers.sent(1, 7, true);
         routers.poll(now, 1, "traefik", THROTTLE);
-        assert!(!complete(&mut routers, now + SETTLED, 7), "that it has read the answer is no proof");
-        assert!(routers.proven(1, 7));
+        assert!(!complete(&mut routers, now + SETTLED, 7), "an arrived response is not an acknowledgement");
+        assert!(routers.acknowledge(1, 7));
         assert!(complete(&mut routers, now, 7));
         assert!(!complete(&mut routers, now, 8));
-        assert!(!routers.proven(1, 6), "an older one is no news");
+        assert!(!routers.acknowledge(1, 6), "an older generation changes nothing");
         assert!(complete(&mut routers, now, 7));
-        assert!(!routers.proven(2, 9), "nobody polls there");
+        assert!(!routers.acknowledge(2, 9), "no router polls on that connection");
         routers.poll(now, 1, "traefik", THROTTLE);
-        assert_eq!(routers.next_change(), None, "there is nothing left to believe");
+        assert_eq!(routers.next_change(), None, "nothing is left to assume");
     }
 
     #[test]
-    fn without_a_beacon_a_generation_is_believed_after_the_next_poll_and_the_throttle() {
+    fn without_a_beacon_a_generation_counts_after_the_next_poll_and_the_throttle() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         assert_eq!(routers.poll(now, 1, "traefik", THROTTLE), None);
-        routers.answered(1, 7, false);
-        assert!(!complete(&mut routers, now + SETTLED, 7), "an answer that was sent may never have arrived");
+        routers.sent(1, 7, false);
+        assert!(!complete(&mut routers, now + SETTLED, 7), "a response that was sent may not have arrived");
         assert_eq!(routers.poll(now, 1, "traefik", THROTTLE), Some(7));
         assert!(!complete(&mut routers, now + THROTTLE, 7));
         assert_eq!(routers.next_change(), Some(now + SETTLED));
@@ -208,49 +202,49 @@ mod tests {
     }
 
     #[test]
-    fn repeating_a_generation_does_not_put_its_confirmation_off() {
+    fn repeated_response_does_not_delay_the_confirmation() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 1, false);
+        routers.sent(1, 1, false);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 1, false);
+        routers.sent(1, 1, false);
         routers.poll(now + THROTTLE, 1, "traefik", THROTTLE);
         assert!(complete(&mut routers, now + SETTLED, 1));
     }
 
     #[test]
-    fn every_router_has_to_confirm() {
+    fn confirmation_needs_every_router() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         for connection in [1, 2] {
             routers.poll(now, connection, "traefik", THROTTLE);
-            routers.answered(connection, 1, false);
+            routers.sent(connection, 1, false);
         }
         routers.poll(now, 1, "traefik", THROTTLE);
         assert!(!complete(&mut routers, now + SETTLED, 1));
         routers.disconnected(now, 2);
-        assert!(!complete(&mut routers, now + SETTLED, 1), "it may have timed out and come back");
+        assert!(!complete(&mut routers, now + SETTLED, 1), "it may have timed out and may return");
         assert!(complete(&mut routers, now + GONE_AFTER, 1), "it is gone");
     }
 
     #[test]
-    fn a_router_on_a_new_connection_has_to_fetch_again() {
+    fn router_on_a_new_connection_has_to_fetch_again() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         routers.poll(now, 1, "traefik", THROTTLE);
-        routers.answered(1, 1, false);
+        routers.sent(1, 1, false);
         routers.disconnected(now, 1);
         assert_eq!(routers.poll(now, 2, "traefik", THROTTLE), None);
         assert!(!complete(&mut routers, now + SETTLED, 1));
         assert_eq!(routers.len(), 1);
-        routers.answered(2, 1, false);
+        routers.sent(2, 1, false);
         routers.poll(now, 2, "traefik", THROTTLE);
-        assert!(complete(&mut routers, now + SETTLED, 1), "the old connection is no longer missed");
+        assert!(complete(&mut routers, now + SETTLED, 1), "the old connection no longer counts");
     }
 
     #[test]
-    fn a_new_hub_expects_a_router_that_it_has_not_seen() {
+    fn new_hub_expects_a_router_that_has_not_polled_yet() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         assert!(routers.expects_more(now));

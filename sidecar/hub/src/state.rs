@@ -1,67 +1,65 @@
-//! What the hub knows: who is there, what Traefik is told, and how far Traefik has got. Time is passed in.
+//! State of the hub: leases, routers, and the configuration with its generation. Callers pass the time in.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use protocol::{Instance, InstanceId, Routing};
-use runtime::Latch;
+use runtime::{Bytes, Latch};
 use tracing::{info, warn};
+use traefik::Document;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
-use crate::refusals::Refusals;
-use crate::registry::{self, Registry, Settings, Standing};
+use crate::registry::{Registry, RouteState, Settings};
 use crate::routers::Routers;
-use traefik::Document;
 
-/// Where routers ask for beacons.
+/// Path of the beacon, which routers request for each configuration that they use.
 pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
 
-/// All of it.
+/// State of the hub.
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) routers: Routers,
-    pub(crate) document: Document,
-    /// The same as text.
-    pub(crate) text: String,
+    pub(crate) documents: Documents,
     pub(crate) generation: u64,
-    /// Tells this hub's beacons from those of the one that was here before.
-    pub(crate) life: u128,
+    /// Start of the hub, which distinguishes its beacons from those of its predecessor.
+    pub(crate) epoch: u128,
     pub(crate) phase: Phase,
-    pub(crate) learn: Duration,
-    /// For Traefik's default store.
-    pub(crate) certificate: Option<Certificate>,
-    /// The hub is about to stop: nobody is kept waiting.
+    pub(crate) warm_up: Duration,
+    certificate: Option<Certificate>,
+    /// Whether the hub is stopping, so that requests must not wait.
     pub(crate) draining: bool,
-    /// Kept until the hub has learnt who is there.
-    pub(crate) unready: Option<Latch>,
+    /// Held until the end of the warm-up.
+    unready: Option<Latch>,
     pub(crate) events: Events,
     pub(crate) counters: Counters,
-    refusals: Refusals,
+    /// Refused instances and the reasons, as logged.
+    refused: BTreeMap<InstanceId, String>,
 }
 
-/// How much a hub that has started knows.
+/// Phase of a hub that has started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nobody has registered yet.
-    Blank,
-    /// The first one has; those who were there before will be back until then.
-    Learning(Instant),
-    /// What it knows is all there is.
-    Learnt,
+    /// No instance has registered yet.
+    Empty,
+    /// Instances that were known to the predecessor register again, until this time.
+    WarmUp(Instant),
+    /// All instances are known.
+    Ready,
 }
 
-/// What an update may have changed.
+/// Effect of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
-    /// Nothing that anybody waits for.
-    Nothing,
-    /// How far a router has got, or what the hub is about to do.
+    /// No effect that a request may wait for.
+    None,
+    /// An acknowledgement by a router, or a phase of the hub.
     Progress,
-    /// Who is there.
+    /// The instances.
     Registry,
 }
 
-/// What has happened since the start.
+/// Counters since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) withdrawn: u64,
@@ -69,131 +67,203 @@ pub(crate) struct Counters {
     pub(crate) unauthorized: u64,
 }
 
+/// The configuration of a generation as JSON. It is rendered once, and sent to each router with its own beacon.
+#[derive(Default)]
+pub(crate) struct Documents {
+    /// Without beacon and certificate, for clients that are not routers.
+    pub(crate) public: Bytes,
+    /// With the certificate, for routers without a beacon.
+    without_beacon: Bytes,
+    /// With the certificate and a beacon: the text before, between and after the path and the host of the beacon.
+    around_beacon: [String; 3],
+}
+
 impl State {
-    /// Nobody is known. `unready` is dropped when that has changed: `learn` after the first registration.
+    /// Creates the state of a hub without instances. `unready` is dropped at the end of the warm-up, which begins with the first
+    /// registration.
     pub(crate) fn new(
         now: Instant,
-        life: u128,
+        epoch: u128,
         settings: Settings,
-        learn: Duration,
+        warm_up: Duration,
         certificate: Option<Certificate>,
         unready: Latch,
     ) -> Self {
         Self {
             registry: Registry::new(settings),
             routers: Routers::new(now),
-            document: Document::default(),
-            text: String::new(),
+            documents: Documents::default(),
             generation: 0,
-            life,
-            phase: Phase::Blank,
-            learn,
+            epoch,
+            phase: Phase::Empty,
+            warm_up,
             certificate,
             draining: false,
             unready: Some(unready),
             events: Events::default(),
             counters: Counters::default(),
-            refusals: Refusals::default(),
+            refused: BTreeMap::new(),
         }
     }
 
-    /// Lets time pass, and makes a new generation if the configuration has changed. Tells whether anything has.
-    pub(crate) fn settle(&mut self, now: Instant, mut change: Change) -> bool {
+    /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether anything
+    /// changed.
+    pub(crate) fn advance(&mut self, now: Instant, mut change: Change) -> bool {
         let (lost, expired) = self.registry.advance(now);
         for id in lost {
-            warn!(instance = %id, "lost: its connection closed or its lease ran out");
+            warn!(instance = %id, "lost: connection closed or lease expired");
             self.counters.lost += 1;
         }
         if self.routers.advance(now) {
             change = change.max(Change::Progress);
         }
-        if matches!(self.phase, Phase::Learning(until) if until <= now) {
-            self.phase = Phase::Learnt;
+        if matches!(self.phase, Phase::WarmUp(until) if until <= now) {
+            self.phase = Phase::Ready;
             self.unready = None;
-            info!(instances = self.registry.instances().count(), "learnt who is there");
+            info!(instances = self.registry.instances().count(), "ready: warm-up finished");
             change = change.max(Change::Progress);
         }
         if expired || change == Change::Registry {
             change = Change::Registry;
-            for (service, remark) in self.registry.remarks() {
-                warn!(%service, "label {remark}");
-            }
-            self.document = self.registry.document();
-            let text = self.document.to_json();
-            if self.generation == 0 || text != self.text {
-                self.generation += 1;
-                self.text = text;
-            }
-            self.registry.published(self.generation);
-            self.log_refusals();
+            self.update_configuration();
         }
-        if change > Change::Nothing && self.events.has_followers() {
+        if change > Change::None && self.events.has_subscribers() {
             let instances = self.instances();
             self.events.publish(&instances);
         }
-        change > Change::Nothing
+        change > Change::None
     }
 
-    fn log_refusals(&mut self) {
-        let Self { registry, refusals, .. } = self;
-        let (begun, ended) = refusals.note(registry.refused());
-        for id in begun {
-            if let (Some(service), Some(Standing::Refused(reason))) =
-                (registry.service_of(&id), registry.standing(&id))
-            {
-                warn!(service, instance = %id, "refused: {reason}");
-            }
+    fn update_configuration(&mut self) {
+        for (service, diagnostic) in self.registry.new_diagnostics() {
+            warn!(%service, "label {diagnostic}");
         }
-        // Of one that is gone there is a line already.
-        for id in ended {
-            if let Some(service) = registry.service_of(&id) {
-                info!(service, instance = %id, "no longer refused");
-            }
+        let document = self.registry.document();
+        let public = document.to_json();
+        if self.generation == 0 || public != self.documents.public {
+            self.generation += 1;
+            self.documents = Documents::render(document, public, self.certificate.as_ref());
         }
+        self.registry.set_generation(self.generation);
+
+        let refused = self.registry.refused();
+        let (new, ended) = diff(&self.refused, &refused);
+        for id in new {
+            warn!(service = self.registry.service_of(id), instance = %id, "refused: {}", refused[id]);
+        }
+        // The end of a lease has been logged already.
+        for (id, service) in ended.iter().filter_map(|id| Some((id, self.registry.service_of(id)?))) {
+            info!(service, instance = %id, "no longer refused");
+        }
+        self.refused = refused;
     }
 
-    /// When [`State::settle`] will next have something to do without being asked.
+    /// Returns the time at which [`State::advance`] has something to do without an update.
     pub(crate) fn next_change(&self) -> Option<Instant> {
-        let learnt = if let Phase::Learning(until) = self.phase { Some(until) } else { None };
-        [self.registry.next_change(), self.routers.next_change(), learnt].into_iter().flatten().min()
+        let ready = if let Phase::WarmUp(until) = self.phase { Some(until) } else { None };
+        [self.registry.next_change(), self.routers.next_change(), ready].into_iter().flatten().min()
     }
 
-    /// The configuration for the router that polls on `connection`: with a beacon, if it is known to reach the hub as
-    /// `host`, and with a default certificate.
-    pub(crate) fn document_for(&self, connection: u64, host: Option<&str>) -> String {
-        let mut document = self.document.clone();
-        if let Some(host) = host {
-            let Self { life, generation, .. } = self;
-            let path = format!("{BEACON_PATH}?life={life}&connection={connection}&generation={generation}");
-            document.add_beacon(host, &path);
-        }
-        if let Some(Certificate { chain, key }) = &self.certificate {
-            document.add_default_certificate(chain, key);
-        }
-        document.to_json()
+    /// Returns the configuration for the router that polls on `connection`, with a beacon if the router reaches the hub at
+    /// `host`.
+    pub(crate) fn document_for(&self, connection: u64, host: Option<&str>) -> Bytes {
+        let Some(host) = host else { return self.documents.without_beacon.clone() };
+        let (epoch, generation) = (self.epoch, self.generation);
+        let path = format!("{BEACON_PATH}?life={epoch}&connection={connection}&generation={generation}");
+        let [before, between, after] = &self.documents.around_beacon;
+        [before, &path, between, host, after].concat().into()
     }
 
-    /// Whether requests reach an instance.
+    /// Returns the routing state of an instance.
     pub(crate) fn routing(&self, id: &InstanceId) -> Routing {
-        match self.registry.standing(id) {
-            Some(Standing::Unrouted) => Routing::Unrouted,
-            Some(Standing::Refused(reason)) => Routing::Refused { reason },
-            Some(Standing::Routed(since)) if self.routers.confirmation(since).is_complete() => {
+        match self.registry.route_state(id) {
+            Some(RouteState::Unrouted) => Routing::Unrouted,
+            Some(RouteState::Refused(reason)) => Routing::Refused { reason },
+            Some(RouteState::Routed(since)) if self.routers.confirmation(since).is_complete() => {
                 Routing::Confirmed
             }
-            Some(Standing::Routed(_) | Standing::Waiting) | None => Routing::Pending,
+            Some(RouteState::Routed(_) | RouteState::NotHealthy) | None => Routing::Pending,
         }
     }
 
-    /// Everybody.
+    /// Returns all instances, ordered by ID.
     pub(crate) fn instances(&self) -> Vec<Instance> {
-        let line = |(id, instance): (&InstanceId, &registry::Instance)| Instance {
+        let instances = self.registry.instances().map(|(id, instance)| Instance {
             id: id.clone(),
             registration: instance.registration.clone(),
             routing: self.routing(id),
             connected: instance.is_connected(),
-            stale: instance.is_stale(),
+            stale: instance.stale,
+        });
+        instances.collect()
+    }
+}
+
+impl Documents {
+    fn render(mut document: Document, public: String, certificate: Option<&Certificate>) -> Self {
+        if let Some(Certificate { chain, key }) = certificate {
+            document.add_default_certificate(chain, key);
+        }
+        let without_beacon = document.to_json();
+        // A placeholder that occurs nowhere else.
+        let mut number = 0;
+        let placeholder = loop {
+            let candidate = format!("beacon-{number}");
+            if !without_beacon.contains(&candidate) {
+                break candidate;
+            }
+            number += 1;
         };
-        self.registry.instances().map(line).collect()
+        // In JSON the path comes first, since members are sorted.
+        document.add_beacon(&placeholder, &placeholder);
+        let json = document.to_json();
+        let mut parts = json.split(&placeholder).map(ToOwned::to_owned);
+        let around_beacon = [(); 3].map(|()| parts.next().unwrap_or_default());
+        Self { public: public.into(), without_beacon: without_beacon.into(), around_beacon }
+    }
+}
+
+/// Returns the IDs that are new or have another reason in `now`, and those that are only in `before`.
+fn diff<'a>(
+    before: &'a BTreeMap<InstanceId, String>,
+    now: &'a BTreeMap<InstanceId, String>,
+) -> (Vec<&'a InstanceId>, Vec<&'a InstanceId>) {
+    let new = now.iter().filter(|(id, reason)| before.get(id) != Some(reason)).map(|(id, _)| id);
+    (new.collect(), before.keys().filter(|id| !now.contains_key(id)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_is_logged_when_it_begins_changes_or_ends() {
+        let mut before = BTreeMap::new();
+        let mut step = |reason: Option<&str>| {
+            let now = reason.map(|reason| ("s.1".parse().unwrap(), reason.to_owned())).into_iter().collect();
+            let (new, ended) = diff(&before, &now);
+            let counts = (new.len(), ended.len());
+            before = now;
+            counts
+        };
+        assert_eq!(step(None), (0, 0));
+        assert_eq!(step(Some("a")), (1, 0));
+        assert_eq!(step(Some("a")), (0, 0));
+        assert_eq!(step(Some("b")), (1, 0));
+        assert_eq!(step(None), (0, 1));
+        assert_eq!(step(None), (0, 0));
+        assert_eq!(step(Some("b")), (1, 0));
+    }
+
+    #[test]
+    fn spliced_document_equals_a_rendered_one_even_if_it_contains_the_placeholder() {
+        let mut expected = Document::default();
+        expected.add_default_certificate("beacon-0", "beacon-1");
+        let certificate = Certificate { chain: "beacon-0".to_owned(), key: "beacon-1".to_owned() };
+        let documents = Documents::render(Document::default(), "{}".to_owned(), Some(&certificate));
+        assert_eq!(documents.without_beacon, expected.to_json());
+        expected.add_beacon("hub:8080", "/path");
+        let [before, between, after] = &documents.around_beacon;
+        assert_eq!([before, "/path", between, "hub:8080", after].concat(), expected.to_json());
     }
 }
