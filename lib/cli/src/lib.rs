@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, Parser};
 
 mod log;
 mod probe;
@@ -28,19 +28,20 @@ pub use value::{EnvOption, env_option, env_option_with, parse_bool};
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
 
-/// Reads command line and environment.
+/// Parses the command line and the environment.
 ///
-/// Where there is nothing to run, because help or the version was asked for or the usage is wrong, the text has
-/// been printed and the code to exit with is returned: 0 or [`EXIT_USAGE`].
+/// If there is nothing to run, because the arguments ask for help or the version or are invalid, prints the text and
+/// returns the exit code: 0 or [`EXIT_USAGE`].
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
     parse_with(T::command(), T::from_arg_matches)
 }
 
-/// Does what [`parse`] does for a command that is put together at run time, with `read` to make something of it.
+/// Parses as [`parse`] does, for a command that is built at run time; `read` converts the matches.
 pub fn parse_with<T>(
-    mut command: Command,
+    command: Command,
     read: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
 ) -> Result<T, ExitCode> {
+    let mut command = with_help_style(command);
     let matches = command.try_get_matches_from_mut(std::env::args_os());
     let parsed = matches.and_then(|matches| read(&matches).map_err(|error| error.format(&mut command)));
     parsed.map_err(|error| {
@@ -48,6 +49,21 @@ pub fn parse_with<T>(
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
     })
+}
+
+/// Gives a command and its subcommands the help of all programs: `-h` and `--help` print the same compact text, wrapped
+/// at the terminal's width or 100 columns, and variables are shown without their current values.
+fn with_help_style(command: Command) -> Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help");
+    command
+        .max_term_width(100)
+        .disable_help_flag(true)
+        .mut_args(|arg| {
+            let help = arg.get_long_help().or(arg.get_help()).cloned().unwrap_or_default();
+            arg.hide_env_values(true).help(help)
+        })
+        .arg(help)
+        .mut_subcommands(with_help_style)
 }
 
 /// What the system says of a fault, as the end of a sentence: `permission denied`.

@@ -11,7 +11,7 @@ use cli::{EnvOption, LogArgs, env_option, parse_with};
 
 use crate::faults::Rehearsal;
 use crate::sampler::parse_rate;
-use crate::subcommand::{Ready, help};
+use crate::subcommand::Ready;
 use crate::{AppInfo, Identity, Limits};
 
 const FAULTS: &str = "faults";
@@ -123,7 +123,7 @@ pub(crate) fn parse<A: Args>(about: AppInfo) -> Result<Asked<A>, ExitCode> {
 
 /// The program, without what it can be asked for.
 fn bare(about: AppInfo) -> Command {
-    Command::new(about.name).disable_help_subcommand(true).disable_help_flag(true).arg(help())
+    Command::new(about.name).disable_help_subcommand(true)
 }
 
 fn command(about: AppInfo, own: fn(Command) -> Command) -> Command {
@@ -151,8 +151,6 @@ fn command(about: AppInfo, own: fn(Command) -> Command) -> Command {
         .subcommands(about.subcommands.iter().map(|subcommand| subcommand.command()))
         .subcommand_negates_reqs(true)
         .disable_help_subcommand(true)
-        .disable_help_flag(true)
-        .arg(help())
 }
 
 /// Has a flag take its value from the variable that stands in for its own.

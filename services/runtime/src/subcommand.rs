@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use clap::{ArgMatches, Args, Command};
 use cli::Failure;
 
 /// Something that a program does and then ends, beside what every service can be asked for.
@@ -57,9 +57,4 @@ impl Subcommand {
 fn read<E: SubcommandHandler + 'static>(matches: &ArgMatches) -> Result<Ready, clap::Error> {
     let errand = E::from_arg_matches(matches)?;
     Ok(Box::new(move || errand.run()))
-}
-
-/// `-h` and `--help`, which show the same: one line a flag.
-pub(crate) fn help() -> Arg {
-    Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).global(true).help("Print help")
 }
