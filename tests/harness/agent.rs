@@ -10,16 +10,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::Container;
 use crate::engine::{Engine, SharedEngine};
-use crate::network::Inside;
+use crate::netns::NetnsGuard;
 use crate::process::{Process, SpawnOptions, command};
-use crate::stack::Container;
 use crate::{Binaries, Docker, Fleet, FleetOptions, eventually, http, labels};
 
 /// How long an agent may take to end.
 const STOP: Duration = Duration::from_secs(10);
 /// How long a container may take to be as expected on a busy machine.
-const SETTLED: Duration = Duration::from_secs(30);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running agent, or one that has ended and can be started again.
 pub struct Agent {
@@ -78,7 +78,7 @@ pub struct Watched {
     /// Hub and Traefik.
     pub fleet: Fleet,
     name: String,
-    _inside: Option<Inside>,
+    _inside: Option<NetnsGuard>,
     engine: SharedEngine,
 }
 
@@ -160,7 +160,7 @@ impl Watched {
     /// Waits until Traefik answers for it.
     pub fn wait_answer(&self, name: &str) -> Result<String> {
         let url = self.url(name);
-        eventually(SETTLED, || http::well(&url).map(|answer| answer.body))
+        eventually(SETTLE_TIMEOUT, || http::get_ok(&url).map(|answer| answer.body))
             .with_context(|| format!("asking for {url}"))
     }
 
@@ -175,7 +175,7 @@ impl Watched {
 
     /// Waits until the hub knows a container in this state of health, and returns what it says.
     pub fn wait_health(&self, container: &Container, health: &str) -> Result<Value> {
-        eventually(SETTLED, || {
+        eventually(SETTLE_TIMEOUT, || {
             let instance = self.instance(container)?.context("the hub does not know it")?;
             ensure!(instance["health"] == health, "it is {}", instance["health"]);
             Ok(instance)
@@ -185,7 +185,7 @@ impl Watched {
 
     /// Waits until the hub does not know a container.
     pub fn wait_withdrawn(&self, container: &Container) -> Result<()> {
-        eventually(SETTLED, || {
+        eventually(SETTLE_TIMEOUT, || {
             let instance = self.instance(container)?;
             ensure!(instance.is_none(), "the hub knows it: {instance:?}");
             Ok(())
@@ -196,8 +196,8 @@ impl Watched {
     pub fn wait_served(&self, instance: &Value, expected: bool) -> Result<()> {
         let address = instance["address"].as_str().context("an instance has an address")?;
         let url = format!("http://{address}:{}", instance["port"]);
-        eventually(SETTLED, || {
-            let servers = self.fleet.traefik.servers()?;
+        eventually(SETTLE_TIMEOUT, || {
+            let servers = self.fleet.traefik.api().servers()?;
             ensure!(servers.contains(&url) == expected, "Traefik has {servers:?}");
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! What goes into images, and where it is.
+//! The project's binaries.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,47 +6,48 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
-/// Names the directory of the binaries to be used.
+/// Environment variable with the directory of the binaries.
 pub const DIRECTORY: &str = "SWARMLINGS_BIN_DIR";
 
-/// How the Dockerfile gives a target its binary.
+/// Prefix of the Dockerfile's lines that add a binary to an image.
 const COPY: &str = "COPY --from=binaries /binaries/";
 
-/// What the project puts into images: ping, hello, sidecar, hub and so on. The Dockerfile's targets are the list.
+/// Names of all binaries that have an image, from the Dockerfile: ping, hello, sidecar, hub and so on.
 pub fn names() -> Vec<&'static str> {
     let copied = include_str!("../../Dockerfile").lines().filter_map(|line| line.strip_prefix(COPY));
     copied.filter_map(|files| files.split(' ').next()).collect()
 }
 
-/// A directory with all of [`names`] in it, or those that are wanted.
+/// A directory with all binaries of [`names`], or some of them.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     directory: PathBuf,
 }
 
 impl Binaries {
-    /// Those in `directory`.
+    /// All binaries in `directory`. Fails if one is missing.
     pub fn at(directory: impl Into<PathBuf>) -> Result<Self> {
         Self::some_at(directory, &names())
     }
 
-    /// Those in `directory`, of which `wanted` have to be there.
-    pub fn some_at(directory: impl Into<PathBuf>, wanted: &[&str]) -> Result<Self> {
+    /// The binaries in `directory`. Fails if one of `required` is missing.
+    pub fn some_at(directory: impl Into<PathBuf>, required: &[&str]) -> Result<Self> {
         let directory = directory.into();
-        let missing: Vec<_> = wanted.iter().copied().filter(|name| !directory.join(name).is_file()).collect();
+        let missing: Vec<_> =
+            required.iter().copied().filter(|name| !directory.join(name).is_file()).collect();
         if !missing.is_empty() {
-            bail!("looking for binaries in {}: no {}", directory.display(), missing.join(", "));
+            bail!("looking for binaries in {}: missing {}", directory.display(), missing.join(", "));
         }
-        // The parts are started with other working directories, perhaps.
+        // Processes may be started in other directories.
         let directory =
             directory.canonicalize().with_context(|| format!("resolving {}", directory.display()))?;
         Ok(Self { directory })
     }
 
-    /// Those in [`DIRECTORY`], or else the newest in the target directory that this program was built to.
+    /// The binaries in [`DIRECTORY`], or the newest ones in Cargo's target directory.
     pub fn find() -> Result<Self> {
-        if let Some(named) = Self::named()? {
-            return Ok(named);
+        if let Some(binaries) = Self::from_environment()? {
+            return Ok(binaries);
         }
         let target = target_directory()?;
         let musl = format!("{}-unknown-linux-musl/release", env::consts::ARCH);
@@ -55,22 +56,22 @@ impl Binaries {
             .filter_map(|place| Self::at(target.join(place)).ok());
         built.max_by_key(Self::built_at).with_context(|| {
             let (target, names) = (target.display(), names().join(", "));
-            format!("looking for {names} in {target}: not built yet, run `cargo xtask test --only build`")
+            format!("looking for {names} in {target}: not built; run `cargo xtask test --only build`")
         })
     }
 
-    /// Those in [`DIRECTORY`], if that is set.
-    pub fn named() -> Result<Option<Self>> {
+    /// The binaries in [`DIRECTORY`], if it is set.
+    pub fn from_environment() -> Result<Option<Self>> {
         let directory = env::var_os(DIRECTORY).filter(|directory| !directory.is_empty());
         directory.map(Self::at).transpose().with_context(|| format!("using {DIRECTORY}"))
     }
 
-    /// The directory.
+    /// Directory of the binaries.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The path of one of [`names`].
+    /// Path of one of [`names`].
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -80,9 +81,9 @@ impl Binaries {
     }
 }
 
-/// Cargo's target directory: where this program itself was built to.
+/// Returns Cargo's target directory, in which this program was built.
 pub fn target_directory() -> Result<PathBuf> {
-    let program = env::current_exe().context("looking for the running program")?;
+    let program = env::current_exe().context("finding the path of this program")?;
     let tagged = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
     tagged.map(Path::to_owned).with_context(|| {
         format!("looking for cargo's target directory above {}: no CACHEDIR.TAG", program.display())
@@ -95,20 +96,20 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn each_target_of_the_dockerfile_that_has_a_binary_is_called_like_it() {
+    fn each_dockerfile_target_is_named_after_its_binary() {
         let stages = include_str!("../../Dockerfile").split("\nFROM ").filter(|stage| stage.contains(COPY));
         let targets = stages.filter_map(|stage| stage.lines().next()?.rsplit(' ').next());
         assert_eq!(targets.collect::<Vec<_>>(), names());
     }
 
     #[test]
-    fn a_directory_must_hold_them_all() {
+    fn directory_must_have_all_binaries() {
         let directory = tempfile::tempdir().unwrap();
         for name in names().into_iter().filter(|name| *name != "sidecar") {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let error = Binaries::at(directory.path()).unwrap_err().to_string();
-        assert!(error.ends_with(": no sidecar"), "{error}");
+        assert!(error.ends_with(": missing sidecar"), "{error}");
         fs::write(directory.path().join("sidecar"), "").unwrap();
         assert!(Binaries::at(directory.path()).unwrap().path("ping").is_file());
     }

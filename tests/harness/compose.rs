@@ -1,4 +1,4 @@
-//! A file for docker-compose on an engine, for one test.
+//! A docker-compose project for one test.
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
@@ -11,33 +11,33 @@ use tempfile::TempDir;
 
 use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
-use crate::network::Inside;
-use crate::stack::{Container, SETTLED};
-use crate::{Docker, Loopback, http, tools};
+use crate::netns::NetnsGuard;
+use crate::stack::SETTLE_TIMEOUT;
+use crate::{Container, Docker, Loopback, http, tools};
 
-/// The program that is tested, and Debian's package that has it.
+/// Name of the program, and of its Debian package.
 pub const PROGRAM: (&str, &str) = ("docker-compose", "docker-compose");
 
-/// A project with a name, a token and ports of its own. Dropped, it is removed.
+/// A project with a name, a token and ports of its own. Drop removes it.
 ///
-/// For so long the thread that has started it is [where](Engine::enter) its ports answer on loopback.
+/// Meanwhile the calling thread is in the network namespace of its [ports](Engine::enter).
 pub struct Compose {
     file: String,
     project: String,
-    /// Holds the token.
+    /// Directory of the token.
     directory: TempDir,
     port: u16,
     dashboard_port: u16,
-    _inside: Option<Inside>,
+    _netns: Option<NetnsGuard>,
     engine: SharedEngine,
 }
 
 impl Compose {
-    /// Starts what is in `file`, and waits until all of it runs.
+    /// Starts the services in `file`.
     pub fn up(file: &str) -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
-        let inside = engine.enter()?;
+        let netns = engine.enter()?;
         let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
         let compose = Self {
             file: root().join(file).to_string_lossy().into_owned(),
@@ -45,14 +45,15 @@ impl Compose {
             directory: tempfile::tempdir().context("creating a directory for a token")?,
             port: ports.free()?.port(),
             dashboard_port: ports.free()?.port(),
-            _inside: inside,
+            _netns: netns,
             engine,
         };
-        // Read by users of images, who are nobody on this machine. `tempdir` lets only its owner in, but the engine is root.
+        // Containers read the token as other users. The directory itself remains private; the engine is root.
         crate::hub::write_token(&compose.directory.path().join("token"))?;
         let token = compose.directory.path().join("token");
         let readable = PermissionsExt::from_mode(0o644);
-        fs::set_permissions(&token, readable).with_context(|| format!("opening {}", token.display()))?;
+        fs::set_permissions(&token, readable)
+            .with_context(|| format!("changing permissions of {}", token.display()))?;
         compose.run(&["up", "--detach", "--no-build"])?;
         Ok(compose)
     }
@@ -60,8 +61,9 @@ impl Compose {
     /// Runs `docker-compose ARGUMENTS` for the project.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let shown = || format!("docker-compose {}", arguments.join(" "));
-        let program = tools::on_path(PROGRAM.0)
-            .with_context(|| format!("no docker-compose on PATH: apt-get install {}", PROGRAM.1))?;
+        let program = tools::on_path(PROGRAM.0).with_context(|| {
+            format!("docker-compose not found on PATH: run `apt-get install {}`", PROGRAM.1)
+        })?;
         let images = self.engine.images()?;
         let mut command = Command::new(program);
         command
@@ -83,17 +85,17 @@ impl Compose {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    /// Waits until `path` is answered with 200, and returns the body.
-    pub fn wait_answer(&self, path: &str) -> Result<String> {
-        http::wait_well(&self.url(path), SETTLED).map(|answer| answer.body)
+    /// Sends `GET path` until the status is 200, and returns the body.
+    pub fn wait_body(&self, path: &str) -> Result<String> {
+        http::wait_ok(&self.url(path), SETTLE_TIMEOUT).map(|response| response.body)
     }
 
-    /// A path on Traefik's published port.
+    /// URL of `path` on Traefik's published port.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// The containers of one of its services that run.
+    /// Running containers of one of its services.
     pub fn containers_of(&self, service: &str) -> Result<Vec<Container>> {
         let ids = self.run(&["ps", "--quiet", service])?;
         Ok(ids.lines().map(|id| Container::new(self.docker(), id)).collect())
@@ -109,7 +111,7 @@ impl Drop for Compose {
         if thread::panicking() {
             eprintln!("{}", self.run(&["logs", "--no-color", "--tail", "50"]).unwrap_or_default());
         }
-        // Services first: they ask the hub to take them out.
+        // Services first: they withdraw at the hub.
         let stopped = self.run(&["stop", "ping", "hello"]);
         let removed = stopped.and_then(|_| self.run(&["down", "--volumes", "--timeout", "20"]));
         if let Err(error) = removed {

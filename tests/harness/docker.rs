@@ -1,4 +1,4 @@
-//! The `docker` client, as a user has it: `DOCKER_HOST`, contexts and all.
+//! The `docker` client, with the user's `DOCKER_HOST` and contexts.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,20 +12,20 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::eventually::{Outcome, eventually};
 use crate::tools;
 
-/// How to come by a client and an engine.
+/// Remedy for a missing client or engine.
 const INSTALL: &str = "install Docker, on Debian or Ubuntu with `apt-get install docker.io`";
 
-/// Pause between two questions to an engine: each costs a start of the client.
+/// Pause between two checks that ask an engine. Each starts the client.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What a manager says when something was changed between the client's reading and writing it, as Swarm itself does to a
-/// service when its update is over. Nothing of what was asked for it has been done then.
+/// A manager's error if an object has changed between the client's read and its write. Swarm itself changes a service when
+/// its update completes. The manager has then applied nothing.
 const OUTDATED: &str = "update out of sequence";
 
-/// For how long that is asked again.
-const UP_TO_DATE: Duration = Duration::from_secs(10);
+/// Time limit for retries after that error.
+const OUTDATED_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client for one engine.
+/// Client for one engine.
 #[derive(Clone, Debug)]
 pub struct Docker {
     program: PathBuf,
@@ -33,40 +33,41 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// For the engine that the environment names, or the client's own settings.
+    /// Client for the engine that the environment or the client's settings name.
     pub fn from_environment() -> Result<Self> {
         let program =
-            tools::on_path("docker").with_context(|| format!("no docker client on PATH: {INSTALL}"))?;
+            tools::on_path("docker").with_context(|| format!("docker not found on PATH: {INSTALL}"))?;
         Ok(Self { program, host: None })
     }
 
-    /// For the engine at `host`, such as `unix:///run/docker.sock`.
+    /// Client for the engine at `host`, such as `unix:///run/docker.sock`.
     pub fn at(host: impl Into<OsString>) -> Result<Self> {
         Ok(Self { host: Some(host.into()), ..Self::from_environment()? })
     }
 
-    /// The engine's address, unless it is left to the environment.
+    /// Address of the engine, unless the environment names it.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()?.to_str()
     }
 
-    /// A command of the client's.
+    /// Returns the command `docker ARGUMENTS`.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null());
         if let Some(host) = &self.host {
-            // A context that the user has chosen would win over a host in the environment.
+            // A context overrides a host.
             command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
         }
         command
     }
 
-    /// A command of a client's that builds images with `BuildKit`: this one, or else the first on PATH that does.
+    /// Returns the command `docker ARGUMENTS` of a client that can build images with `BuildKit`: this one, or the first on
+    /// PATH.
     pub fn builder(&self, arguments: &[&str]) -> Result<Command> {
         let others = tools::all_on_path("docker").filter(|program| *program != self.program);
         for program in [self.program.clone()].into_iter().chain(others) {
             let client = Self { program, host: self.host.clone() };
-            // Up to 22 it is in the client itself.
+            // Clients before 23 have BuildKit built in.
             let is_builder = client.client_major().is_ok_and(|major| major < 23)
                 || client.run(&["buildx", "version"]).is_ok();
             if is_builder {
@@ -76,24 +77,24 @@ impl Docker {
             }
         }
         bail!(
-            "{} cannot build images with BuildKit: install its plug-in buildx, on Debian or Ubuntu with \
+            "{} cannot build images with BuildKit: install the plug-in buildx, on Debian or Ubuntu with \
              `apt-get install docker-buildx`",
             self.program.display()
         )
     }
 
-    /// Runs `docker ARGUMENTS` and returns what it prints, without the last line's end. Does so again if something was
-    /// changed by somebody else at the same time.
+    /// Runs `docker ARGUMENTS` and returns its stdout without the final newline. Retries if an object was changed
+    /// concurrently.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         self.run_command(arguments, self.command(arguments))
     }
 
-    /// Like [`Self::run`], for a command that was prepared further.
+    /// Like [`Self::run`], for a command with further settings.
     pub fn run_command(&self, arguments: &[&str], mut command: Command) -> Result<String> {
-        unless_outdated(UP_TO_DATE, || answer(arguments, command.output()))
+        retry_outdated(OUTDATED_TIMEOUT, || check(arguments, command.output()))
     }
 
-    /// Runs `docker ARGUMENTS` with `input` as its standard input.
+    /// Runs `docker ARGUMENTS` with `input` as its stdin.
     pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<String> {
         let mut command = self.command(arguments);
         let mut run = || -> io::Result<Output> {
@@ -101,35 +102,35 @@ impl Docker {
                 command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
             let stdin = child.stdin.take();
             thread::scope(|scope| {
-                // A client that ends early says itself why it did not read to the end.
+                // A client that exits before it has read everything reports the reason itself.
                 scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
                 child.wait_with_output()
             })
         };
-        answer(arguments, run())
+        check(arguments, run())
     }
 
-    /// Runs `docker ARGUMENTS`, which prints one item a line.
+    /// Runs `docker ARGUMENTS` and returns the lines of its stdout.
     pub fn list(&self, arguments: &[&str]) -> Result<Vec<String>> {
         Ok(self.run(arguments)?.lines().map(str::to_owned).collect())
     }
 
-    /// The engine's architecture as Docker names it, such as `amd64`. Fails, and says what to do, if there is no engine.
+    /// Architecture of the engine in Docker's terms, such as `amd64`. Fails with a remedy if no engine is reachable.
     pub fn architecture(&self) -> Result<String> {
         self.run(&["version", "--format", "{{.Server.Arch}}"]).map_err(|error| {
             let text = error.to_string();
             let hint = if text.contains("permission denied") {
                 "run this as root or as a member of the group docker"
             } else {
-                "start it, with `systemctl start docker`, or name another one by DOCKER_HOST"
+                "start it with `systemctl start docker`, or set DOCKER_HOST to another one"
             };
-            anyhow!("no Docker engine can be reached: {hint} ({text})")
+            anyhow!("no Docker engine is reachable: {hint} ({text})")
         })
     }
 
-    /// The client's version, such as 28.
+    /// Major version of the client, such as 28.
     pub fn client_major(&self) -> Result<u32> {
-        // The client fails without an engine, but says its own version before.
+        // Without an engine the client fails, but prints its own version first.
         let output = self.command(&["version", "--format", "{{.Client.Version}}"]).output();
         let output = output.context("running docker version")?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -138,26 +139,29 @@ impl Docker {
     }
 }
 
-fn answer(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
+fn check(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
     let shown = || format!("docker {}", arguments.iter().take(3).copied().collect::<Vec<_>>().join(" "));
     let output = output.with_context(|| format!("running {}", shown()))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{}: {}", shown(), said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}", shown(), stderr.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Runs it again, for as long as `timeout`, while what it changes has just been changed by somebody else.
-fn unless_outdated(timeout: Duration, mut run: impl FnMut() -> Result<String>) -> Result<String> {
-    settled(timeout, || match run() {
+/// Repeats `run` for up to `timeout` while it fails with [`OUTDATED`].
+fn retry_outdated(timeout: Duration, mut run: impl FnMut() -> Result<String>) -> Result<String> {
+    eventually_on_engine(timeout, || match run() {
         Err(error) if error.to_string().contains(OUTDATED) => Err(error),
         answer => Ok(answer),
     })?
 }
 
-/// Like [`eventually`], for conditions that ask an engine.
-pub fn settled<O: Outcome>(timeout: Duration, mut condition: impl FnMut() -> O) -> Result<O::Value> {
+/// Like [`eventually`], with a longer pause, for conditions that start the Docker client.
+pub fn eventually_on_engine<O: Outcome>(
+    timeout: Duration,
+    mut condition: impl FnMut() -> O,
+) -> Result<O::Value> {
     let mut pause = Duration::ZERO;
     eventually(timeout, || {
         thread::sleep(pause);
@@ -176,9 +180,9 @@ mod tests {
         "docker stack deploy: failed to update service: rpc error: desc = update out of sequence";
 
     #[test]
-    fn what_was_changed_at_the_same_time_is_changed_again() {
+    fn outdated_change_is_retried() {
         let mut runs = 0;
-        let answer = unless_outdated(Duration::from_mins(1), || {
+        let answer = retry_outdated(Duration::from_mins(1), || {
             runs += 1;
             ensure!(runs == 3, ERROR);
             Ok("done".to_owned())
@@ -187,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_told_at_once_and_this_one_in_the_end() {
+    fn other_errors_are_returned_at_once() {
         let mut runs = 0;
         let mut fail_with = |timeout, error: &'static str| {
-            let answer = unless_outdated(timeout, || {
+            let answer = retry_outdated(timeout, || {
                 runs += 1;
                 bail!(error)
             });

@@ -1,34 +1,34 @@
-//! A Docker engine in swarm mode: the one that runs, or else one that is started here.
+//! A Docker engine in swarm mode that all tests of a process share.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
-use crate::hold::{Hold, Shared};
-use crate::network::Inside;
-use crate::stack::Container;
+use crate::Container;
+use crate::netns::NetnsGuard;
+use crate::shared::{Shared, SharedHandle};
 use crate::{Binaries, Docker, Images, Lab, LabOptions, Loopback, images, tools};
 
-/// An engine, with the images that were built for it.
+/// An engine, with the images that tests have built for it.
 pub struct Engine {
     docker: Docker,
     images: Mutex<Option<Images>>,
     traefik: Mutex<Option<String>>,
-    // Their order is that of their ends.
+    // Dropped in this order.
     _membership: Option<Membership>,
     own: Option<Lab>,
 }
 
-/// A hold on the one engine that all tests of this process share. The engine ends with the last hold on it.
-pub type SharedEngine = Hold<Engine>;
+/// Handle of the shared engine. The engine ends with the last handle.
+pub type SharedEngine = SharedHandle<Engine>;
 
-static SHARED: Shared<Engine> = Shared::new();
+static ENGINE: Shared<Engine> = Shared::new();
 
 impl Engine {
-    /// The engine that the environment names or that runs on this machine, or else one that is started now, which takes
-    /// root. It is a manager of a swarm, if need be of a new one with no other member that ends with this hold.
+    /// Returns the engine that the environment names or that runs on this machine. Otherwise starts one, which requires root.
+    /// The engine is a manager of its swarm; if it is in none, it initialises one for as long as the handle exists.
     pub fn shared() -> Result<SharedEngine> {
-        SHARED.hold(|_| true, Self::start)
+        ENGINE.get(|_| true, Self::start)
     }
 
     fn start() -> Result<Self> {
@@ -37,7 +37,7 @@ impl Engine {
             Ok(_) => (docker, None),
             Err(unreachable) => {
                 let own = Lab::create(&LabOptions::owned(1))
-                    .with_context(|| format!("starting an engine, as {unreachable:#}"))?;
+                    .with_context(|| format!("starting an engine because {unreachable:#}"))?;
                 (own.docker().clone(), Some(own))
             }
         };
@@ -46,26 +46,26 @@ impl Engine {
         Ok(Self { docker, images, traefik, _membership: membership, own })
     }
 
-    /// A client for it.
+    /// Client for the engine.
     pub fn docker(&self) -> &Docker {
         &self.docker
     }
 
-    /// Takes the calling thread, and those that it starts from then on, to where ports that the engine publishes answer
-    /// on loopback. An engine that is started here has a network of its own.
-    pub fn enter(&self) -> Result<Option<Inside>> {
+    /// Moves the calling thread, and the threads that it starts meanwhile, to the network namespace in which published ports
+    /// are on loopback. Does nothing unless the engine was started here.
+    pub fn enter(&self) -> Result<Option<NetnsGuard>> {
         self.own.as_ref().map(|own| own.nodes()[0].enter()).transpose()
     }
 
-    /// Takes the calling thread, and those that it starts from then on, to the network of a container of its own.
-    pub fn enter_container(&self, container: &Container) -> Result<Inside> {
+    /// Moves the calling thread, and the threads that it starts meanwhile, to the network namespace of a container.
+    pub fn enter_container(&self, container: &Container) -> Result<NetnsGuard> {
         match &self.own {
             Some(own) => own.enter_container(container),
-            None => Inside::enter_at(&container.inspect("{{.NetworkSettings.SandboxKey}}")?),
+            None => NetnsGuard::enter_at(&container.inspect("{{.NetworkSettings.SandboxKey}}")?),
         }
     }
 
-    /// The project's images, built when they are first asked for. Their tag leaves those of the user alone.
+    /// The project's images, built on the first call. Their tag differs from that of the user's images.
     pub fn images(&self) -> Result<Images> {
         once(&self.images, || {
             let images = Images::new("swarmlings", "test");
@@ -74,28 +74,28 @@ impl Engine {
         })
     }
 
-    /// The name of an image of Traefik's binary, built when it is first asked for.
+    /// Name of an image with Traefik's binary, built on the first call.
     pub fn traefik_image(&self) -> Result<String> {
         once(&self.traefik, || images::build_traefik(&self.docker, "swarmlings", &tools::traefik()?))
     }
 }
 
-/// What `cell` holds, made now if it is empty. Whoever else comes meanwhile waits for it.
-fn once<T: Clone>(cell: &Mutex<Option<T>>, make: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Returns the value of `cell`, created on the first call. Other threads wait for it.
+fn once<T: Clone>(cell: &Mutex<Option<T>>, create: impl FnOnce() -> Result<T>) -> Result<T> {
     let mut cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
     if cell.is_none() {
-        *cell = Some(make()?);
+        *cell = Some(create()?);
     }
-    cell.clone().context("it was made just now")
+    cell.clone().context("created above")
 }
 
-/// A swarm that was initialised here, left when dropped.
+/// Membership of a swarm that was initialised here. Drop leaves the swarm.
 struct Membership {
     docker: Docker,
 }
 
 impl Membership {
-    /// None if the engine is a manager already.
+    /// Initialises a swarm, unless the engine is already a manager.
     fn of(docker: &Docker) -> Result<Option<Self>> {
         match docker
             .run(&["info", "--format", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}"])?
@@ -103,7 +103,9 @@ impl Membership {
         {
             "active true" => return Ok(None),
             "inactive false" => {}
-            other => bail!("the engine's swarm is {other:?}: a manager is needed, or an engine in no swarm"),
+            other => bail!(
+                "the engine's swarm state is {other:?}: expected a manager, or an engine outside of any swarm"
+            ),
         }
         let listen = Loopback::at(std::net::Ipv4Addr::LOCALHOST.into()).free()?.to_string();
         docker.run(&["swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", &listen])?;

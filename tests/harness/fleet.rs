@@ -1,4 +1,4 @@
-//! Hub, Traefik and instances together, as the demo has them.
+//! Hub, Traefik and instances together, as in the demo.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,37 +9,35 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::hub::{HubOptions, write_token};
-use crate::stack::declared::Declared;
+use crate::stack_file::ServiceDefinition;
 use crate::traefik::TraefikOptions;
 use crate::{
     Binaries, Hub, Instance, InstanceSpec, Loopback, SpawnOptions, Traefik, eventually, http, labels, tools,
 };
 
-/// How long instances may take to be routed: a machine that is busy with other tests is slow.
-const ROUTED: Duration = Duration::from_secs(20);
+/// Time limit for routing instances on a machine that is busy with other tests.
+const ROUTED_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a fleet is started. The default is for a test: own address, any ports.
+/// Options of a fleet. The default is for a test: a loopback address of its own, with free ports.
 #[derive(Clone, Debug, Default)]
 pub struct FleetOptions {
-    /// Where all binaries are; by default [`Binaries::find`].
+    /// The project's binaries; [`Binaries::find`] by default.
     pub binaries: Option<Binaries>,
-    /// Traefik's binary; by default [`tools::traefik`].
+    /// Binary of Traefik; [`tools::traefik`] by default.
     pub traefik: Option<PathBuf>,
-    /// Where clients come in.
+    /// Address of Traefik's entry point.
     pub entry: Option<SocketAddr>,
-    /// Where Traefik's API and dashboard are.
+    /// Address of Traefik's API and dashboard.
     pub api: Option<SocketAddr>,
     /// Further flags for the hub.
     pub hub_arguments: Vec<String>,
-    /// The least of what Traefik logs; by default what [`TraefikOptions::new`] says.
+    /// Log level of Traefik; that of [`TraefikOptions::new`] by default.
     pub traefik_log_level: Option<&'static str>,
-    /// How all parts stand to the terminal.
+    /// Options of all processes.
     pub spawn: SpawnOptions,
 }
 
-/// A hub and a Traefik, and what instances need to join them.
-///
-/// Dropped, both are killed. Instances belong to whoever started them.
+/// A hub and a Traefik, which instances can join. Drop kills both, but not the instances.
 pub struct Fleet {
     /// Traefik.
     pub traefik: Traefik,
@@ -52,14 +50,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts hub and Traefik for a test, and waits until both answer.
+    /// Starts hub and Traefik for a test, and waits until both are ready.
     pub fn start() -> Result<Self> {
         let mut fleet = Self::spawn(FleetOptions::default())?;
         fleet.traefik.wait_ready()?;
         Ok(fleet)
     }
 
-    /// Starts hub and Traefik; Traefik is not waited for.
+    /// Starts hub and Traefik without waiting for Traefik.
     pub fn spawn(options: FleetOptions) -> Result<Self> {
         let loopback = Loopback::new();
         let or_free = |address: Option<SocketAddr>| address.map_or_else(|| loopback.free(), Ok);
@@ -71,11 +69,11 @@ impl Fleet {
             program: binaries.path("hub"),
             address: loopback.free()?,
             token_file: directory.path().join("token"),
-            // As the demo's stack has it.
+            // As in the demo.
             arguments: [vec!["--default-certificate".to_owned()], options.hub_arguments].concat(),
         };
         write_token(&hub.token_file)?;
-        // Nothing was routed before this hub, so there is no one to come back.
+        // No instance can re-register at a new hub, so the warm-up is short.
         let hub = Hub::start(hub, Some(Duration::from_millis(300)), options.spawn)?;
 
         let (entry, api) = (or_free(options.entry)?, or_free(options.api)?);
@@ -85,22 +83,22 @@ impl Fleet {
         Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
     }
 
-    /// What a new instance of `service` (ping or hello) is started with, for those who want to change it.
+    /// Options of a new instance of `service`, ping or hello.
     pub fn spec(&self, service: &str, host: &str) -> Result<InstanceSpec> {
-        let mut spec = self.spec_of(&self.binaries.path(service), service, host)?;
+        let mut spec = self.spec_for(&self.binaries.path(service), service, host)?;
         spec.labels = labels::of(service, spec.address.port())?;
         Ok(spec)
     }
 
-    /// As [`Self::spec`], with the labels that the stack file `file` has for `service`.
-    pub fn spec_by(&self, file: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
+    /// As [`Self::spec`], with the labels of `service` in the stack file `file`.
+    pub fn spec_from_stack(&self, file: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
         let mut spec = self.spec(service, host)?;
-        spec.labels = Declared::read(file, service)?.labels_at(spec.address.port());
+        spec.labels = ServiceDefinition::read(file, service)?.labels_at(spec.address.port());
         Ok(spec)
     }
 
-    /// As [`Self::spec`], for an instance of any service, of the program that is given: without labels.
-    pub fn spec_of(&self, program: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
+    /// Options of a new instance of any service and `program`, without labels.
+    pub fn spec_for(&self, program: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
         let (address, admin) = (self.loopback.free()?, self.loopback.free()?);
         let mut command = vec![program.to_owned().into_os_string()];
         let (ip, port, admin_port) =
@@ -128,27 +126,27 @@ impl Fleet {
         Instance::spawn(spec, self.spawn)
     }
 
-    /// Starts `count` instances of `service`, called `ping-1`, `ping-2` and so on, without waiting for them.
+    /// Starts `count` instances of `service`, named `ping-1`, `ping-2` and so on, without waiting for them.
     pub fn launch_all(&self, service: &str, count: usize) -> Result<Vec<Instance>> {
         (1..=count).map(|number| self.launch(self.spec(service, &format!("{service}-{number}"))?)).collect()
     }
 
-    /// As [`Self::launch_all`], and waits until Traefik routes to all of them.
+    /// Starts `count` instances of `service`, and waits until Traefik routes to all of them.
     pub fn start_all(&self, service: &str, count: usize) -> Result<Vec<Instance>> {
         let mut instances = self.launch_all(service, count)?;
         self.wait_routed(&mut instances)?;
         Ok(instances)
     }
 
-    /// Waits until Traefik routes to each of `instances`; fails at once if one of them has ended.
+    /// Waits until Traefik routes to each of `instances`. Fails at once if one of them exits.
     pub fn wait_routed<'a>(&self, instances: impl IntoIterator<Item = &'a mut Instance>) -> Result<()> {
         for instance in instances {
             let url = instance.url();
             let routed = || {
-                ensure!(self.traefik.servers()?.contains(&url), "{url} is not among Traefik's servers");
+                ensure!(self.traefik.api().servers()?.contains(&url), "{url} is not among Traefik's servers");
                 Ok(())
             };
-            instance.sidecar().wait_until(ROUTED, routed).context("waiting to be routed")?;
+            instance.sidecar().wait_until(ROUTED_TIMEOUT, routed).context("waiting to be routed")?;
         }
         Ok(())
     }
@@ -157,29 +155,29 @@ impl Fleet {
     pub fn wait_unrouted(&self, instance: &Instance, timeout: Duration) -> Result<()> {
         let url = instance.url();
         let unrouted = || {
-            ensure!(!self.traefik.servers()?.contains(&url), "{url} is still among Traefik's servers");
+            ensure!(!self.traefik.api().servers()?.contains(&url), "{url} is still among Traefik's servers");
             Ok(())
         };
         eventually(timeout, unrouted)
             .with_context(|| format!("waiting until {} is unrouted", instance.host()))
     }
 
-    /// Asks for `path` until all of `instances`, and no other, have answered.
-    pub fn wait_answered<'a>(
+    /// Sends `GET path` until each of `instances`, and no other, has responded.
+    pub fn wait_responses<'a>(
         &self,
         path: &str,
         instances: impl IntoIterator<Item = &'a Instance>,
     ) -> Result<()> {
-        let wanted: BTreeSet<String> =
+        let expected: BTreeSet<String> =
             instances.into_iter().map(|instance| instance.host().to_owned()).collect();
         let url = format!("{}{path}", self.traefik.url());
         let mut seen = BTreeSet::new();
-        let answered = eventually(ROUTED, || {
-            let answer = http::well(&url)?;
-            seen.extend(answer.served_by().map(str::to_owned));
-            ensure!(seen == wanted, "answered by {seen:?}, of {wanted:?}");
+        let responded = eventually(ROUTED_TIMEOUT, || {
+            let response = http::get_ok(&url)?;
+            seen.extend(response.served_by().map(str::to_owned));
+            ensure!(seen == expected, "responses from {seen:?} instead of {expected:?}");
             Ok(())
         });
-        answered.with_context(|| format!("asking for {path}"))
+        responded.with_context(|| format!("requesting {path}"))
     }
 }

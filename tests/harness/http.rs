@@ -1,4 +1,4 @@
-//! One request at a time, as a client without retries, redirects or proxies.
+//! Single HTTP requests, without retries, redirects or proxies.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use ureq::{Agent, Body, config::Config};
 
 use crate::eventually;
 
-/// The header by which a service says which instance answered.
+/// Header with the name of the instance that sent the response.
 pub const SERVED_BY: &str = "x-served-by";
 
-/// How long one request may take before it counts as failed.
+/// Time limit for one request.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An answer, whatever its status.
+/// A response, whatever its status.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status code.
+pub struct Response {
+    /// Status code.
     pub status: u16,
     /// All headers.
     pub headers: HeaderMap,
-    /// The body, bytes that are not UTF-8 replaced.
+    /// Body, with bytes that are not UTF-8 replaced.
     pub body: String,
 }
 
-impl Answer {
-    /// Reads `response` whole, so that its connection can serve the next request.
+impl Response {
+    /// Reads the whole `response`, so that its connection can serve the next request.
     pub fn read(response: ureq::http::Response<Body>) -> Result<Self, ureq::Error> {
         let (parts, mut body) = response.into_parts();
         let body = String::from_utf8_lossy(&body.read_to_vec()?).into_owned();
         Ok(Self { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
-    /// A header's value.
+    /// Value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The instance that answered.
+    /// Name of the instance that sent it.
     pub fn served_by(&self) -> Option<&str> {
         self.header(SERVED_BY)
     }
 }
 
-/// A client of its own: its connections are kept and used again, unless `keep_alive` is false.
+/// Returns a client with connections of its own, which it reuses if `keep_alive`.
 pub fn agent(timeout: Duration, keep_alive: bool) -> Agent {
     let idle = if keep_alive { 3 } else { 0 };
     Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
-        // The environment may name a proxy, which knows nothing of this machine's loopback.
+        // A proxy from the environment cannot reach this machine's loopback.
         .proxy(None)
         .timeout_global(Some(timeout))
         .max_idle_connections(idle)
@@ -60,37 +60,37 @@ pub fn agent(timeout: Duration, keep_alive: bool) -> Agent {
         .new_agent()
 }
 
-/// `GET url`, on a new connection.
-pub fn get(url: &str) -> Result<Answer> {
+/// Sends `GET url` on a new connection.
+pub fn get(url: &str) -> Result<Response> {
     request("GET", url, &[])
 }
 
-/// Whether `GET url` is answered with 200; returns the answer.
-pub fn well(url: &str) -> Result<Answer> {
-    let answer = get(url)?;
-    if answer.status != 200 {
-        bail!("GET {url}: status {}", answer.status);
+/// Sends `GET url`, and fails unless the status is 200.
+pub fn get_ok(url: &str) -> Result<Response> {
+    let response = get(url)?;
+    if response.status != 200 {
+        bail!("GET {url}: status {}", response.status);
     }
-    Ok(answer)
+    Ok(response)
 }
 
-/// Waits until `GET url` is answered with 200; returns the answer.
-pub fn wait_well(url: &str, timeout: Duration) -> Result<Answer> {
-    eventually(timeout, || well(url))
+/// Sends `GET url` until the status is 200.
+pub fn wait_ok(url: &str, timeout: Duration) -> Result<Response> {
+    eventually(timeout, || get_ok(url))
 }
 
-/// The JSON that `GET url` is answered with.
+/// Sends `GET url`, and parses the body of a response with status 200 as JSON.
 pub fn json(url: &str) -> Result<Value> {
-    let answer = well(url)?;
-    serde_json::from_str(&answer.body).with_context(|| format!("GET {url}: reading the body as JSON"))
+    let response = get_ok(url)?;
+    serde_json::from_str(&response.body).with_context(|| format!("GET {url}: parsing the body as JSON"))
 }
 
-/// Any request without a body, on a new connection.
-pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+/// Sends a request without a body on a new connection.
+pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Response> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let send = || Answer::read(agent(TIMEOUT, false).run(request.body(())?)?);
+    let send = || Response::read(agent(TIMEOUT, false).run(request.body(())?)?);
     send().with_context(|| format!("{method} {url}"))
 }

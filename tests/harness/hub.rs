@@ -1,4 +1,4 @@
-//! The hub as a process.
+//! A hub.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -13,23 +13,23 @@ use serde_json::Value;
 use crate::http;
 use crate::process::{self, Process, SpawnOptions};
 
-/// How long the hub may take to start.
-const START: Duration = Duration::from_secs(10);
+/// Time limit for the start.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a hub is started.
+/// Options of a hub.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
-    /// Its binary.
+    /// Binary of the hub.
     pub program: PathBuf,
-    /// Where it answers.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// Where its token is kept.
+    /// File with its token.
     pub token_file: PathBuf,
     /// Further flags.
     pub arguments: Vec<String>,
 }
 
-/// A running hub, or one that was killed and can be restarted.
+/// A hub, running or killed.
 pub struct Hub {
     options: HubOptions,
     spawn: SpawnOptions,
@@ -41,42 +41,42 @@ impl Hub {
     ///
     /// `learn` is for this start only: where nothing was routed before, there is little to learn.
     pub fn start(options: HubOptions, learn: Option<Duration>, spawn: SpawnOptions) -> Result<Self> {
-        let process = process_of(&options, learn, spawn)?;
+        let process = start_process(&options, learn, spawn)?;
         let mut hub = Self { options, spawn, process };
         hub.wait_ready()?;
         Ok(hub)
     }
 
-    /// Where it answers: `http://IP:PORT`.
+    /// URL of the hub: `http://IP:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.options.address)
     }
 
-    /// How it is started.
+    /// Options that it was started with.
     pub fn options(&self) -> &HubOptions {
         &self.options
     }
 
-    /// The token that registers.
+    /// The token.
     pub fn token(&self) -> Result<String> {
         let path = &self.options.token_file;
         fs::read_to_string(path).with_context(|| format!("reading token file {}", path.display()))
     }
 
-    /// The running program.
+    /// Process of the hub.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// The list of instances, as `GET /v1/instances` shows it.
+    /// Returns the list of instances: `GET /v1/instances`.
     pub fn instances(&self) -> Result<Vec<Value>> {
         match http::json(&format!("{}/v1/instances", self.url()))? {
             Value::Array(instances) => Ok(instances),
-            other => anyhow::bail!("reading the hub's list of instances: {other} is no list"),
+            other => anyhow::bail!("reading the hub's instances: expected a list, got {other}"),
         }
     }
 
-    /// Kills it, as a lost node does.
+    /// Kills the hub, as the loss of its node does.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
     }
@@ -85,17 +85,17 @@ impl Hub {
     /// it answers.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        self.process = process_of(&self.options, None, self.spawn)?;
+        self.process = start_process(&self.options, None, self.spawn)?;
         self.wait_ready()
     }
 
     fn wait_ready(&mut self) -> Result<()> {
         let url = format!("{}/healthz", self.url());
-        self.process.wait_until(START, || http::well(&url)).map(drop)
+        self.process.wait_until(START_TIMEOUT, || http::get_ok(&url)).map(drop)
     }
 }
 
-fn process_of(options: &HubOptions, learn: Option<Duration>, spawn: SpawnOptions) -> Result<Process> {
+fn start_process(options: &HubOptions, learn: Option<Duration>, spawn: SpawnOptions) -> Result<Process> {
     let (ip, port) = (options.address.ip().to_string(), options.address.port().to_string());
     let mut command = process::command(&options.program);
     command.args(["--address", &ip, "--port", &port]).arg("--token-file").arg(&options.token_file);
@@ -105,10 +105,10 @@ fn process_of(options: &HubOptions, learn: Option<Duration>, spawn: SpawnOptions
     Process::spawn("hub", command.args(&options.arguments), spawn)
 }
 
-/// Makes up a token, and writes it to a new file that only its owner can read.
+/// Writes a random token to a new file that only its owner can read.
 pub fn write_token(path: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
-        // 122 random bits, which nobody guesses.
+        // Has 122 random bits.
         let token = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(token.trim().as_bytes())

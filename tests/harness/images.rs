@@ -1,4 +1,4 @@
-//! The project's images, built from binaries that need nothing but a kernel.
+//! Docker images: the project's, Traefik's, and images of single programs. All contain static binaries only.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use crate::binaries::names;
 use crate::{Binaries, Docker, tools};
 
-/// An image of a Traefik binary, laid out as in the official image.
+/// Dockerfile of Traefik's image, with the paths of the official one.
 const TRAEFIK: &str = r#"FROM scratch
 COPY traefik /usr/local/bin/traefik
 ENV PATH=/usr/local/bin
 ENTRYPOINT ["traefik"]
 "#;
 
-/// The workspace's root directory.
+/// Root directory of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
@@ -24,7 +24,7 @@ pub(crate) fn root() -> &'static Path {
         .expect("the harness is two directories below the root")
 }
 
-/// How a set of images is called: `PREFIX/ping:TAG` and so on.
+/// The project's images, named `PREFIX/ping:TAG` and so on.
 #[derive(Clone, Debug)]
 pub struct Images {
     prefix: String,
@@ -32,48 +32,48 @@ pub struct Images {
     labels: Vec<String>,
 }
 
-/// An image that was built.
+/// A built image.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// With prefix and tag.
+    /// Name with prefix and tag.
     pub name: String,
-    /// Of all its files, unpacked.
+    /// Size of all its files, uncompressed.
     pub bytes: u64,
 }
 
 impl Images {
-    /// Images that are called `PREFIX/ping:TAG` and so on.
+    /// Images named `PREFIX/ping:TAG` and so on.
     pub fn new(prefix: impl Into<String>, tag: impl Into<String>) -> Self {
         Self { prefix: prefix.into(), tag: tag.into(), labels: Vec::new() }
     }
 
-    /// With labels, each `KEY=VALUE`, besides those that the Dockerfile has.
+    /// Adds labels, each `KEY=VALUE`, to those of the Dockerfile.
     #[must_use]
     pub fn with_labels(self, labels: Vec<String>) -> Self {
         Self { labels, ..self }
     }
 
-    /// What comes before a name.
+    /// First part of the names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// What comes after it.
+    /// Tag of the names.
     pub fn tag(&self) -> &str {
         &self.tag
     }
 
-    /// The whole name of `ping` and so on.
+    /// Name with prefix and tag of `ping` and so on.
     pub fn name(&self, image: &str) -> String {
         format!("{}/{image}:{}", self.prefix, self.tag)
     }
 
-    /// Builds all of them from `binaries`, which are for `architecture` (as Docker names it).
+    /// Builds all images from `binaries` for `architecture` in Docker's terms.
     pub fn build(&self, docker: &Docker, architecture: &str, binaries: &Binaries) -> Result<Vec<Image>> {
         let context = tempfile::tempdir().context("creating a directory for the images' files")?;
-        // The engine may be more precise about its own platform than the directory's name, or less.
+        // BuildKit reports `arm/v7` for an engine whose architecture is `arm`.
         let platform = if architecture == "arm" { "arm/v7" } else { architecture };
-        lay_out(binaries, &context.path().join(platform.replace('/', "")))?;
+        copy_binaries(binaries, &context.path().join(platform.replace('/', "")))?;
         let platform = format!("linux/{platform}");
         let dockerfile = root().join("Dockerfile");
         let labels: Vec<_> = self.labels.iter().flat_map(|label| ["--label", label]).collect();
@@ -87,19 +87,19 @@ impl Images {
     }
 }
 
-/// Makes `directory` a platform's part of the Dockerfile's build context.
-pub fn lay_out(binaries: &Binaries, directory: &Path) -> Result<()> {
+/// Creates `directory` with the binaries of one platform, for the Dockerfile's build context.
+pub fn copy_binaries(binaries: &Binaries, directory: &Path) -> Result<()> {
     fs::create_dir(directory).with_context(|| format!("creating {}", directory.display()))?;
     for name in names() {
         let binary = binaries.path(name);
         ensure_static(&binary)?;
-        place(&binary, &directory.join(name))?;
+        link_or_copy(&binary, &directory.join(name))?;
     }
     Ok(())
 }
 
-/// Builds an image of a service of one's own, in the way that the README shows, and returns its name.
-pub fn build_wrapped(docker: &Docker, images: &Images, program: &Path) -> Result<String> {
+/// Builds an image of `program` with the sidecar, as shown in the README, and returns its name.
+pub fn build_with_sidecar(docker: &Docker, images: &Images, program: &Path) -> Result<String> {
     let name = program.file_name().context("a program has a name")?.to_string_lossy();
     let context = tempfile::tempdir().context("creating a directory for an image's files")?;
     let dockerfile = context.path().join("Dockerfile");
@@ -110,13 +110,13 @@ pub fn build_wrapped(docker: &Docker, images: &Images, program: &Path) -> Result
     );
     fs::write(&dockerfile, text).with_context(|| format!("writing {}", dockerfile.display()))?;
     ensure_static(program)?;
-    place(program, &context.path().join(&*name))?;
+    link_or_copy(program, &context.path().join(&*name))?;
     let image = images.name(&name);
     build(docker, &image, &dockerfile, context.path(), &[])?;
     Ok(image)
 }
 
-/// Builds an image that holds nothing but a service's `program`, which listens on port 8080, and returns its name.
+/// Builds an image of a service's `program` alone, which listens on port 8080, and returns its name.
 pub fn build_plain(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
     let name = program.file_name().context("a program has a name")?.to_string_lossy();
     let context = tempfile::tempdir().context("creating a directory for an image's files")?;
@@ -127,24 +127,24 @@ pub fn build_plain(docker: &Docker, prefix: &str, program: &Path) -> Result<Stri
     );
     fs::write(&dockerfile, text).with_context(|| format!("writing {}", dockerfile.display()))?;
     ensure_static(program)?;
-    place(program, &context.path().join(&*name))?;
+    link_or_copy(program, &context.path().join(&*name))?;
     let image = format!("{prefix}/{name}:plain");
     build(docker, &image, &dockerfile, context.path(), &[])?;
     Ok(image)
 }
 
-/// Pushes an image to the registry that its name begins with.
+/// Pushes an image to the registry in its name.
 pub fn push(docker: &Docker, name: &str) -> Result<()> {
     docker.run(&["push", "--quiet", name]).map(drop).with_context(|| format!("pushing image {name}"))
 }
 
-/// Builds an image that holds nothing but the Traefik at `program`, and returns its name.
+/// Builds an image of the Traefik binary at `program`, and returns its name.
 pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
     let context = tempfile::tempdir().context("creating a directory for Traefik's image")?;
     let dockerfile = context.path().join("Dockerfile");
     fs::write(&dockerfile, TRAEFIK).with_context(|| format!("writing {}", dockerfile.display()))?;
     ensure_static(program)?;
-    place(program, &context.path().join("traefik"))?;
+    link_or_copy(program, &context.path().join("traefik"))?;
     let name = format!("{prefix}/traefik:{}", tools::traefik_version(program)?);
     build(docker, &name, &dockerfile, context.path(), &[])?;
     Ok(name)
@@ -169,21 +169,21 @@ pub(crate) fn build(
     Ok(Image { name: name.to_owned(), bytes })
 }
 
-/// Gives a build context a file: as a link where that can be.
-fn place(file: &Path, to: &Path) -> Result<()> {
-    let placed = fs::hard_link(file, to).or_else(|_| fs::copy(file, to).map(|_| ()));
-    placed.with_context(|| format!("copying {} to {}", file.display(), to.display()))
+/// Adds a file to a build context: as a hard link if possible, otherwise as a copy.
+fn link_or_copy(file: &Path, to: &Path) -> Result<()> {
+    let result = fs::hard_link(file, to).or_else(|_| fs::copy(file, to).map(|_| ()));
+    result.with_context(|| format!("copying {} to {}", file.display(), to.display()))
 }
 
-/// A binary that wants a dynamic loader names it near its beginning. In an image without one it cannot be started, and
-/// the kernel's reason is that the binary itself is not there.
+/// Fails if a binary needs a dynamic loader, whose path would be near its beginning. In an image without a loader the kernel
+/// would report that the binary itself does not exist.
 fn ensure_static(binary: &Path) -> Result<()> {
-    let mut beginning = Vec::new();
-    let opened = File::open(binary).and_then(|file| file.take(8192).read_to_end(&mut beginning));
+    let mut start = Vec::new();
+    let opened = File::open(binary).and_then(|file| file.take(8192).read_to_end(&mut start));
     opened.with_context(|| format!("reading {}", binary.display()))?;
-    if beginning.windows(b"/ld-".len()).any(|window| window == b"/ld-") {
+    if start.windows(b"/ld-".len()).any(|window| window == b"/ld-") {
         bail!(
-            "{} wants a dynamic loader, which images do not have: a musl build is needed",
+            "{} needs a dynamic loader, which images do not have: build it for a musl target",
             binary.display()
         );
     }

@@ -1,4 +1,4 @@
-//! One task of a service: a sidecar, and the service that it started.
+//! An instance: a sidecar with the service that it has started.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,38 +10,38 @@ use anyhow::{Context, Result};
 
 use crate::eventually;
 use crate::labels::LabelList;
-use crate::proc::{self, Task};
+use crate::proc::{self, ProcessHandle};
 use crate::process::{self, Process, SpawnOptions};
 
-/// How long an instance may take to stop: longer than any of the sidecar's own limits together.
+/// Time limit for an instance to stop: more than the sum of the sidecar's own time limits.
 pub const STOP: Duration = Duration::from_secs(40);
 
-/// How an instance is started; [`crate::Fleet::spec`] fills it in.
+/// Options of an instance. [`crate::Fleet::spec`] creates them.
 #[derive(Clone, Debug)]
 pub struct InstanceSpec {
-    /// The sidecar's binary.
+    /// Binary of the sidecar.
     pub sidecar: PathBuf,
-    /// The service's name at the hub.
+    /// Name of the service at the hub.
     pub service: String,
-    /// The name of the host that it shows.
+    /// Host name, for the header `x-served-by`.
     pub host: String,
-    /// Where the service listens.
+    /// Address that the service listens on.
     pub address: SocketAddr,
-    /// Where its admin port is.
+    /// Address of its admin port.
     pub admin: SocketAddr,
-    /// What the sidecar probes.
+    /// URL that the sidecar probes.
     pub probe: String,
-    /// Its labels.
+    /// Labels.
     pub labels: LabelList,
-    /// Where the hub is.
+    /// URL of the hub.
     pub hub: String,
-    /// The file that holds the token.
+    /// File with the token.
     pub token_file: PathBuf,
     /// Further flags for the sidecar.
     pub sidecar_arguments: Vec<String>,
-    /// The service and its flags.
+    /// The service's binary and flags.
     pub command: Vec<OsString>,
-    /// Further variables for both.
+    /// Further environment variables of both.
     pub environment: Vec<(String, String)>,
 }
 
@@ -61,7 +61,7 @@ impl InstanceSpec {
     }
 }
 
-/// A running instance, or one that has ended and can be restarted.
+/// An instance, running or stopped.
 pub struct Instance {
     spec: InstanceSpec,
     spawn: SpawnOptions,
@@ -69,56 +69,56 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Starts it without waiting for it.
+    /// Starts an instance without waiting for it.
     pub fn spawn(spec: InstanceSpec, spawn: SpawnOptions) -> Result<Self> {
         let sidecar = spec.spawn(spawn)?;
         Ok(Self { spec, spawn, sidecar })
     }
 
-    /// How it was started.
+    /// Options that it was started with.
     pub fn spec(&self) -> &InstanceSpec {
         &self.spec
     }
 
-    /// The name that it shows, as in the header `x-served-by`.
+    /// Host name, as in the header `x-served-by`.
     pub fn host(&self) -> &str {
         &self.spec.host
     }
 
-    /// Where the service itself answers, past Traefik: `http://IP:PORT`, as Traefik lists it.
+    /// URL of the service itself, as Traefik lists it: `http://IP:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.spec.address)
     }
 
-    /// Where its admin port answers: `http://IP:PORT`.
+    /// URL of its admin port: `http://IP:PORT`.
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.spec.admin)
     }
 
-    /// The sidecar, whose log is also the service's.
+    /// Process of the sidecar. Its log includes the service's.
     pub fn sidecar(&mut self) -> &mut Process {
         &mut self.sidecar
     }
 
-    /// The service: the sidecar's child, waited for if it is not there yet.
-    pub fn service(&self) -> Result<Task> {
+    /// Process of the service: the sidecar's child. Waits for it to start.
+    pub fn service(&self) -> Result<ProcessHandle> {
         let sidecar = self.sidecar.pid();
         eventually(Duration::from_secs(5), || proc::children(sidecar).first().copied())
-            .with_context(|| format!("looking for the service that {}'s sidecar started", self.host()))
+            .with_context(|| format!("waiting for the service of {}", self.host()))
     }
 
-    /// Stops it in order: SIGTERM to the sidecar, then its end.
+    /// Sends SIGTERM to the sidecar, and waits until it exits.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.sidecar.terminate(STOP).with_context(|| format!("stopping {}", self.host()))
     }
 
-    /// Kills sidecar and service without a warning, as a container vanishes.
+    /// Kills sidecar and service, as the loss of a container does.
     pub fn kill(&mut self) -> Result<()> {
         self.sidecar.kill()
     }
 
-    /// Starts it once more, as it was started before; it must have ended.
-    pub fn start_again(&mut self) -> Result<()> {
+    /// Starts a stopped instance with the same options.
+    pub fn restart(&mut self) -> Result<()> {
         self.sidecar = self.spec.spawn(self.spawn)?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Addresses that parallel tests do not share.
+//! Loopback addresses, one for each of several parallel tests.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -9,29 +9,29 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// An address of 127.0.0.0/8 of one's own, and ports on it.
+/// An address in 127.0.0.0/8 for one test, with free ports.
 ///
-/// Connections to it start from 127.0.0.1, so that the system never takes one of its ports for the near end of a
-/// connection: a port that was found free stays free.
+/// The local end of a connection to it has the address 127.0.0.1, so the kernel never uses one of its ports for that: a free
+/// port remains free.
 pub struct Loopback {
     ip: IpAddr,
-    given: Mutex<HashSet<u16>>,
+    returned: Mutex<HashSet<u16>>,
 }
 
 impl Loopback {
-    /// Picks an address that neither another thread nor another process has picked.
+    /// Chooses an address that no other thread or process has chosen.
     pub fn new() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let [.., a, b, c] = RandomState::new().hash_one((process::id(), count)).to_be_bytes();
-        // Never 127.0.0.x, where everybody else is, and no first or last address of a network.
+        // Not 127.0.0.x, which other programs use, and not the first or last address of a network.
         let ip = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254)).into();
         Self::at(ip)
     }
 
-    /// Ports on `ip`, which others may use too.
+    /// Free ports on `ip`, which others may use too.
     pub fn at(ip: IpAddr) -> Self {
-        Self { ip, given: Mutex::default() }
+        Self { ip, returned: Mutex::default() }
     }
 
     /// The address.
@@ -39,19 +39,19 @@ impl Loopback {
         self.ip
     }
 
-    /// A free port, not given before.
+    /// Returns a free port that it has not returned before.
     pub fn free(&self) -> Result<SocketAddr> {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        // Held until one is found, or the system would offer a port that was given before again and again.
-        let mut taken = Vec::new();
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        // Kept open during the search, since the kernel would otherwise offer the same port again.
+        let mut rejected = Vec::new();
         loop {
             let listener = TcpListener::bind((self.ip, 0));
             let listener = listener.with_context(|| format!("looking for a free port on {}", self.ip))?;
             let address = listener.local_addr().context("reading a listener's address")?;
-            if given.insert(address.port()) {
+            if returned.insert(address.port()) {
                 return Ok(address);
             }
-            taken.push(listener);
+            rejected.push(listener);
         }
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_address_and_no_port_is_given_twice() {
+    fn addresses_and_ports_are_unique() {
         let (one, other) = (Loopback::new(), Loopback::new());
         assert_ne!(one.ip(), other.ip());
         assert!(one.ip().is_loopback());

@@ -1,15 +1,16 @@
-//! An image that the project has no part in: nginx, Debian's, laid out as in its official image.
+//! An image of another project: Debian's nginx, with the paths of the official image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::images::root;
+use crate::process::run_ok;
 use crate::{Docker, Images, images, tools};
 
-/// What the image holds, and Debian's package that has it.
+/// Name of the program, and of its Debian package.
 pub const PROGRAM: (&str, &str) = ("nginx", "nginx-light");
 
 const DOCKERFILE: &str = r#"FROM scratch
@@ -34,11 +35,11 @@ http {
 }
 "#;
 
-/// Builds the image, and the same with a sidecar by `stacks/nginx/Dockerfile`. Returns their names.
+/// Builds the image, and one with a sidecar from `stacks/nginx/Dockerfile`. Returns their names.
 pub fn build(docker: &Docker, images: &Images) -> Result<[String; 2]> {
     let context = tempfile::tempdir().context("creating a directory for nginx's image")?;
     let files = context.path().join("root");
-    lay_out(&files)?;
+    create_root(&files)?;
     let dockerfile = context.path().join("Dockerfile");
     fs::write(&dockerfile, DOCKERFILE).with_context(|| format!("writing {}", dockerfile.display()))?;
     let plain = images.name("third-party");
@@ -52,19 +53,19 @@ pub fn build(docker: &Docker, images: &Images) -> Result<[String; 2]> {
     Ok([plain, wrapped])
 }
 
-/// Makes `to` a file system with nginx in it.
-fn lay_out(to: &Path) -> Result<()> {
+/// Creates a root file system with nginx in the directory `to`.
+fn create_root(to: &Path) -> Result<()> {
     let program = tools::on_path(PROGRAM.0)
-        .with_context(|| format!("no nginx on PATH: apt-get install {}", PROGRAM.1))?;
-    let put = |from: &Path, name: &Path| -> Result<()> {
+        .with_context(|| format!("nginx not found on PATH: run `apt-get install {}`", PROGRAM.1))?;
+    let copy = |from: &Path, name: &Path| -> Result<()> {
         let to = to.join(name.strip_prefix("/").unwrap_or(name));
         fs::create_dir_all(to.parent().unwrap_or(&to))?;
         fs::copy(from, &to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
         Ok(())
     };
-    put(&program, Path::new("usr/sbin/nginx"))?;
+    copy(&program, Path::new("usr/sbin/nginx"))?;
     for library in libraries(&program)? {
-        put(&library, &library)?;
+        copy(&library, &library)?;
     }
     for directory in ["etc/nginx", "run", "tmp", "var/lib/nginx", "var/log/nginx"] {
         fs::create_dir_all(to.join(directory))?;
@@ -75,11 +76,9 @@ fn lay_out(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files that a program is linked with, its loader among them, at the paths where it looks for them.
+/// Returns the paths of a program's shared libraries and of its loader.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("ldd").arg(program).output().context("running ldd")?;
-    ensure!(output.status.success(), "ldd {}: {}", program.display(), output.status);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = run_ok(Command::new("ldd").arg(program))?;
     let paths = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(paths.map(PathBuf::from).collect())
 }

@@ -1,4 +1,4 @@
-//! Processes that somebody else started, as `/proc` shows them.
+//! Processes and their resource usage, from `/proc`.
 
 use std::fs;
 use std::ops::Sub;
@@ -7,92 +7,93 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// A process by its number and the time it began: a later one that gets the same number is not taken for it.
+/// A process, identified by its PID and start time, so that it is not confused with a later process of the same PID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Task {
+pub struct ProcessHandle {
     pid: u32,
-    began: u64,
+    started: u64,
 }
 
-impl Task {
-    /// Its number.
+impl ProcessHandle {
+    /// Process ID.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// When it began, in the kernel's ticks since the machine did.
-    pub fn began(&self) -> u64 {
-        self.began
+    /// Start time in clock ticks since boot.
+    pub fn started(&self) -> u64 {
+        self.started
     }
 
-    /// Whether it is the first process of a PID namespace, with which all others of that end.
-    pub fn is_first_in_namespace(&self) -> bool {
+    /// Whether it is the init process of a PID namespace.
+    pub fn is_init(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-        // From the outermost namespace to its own.
-        numbers.and_then(|numbers| numbers.split_whitespace().last()) == Some("1")
+        // One PID for each namespace, from the outermost to its own.
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        pids.and_then(|pids| pids.split_whitespace().last()) == Some("1")
     }
 
-    /// Whether it still runs; a zombie does not.
+    /// Whether it is running. A zombie is not.
     pub fn is_alive(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.began == self.began && !matches!(stat.state, 'Z' | 'X'))
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
     }
 
-    /// Sends `signal`, if it still runs.
+    /// Sends `signal`, unless it has exited.
     pub fn signal(&self, signal: Signal) {
         if self.is_alive() {
-            // It may have ended in between, which is as good.
+            // It may exit in between.
             let _ = send(self.pid, signal);
         }
     }
 }
 
-/// The children of `pid`, oldest first.
-pub fn children(pid: u32) -> Vec<Task> {
-    let mut children: Vec<Task> = all().filter(|(_, stat)| stat.parent == pid).map(Task::from).collect();
-    children.sort_by_key(|child| (child.began, child.pid));
+/// Children of `pid`, oldest first.
+pub fn children(pid: u32) -> Vec<ProcessHandle> {
+    let mut children: Vec<ProcessHandle> =
+        all().filter(|(_, stat)| stat.parent == pid).map(ProcessHandle::from).collect();
+    children.sort_by_key(|child| (child.started, child.pid));
     children
 }
 
-/// The children of `pid`, theirs, and so on.
-pub fn descendants(pid: u32) -> Vec<Task> {
+/// All descendants of `pid`, parents before their children.
+pub fn descendants(pid: u32) -> Vec<ProcessHandle> {
     let mut found = children(pid);
-    let mut looked_at = 0;
-    while let Some(next) = found.get(looked_at) {
+    let mut visited = 0;
+    while let Some(next) = found.get(visited) {
         found.extend(children(next.pid));
-        looked_at += 1;
+        visited += 1;
     }
     found
 }
 
-/// All processes that were started with `variable` set to `value`, whoever is their parent by now.
-pub fn with_environment(variable: &str, value: &str) -> Vec<Task> {
+/// All processes that were started with `variable` set to `value`, also those whose parent has exited.
+pub fn with_environment(variable: &str, value: &str) -> Vec<ProcessHandle> {
     let wanted = format!("{variable}={value}").into_bytes();
     let has = |pid: u32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry == wanted)
     };
-    all().filter(|(pid, _)| has(*pid)).map(Task::from).collect()
+    all().filter(|(pid, _)| has(*pid)).map(ProcessHandle::from).collect()
 }
 
-/// The memory that `pid` holds in RAM, in KiB.
+/// Resident memory of `pid`, in KiB.
 pub fn resident_kib(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     let Some(value) = status.lines().find_map(|line| line.strip_prefix("VmRSS:")) else {
-        bail!("reading {path}: no VmRSS, the process has ended");
+        bail!("reading {path}: no VmRSS, the process has exited");
     };
     value.trim().trim_end_matches(" kB").parse().with_context(|| format!("reading {path}: VmRSS {value:?}"))
 }
 
-/// What a process has cost the machine so far, all its threads together.
+/// Resources that all threads of a process have used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time on a processor.
+    /// CPU time.
     pub cpu: Duration,
-    /// How often it has waited for something, and was woken.
+    /// Voluntary context switches: the process waited.
     pub voluntary: u64,
-    /// How often it had to make room for another process.
+    /// Involuntary context switches: the kernel preempted the process.
     pub involuntary: u64,
 }
 
@@ -145,30 +146,30 @@ pub fn usage(pid: u32) -> Result<Usage> {
     Ok(usage)
 }
 
-/// Sends `signal` to `pid`, of which the caller knows that it is still the right one.
+/// Sends `signal` to `pid`. The caller must know that `pid` has not been reused.
 pub(crate) fn send(pid: u32, signal: Signal) -> Result<()> {
-    kill_process(number(pid)?, signal).with_context(|| format!("sending {signal:?} to process {pid}"))
+    kill_process(raw_pid(pid)?, signal).with_context(|| format!("sending {signal:?} to process {pid}"))
 }
 
-/// The same for the group that `pid` leads.
+/// Sends `signal` to the process group that `pid` leads.
 pub(crate) fn send_to_group(pid: u32, signal: Signal) -> Result<()> {
-    kill_process_group(number(pid)?, signal)
+    kill_process_group(raw_pid(pid)?, signal)
         .with_context(|| format!("sending {signal:?} to process group {pid}"))
 }
 
-fn number(pid: u32) -> Result<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process has a number above 0")
+fn raw_pid(pid: u32) -> Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).context("a PID is positive")
 }
 
 struct Stat {
     state: char,
     parent: u32,
-    began: u64,
+    started: u64,
 }
 
-impl From<(u32, Stat)> for Task {
+impl From<(u32, Stat)> for ProcessHandle {
     fn from((pid, stat): (u32, Stat)) -> Self {
-        Self { pid, began: stat.began }
+        Self { pid, started: stat.started }
     }
 }
 
@@ -180,13 +181,13 @@ fn all() -> impl Iterator<Item = (u32, Stat)> {
 
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may itself hold spaces and parentheses: what counts begins after the last one.
+    // The name, in parentheses, may contain spaces and parentheses.
     let mut fields = text.rsplit_once(") ")?.1.split(' ');
     Some(Stat {
         state: fields.next()?.chars().next()?,
         parent: fields.next()?.parse().ok()?,
-        // The 22nd field in all, so the 20th after the name.
-        began: fields.nth(17)?.parse().ok()?,
+        // Field 22, the 20th after the name.
+        started: fields.nth(17)?.parse().ok()?,
     })
 }
 
@@ -199,20 +200,20 @@ mod tests {
     use std::process::{Command, Stdio, id};
 
     #[test]
-    fn a_child_is_told_from_a_later_process_with_its_number() {
+    fn process_is_not_confused_with_a_later_one_of_the_same_pid() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let task = *children(id()).iter().find(|task| task.pid() == child.id()).unwrap();
-        assert!(task.is_alive());
-        assert!(!Task { began: task.began + 1, ..task }.is_alive());
-        assert!(resident_kib(task.pid()).unwrap() > 0);
+        let process = *children(id()).iter().find(|task| task.pid() == child.id()).unwrap();
+        assert!(process.is_alive());
+        assert!(!ProcessHandle { started: process.started + 1, ..process }.is_alive());
+        assert!(resident_kib(process.pid()).unwrap() > 0);
 
-        task.signal(Signal::KILL);
+        process.signal(Signal::KILL);
         child.wait().unwrap();
-        assert!(!task.is_alive());
+        assert!(!process.is_alive());
     }
 
     #[test]
-    fn a_wait_is_a_voluntary_switch() {
+    fn waiting_is_a_voluntary_context_switch() {
         let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let before = eventually(Duration::from_secs(10), || {
             let usage = usage(cat.id()).ok().filter(|usage| usage.voluntary > 0 && !usage.cpu.is_zero());

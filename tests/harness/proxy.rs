@@ -37,7 +37,7 @@ impl SocketProxy {
         let process = Process::spawn("haproxy", &mut command, SpawnOptions::default())?;
         let mut proxy = Self { address, process };
         let url = format!("{}/_ping", proxy.url());
-        proxy.process.wait_until(START, || http::well(&url))?;
+        proxy.process.wait_until(START, || http::get_ok(&url))?;
         Ok(proxy)
     }
 

@@ -1,4 +1,4 @@
-//! `stacks/demo.yml` on an engine, for one test.
+//! `stacks/demo.yml` on one engine, for one test.
 
 use std::net::Ipv4Addr;
 use std::process;
@@ -9,21 +9,21 @@ use anyhow::{Result, bail};
 
 use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
-use crate::network::Inside;
-use crate::stack::{SETTLED, Settings, Stack, ensure_token};
+use crate::netns::NetnsGuard;
+use crate::stack::{SETTLE_TIMEOUT, Settings, Stack, ensure_token};
 use crate::{Docker, Loopback, http};
 
-/// The demo's stack with a name, a token and ports of its own. Dropped, it is removed.
+/// The demo's stack with a name, a token and ports of its own. Drop removes it.
 ///
-/// For so long the thread that has deployed it is [where](Engine::enter) its ports answer on loopback.
+/// Meanwhile the calling thread is in the network namespace of its [ports](Engine::enter).
 pub struct SwarmStack {
     stack: Stack,
-    /// Stacks that have joined it.
-    guests: Vec<Stack>,
+    /// Stacks on the network of this one.
+    joined: Vec<Stack>,
     token: String,
     port: u16,
     dashboard_port: u16,
-    _inside: Option<Inside>,
+    _netns: Option<NetnsGuard>,
     engine: SharedEngine,
 }
 
@@ -32,32 +32,33 @@ impl SwarmStack {
     pub fn deploy() -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
-        let inside = engine.enter()?;
+        let netns = engine.enter()?;
         let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
         let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
         let stack = Stack::new(engine.docker().clone(), name);
-        // From here on there is something to be removed, whatever fails.
+        // Created before anything is deployed, so that drop removes a partial deployment.
         let token = stack.service("token");
-        let stack = Self { stack, guests: Vec::new(), token, port, dashboard_port, _inside: inside, engine };
+        let stack = Self { stack, joined: Vec::new(), token, port, dashboard_port, _netns: netns, engine };
 
         ensure_token(stack.docker(), &stack.token)?;
         stack.run(&stack.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
         Ok(stack)
     }
 
-    /// Deploys another stack's file, which is to join this one's network, and waits until it runs.
+    /// Deploys another stack file on this stack's network, and waits until it runs.
     pub fn join(&mut self, file: &str) -> Result<()> {
         self.join_with(file, &[]).map(drop)
     }
 
-    /// The same with what it takes from the environment.
+    /// As [`Self::join`], with variables of the stack file.
     pub fn join_with(&mut self, file: &str, variables: &[(&str, &str)]) -> Result<Stack> {
-        let guest = Stack::new(self.docker().clone(), format!("{}-{}", self.stack.name(), self.guests.len()));
-        self.guests.push(guest.clone());
+        let joined =
+            Stack::new(self.docker().clone(), format!("{}-{}", self.stack.name(), self.joined.len()));
+        self.joined.push(joined.clone());
         let network = self.stack.service("apps");
-        self.run(&guest, &[file], &[variables, &[("SWARMLINGS_NETWORK", network.as_str())]].concat())?;
-        Ok(guest)
+        self.run(&joined, &[file], &[variables, &[("SWARMLINGS_NETWORK", network.as_str())]].concat())?;
+        Ok(joined)
     }
 
     fn run(&self, stack: &Stack, files: &[&str], variables: &[(&str, &str)]) -> Result<()> {
@@ -71,30 +72,30 @@ impl SwarmStack {
         };
         let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
         stack.deploy(&files, &settings)?;
-        stack.wait_running(SETTLED).inspect_err(|_| stack.show())
+        stack.wait_running(SETTLE_TIMEOUT).inspect_err(|_| stack.print_state())
     }
 
-    /// The stack that has joined it with a service of this name.
-    pub fn guest_of(&self, service: &str) -> Result<Stack> {
-        for guest in &self.guests {
-            if !guest.containers_of(service)?.is_empty() {
-                return Ok(guest.clone());
+    /// The joined stack with a service of this name.
+    pub fn joined_stack_with(&self, service: &str) -> Result<Stack> {
+        for stack in &self.joined {
+            if !stack.containers_of(service)?.is_empty() {
+                return Ok(stack.clone());
             }
         }
-        bail!("no stack that has joined {} has a task of {service}", self.stack.name())
+        bail!("no stack on the network of {} has a task of {service}", self.stack.name())
     }
 
-    /// Waits until `path` is answered with 200, and returns the body.
-    pub fn wait_answer(&self, path: &str) -> Result<String> {
-        http::wait_well(&self.url(path), SETTLED).map(|answer| answer.body)
+    /// Sends `GET path` until the status is 200, and returns the body.
+    pub fn wait_body(&self, path: &str) -> Result<String> {
+        http::wait_ok(&self.url(path), SETTLE_TIMEOUT).map(|response| response.body)
     }
 
-    /// A path on Traefik's published port.
+    /// URL of `path` on Traefik's published port.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// A client for the engine.
+    /// Client for the engine.
     pub fn docker(&self) -> &Docker {
         self.engine.docker()
     }
@@ -113,11 +114,11 @@ impl SwarmStack {
 impl Drop for SwarmStack {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.guests.iter().chain([&self.stack]).for_each(Stack::show);
+            self.joined.iter().chain([&self.stack]).for_each(Stack::print_state);
         }
-        // Guests ask this one's hub to take them out.
-        let mut all = self.guests.iter().chain([&self.stack]);
-        let removed = all.try_for_each(|stack| stack.remove(SETTLED));
+        // Joined stacks first: they withdraw at this stack's hub.
+        let mut all = self.joined.iter().chain([&self.stack]);
+        let removed = all.try_for_each(|stack| stack.remove(SETTLE_TIMEOUT));
         let removed = removed.and_then(|()| self.docker().run(&["secret", "rm", &self.token]));
         if let Err(error) = removed {
             eprintln!("{error:#}");

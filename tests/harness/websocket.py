@@ -1,4 +1,4 @@
-"""A real client: python3 websocket.py URL [CA]. Says `well` if each message came back as it should."""
+"""WebSocket client: python3 websocket.py URL [CA]. Prints `ok` if every message comes back as the standard requires."""
 
 import asyncio
 import ssl
@@ -36,7 +36,7 @@ async def main(url, ca=None):
             assert error.rcvd.code == 1009, error
         else:
             raise AssertionError("a message that is too large came back")
-    print("well")
+    print("ok")
 
 
 asyncio.run(main(*sys.argv[1:]))

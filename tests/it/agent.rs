@@ -7,9 +7,9 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::docker::settled;
+use harness::Container;
+use harness::docker::eventually_on_engine;
 use harness::load::text;
-use harness::stack::Container;
 use harness::{
     Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, Watched,
     WatchedOptions, eventually, http, images,
@@ -318,8 +318,8 @@ fn while_the_engine_is_away_nothing_is_withdrawn_and_then_only_what_has_gone() {
     agent.process().log().wait_for("WARN", LONG).unwrap();
     let stayed = (started("stays").unwrap(), started("goes").unwrap());
     assert_eq!(stayed, (Some(before.0), Some(before.1)));
-    lab.heal(&lab.nodes()[0]).unwrap();
-    settled(LONG, || {
+    lab.reconnect(&lab.nodes()[0]).unwrap();
+    eventually_on_engine(LONG, || {
         ensure!(started("goes")?.is_none(), "what has gone is still there");
         ensure!(started("stays")? > Some(before.0), "what came back is not there");
         Ok(())
@@ -332,8 +332,8 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     let mut stack = SwarmStack::deploy().unwrap();
     stack.join("stacks/agent.yml").unwrap();
     stack.join("tests/stacks/unwrapped.yml").unwrap();
-    stack.wait_answer("/unwrapped").unwrap();
-    let [agent, web] = ["agent", "web"].map(|service| stack.guest_of(service).unwrap());
+    stack.wait_body("/unwrapped").unwrap();
+    let [agent, web] = ["agent", "web"].map(|service| stack.joined_stack_with(service).unwrap());
 
     // It holds the socket, and nothing else.
     let [container] = &agent.containers_of("agent").unwrap()[..] else { panic!("one node has one agent") };
@@ -351,7 +351,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     let load = load(stack.url("/unwrapped"));
     load.wait_for_more(100, LONG).unwrap();
     web.force_update("web").unwrap();
-    settled(LONG, || hosts().len() == 2 && hosts().is_disjoint(&before)).unwrap();
+    eventually_on_engine(LONG, || hosts().len() == 2 && hosts().is_disjoint(&before)).unwrap();
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
 
@@ -365,7 +365,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     };
     let after = hosts();
     relabel(&web.service("web"), "traefik.http.routers.unwrapped.rule=Path(`/relabelled`)");
-    eventually(LONG, || http::well(&stack.url("/relabelled"))).unwrap();
+    eventually(LONG, || http::get_ok(&stack.url("/relabelled"))).unwrap();
     assert_eq!(hosts(), after);
     relabel(
         &stack.stack().service("hello"),
@@ -374,7 +374,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     eventually(LONG, || ensure_not_404(&stack.url("/relabelled-hello"))).unwrap();
     let stale = |expected: bool| {
         let [hub] = &stack.stack().containers_of("hub").unwrap()[..] else { panic!("there is one hub") };
-        settled(LONG, || {
+        eventually_on_engine(LONG, || {
             let inside = stack.engine().enter_container(hub)?;
             let list = inside.with(|| http::json("http://127.0.0.1:8080/v1/instances"))?;
             let service = stack.stack().service("hello");

@@ -20,12 +20,9 @@ fn one_box_with_an_agent_answers_as_in_the_article_and_a_second_ping_joins_it() 
 fn answers(file: &str, services: &[&str]) {
     let compose = Compose::up(file).unwrap();
     let ping = hosts(&compose, "ping");
-    assert_eq!(compose.wait_answer("/ping").unwrap(), format!("Pong from {}\n", ping[0]));
+    assert_eq!(compose.wait_body("/ping").unwrap(), format!("Pong from {}\n", ping[0]));
     let hello = hosts(&compose, "hello");
-    assert_eq!(
-        compose.wait_answer("/hello/viktor").unwrap(),
-        format!("Hello, Viktor! (from {})\n", hello[0])
-    );
+    assert_eq!(compose.wait_body("/hello/viktor").unwrap(), format!("Hello, Viktor! (from {})\n", hello[0]));
     for service in services {
         for container in compose.containers_of(service).unwrap() {
             let holds = container.inspect("{{json .Mounts}}").unwrap().contains("docker.sock");

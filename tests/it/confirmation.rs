@@ -51,7 +51,7 @@ fn healthcheck_turns_green_only_when_traefik_routes_to_the_task() {
     wait_for_red(&mut healthcheck, "not yet routed");
     fleet.traefik.restart().unwrap();
     wait_for_green(&mut healthcheck);
-    assert!(fleet.traefik.servers().unwrap().contains(&instance.url()));
+    assert!(fleet.traefik.api().servers().unwrap().contains(&instance.url()));
 }
 
 #[test]
@@ -66,6 +66,7 @@ fn every_router_that_polls_has_to_confirm() {
     let _first = fleet.start_all("ping", 1).unwrap();
     eventually(SOON, || {
         other
+            .api()
             .servers()
             .map(|servers| servers.len() == 1)?
             .then_some(())
@@ -80,7 +81,7 @@ fn every_router_that_polls_has_to_confirm() {
     wait_for_red(&mut healthcheck, "not yet routed");
     other.process().signal(harness::Signal::CONT).unwrap();
     wait_for_green(&mut healthcheck);
-    assert!(other.servers().unwrap().contains(&instance[0].url()));
+    assert!(other.api().servers().unwrap().contains(&instance[0].url()));
     assert!(fleet.traefik.process().try_wait().unwrap().is_none());
 }
 

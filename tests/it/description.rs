@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use harness::description::conforms;
+use harness::conformance::check_openapi;
 use harness::hub::{HubOptions, write_token};
 use harness::{Binaries, Hub, Loopback, Process, SpawnOptions, eventually, http};
 use serde_json::json;
@@ -48,13 +48,13 @@ fn hub_keeps_to_its_description() {
         let request = request.body(registration.to_string()).unwrap();
         assert_eq!(http::agent(SOON, false).run(request).unwrap().status(), 200);
     }
-    eventually(SOON, || http::well(&format!("{}/readyz", hub.url()))).unwrap();
+    eventually(SOON, || http::get_ok(&format!("{}/readyz", hub.url()))).unwrap();
 
     let metrics = http::get(&format!("{}/metrics", hub.url())).unwrap();
     let puts = "swarmlings_requests_total{method=\"PUT\",code=\"200\",route=\"/v1/instances/{id}\"} 3";
     assert!(metrics.body.lines().any(|line| line == puts), "{}", metrics.body);
 
-    conforms("hub", &hub.url(), Some(&token)).unwrap();
+    check_openapi("hub", &hub.url(), Some(&token)).unwrap();
     assert!(hub.process().try_wait().unwrap().is_none(), "the hub has ended");
 }
 
@@ -69,8 +69,8 @@ fn echo_keeps_to_its_description() {
     command.args(["--max-delay", "3s"]);
     let mut echo = Process::spawn("echo", &mut command, SpawnOptions::default()).unwrap();
     let url = format!("http://{address}");
-    eventually(SOON, || http::well(&format!("{url}/bench"))).unwrap();
+    eventually(SOON, || http::get_ok(&format!("{url}/bench"))).unwrap();
 
-    conforms("echo", &url, None).unwrap();
+    check_openapi("echo", &url, None).unwrap();
     assert!(echo.try_wait().unwrap().is_none(), "echo has ended");
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use harness::labels::LabelList;
-use harness::{Binaries, Fleet, Instance, eventually, http, websocket};
+use harness::{Binaries, Fleet, Instance, conformance, eventually, http};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An instance with these labels, each after `traefik.`, and flags.
 fn launch(fleet: &Fleet, labels: &[(&str, &str)], flags: &[&str]) -> Instance {
     let program = Binaries::find().unwrap().path("echo");
-    let mut spec = fleet.spec_of(&program, "echo", "echo-1").unwrap();
+    let mut spec = fleet.spec_for(&program, "echo", "echo-1").unwrap();
     spec.command.extend(flags.iter().map(Into::into));
     let port = spec.address.port().to_string();
     let label = |(key, value): &(&str, &str)| (format!("traefik.{key}"), value.replace("PORT", &port));
@@ -24,7 +24,7 @@ const ROUTED: [(&str, &str); 2] =
 /// What the service says of a request that comes through Traefik.
 fn seen(fleet: &Fleet) -> String {
     let url = format!("{}/api", fleet.traefik.url());
-    eventually(PATIENCE, || http::well(&url)).unwrap().body
+    eventually(PATIENCE, || http::get_ok(&url)).unwrap().body
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_websocket_comes_through_traefik() {
     let _echo = launch(&fleet, &ROUTED, &[]);
     seen(&fleet);
     let url = format!("{}/echo", fleet.traefik.url().replacen("http", "ws", 1));
-    websocket::comes_back(&url, None).unwrap();
+    conformance::check_websocket(&url, None).unwrap();
 }
 
 #[test]

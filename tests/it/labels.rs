@@ -31,7 +31,7 @@ fn bad_label_harms_only_the_service_that_carries_it() {
     assert!(reason.contains(bad) && reason.contains("strippprefix"), "{reason}");
     // What comes after it is routed as ever: Traefik has taken no offence at the document.
     let more = fleet.start_all("ping", 2).unwrap();
-    fleet.wait_answered("/ping", more.iter().chain(&good)).unwrap();
+    fleet.wait_responses("/ping", more.iter().chain(&good)).unwrap();
     assert_eq!(http::get(&format!("{}/hello/viktor", fleet.traefik.url())).unwrap().status, 404);
 }
 
@@ -43,7 +43,7 @@ fn refusal_is_in_the_log_once_and_in_the_metrics_while_it_lasts() {
     spec.labels = routed("ping", "Path(`/hello`)", None, spec.address.port());
     let refused = fleet.launch(spec).unwrap();
     wait_for_state(&fleet, &refused, "refused").unwrap();
-    let metrics = |fleet: &Fleet| http::well(&format!("{}/metrics", fleet.hub.url())).unwrap().body;
+    let metrics = |fleet: &Fleet| http::get_ok(&format!("{}/metrics", fleet.hub.url())).unwrap().body;
     let line = "hub_instances{service=\"hello\",health=\"healthy\",routing=\"refused\"} 1";
     assert!(metrics(&fleet).contains(line), "{}", metrics(&fleet));
     holder[0].stop().unwrap();
@@ -110,7 +110,7 @@ fn value_that_traefik_cannot_use_harms_only_its_router() {
     for instance in &bad {
         wait_for_state(&fleet, instance, "confirmed").unwrap();
     }
-    let routers = fleet.traefik.routers().unwrap();
+    let routers = fleet.traefik.api().routers().unwrap();
     for (name, ..) in VALUES {
         assert_eq!(routers[&format!("{name}@http")]["status"], "disabled", "{name}: {routers:?}");
     }
@@ -148,7 +148,7 @@ fn value_that_traefik_would_reject_everything_for_does_not_reach_it() {
     spec.labels = own("<<", strange, &[]);
     let instance = fleet.launch(spec).unwrap();
     wait_for_state(&fleet, &instance, "confirmed").unwrap();
-    assert_eq!(fleet.traefik.routers().unwrap()["<<@http"]["rule"], strange);
+    assert_eq!(fleet.traefik.api().routers().unwrap()["<<@http"]["rule"], strange);
     let _good = fleet.start_all("ping", 1).unwrap();
 }
 
@@ -197,7 +197,7 @@ fn hub_routes_what_it_is_told_to_expose() {
     wait_for_state(&fleet, &exposed, "confirmed").unwrap();
     wait_for_state(&fleet, &hidden, "unrouted").unwrap();
     wait_for_state(&fleet, &test, "unrouted").unwrap();
-    let routers = fleet.traefik.routers().unwrap();
+    let routers = fleet.traefik.api().routers().unwrap();
     assert_eq!(routers.keys().collect::<Vec<_>>(), ["exposed@http"]);
     assert_eq!(routers["exposed@http"]["rule"], "Path(`/exposed`)");
 }
@@ -211,8 +211,8 @@ fn router_name_stays_with_the_service_that_came_first() {
     let second = fleet.launch(spec).unwrap();
     let reason = wait_for_state(&fleet, &second, "refused").unwrap();
     assert!(reason.contains("traefik.http.routers.ping") && reason.contains("the service ping"), "{reason}");
-    fleet.wait_answered("/ping", &first).unwrap();
-    let routers = fleet.traefik.routers().unwrap();
+    fleet.wait_responses("/ping", &first).unwrap();
+    let routers = fleet.traefik.api().routers().unwrap();
     assert_eq!(routers["ping@http"]["status"], "enabled", "{routers:?}");
     first[0].stop().unwrap();
     wait_for_state(&fleet, &second, "refused").unwrap();
@@ -226,8 +226,8 @@ fn newest_task_says_the_labels_and_both_generations_serve() {
     spec.labels = routed("ping", "Path(`/ping`) || Path(`/pong`)", None, spec.address.port());
     let mut new = [fleet.launch(spec).unwrap()];
     fleet.wait_routed(&mut new).unwrap();
-    fleet.wait_answered("/pong", old.iter().chain(&new)).unwrap();
-    fleet.wait_answered("/ping", old.iter().chain(&new)).unwrap();
+    fleet.wait_responses("/pong", old.iter().chain(&new)).unwrap();
+    fleet.wait_responses("/ping", old.iter().chain(&new)).unwrap();
 }
 
 #[test]
@@ -241,5 +241,5 @@ fn service_without_a_router_label_gets_none() {
     spec.labels.push(("traefik.enable".to_owned(), "false".to_owned()));
     let disabled = fleet.launch(spec).unwrap();
     wait_for_state(&fleet, &disabled, "unrouted").unwrap();
-    assert!(fleet.traefik.routers().unwrap().is_empty());
+    assert!(fleet.traefik.api().routers().unwrap().is_empty());
 }

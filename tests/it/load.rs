@@ -107,7 +107,7 @@ fn while_the_only_instance_is_away_there_is_a_gap() {
     // Nobody answers meanwhile: this is a time to be measured, not one to be waited for.
     thread::sleep(away);
     let surely = gone.elapsed();
-    instance.start_again().unwrap();
+    instance.restart().unwrap();
     fleet.wait_routed([instance]).unwrap();
     load.wait_for_more(20);
     let most = begin.elapsed();
@@ -152,7 +152,7 @@ fn of_a_replacement_it_says_who_left_who_joined_and_how_long_both_answered() {
 /// `echo`, routed at `/`.
 fn echo(fleet: &Fleet, flags: &[&str]) -> Instance {
     let program = Binaries::find().unwrap().path("echo");
-    let mut spec = fleet.spec_of(&program, "echo", "echo-1").unwrap();
+    let mut spec = fleet.spec_for(&program, "echo", "echo-1").unwrap();
     spec.command.extend(flags.iter().map(Into::into));
     let port = spec.address.port().to_string();
     spec.labels = [
@@ -223,7 +223,7 @@ fn python_of_the_article_is_known_by_its_body() {
     python.arg(root).args([address.ip().to_string(), address.port().to_string()]);
     let mut python = Process::spawn("python", &mut python, SpawnOptions::default()).unwrap();
     let url = format!("http://{address}/");
-    python.wait_until(PATIENCE, || http::well(&url)).unwrap();
+    python.wait_until(PATIENCE, || http::get_ok(&url)).unwrap();
     // It serves one connection at a time, and closes each after its answer.
     let (_, report) =
         load(&url, &["--requests", "30", "--connections", "2", "--instance", r"body:from (\S+)"]);

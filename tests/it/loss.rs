@@ -21,7 +21,7 @@ fn killed_instance_leaves_the_routing_and_the_others_serve() {
     let mut instances = fleet.start_all("ping", 2).unwrap();
     instances[0].kill().unwrap();
     fleet.wait_unrouted(&instances[0], SOON).unwrap();
-    fleet.wait_answered("/ping", &instances[1..]).unwrap();
+    fleet.wait_responses("/ping", &instances[1..]).unwrap();
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
     load.wait_for_more(100, SOON).unwrap();
     load.pass().unwrap();
@@ -34,7 +34,7 @@ fn clients_who_leave_at_once_take_no_instance_away_from_the_others() {
     let fleet = Fleet::start().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/demo.yml");
     let mut instances = ["ping-1", "ping-2", "ping-3"]
-        .map(|host| fleet.launch(fleet.spec_by(&file, "ping", host).unwrap()).unwrap());
+        .map(|host| fleet.launch(fleet.spec_from_stack(&file, "ping", host).unwrap()).unwrap());
     fleet.wait_routed(&mut instances).unwrap();
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
     load.wait_for_more(100, SOON).unwrap();
@@ -150,7 +150,7 @@ fn traefik_that_is_restarted_gets_all_routes_back() {
         Ok(())
     })
     .unwrap();
-    fleet.wait_answered("/ping", &instances).unwrap();
+    fleet.wait_responses("/ping", &instances).unwrap();
 }
 
 #[test]

@@ -36,13 +36,13 @@ fn the_articles_file_becomes_one_that_traefik_3_routes_by() {
     let mut instances: Vec<_> = ["ping", "hello"]
         .into_iter()
         .map(|service| {
-            let spec = fleet.spec_by(&file, service, service).unwrap();
+            let spec = fleet.spec_from_stack(&file, service, service).unwrap();
             assert!(spec.labels.iter().all(|(key, _)| !key.contains(".frontend.")), "{:?}", spec.labels);
             fleet.launch(spec).unwrap()
         })
         .collect();
     fleet.wait_routed(&mut instances).unwrap();
-    let get = |path: &str| http::well(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
+    let get = |path: &str| http::get_ok(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
     assert_eq!(get("/ping"), "Pong from ping\n");
     assert_eq!(get("/hello/viktor"), "Hello, Viktor! (from hello)\n");
 }

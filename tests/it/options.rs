@@ -184,7 +184,7 @@ fn every_option_arrives_where_traefik_shows_it() {
         Ok(())
     })
     .unwrap();
-    let api = fleet.traefik.api("rawdata").unwrap();
+    let api = fleet.traefik.api().get("rawdata").unwrap();
     let log = logged(&mut fleet).unwrap();
 
     let mut wrong = String::new();

@@ -94,7 +94,7 @@ impl Pages {
         let Some(directory) = directory() else { return };
         fs::create_dir_all(&directory).unwrap();
         fs::copy(file, directory.join(format!("{name}.html"))).unwrap();
-        let picture = self.browser.picture(None).unwrap();
+        let picture = self.browser.screenshot(None).unwrap();
         fs::write(directory.join(format!("{name}-{width}-{scheme}.png")), picture).unwrap();
     }
 }
@@ -153,7 +153,7 @@ fn a_report_is_drawn_with_a_lane_for_each_instance() {
     // From its top to what latency is over time.
     let end = "return Math.round(document.querySelector('#latency h3 + .chart').getBoundingClientRect().bottom + scrollY)";
     let height = pages.asked(end).as_u64().unwrap();
-    let picture = pages.browser.picture(Some((900, u32::try_from(height).unwrap() + 14))).unwrap();
+    let picture = pages.browser.screenshot(Some((900, u32::try_from(height).unwrap() + 14))).unwrap();
     assert!(picture.len() > 50_000, "something is on it: {} bytes", picture.len());
     if let Some(directory) = directory() {
         fs::write(directory.join("load.png"), png::smaller(&picture)).unwrap();

@@ -19,7 +19,7 @@ fn restart_all_under_load(keep_alive: bool) {
         assert_eq!(status.code(), Some(0), "{}", instance.sidecar().tail());
         instance.sidecar().log().wait_for(" aborted=0", SOON).unwrap();
         load.wait_for_more(100, SOON).unwrap();
-        instance.start_again().unwrap();
+        instance.restart().unwrap();
         fleet.wait_routed([instance]).unwrap();
     }
     load.wait_for_more(100, SOON).unwrap();
@@ -61,7 +61,7 @@ fn withdrawn_task_is_not_told_to_stop_before_the_router_has_confirmed() {
     let status = instance.sidecar().wait(STOP).unwrap();
     assert_eq!(status.code(), Some(0), "{}", instance.sidecar().tail());
     assert!(!service.is_alive());
-    assert!(!fleet.traefik.servers().unwrap().contains(&instance.url()));
+    assert!(!fleet.traefik.api().servers().unwrap().contains(&instance.url()));
 }
 
 #[test]

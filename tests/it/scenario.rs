@@ -23,11 +23,11 @@ fn demo() -> Demo {
 }
 
 impl Demo {
-    fn get(&self, path: &str) -> http::Answer {
+    fn get(&self, path: &str) -> http::Response {
         self.request("GET", path)
     }
 
-    fn request(&self, method: &str, path: &str) -> http::Answer {
+    fn request(&self, method: &str, path: &str) -> http::Response {
         http::request(method, &format!("{}{path}", self.fleet.traefik.url()), &[]).unwrap()
     }
 }
@@ -35,8 +35,8 @@ impl Demo {
 #[test]
 fn every_instance_answers_to_the_byte() {
     let demo = demo();
-    demo.fleet.wait_answered("/ping", &demo.pings).unwrap();
-    demo.fleet.wait_answered("/hello/viktor", &demo.hellos).unwrap();
+    demo.fleet.wait_responses("/ping", &demo.pings).unwrap();
+    demo.fleet.wait_responses("/hello/viktor", &demo.hellos).unwrap();
     for _ in 0..6 {
         let answer = demo.get("/ping");
         assert_eq!(answer.body, format!("Pong from {}\n", answer.served_by().unwrap()));
@@ -61,7 +61,7 @@ fn hello_greets_the_world_unless_it_is_given_a_name() {
 #[test]
 fn requests_are_spread_evenly() {
     let demo = demo();
-    demo.fleet.wait_answered("/ping", &demo.pings).unwrap();
+    demo.fleet.wait_responses("/ping", &demo.pings).unwrap();
     let mut shares = BTreeMap::<String, i32>::new();
     for _ in 0..300 {
         *shares.entry(demo.get("/ping").served_by().unwrap().to_owned()).or_default() += 1;
@@ -108,7 +108,7 @@ fn a_service_sees_the_path_without_its_prefix() {
         fleet.launch(spec).unwrap()
     });
     fleet.wait_routed(&mut instances).unwrap();
-    let seen = |path: &str| http::well(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
+    let seen = |path: &str| http::get_ok(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
     assert_eq!(seen("/ping"), "/");
     assert_eq!(seen("/ping/"), "/");
     assert_eq!(seen("/ping/a?b=c"), "/a?b=c");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::docker::settled;
+use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, all_go_on};
 use harness::{Load, LoadOptions, SwarmStack, eventually, http};
 use serde_json::Value;
@@ -15,14 +15,14 @@ fn the_stack_answers_as_in_the_article() {
     let stack = SwarmStack::deploy().unwrap();
 
     let [ping] = &hosts(&stack, "ping")[..] else { panic!("one node has one ping") };
-    assert_eq!(stack.wait_answer("/ping").unwrap(), format!("Pong from {ping}\n"));
+    assert_eq!(stack.wait_body("/ping").unwrap(), format!("Pong from {ping}\n"));
 
     let hellos = hosts(&stack, "hello");
     assert_eq!(hellos.len(), 2);
     let expected: BTreeSet<_> = hellos.iter().map(|host| format!("Hello, Viktor! (from {host})\n")).collect();
     let mut seen = BTreeSet::new();
     eventually(LONG, || {
-        seen.insert(stack.wait_answer("/hello/viktor").unwrap());
+        seen.insert(stack.wait_body("/hello/viktor").unwrap());
         seen == expected
     })
     .unwrap_or_else(|error| panic!("{error}: {seen:?} instead of {expected:?}"));
@@ -33,7 +33,7 @@ fn echo_joins_the_demo_and_each_task_says_which_it_is() {
     let mut stack = SwarmStack::deploy().unwrap();
     stack.join("stacks/echo.yml").unwrap();
     let url = stack.url("/echo/api");
-    stack.wait_answer("/echo/api").unwrap();
+    stack.wait_body("/echo/api").unwrap();
     let mut slots = BTreeSet::new();
     eventually(LONG, || {
         let answer = http::get(&url).unwrap();
@@ -52,7 +52,7 @@ fn echo_joins_the_demo_and_each_task_says_which_it_is() {
 #[test]
 fn load_runs_as_a_job_and_says_what_came_of_it() {
     let mut stack = SwarmStack::deploy().unwrap();
-    stack.wait_answer("/ping").unwrap();
+    stack.wait_body("/ping").unwrap();
     let job = stack.join_with("stacks/load.yml", &[("LOAD_FOR", "2s"), ("LOAD_RATE", "50")]).unwrap();
     let logs = || stack.docker().run(&["service", "logs", "--raw", &job.service("load")]).unwrap();
     eventually(LONG, || logs().contains("--max-failed ≤ 0: "))
@@ -102,7 +102,7 @@ fn a_version_that_crashes_is_rolled_back_and_fails_no_request() {
     let stack = SwarmStack::deploy().unwrap();
     // As the stack has it: what is in flight when a task crashes is asked again of another.
     let path = "/hello/viktor";
-    stack.wait_answer(path).unwrap();
+    stack.wait_body(path).unwrap();
     let options = LoadOptions { rate: 200, instance: HELLO, ..LoadOptions::default() };
     let load = Load::start(stack.url(path), &options).unwrap();
     let before = hosts(&stack, "hello");
@@ -112,14 +112,14 @@ fn a_version_that_crashes_is_rolled_back_and_fails_no_request() {
 
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
-    settled(LONG, || hosts(&stack, "hello") == before).unwrap();
+    eventually_on_engine(LONG, || hosts(&stack, "hello") == before).unwrap();
 }
 
 #[test]
 fn a_task_is_told_to_fail_by_its_own_program_and_to_be_well_again() {
     let stack = SwarmStack::deploy().unwrap();
     let path = "/plain/ping";
-    stack.wait_answer(path).unwrap();
+    stack.wait_body(path).unwrap();
     let [ping] = &stack.stack().containers_of("ping").unwrap()[..] else { panic!("one node has one ping") };
     let faults = |order: &str| ping.exec(&["/ping", "faults", order]).unwrap();
 
@@ -134,7 +134,7 @@ fn a_task_is_told_to_fail_by_its_own_program_and_to_be_well_again() {
 fn update_under_load(service: &str) {
     let stack = SwarmStack::deploy().unwrap();
     let loads = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)].map(|(path, instance)| {
-        stack.wait_answer(path).unwrap();
+        stack.wait_body(path).unwrap();
         [true, false].map(|keep_alive| {
             let options = LoadOptions { rate: 200, keep_alive, instance, ..LoadOptions::default() };
             Load::start(stack.url(path), &options).unwrap()
@@ -146,7 +146,7 @@ fn update_under_load(service: &str) {
     all_go_on(&loads, 100, LONG).unwrap();
     stack.stack().force_update(service).unwrap();
     // Swarm is done with an old task before that has ended.
-    settled(LONG, || {
+    eventually_on_engine(LONG, || {
         let after = hosts(&stack, service);
         after.len() == before.len() && !after.iter().any(|host| before.contains(host))
     })

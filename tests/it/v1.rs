@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::http::{self, Answer};
+use harness::http::{self, Response};
 use harness::{Binaries, Fleet, Instance, eventually};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(crate) fn article() -> std::path::PathBuf {
 /// An echo with these labels, each after `traefik.`; `PORT` is its port.
 fn echo(fleet: &Fleet, service: &str, labels: &[&str]) -> Instance {
     let program = Binaries::find().unwrap().path("echo");
-    let mut spec = fleet.spec_of(&program, service, service).unwrap();
+    let mut spec = fleet.spec_for(&program, service, service).unwrap();
     let port = spec.address.port().to_string();
     let label = |label: &&str| {
         let (key, value) = label.split_once('=').unwrap();
@@ -28,13 +28,13 @@ fn echo(fleet: &Fleet, service: &str, labels: &[&str]) -> Instance {
     fleet.launch(spec).unwrap()
 }
 
-fn ask(fleet: &Fleet, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+fn ask(fleet: &Fleet, host: &str, path: &str, headers: &[(&str, &str)]) -> Response {
     let headers = [&[("host", host)], headers].concat();
     http::request("GET", &format!("{}{path}", fleet.traefik.url()), &headers).unwrap()
 }
 
 /// The path that the service saw, and its header `name`.
-fn seen(answer: &Answer, name: &str) -> (String, Option<String>) {
+fn seen(answer: &Response, name: &str) -> (String, Option<String>) {
     let mut lines = answer.body.lines();
     let path = lines.find_map(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")).map(str::to_owned);
     let header = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -47,7 +47,7 @@ fn the_articles_labels_route_with_nothing_changed() {
     let mut instances: Vec<_> = ["ping", "hello"]
         .into_iter()
         .map(|service| {
-            let spec = fleet.spec_by(&article(), service, service).unwrap();
+            let spec = fleet.spec_from_stack(&article(), service, service).unwrap();
             assert!(
                 spec.labels.iter().all(|(key, _)| !key.starts_with("traefik.http.")),
                 "{:?}",
@@ -57,7 +57,7 @@ fn the_articles_labels_route_with_nothing_changed() {
         })
         .collect();
     fleet.wait_routed(&mut instances).unwrap();
-    let get = |path: &str| http::well(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
+    let get = |path: &str| http::get_ok(&format!("{}{path}", fleet.traefik.url())).unwrap().body;
     assert_eq!(get("/ping"), "Pong from ping\n");
     assert_eq!(get("/hello/viktor"), "Hello, Viktor! (from hello)\n");
     assert_eq!(http::get(&format!("{}/hello", fleet.traefik.url())).unwrap().status, 404);
@@ -230,7 +230,7 @@ fn middlewares_do_as_in_traefik_1() {
 fn segments_are_two_ports_of_one_task() {
     let fleet = Fleet::start().unwrap();
     let program = Binaries::find().unwrap().path("echo");
-    let mut spec = fleet.spec_of(&program, "two", "two").unwrap();
+    let mut spec = fleet.spec_for(&program, "two", "two").unwrap();
     let (port, admin) = (spec.address.port(), spec.admin.port());
     let labels = [
         ("traefik.web.port", port.to_string()),

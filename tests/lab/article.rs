@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use harness::rehearsal::Rehearsal;
+use harness::LabStack;
 use harness::{eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -40,7 +40,7 @@ fn the_articles_own_labels_route_its_services_on_three_hosts() {
     let text = fs::read_to_string(file).unwrap();
     assert!(text.contains(PING) && text.contains(HELLO), "the file is no longer the article's");
 
-    let article = Rehearsal::article().unwrap();
+    let article = LabStack::article().unwrap();
     for service in ["ping", "hello"] {
         for container in article.stack().containers_of(service).unwrap() {
             let environment = container.inspect("{{.Config.Env}}").unwrap();
@@ -66,7 +66,7 @@ fn the_articles_own_labels_route_its_services_on_three_hosts() {
         }
     }
     let servers: BTreeSet<_> = article
-        .view(&article.lab().nodes()[0])
+        .traefik_api(&article.lab().nodes()[0])
         .server_list()
         .unwrap()
         .into_iter()
@@ -76,7 +76,7 @@ fn the_articles_own_labels_route_its_services_on_three_hosts() {
 }
 
 /// What each container of `service` answers.
-fn expected(article: &Rehearsal, service: &str, answer: impl Fn(&str) -> String) -> BTreeSet<String> {
+fn expected(article: &LabStack, service: &str, answer: impl Fn(&str) -> String) -> BTreeSet<String> {
     let containers = article.stack().containers_of(service).unwrap();
     containers.iter().map(|container| answer(&container.host().unwrap())).collect()
 }

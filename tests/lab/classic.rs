@@ -1,20 +1,20 @@
 use std::time::Duration;
 
+use harness::LabStack;
 use harness::load::{HELLO, PONG, all_go_on};
-use harness::rehearsal::Rehearsal;
 use harness::{Load, LoadOptions, http};
 
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn the_classic_stack_answers_and_its_updates_fail_no_request() {
-    let classic = Rehearsal::classic().unwrap();
+    let classic = LabStack::classic().unwrap();
     let leader = &classic.lab().nodes()[0];
     let loads: Vec<_> = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)]
         .into_iter()
         .map(|(path, instance)| {
             let url = format!("http://{}:81{path}", leader.address());
-            http::wait_well(&url, LONG).unwrap();
+            http::wait_ok(&url, LONG).unwrap();
             Load::start(url, &LoadOptions { rate: 200, instance, ..LoadOptions::default() }).unwrap()
         })
         .collect();

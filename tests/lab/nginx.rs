@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use harness::LabStack;
 use harness::load::all_go_on;
-use harness::rehearsal::Rehearsal;
 use harness::{Load, LoadOptions, eventually, http, images, nginx};
 
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request() {
-    let mut demo = Rehearsal::demo().unwrap();
+    let mut demo = LabStack::demo().unwrap();
     let docker = demo.lab().docker().clone();
     let [plain, wrapped] = nginx::build(&docker, demo.images()).unwrap();
     for image in [&plain, &wrapped] {

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
+use harness::LabStack;
 use harness::load::{HELLO, PONG, all_go_on};
-use harness::rehearsal::Rehearsal;
 use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn updates_of_everything_behind_traefik_fail_no_request() {
-    let demo = Rehearsal::demo().unwrap();
+    let demo = LabStack::demo().unwrap();
     let loads = loads(&demo);
     for services in [&["ping", "hello"][..], &["hub"]] {
         all_go_on(&loads, 100, LONG).unwrap();
@@ -23,7 +23,7 @@ fn updates_of_everything_behind_traefik_fail_no_request() {
 
 #[test]
 fn scaling_up_and_down_fails_no_request() {
-    let demo = Rehearsal::demo().unwrap();
+    let demo = LabStack::demo().unwrap();
     let loads = loads(&demo);
     for replicas in [6, 2] {
         all_go_on(&loads, 100, LONG).unwrap();
@@ -41,7 +41,7 @@ fn scaling_up_and_down_fails_no_request() {
 
 #[test]
 fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generations_serve_it() {
-    let demo = Rehearsal::demo().unwrap();
+    let demo = LabStack::demo().unwrap();
     let node = &demo.lab().nodes()[1];
     let new = demo.url(node, "/greet/viktor");
     assert_eq!(http::get(&new).unwrap().status, 404);
@@ -82,7 +82,7 @@ fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generati
 }
 
 /// Load on both services, by two nodes, with kept connections and with new ones.
-fn loads(demo: &Rehearsal) -> Vec<Load> {
+fn loads(demo: &LabStack) -> Vec<Load> {
     let nodes = &demo.lab().nodes()[..2];
     let paths = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)];
     nodes

@@ -1,14 +1,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::rehearsal::Rehearsal;
+use harness::LabStack;
 use harness::{eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
 
 #[test]
 fn every_nodes_ping_and_both_hellos_answer_through_a_workers_traefik() {
-    let demo = Rehearsal::demo().unwrap();
+    let demo = LabStack::demo().unwrap();
     let worker = demo.lab().node("worker-1").unwrap();
 
     let tasks = demo.stack().containers_of("ping").unwrap();

@@ -67,7 +67,7 @@ pub fn musl_target() -> String {
 
 /// The programs in `SWARMLINGS_BIN_DIR`, or a release build of all programs for this machine.
 pub fn for_this_machine() -> Result<Binaries> {
-    Binaries::named()?.map_or_else(|| programs(&names(), Profile::Release, None), Ok)
+    Binaries::from_environment()?.map_or_else(|| programs(&names(), Profile::Release, None), Ok)
 }
 
 /// Builds all programs that go into images, as released, for `target` or this machine.

@@ -96,7 +96,7 @@ impl Demo {
 
     /// Whether Traefik routes to every instance, and each of them has answered through it.
     fn answers(&self) -> Result<()> {
-        let servers = self.fleet.traefik.servers()?;
+        let servers = self.fleet.traefik.api().servers()?;
         for instance in &self.instances {
             ensure!(servers.contains(&instance.url()), "{} is not routed", instance.host());
         }
@@ -105,7 +105,7 @@ impl Demo {
             let url = format!("{}{path}", self.fleet.traefik.url());
             // Whatever a guest answers there: that it does is what counts.
             let answers = hosts.iter().map(|_| http::get(&url)).collect::<Result<Vec<_>>>()?;
-            let answered: BTreeSet<_> = answers.iter().filter_map(http::Answer::served_by).collect();
+            let answered: BTreeSet<_> = answers.iter().filter_map(http::Response::served_by).collect();
             ensure!(answered == hosts, "{path} is answered by {answered:?} of {hosts:?}");
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use harness::stack::declared::Declared;
+use harness::stack_file::ServiceDefinition;
 use harness::{Fleet, Instance};
 
 use crate::build::{built_program, cargo_in, metadata, root};
@@ -15,7 +15,7 @@ const INSTANCES: usize = 2;
 pub(crate) struct Guest {
     name: String,
     program: PathBuf,
-    declared: Declared,
+    declared: ServiceDefinition,
 }
 
 impl Guest {
@@ -40,7 +40,7 @@ impl Guest {
         let name = package.with_context(|| format!("{} is no package's", manifest.display()))?.to_owned();
         let workspace = metadata["workspace_root"].as_str().context("a package is in a workspace")?;
         let stack = Path::new(workspace).join("stacks").join(format!("{name}.yml"));
-        let declared = Declared::read(&stack, &name)?;
+        let declared = ServiceDefinition::read(&stack, &name)?;
 
         // Not as released: it is for whoever changes it again and again.
         let program = built_program(cargo_in(directory, "build").args(["--package", &name, "--bin", &name]))
@@ -60,7 +60,7 @@ impl Guest {
     /// Starts its instances without waiting for them.
     pub(crate) fn launch(&self, fleet: &Fleet) -> Result<Vec<Instance>> {
         let launch = |number| {
-            let mut spec = fleet.spec_of(&self.program, &self.name, &format!("{}-{number}", self.name))?;
+            let mut spec = fleet.spec_for(&self.program, &self.name, &format!("{}-{number}", self.name))?;
             spec.labels = self.declared.labels_at(spec.address.port());
             spec.environment = self.declared.environment().to_vec();
             fleet.launch(spec)

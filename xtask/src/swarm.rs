@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use harness::images::build_traefik;
-use harness::stack::{self, SETTLED, Settings, Stack};
+use harness::stack::{self, SETTLE_TIMEOUT, Settings, Stack};
 use harness::{Docker, eventually, http, tools};
 
 use crate::build::root;
@@ -139,7 +139,7 @@ impl Down {
         }
         let stack = Stack::new(docker.clone(), &self.stack);
         let said = if stack.is_deployed()? { "removed stack" } else { "there is no stack" };
-        stack.remove(SETTLED)?;
+        stack.remove(SETTLE_TIMEOUT)?;
         eprintln!("{said} {}", self.stack);
         if stack::has_token(&docker, TOKEN)? {
             // Another stack may be using it, which the engine then says.
@@ -260,7 +260,7 @@ fn address(host: &str, port: u16) -> String {
 
 /// Waits until all of `urls` answer, and says what its tasks are up to where they do not.
 fn wait_answers(stack: &Stack, urls: &[String]) -> Result<()> {
-    let answered = eventually(SETTLED, || -> Result<()> {
+    let answered = eventually(SETTLE_TIMEOUT, || -> Result<()> {
         for url in urls {
             let answer = http::get(url)?;
             ensure!(answer.status == 200, "{url}: status {}", answer.status);

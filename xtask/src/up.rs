@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // What may be missing is said before a long build.
     let traefik = tools::traefik()?;
     let guests = args.with.iter().map(|guest| Guest::invite(guest)).collect::<Result<Vec<_>>>()?;
-    let binaries = Binaries::named()?.map_or_else(|| build::release_of(&PROGRAMS, None), Ok)?;
+    let binaries = Binaries::from_environment()?.map_or_else(|| build::release_of(&PROGRAMS, None), Ok)?;
     let options = FleetOptions {
         binaries: Some(binaries),
         traefik: Some(traefik),

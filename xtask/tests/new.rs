@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use harness::binaries::target_directory;
 use harness::process::run_ok;
-use harness::stack::declared::Declared;
+use harness::stack_file::ServiceDefinition;
 use harness::{Fleet, Process, Signal, SpawnOptions, eventually, http};
 use tempfile::TempDir;
 
@@ -111,8 +111,8 @@ fn a_service_is_made_built_tested_routed_unrouted_and_removed() {
     let fleet = Fleet::start().unwrap();
     let program = target_directory().unwrap().join("debug/made-by-a-test");
     let stack = checkout.path().join("stacks/made-by-a-test.yml");
-    let declared = Declared::read(&stack, "made-by-a-test").unwrap();
-    let mut spec = fleet.spec_of(&program, "made-by-a-test", "host-1").unwrap();
+    let declared = ServiceDefinition::read(&stack, "made-by-a-test").unwrap();
+    let mut spec = fleet.spec_for(&program, "made-by-a-test", "host-1").unwrap();
     spec.labels = declared.labels_at(spec.address.port());
     spec.environment = declared.environment().to_vec();
     let url = |path: &str| format!("{}/made-by-a-test{path}", fleet.traefik.url());
@@ -120,9 +120,9 @@ fn a_service_is_made_built_tested_routed_unrouted_and_removed() {
 
     let mut instance = fleet.launch(spec).unwrap();
     fleet.wait_routed([&mut instance]).unwrap();
-    let answer = eventually(LONG, || http::well(&url("/answer"))).unwrap();
+    let answer = eventually(LONG, || http::get_ok(&url("/answer"))).unwrap();
     assert_eq!((answer.body.as_str(), answer.served_by()), ("42 (from host-1)\n", Some("host-1")));
-    assert_eq!(http::well(&url("")).unwrap().body, "answer\nhello\n");
+    assert_eq!(http::get_ok(&url("")).unwrap().body, "answer\nhello\n");
     assert_eq!(http::get(&url("/nobody")).unwrap().served_by(), Some("host-1"));
 
     assert!(instance.stop().unwrap().success());
@@ -152,8 +152,8 @@ fn a_repository_of_its_own_is_built_tested_and_a_guest_of_the_demo() {
     let line = up.log().wait_for("ready in", READY).unwrap();
     let url = line.split_whitespace().find(|word| word.ends_with("/guest-of-a-test")).unwrap();
     // With what the stack file has for it.
-    assert_eq!(http::well(url).unwrap().body, "answer\nhello\n");
-    assert!(http::well(&format!("{url}/hello")).unwrap().body.starts_with("world (from guest-of-a-test-"));
+    assert_eq!(http::get_ok(url).unwrap().body, "answer\nhello\n");
+    assert!(http::get_ok(&format!("{url}/hello")).unwrap().body.starts_with("world (from guest-of-a-test-"));
     up.signal_group(Signal::INT).unwrap();
     assert!(up.wait(LONG).unwrap().success());
 }

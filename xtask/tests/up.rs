@@ -28,16 +28,16 @@ fn ctrl_c_ends_everything_in_order() {
     let mut up = up(&["--port", "0", "--ping", "2", "--hello", "1", "--verbose"]);
     let urls = ready(&mut up);
     let [ping, hello, dashboard] = urls.as_slice() else { panic!("{urls:?}") };
-    assert!(http::well(ping).unwrap().body.starts_with("Pong from ping-"));
-    assert_eq!(http::well(hello).unwrap().body, "Hello, Viktor! (from hello-1)\n");
-    assert!(http::well(dashboard).is_ok());
+    assert!(http::get_ok(ping).unwrap().body.starts_with("Pong from ping-"));
+    assert_eq!(http::get_ok(hello).unwrap().body, "Hello, Viktor! (from hello-1)\n");
+    assert!(http::get_ok(dashboard).is_ok());
 
     let parts = proc::descendants(up.pid());
     // Hub, Traefik, and three sidecars with their services.
     assert_eq!(parts.len(), 8);
     up.signal_group(Signal::INT).unwrap();
     assert!(up.wait(END).unwrap().success());
-    assert!(!parts.iter().any(proc::Task::is_alive));
+    assert!(!parts.iter().any(proc::ProcessHandle::is_alive));
     assert!(TcpStream::connect(address_of(ping)).is_err());
 
     up.log().wait_for_end(END).unwrap();
@@ -60,7 +60,7 @@ fn a_part_that_dies_is_named_and_the_rest_is_ended() {
 
     assert_eq!(up.wait(END).unwrap().code(), Some(1));
     up.log().wait_for("xtask: hello-1 has ended by itself (exit status: 137)", END).unwrap();
-    assert!(!parts.iter().any(proc::Task::is_alive));
+    assert!(!parts.iter().any(proc::ProcessHandle::is_alive));
 }
 
 #[test]

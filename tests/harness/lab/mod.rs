@@ -11,16 +11,15 @@
 //!                                worker-2 .3
 //! ```
 //!
-//! All of it hangs on one process, the first one of a PID namespace. When that ends, the kernel ends every process of the
-//! lab, and with them go links, mounts and firewall rules, since none of these is the machine's own. What is left are
-//! files and control groups. Processes are found by their environment and nothing is remembered elsewhere, so that a lab
-//! can be taken down by another process than the one that has made it, also if that was killed half-way.
+//! All processes of a lab descend from one process, the init of a PID namespace. When it exits, the kernel kills the others,
+//! and network links, mounts and firewall rules disappear with the namespaces. Only files and control groups remain.
+//! Processes are found by their environment, and no state is kept elsewhere, so any process can take down a lab, even one
+//! whose creator was killed.
 
+mod leftovers;
 mod node;
 mod options;
-mod part;
-mod subnet;
-mod traces;
+mod processes;
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -33,33 +32,32 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
+pub use leftovers::Leftovers;
 pub use node::Node;
-pub use options::{LabOptions, PROGRAMS};
-pub use subnet::{MOST_NODES, Subnet};
-pub use traces::Traces;
+pub use options::{LabOptions, MAX_NODES, PROGRAMS, Subnet};
 
-use options::REGISTRY;
-use part::{first_process, nsenter, part, said, spawn};
+use options::{REGISTRY, REGISTRY_PORT};
+use processes::{component, init_of, log_tail, nsenter, spawn};
 
-use crate::docker::settled;
-use crate::network::Inside;
-use crate::proc::Task;
-use crate::stack::Container;
-use crate::{Binaries, Docker, Images, Stack, eventually, images};
+use crate::docker::eventually_on_engine;
+use crate::netns::NetnsGuard;
+use crate::proc::ProcessHandle;
+use crate::process::run_ok;
+use crate::{Binaries, Container, Docker, Images, Stack, eventually, images};
 
-/// The part that all others hang on.
+/// Component with the init process and the lab's network.
 const NETWORK: &str = "network";
 
-/// The link to the machine: its end in the lab, and the machine's.
+/// Network link to the machine: its end in the lab, and the machine's.
 const LINK: [&str; 2] = ["machine", "swarmlings0"];
 
-/// What a lab consists of, in its directory.
+/// File in the lab's directory with its subnet and number of nodes.
 const DESCRIPTION: &str = "lab.json";
 
-/// How long a part may take to start on a busy machine.
-const START: Duration = Duration::from_mins(1);
+/// Time limit for a component to start on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Starts the first process of a lab, and tidies up when it has ended, however that came about: its owner may be dead.
+/// Runs the init process of a lab, and cleans up when it exits, since its owner may be dead by then.
 const OUTER: &str = r#"
 unshare --net --pid --fork --kill-child sh -c "$1" init "$2" "$3"
 if [ "$3" = owned ]; then
@@ -68,7 +66,8 @@ if [ "$3" = owned ]; then
 fi
 "#;
 
-/// The first process. One with an owner ends when that closes its input, or dies. It reaps those that others leave.
+/// The init process. In an owned lab it exits when its stdin is closed, which the kernel does if the owner dies. It reaps
+/// orphans.
 const INIT: &str = r#"
 ip link set lo up &&
 ip link add bridge type bridge &&
@@ -77,32 +76,32 @@ ip link set bridge up || exit
 if [ "$2" = owned ]; then cat >/dev/null; else sleep infinity; fi
 "#;
 
-/// A lab that runs.
+/// A running lab. Drop removes it if it is owned.
 #[derive(Debug)]
 pub struct Lab {
     directory: PathBuf,
     subnet: Subnet,
-    init: Task,
+    init: ProcessHandle,
     nodes: Vec<Node>,
     owner: Option<Child>,
 }
 
 impl Lab {
-    /// Makes a lab: network, registry, engines, swarm. If any of it fails, nothing is left.
+    /// Creates a lab: network, registry, engines and swarm. Leaves nothing behind if that fails.
     pub fn create(options: &LabOptions) -> Result<Self> {
-        options.ensure_possible()?;
+        options.check_requirements()?;
         let directory = &options.directory;
-        let traces = Traces::of(directory);
-        ensure!(traces.is_empty(), "there is a lab, or what is left of one: {traces}");
+        let leftovers = Leftovers::of(directory);
+        ensure!(leftovers.is_empty(), "a lab, or leftovers of one, exist: {leftovers}");
         create_directory(directory).with_context(|| format!("creating {}", directory.display()))?;
         let started = Self::start(options);
         if started.is_err() {
-            let left = Traces::remove(directory);
-            if !left.is_empty() {
-                eprintln!("could not remove: {left}");
+            let leftovers = Leftovers::remove(directory);
+            if !leftovers.is_empty() {
+                eprintln!("could not remove: {leftovers}");
             }
         }
-        started.with_context(|| format!("making a lab in {}", directory.display()))
+        started.with_context(|| format!("creating a lab in {}", directory.display()))
     }
 
     fn start(options: &LabOptions) -> Result<Self> {
@@ -115,14 +114,14 @@ impl Lab {
         let owner = if *owned { "owned" } else { "free" };
         command.args(["-c", OUTER, "outer", INIT, &address, owner]).arg(directory);
         command.stdin(if *owned { Stdio::piped() } else { Stdio::null() });
-        let mut child = part(command, directory, NETWORK)?.spawn().context("starting sh")?;
-        let init = eventually(START, || -> Result<Result<Task>> {
+        let mut child = component(command, directory, NETWORK)?.spawn().context("starting sh")?;
+        let init = eventually(START_TIMEOUT, || -> Result<Result<ProcessHandle>> {
             if let Some(status) = child.try_wait()? {
-                return Ok(Err(anyhow!("it has ended ({status}): {}", said(directory, NETWORK))));
+                return Ok(Err(anyhow!("exited ({status}): {}", log_tail(directory, NETWORK))));
             }
-            let init = first_process(directory, NETWORK).context("it has not started")?;
-            // The address is there last.
-            let bridge = Inside::enter(init.pid())?.with(|| ip(&["-4", "address", "show", "bridge"]))?;
+            let init = init_of(directory, NETWORK).context("not started yet")?;
+            // The script sets the address last.
+            let bridge = NetnsGuard::enter(init.pid())?.with(|| ip(&["-4", "address", "show", "bridge"]))?;
             ensure!(bridge.contains(&address), "the bridge has no address yet");
             Ok(Ok(init))
         });
@@ -147,10 +146,10 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The lab in `directory`, if there is one.
+    /// Finds the lab in `directory`.
     pub fn find(directory: &Path) -> Result<Option<Self>> {
-        let traces = Traces::of(directory);
-        if traces.is_empty() {
+        let leftovers = Leftovers::of(directory);
+        if leftovers.is_empty() {
             return Ok(None);
         }
         let read = || -> Result<(Subnet, u8)> {
@@ -162,23 +161,23 @@ impl Lab {
         };
         let (subnet, nodes) =
             read().with_context(|| format!("reading {}", directory.join(DESCRIPTION).display()))?;
-        let init = first_process(directory, NETWORK);
-        let init = init.with_context(|| format!("the lab has ended, of which there is left: {traces}"))?;
+        let init = init_of(directory, NETWORK);
+        let init = init.with_context(|| format!("the lab has ended and left {leftovers}"))?;
         let nodes = (1..=nodes).map(|number| Node::new(directory, subnet, number)).collect::<Result<_>>()?;
         Ok(Some(Self { directory: directory.to_owned(), subnet, init, nodes, owner: None }))
     }
 
-    /// Where its files are.
+    /// Directory with all its files.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Its addresses.
+    /// Addresses of its hosts.
     pub fn subnet(&self) -> Subnet {
         self.subnet
     }
 
-    /// Its hosts. The first one is the swarm's manager.
+    /// Hosts of the lab. The first one is the swarm's manager.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -187,21 +186,21 @@ impl Lab {
     pub fn node(&self, name: &str) -> Result<&Node> {
         let found = self.nodes.iter().find(|node| node.is_called(name));
         let names: Vec<_> = self.nodes.iter().map(Node::name).collect();
-        found.with_context(|| format!("no node {name:?} in the lab: there are {}", names.join(", ")))
+        found.with_context(|| format!("no node {name:?} in the lab, expected one of {}", names.join(", ")))
     }
 
-    /// A client for the swarm's manager.
+    /// Client for the swarm's manager.
     pub fn docker(&self) -> &Docker {
         self.nodes[0].docker()
     }
 
-    /// What images are called that are to be pushed to its registry, `192.168.2.254:5000` by default.
+    /// Address of its registry, the first part of image names: `192.168.2.254:5000` by default.
     pub fn registry(&self) -> String {
-        format!("{}:{}", self.subnet.registry(), subnet::REGISTRY_PORT)
+        format!("{}:{}", self.subnet.registry(), REGISTRY_PORT)
     }
 
-    /// Builds the project's images and Traefik's of binaries, and pushes them to its registry. Returns the project's, and
-    /// the name of Traefik's.
+    /// Builds the project's images and Traefik's from binaries, and pushes them to the registry. Returns the project's images
+    /// and the name of Traefik's.
     pub fn provide_images(&self, binaries: &Binaries, traefik: &Path) -> Result<(Images, String)> {
         let docker = self.docker();
         let images = Images::new(format!("{}/swarmlings", self.registry()), "latest");
@@ -213,72 +212,72 @@ impl Lab {
         Ok((images, traefik))
     }
 
-    /// A stack on its swarm, deployed or not.
+    /// The stack `name` on its swarm. Does not deploy it.
     pub fn stack(&self, name: &str) -> Stack {
         let workers = self.nodes[1..].iter().map(|node| node.docker().clone());
         Stack::new(self.docker().clone(), name).with_workers(workers)
     }
 
-    /// Takes the calling thread, and those that it starts from then on, to the lab's network, where all hosts can be
-    /// reached at their addresses.
-    pub fn enter(&self) -> Result<Inside> {
-        Inside::enter(self.init.pid())
+    /// Moves the calling thread, and the threads that it starts meanwhile, to the lab's network namespace, from which all
+    /// hosts can be reached.
+    pub fn enter(&self) -> Result<NetnsGuard> {
+        NetnsGuard::enter(self.init.pid())
     }
 
-    /// The host that a container is on.
+    /// The host of a container.
     pub fn node_of(&self, container: &Container) -> Result<&Node> {
         let host = container.docker().host();
         let node = self.nodes.iter().find(|node| node.docker().host() == host);
-        node.with_context(|| format!("container {} is on none of the lab's nodes", container.id()))
+        node.with_context(|| format!("container {} is on no node of the lab", container.id()))
     }
 
-    /// The container of a stack's `service` that is on `node`, if there is one.
+    /// The container of a stack's `service` on `node`.
     pub fn container_on(&self, stack: &Stack, service: &str, node: &Node) -> Result<Option<Container>> {
         let host = node.docker().host();
         Ok(stack.containers_of(service)?.into_iter().find(|container| container.docker().host() == host))
     }
 
-    /// Sees to it that the only task of a stack's `service` is on `node`, from where Swarm may move it again.
+    /// Moves the only task of a stack's `service` to `node`. Swarm may move it again later.
     pub fn move_to(&self, stack: &Stack, service: &str, node: &Node) -> Result<()> {
         let is_only_there = || -> Result<()> {
             let all = stack.containers_of(service)?;
             let there = self.container_on(stack, service, node)?;
-            ensure!(all.len() == 1 && there.is_some(), "{service} is not, or not only, on {}", node.name());
+            ensure!(all.len() == 1 && there.is_some(), "{service} is not only on {}", node.name());
             Ok(())
         };
         if is_only_there().is_err() {
             let constraint = format!("node.hostname=={}", node.name());
-            stack.constrain(service, &constraint)?;
-            settled(START, is_only_there)?;
-            stack.release(service, &constraint)?;
+            stack.add_constraint(service, &constraint)?;
+            eventually_on_engine(START_TIMEOUT, is_only_there)?;
+            stack.remove_constraint(service, &constraint)?;
         }
         Ok(())
     }
 
-    /// Takes the calling thread, and those that it starts from then on, to a container's network.
-    pub fn enter_container(&self, container: &Container) -> Result<Inside> {
-        let first = self.node_of(container)?.running()?;
-        // Its path, without the link /var/run, is one of the host's own.
+    /// Moves the calling thread, and the threads that it starts meanwhile, to a container's network namespace.
+    pub fn enter_container(&self, container: &Container) -> Result<NetnsGuard> {
+        let init = self.node_of(container)?.init()?;
+        // The path is in the host's mount namespace, where /var/run is a link to /run.
         let network = container.inspect("{{.NetworkSettings.SandboxKey}}")?;
         let network = network.strip_prefix("/var").unwrap_or(&network);
-        Inside::enter_at(&format!("/proc/{}/root{network}", first.pid()))
+        NetnsGuard::enter_at(&format!("/proc/{}/root{network}", init.pid()))
     }
 
-    /// Takes a host off the network: what it sends is lost without a word, and so is what is sent to it.
-    pub fn cut(&self, node: &Node) -> Result<()> {
-        node.running()?;
+    /// Disconnects a host from the network. Packets from and to it are dropped.
+    pub fn disconnect(&self, node: &Node) -> Result<()> {
+        node.init()?;
         self.enter()?.with(|| ip(&["link", "set", &node.port(), "nomaster"])).map(drop)
     }
 
-    /// Takes a host back, whether it was cut off or killed, and waits for its engine.
-    pub fn heal(&self, node: &Node) -> Result<()> {
-        if node.running().is_err() {
+    /// Reconnects a host, or restarts it and waits for its engine if it was killed.
+    pub fn reconnect(&self, node: &Node) -> Result<()> {
+        if node.init().is_err() {
             return node.start(&self.init);
         }
         self.enter()?.with(|| ip(&["link", "set", &node.port(), "master", "bridge"])).map(drop)
     }
 
-    /// Whether what is sent to the host arrives.
+    /// Whether a host is connected to the network.
     pub fn is_connected(&self, node: &Node) -> Result<bool> {
         let port = Path::new("/sys/class/net").join(node.port());
         let shown = self.enter()?.with(|| ip(&["link", "show", "master", "bridge"]))?;
@@ -286,12 +285,12 @@ impl Lab {
         Ok(shown.contains(&*name))
     }
 
-    /// Waits until the swarm's manager takes exactly those hosts for ready that run and are connected.
+    /// Waits until the manager shows each host as ready if it is running and connected, and as down otherwise.
     pub fn wait_ready(&self, timeout: Duration) -> Result<()> {
-        settled(timeout, || {
+        eventually_on_engine(timeout, || {
             let listed = self.docker().list(&["node", "ls", "--format", "{{.Hostname}} {{.Status}}"])?;
             for node in &self.nodes {
-                let ready = node.running().is_ok() && self.is_connected(node)?;
+                let ready = node.init().is_ok() && self.is_connected(node)?;
                 let line = format!("{} {}", node.name(), if ready { "Ready" } else { "Down" });
                 ensure!(listed.contains(&line), "{line:?} is not in {listed:?}");
             }
@@ -313,16 +312,15 @@ impl Lab {
         fs::write(&file, configuration.to_string()).context("writing the registry's configuration")?;
         let mut command = nsenter(&self.init, &["--net", "--pid"]);
         command.args([REGISTRY, "serve"]).arg(file).stdin(Stdio::null());
-        spawn(part(command, &self.directory, "registry")?)?;
+        spawn(component(command, &self.directory, "registry")?)?;
         let url = format!("http://{address}/v2/");
-        let inside = self.enter()?;
-        let answered = inside.with(|| eventually(START, || crate::http::well(&url)));
+        let answered = self.enter()?.with(|| eventually(START_TIMEOUT, || crate::http::get_ok(&url)));
         answered.map(drop).with_context(|| {
-            format!("waiting for the registry, which said\n{}", said(&self.directory, "registry"))
+            format!("waiting for the registry, last lines:\n{}", log_tail(&self.directory, "registry"))
         })
     }
 
-    /// Gives the machine an address in the lab's network.
+    /// Connects the machine to the lab's network, with an address there.
     fn link(&self) -> Result<()> {
         let ([inner, outer], init) = (LINK, self.init.pid().to_string());
         let link = || -> Result<()> {
@@ -334,7 +332,7 @@ impl Lab {
             self.enter()?.with(|| ip(&["link", "set", inner, "master", "bridge", "up"]))?;
             Ok(())
         };
-        link().with_context(|| format!("linking this machine to the lab by {outer}"))
+        link().with_context(|| format!("linking this machine to the lab through {outer}"))
     }
 
     fn form_swarm(&self) -> Result<()> {
@@ -347,7 +345,7 @@ impl Lab {
             let flags = ["swarm", "join", "--token", &token, "--advertise-addr", &own, &address];
             worker.docker().run(&flags).with_context(|| format!("joining {} to the swarm", worker.name()))?;
         }
-        self.wait_ready(START)
+        self.wait_ready(START_TIMEOUT)
     }
 }
 
@@ -356,18 +354,18 @@ impl Drop for Lab {
         let Some(mut owner) = self.owner.take() else { return };
         if thread::panicking() {
             for node in &self.nodes {
-                eprint!("--- {}, its last lines:\n{}", node.name(), said(&self.directory, node.name()));
+                eprint!("--- {}, last lines:\n{}", node.name(), log_tail(&self.directory, node.name()));
             }
         }
-        let left = Traces::remove(&self.directory);
+        let leftovers = Leftovers::remove(&self.directory);
         let _ = owner.wait();
-        if !left.is_empty() {
-            eprintln!("could not remove what is left of a lab: {left}");
+        if !leftovers.is_empty() {
+            eprintln!("could not remove all of a lab: {leftovers}");
         }
     }
 }
 
-/// Creates a directory for its owner alone. One that is there must be empty, as a crash may leave it.
+/// Creates a directory that only its owner can read. Accepts an empty one, which a crash may leave.
 fn create_directory(directory: &Path) -> io::Result<()> {
     let is_empty = || Ok::<_, io::Error>(fs::read_dir(directory)?.next().is_none());
     match DirBuilder::new().mode(0o700).create(directory) {
@@ -376,13 +374,9 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Runs `ip ARGUMENTS` in the network that the calling thread is in.
+/// Runs `ip ARGUMENTS` in the calling thread's network namespace.
 fn ip(arguments: &[&str]) -> Result<String> {
-    let shown = || format!("ip {}", arguments.join(" "));
-    let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("running {}", shown()))?;
-    ensure!(output.status.success(), "{}: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    run_ok(Command::new("ip").args(arguments))
 }
 
 #[cfg(test)]

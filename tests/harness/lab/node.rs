@@ -1,4 +1,4 @@
-//! One host of a lab.
+//! A host of a lab.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -8,19 +8,18 @@ use std::process::Stdio;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 
-use super::part::{first_process, nsenter, part, said, spawn};
-use super::subnet::{REGISTRY_PORT, Subnet};
-use super::{START, ip, traces};
-use crate::docker::settled;
-use crate::network::Inside;
-use crate::proc::Task;
+use super::options::{REGISTRY_PORT, Subnet};
+use super::processes::{component, init_of, log_tail, nsenter, spawn};
+use super::{START_TIMEOUT, ip, leftovers};
+use crate::docker::eventually_on_engine;
+use crate::netns::NetnsGuard;
+use crate::proc::ProcessHandle;
 use crate::{Docker, Signal, eventually};
 
-/// Runs an engine in namespaces of its own, as its first process, until the engine ends.
+/// Init process of a host: runs an engine until it exits.
 ///
-/// sysfs shows the network that it was mounted in, so there is a new one; the control groups below it move over. The
-/// empty /run hides the machine's containerd, which knows nothing of these mounts, and is as new after a restart as a
-/// real host's. The link comes from outside.
+/// sysfs shows the network namespace in which it was mounted, so the host mounts its own and moves the control groups there.
+/// An empty /run hides the machine's containerd, and is lost in a restart as on a real host. The lab adds the link `eth0`.
 const HOST: &str = r#"
 mount -t tmpfs tmpfs /run && mkdir /run/groups && mount --rbind /sys/fs/cgroup /run/groups &&
 mount -t sysfs sysfs /sys && mount --rbind /run/groups /sys/fs/cgroup && umount -l /run/groups &&
@@ -31,10 +30,10 @@ dockerd --config-file "$1" &
 wait $!
 "#;
 
-/// A host, running or not.
+/// A host, running or killed.
 #[derive(Debug)]
 pub struct Node {
-    /// The lab's.
+    /// Directory of the lab.
     directory: PathBuf,
     subnet: Subnet,
     number: u8,
@@ -50,36 +49,36 @@ impl Node {
         Ok(Self { directory: directory.to_owned(), subnet, number, name, docker })
     }
 
-    /// Its host name: `leader`, `worker-1` and so on.
+    /// Host name: `leader`, `worker-1` and so on.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the other hosts find it.
+    /// IP address in the lab's network.
     pub fn address(&self) -> Ipv4Addr {
         self.subnet.node(self.number)
     }
 
-    /// A client for its engine.
+    /// Client for its engine.
     pub fn docker(&self) -> &Docker {
         &self.docker
     }
 
-    /// The first of its processes; an error if it does not run.
-    pub fn running(&self) -> Result<Task> {
-        first_process(&self.directory, &self.name).with_context(|| format!("{} does not run", self.name))
+    /// Init process of the host. Fails if the host is not running.
+    pub fn init(&self) -> Result<ProcessHandle> {
+        init_of(&self.directory, &self.name).with_context(|| format!("{} is not running", self.name))
     }
 
-    /// Takes the calling thread, and those that it starts from then on, to the host's network.
-    pub fn enter(&self) -> Result<Inside> {
-        Inside::enter(self.running()?.pid())
+    /// Moves the calling thread, and the threads that it starts meanwhile, to the host's network namespace.
+    pub fn enter(&self) -> Result<NetnsGuard> {
+        NetnsGuard::enter(self.init()?.pid())
     }
 
-    /// Ends its engine and containers all at once, as if the power had failed.
+    /// Kills its engine and all its containers at once, as a power failure does.
     pub fn kill(&self) -> Result<()> {
-        let first = self.running()?;
-        first.signal(Signal::KILL);
-        eventually(START, || self.running().is_err() && !first.is_alive())
+        let init = self.init()?;
+        init.signal(Signal::KILL);
+        eventually(START_TIMEOUT, || self.init().is_err() && !init.is_alive())
             .with_context(|| format!("killing {}", self.name))
     }
 
@@ -87,15 +86,15 @@ impl Node {
         name == self.name || name == self.number.to_string() || name == self.address().to_string()
     }
 
-    /// The bridge's end of its link.
+    /// Name of the bridge's end of its link.
     pub(super) fn port(&self) -> String {
         format!("port-{}", self.number)
     }
 
-    /// Starts it in the network of `init`, and waits for its engine. It has what it had on its disk before.
-    pub(super) fn start(&self, init: &Task) -> Result<()> {
+    /// Starts it in the namespaces of the lab's init process, and waits for its engine. Its disk survives a kill.
+    pub(super) fn start(&self, lab: &ProcessHandle) -> Result<()> {
         let configuration = self.write_configuration()?;
-        let mut command = nsenter(init, &["--net", "--pid"]);
+        let mut command = nsenter(lab, &["--net", "--pid"]);
         command.args([
             "unshare",
             "--mount",
@@ -108,54 +107,53 @@ impl Node {
         ]);
         command.args(["sh", "-c", HOST, "host"]).arg(configuration).arg(&self.name);
         command.arg(Subnet::with_length(self.address())).stdin(Stdio::null());
-        spawn(part(command, &self.directory, &self.name)?)?;
-        let first = eventually(START, || self.running())?;
-        self.plug(init, &first).with_context(|| format!("connecting {}", self.name))?;
-        let ready = settled(START, || -> Result<Result<()>> {
-            if !first.is_alive() {
-                return Ok(Err(anyhow!("it has ended")));
+        spawn(component(command, &self.directory, &self.name)?)?;
+        let init = eventually(START_TIMEOUT, || self.init())?;
+        self.connect(lab, &init).with_context(|| format!("connecting {}", self.name))?;
+        let ready = eventually_on_engine(START_TIMEOUT, || -> Result<Result<()>> {
+            if !init.is_alive() {
+                return Ok(Err(anyhow!("exited")));
             }
             self.docker.architecture().map(|_| Ok(()))
         });
         ready.and_then(|outcome| outcome).with_context(|| {
-            format!("waiting for {}, which said\n{}", self.name, said(&self.directory, &self.name))
+            format!("waiting for {}, last lines:\n{}", self.name, log_tail(&self.directory, &self.name))
         })
     }
 
-    fn plug(&self, init: &Task, first: &Task) -> Result<()> {
-        let (port, pid) = (self.port(), first.pid().to_string());
-        Inside::enter(init.pid())?.with(|| {
-            // The link of a host that was killed is there for as long as the kernel takes to remove its network.
+    fn connect(&self, lab: &ProcessHandle, init: &ProcessHandle) -> Result<()> {
+        let (port, pid) = (self.port(), init.pid().to_string());
+        NetnsGuard::enter(lab.pid())?.with(|| {
+            // The kernel removes the link of a killed host only some time later.
             let add = ["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid];
-            eventually(START, || ip(&add))?;
+            eventually(START_TIMEOUT, || ip(&add))?;
             ip(&["link", "set", &port, "master", "bridge", "up"])
         })?;
         Ok(())
     }
 
     fn write_configuration(&self) -> Result<PathBuf> {
-        let place = |suffix: &str| self.directory.join(format!("{}{suffix}", self.name));
-        let socket = place(".sock");
-        // What the kernel has room for, with the zero byte at the end.
-        ensure!(socket.as_os_str().len() < 108, "{} is too long for a socket", socket.display());
+        let path = |suffix: &str| self.directory.join(format!("{}{suffix}", self.name));
+        let socket = path(".sock");
+        // The kernel's limit, which includes a zero byte.
+        ensure!(socket.as_os_str().len() < 108, "{} is too long for a socket path", socket.display());
         let configuration = json!({
-            // The second one is where containers look for it, on their own host.
+            // Containers on this host use the second one.
             "hosts": [format!("unix://{}", socket.display()), "unix:///run/docker.sock"],
-            "data-root": place(""),
+            "data-root": path(""),
             "exec-root": "/run/docker",
             "pidfile": "/run/docker.pid",
-            "deprecated-key-path": place(".key"),
-            "cgroup-parent": format!("/{}", traces::control_group(&self.directory)),
+            "deprecated-key-path": path(".key"),
+            "cgroup-parent": format!("/{}", leftovers::control_group(&self.directory)),
             "insecure-registries": [format!("{}:{REGISTRY_PORT}", self.subnet.registry())],
-            // Names that are not the stack's own are asked of nobody, and those without a dot are known at once not to
-            // be there: the hub's, before it is healthy.
+            // The embedded DNS server answers at once that a name is unknown, such as the hub's before it is healthy.
             "dns": ["127.0.0.1"],
             "dns-opts": ["ndots:1"],
-            // Needs no systemd.
+            // Works without systemd.
             "exec-opts": ["native.cgroupdriver=cgroupfs"],
             "log-level": "warn",
         });
-        let file = place(".json");
+        let file = path(".json");
         fs::write(&file, configuration.to_string()).with_context(|| format!("writing {}", file.display()))?;
         Ok(file)
     }

@@ -28,7 +28,7 @@ fn http_2_is_spoken_with_and_without_tls() {
         echo.args(["--admin-port", &admin.port().to_string(), "--host", "echo-1"]).args(flags);
         let mut echo = Process::spawn("echo", &mut echo, SpawnOptions::default()).unwrap();
         let ready = format!("http://{}:{}/readyz", address.ip(), admin.port());
-        echo.wait_until(PATIENCE, || http::well(&ready)).unwrap();
+        echo.wait_until(PATIENCE, || http::get_ok(&ready)).unwrap();
         echo
     };
     let streams = ["--http", "2", "--connections", "2", "--streams", "4", "--requests", "100"];

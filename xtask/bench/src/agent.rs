@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let binaries = Binaries::named()?;
+    let binaries = Binaries::from_environment()?;
     let binaries = binaries.map_or_else(|| build::release_of(&PROGRAMS, Some(&build::musl_target())), Ok)?;
     let traefik = tools::traefik()?;
     let lab = Lab::create(&LabOptions::owned(1))?;
@@ -79,7 +79,7 @@ fn routing_delay(
     let id = create(docker, image, name, flags)?;
     let url = format!("{}/{name}", fleet.traefik.url());
     let answered = thread::scope(|scope| -> Result<SystemTime> {
-        let polling = scope.spawn(|| eventually(TIMEOUT, || http::well(&url).map(|_| SystemTime::now())));
+        let polling = scope.spawn(|| eventually(TIMEOUT, || http::get_ok(&url).map(|_| SystemTime::now())));
         docker.run(&["start", &id])?;
         polling.join().expect("polling does not panic")
     })?;

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Numbers of PUT requests (heartbeats) and GET requests (Traefik's polls) that the hub has counted.
 fn hub_requests(fleet: &Fleet) -> Result<[u64; 2]> {
-    let metrics = http::well(&format!("{}/metrics", fleet.hub.url()))?.body;
+    let metrics = http::get_ok(&format!("{}/metrics", fleet.hub.url()))?.body;
     Ok(["PUT", "GET"].map(|method| {
         let name = format!("swarmlings_requests_total{{method=\"{method}\"");
         let lines = metrics.lines().filter(|line| line.starts_with(&name));

@@ -59,7 +59,8 @@ fn routed_after_healthy(fleet: &Fleet, round: u16) -> Result<Duration> {
 }
 
 fn first_success(url: &str) -> Result<Instant> {
-    eventually(TIMEOUT, || http::well(url).map(|_| Instant::now())).with_context(|| format!("polling {url}"))
+    eventually(TIMEOUT, || http::get_ok(url).map(|_| Instant::now()))
+        .with_context(|| format!("polling {url}"))
 }
 
 /// Measures from SIGKILL to the last failed request; zero if no request failed.
@@ -74,7 +75,7 @@ fn unrouted_after_kill(fleet: &Fleet, instance: &mut Instance) -> Result<Duratio
     load.wait_for_more(500, TIMEOUT)?;
     let report = load.stop()?;
     ensure!(report.failures.unlisted == 0, "more failed requests than the report lists: {}", text(&report));
-    instance.start_again()?;
+    instance.restart()?;
     fleet.wait_routed([instance])?;
     let last = report.failures.listed.last().map_or(0.0, |last| last.at - before.seconds);
     Ok(Duration::from_secs_f64(last.max(0.0)))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use harness::binaries::names;
-use harness::images::lay_out;
+use harness::images::copy_binaries;
 use harness::{Docker, Images};
 
 use crate::{build, needs};
@@ -99,7 +99,7 @@ impl Args {
         for platform in self.wanted()? {
             eprintln!("building {} for {}", names().join(", "), platform.name());
             let binaries = build::release(Some(platform.target()))?;
-            lay_out(&binaries, &context.path().join(platform.directory()))?;
+            copy_binaries(&binaries, &context.path().join(platform.directory()))?;
             platforms.push(platform);
         }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use harness::stack::{SETTLED, Settings, Stack, ensure_token};
+use harness::stack::{SETTLE_TIMEOUT, Settings, Stack, ensure_token};
 use harness::{Docker, Lab, tools};
 
 use crate::build;
@@ -54,7 +54,7 @@ impl Args {
             eprintln!("updating {} to its new image", stack.service(&service));
             stack.force_update(&service)?;
         }
-        stack.wait_running(SETTLED).inspect_err(|_| stack.show())?;
+        stack.wait_running(SETTLE_TIMEOUT).inspect_err(|_| stack.print_state())?;
         println!("{name} runs after {:.1} s", began.elapsed().as_secs_f64());
         Ok(())
     }

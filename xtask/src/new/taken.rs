@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use harness::stack::declared;
+use harness::stack_file;
 use serde_json::Value;
 
 use super::dockerfile;
@@ -27,7 +27,8 @@ pub(crate) fn ensure_free(root: &Path, name: &Name) -> Result<()> {
     for place in [format!("services/{name}"), format!("stacks/{name}.yml")] {
         ensure!(!root.join(&place).exists(), "{name} is taken: there is {place}");
     }
-    let services = declared::services(&read(&root.join(DEMO))?).with_context(|| format!("reading {DEMO}"))?;
+    let services =
+        stack_file::services(&read(&root.join(DEMO))?).with_context(|| format!("reading {DEMO}"))?;
     ensure!(
         !services.iter().any(|service| service == name.as_str()),
         "{name} is taken: it is a service of {DEMO}, whose network this one is to join"

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use auditable_info::{Limits, audit_info_from_file};
 use harness::binaries::names;
-use harness::hold::{Hold, Shared};
 use harness::process::{self, SpawnOptions};
+use harness::shared::{Shared, SharedHandle};
 use harness::{Loopback, Process, eventually, http};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,10 +32,10 @@ struct Published {
 }
 
 impl Published {
-    fn hold() -> Hold<Self> {
+    fn hold() -> SharedHandle<Self> {
         static PUBLISHED: Shared<Published> = Shared::new();
         PUBLISHED
-            .hold(
+            .get(
                 |_| true,
                 || {
                     let directory = tempfile::tempdir()?;
@@ -163,7 +163,7 @@ fn binaries_for_arm64_answer_under_emulation() {
     wrapped.args(["run", "--"]).arg(&qemu).arg(files.path().join("ping")).args(ping.get_args().skip(1));
     for command in [&mut ping, &mut wrapped] {
         let _running = Process::spawn("ping", command, SpawnOptions::default()).unwrap();
-        let answer = eventually(LONG, || http::well(&format!("http://{port}/"))).unwrap();
+        let answer = eventually(LONG, || http::get_ok(&format!("http://{port}/"))).unwrap();
         assert_eq!(answer.body, "Pong from arm\n");
     }
 }
@@ -180,7 +180,7 @@ fn the_same_commit_gives_the_same_bytes_which_an_engine_pulls_and_runs_without_a
         let url = format!("http://{registry}/v2/swarmlings/{image}/manifests/latest");
         let request = http::agent(LONG, false).get(&url);
         let request = request.header("accept", "application/vnd.oci.image.index.v1+json");
-        let answer = http::Answer::read(request.call().unwrap()).unwrap();
+        let answer = http::Response::read(request.call().unwrap()).unwrap();
         let digest = answer.header("docker-content-digest").unwrap();
         assert_eq!(digest, top(&published.layout(image)), "{image}");
     }

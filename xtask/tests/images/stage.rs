@@ -1,14 +1,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use harness::hold::{Hold, Shared};
+use harness::shared::{Shared, SharedHandle};
 use harness::{Lab, LabOptions};
 
 /// One host with an engine, and a registry.
-pub(crate) fn hold() -> Hold<Lab> {
+pub(crate) fn hold() -> SharedHandle<Lab> {
     static STAGE: Shared<Lab> = Shared::new();
     let options = LabOptions { registry: true, ..LabOptions::owned(1) };
-    STAGE.hold(|_| true, || Lab::create(&options)).unwrap()
+    STAGE.get(|_| true, || Lab::create(&options)).unwrap()
 }
 
 /// Runs `cargo xtask images`.

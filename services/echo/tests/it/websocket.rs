@@ -1,5 +1,5 @@
 use harness::certificates::{Certificates, P256};
-use harness::websocket::comes_back;
+use harness::conformance::check_websocket;
 
 use harness::TIMEOUT;
 
@@ -176,10 +176,10 @@ fn a_request_for_no_websocket_gets_an_answer() {
 
 #[test]
 fn a_real_client_is_content_with_and_without_tls() {
-    comes_back(&Server::start(&[]).url("ws", "/echo"), None).unwrap();
+    check_websocket(&Server::start(&[]).url("ws", "/echo"), None).unwrap();
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let flags = made.flags("server");
     let server = Server::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
-    comes_back(&server.url("wss", "/echo"), Some(&made.path("ca.pem"))).unwrap();
+    check_websocket(&server.url("wss", "/echo"), Some(&made.path("ca.pem"))).unwrap();
 }

@@ -87,6 +87,6 @@ fn start_ping(programs: &Programs, core: Core) -> Result<(Process, SocketAddr)> 
     command.args(["--address", &address.ip().to_string(), "--port", &address.port().to_string()]);
     command.args(["--admin-port", "0", "--host", "ping-1"]);
     let mut process = Process::spawn("ping", &mut command, SpawnOptions::default())?;
-    process.wait_until(TIMEOUT, || http::well(&format!("http://{address}/")))?;
+    process.wait_until(TIMEOUT, || http::get_ok(&format!("http://{address}/")))?;
     Ok((process, address))
 }

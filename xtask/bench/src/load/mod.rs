@@ -48,8 +48,8 @@ impl Programs {
         needs::programs(&PROGRAMS, false)?;
         let target = build::musl_target();
         needs::target(&target)?;
-        let binaries =
-            Binaries::named()?.map_or_else(|| build::release_of(&["ping", "load"], Some(&target)), Ok)?;
+        let binaries = Binaries::from_environment()?
+            .map_or_else(|| build::release_of(&["ping", "load"], Some(&target)), Ok)?;
         Ok(Self {
             ping: binaries.path("ping"),
             load: binaries.path("load"),

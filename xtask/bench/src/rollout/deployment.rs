@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use harness::docker::settled;
+use harness::docker::eventually_on_engine;
 use harness::lab::Node;
-use harness::stack::{Container, SETTLED, Settings, Stack};
-use harness::{Images, Lab, TraefikView, eventually, http};
+use harness::stack::{SETTLE_TIMEOUT, Settings, Stack};
+use harness::{Container, Images, Lab, TraefikApi, eventually, http};
 use xtask::build::root;
 
 /// Name of the Docker secret with the token.
@@ -77,7 +77,7 @@ impl<'a> Deployment<'a> {
         };
         let files = [setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
         deployment.stack.deploy(&files.map(|file| root().join(file)), &settings)?;
-        deployment.stack.wait_running(SETTLED).inspect_err(|_| deployment.stack.show())?;
+        deployment.stack.wait_running(SETTLE_TIMEOUT).inspect_err(|_| deployment.stack.print_state())?;
         deployment.wait_settled()?;
         Ok(deployment)
     }
@@ -91,8 +91,8 @@ impl<'a> Deployment<'a> {
         format!("http://{}{path}", self.entry().address())
     }
 
-    pub(super) fn view(&self) -> TraefikView {
-        TraefikView::new(format!("http://{}:8080", self.entry().address()), self.setup.provider())
+    pub(super) fn view(&self) -> TraefikApi {
+        TraefikApi::new(format!("http://{}:8080", self.entry().address()), self.setup.provider())
     }
 
     pub(super) fn containers(&self, service: &str) -> Result<Vec<Container>> {
@@ -111,9 +111,9 @@ impl<'a> Deployment<'a> {
 
     /// Waits until all nodes are ready and Traefik routes to exactly the running tasks.
     pub(super) fn wait_settled(&self) -> Result<()> {
-        self.lab.wait_ready(SETTLED)?;
-        self.stack.wait_running(SETTLED)?;
-        let settled = settled(SETTLED, || {
+        self.lab.wait_ready(SETTLE_TIMEOUT)?;
+        self.stack.wait_running(SETTLE_TIMEOUT)?;
+        let settled = eventually_on_engine(SETTLE_TIMEOUT, || {
             let mut expected = Vec::new();
             for service in ["ping", "pings", "hello", "slow"] {
                 for container in self.containers(service)? {
@@ -126,8 +126,8 @@ impl<'a> Deployment<'a> {
             ensure!(routed == expected, "Traefik routes to {routed:?}, expected {expected:?}");
             Ok(())
         });
-        settled.inspect_err(|_| self.stack.show())?;
+        settled.inspect_err(|_| self.stack.print_state())?;
         let url = self.url("/plain/ping");
-        eventually(Duration::from_secs(20), || http::well(&url)).context("waiting for an answer").map(drop)
+        eventually(Duration::from_secs(20), || http::get_ok(&url)).context("waiting for an answer").map(drop)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use harness::docker::settled;
+use harness::docker::eventually_on_engine;
 use harness::load::all_go_on;
 use harness::{Load, LoadOptions, eventually};
 
@@ -32,7 +32,7 @@ pub(super) struct Row {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Loss {
-    Task,
+    ProcessHandle,
     NodeKilled,
     NodeCut,
     Hub,
@@ -42,11 +42,11 @@ enum Loss {
 
 impl Loss {
     const ALL: [Self; 6] =
-        [Self::Task, Self::NodeKilled, Self::NodeCut, Self::Hub, Self::HubNodeCut, Self::Traefik];
+        [Self::ProcessHandle, Self::NodeKilled, Self::NodeCut, Self::Hub, Self::HubNodeCut, Self::Traefik];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Task => "task killed",
+            Self::ProcessHandle => "task killed",
             Self::NodeKilled => "node killed",
             Self::NodeCut => "node cut off",
             Self::Hub => "hub killed",
@@ -64,7 +64,7 @@ impl Loss {
 
     /// Whether a task under load is lost.
     fn takes_a_task(self) -> bool {
-        matches!(self, Self::Task | Self::NodeKilled | Self::NodeCut)
+        matches!(self, Self::ProcessHandle | Self::NodeKilled | Self::NodeCut)
     }
 }
 
@@ -99,8 +99,8 @@ impl Row {
         }
         let elsewhere = format!("node.hostname!={}", victim.name());
         if loss == Loss::HubNodeCut {
-            deployment.stack.constrain("pings", &elsewhere)?;
-            settled(LOAD_TIMEOUT, || {
+            deployment.stack.add_constraint("pings", &elsewhere)?;
+            eventually_on_engine(LOAD_TIMEOUT, || {
                 deployment.container_on("pings", victim).is_ok_and(|container| container.is_none())
             })?;
         }
@@ -124,9 +124,9 @@ impl Row {
 
         let mut began = SystemTime::now();
         match loss {
-            Loss::Task => task.as_ref().context("no task on the node")?.kill()?,
+            Loss::ProcessHandle => task.as_ref().context("no task on the node")?.kill()?,
             Loss::NodeKilled => victim.kill()?,
-            Loss::NodeCut | Loss::HubNodeCut => lab.cut(victim)?,
+            Loss::NodeCut | Loss::HubNodeCut => lab.disconnect(victim)?,
             Loss::Hub => deployment.containers("hub")?.pop().context("no container of the hub")?.kill()?,
             Loss::Traefik => {
                 let traefik = deployment.container_on("traefik", deployment.entry())?;
@@ -139,7 +139,7 @@ impl Row {
         if let (true, Some(server)) = (loss.takes_a_task(), &server) {
             wait_unrouted(server).context("waiting until the lost task is unrouted")?;
             let unrouted = SystemTime::now();
-            if loss == Loss::Task {
+            if loss == Loss::ProcessHandle {
                 // The Docker client takes some time before the engine kills the task.
                 let events = events::since(lab, began)?;
                 let killed = events.iter().find(|event| event.action == Action::Killed);
@@ -158,7 +158,7 @@ impl Row {
             wait_unrouted(&lost_ping).context("waiting for another hub")?;
         }
         if matches!(loss, Loss::NodeKilled | Loss::NodeCut | Loss::HubNodeCut) {
-            lab.heal(victim)?;
+            lab.reconnect(victim)?;
         }
         deployment.wait_settled()?;
         all_go_on(&loads, 100, LOAD_TIMEOUT)?;
@@ -166,7 +166,7 @@ impl Row {
             self.totals.add(self.loss, &load.stop()?);
         }
         if loss == Loss::HubNodeCut {
-            deployment.stack.release("pings", &elsewhere)?;
+            deployment.stack.remove_constraint("pings", &elsewhere)?;
         }
         Ok(())
     }

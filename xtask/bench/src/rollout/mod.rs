@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use harness::stack::{SETTLED, ensure_token};
+use harness::stack::{SETTLE_TIMEOUT, ensure_token};
 use harness::{Lab, LabOptions, images, tools};
 use xtask::build;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     eprintln!("creating a lab of three hosts");
     let lab = Lab::create(&LabOptions::owned(3))?;
     let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
-    let name = images::build_wrapped(lab.docker(), &images, &slow)?;
+    let name = images::build_with_sidecar(lab.docker(), &images, &slow)?;
     images::push(lab.docker(), &name)?;
     ensure_token(lab.docker(), TOKEN)?;
     let _inside = lab.enter()?;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let rounds = if *setup == Setup::Ours { args.rounds } else { args.peer_rounds };
         update::measure(&deployment, rounds, &mut updates)?;
         loss::measure(&deployment, args.loss_rounds, &mut losses)?;
-        deployment.stack.remove(SETTLED * 2)
+        deployment.stack.remove(SETTLE_TIMEOUT * 2)
     });
     // Printed after an error too: the figures took hours to measure.
     println!("{}\n{}", updates_table(&updates), losses_table(&losses));

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use harness::docker::settled;
+use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, all_go_on, instance};
 use harness::{Load, LoadOptions, Report};
 
@@ -133,7 +133,9 @@ fn scale(deployment: &Deployment<'_>) -> Result<()> {
     let scale_to = |replicas: usize| {
         let scale = format!("{}={replicas}", deployment.stack.service("pings"));
         deployment.lab.docker().run(&["service", "scale", "--detach", &scale])?;
-        settled(CHANGE_TIMEOUT, || deployment.containers("pings").is_ok_and(|all| all.len() == replicas))
+        eventually_on_engine(CHANGE_TIMEOUT, || {
+            deployment.containers("pings").is_ok_and(|all| all.len() == replicas)
+        })
     };
     for replicas in [6, 2] {
         scale_to(replicas)?;

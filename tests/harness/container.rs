@@ -1,45 +1,45 @@
-//! One container of a stack's.
+//! A Docker container.
 
 use anyhow::{Context, Result};
 
 use crate::Docker;
 
-/// A container of a task.
+/// A container, running or not.
 #[derive(Clone, Debug)]
 pub struct Container {
-    pub(super) docker: Docker,
-    pub(super) id: String,
+    docker: Docker,
+    id: String,
 }
 
 impl Container {
-    /// One that is known by its ID.
+    /// The container with this ID or name.
     pub fn new(docker: &Docker, id: impl Into<String>) -> Self {
         Self { docker: docker.clone(), id: id.into() }
     }
 
-    /// A client for the engine that it is on.
+    /// Client for the container's engine.
     pub fn docker(&self) -> &Docker {
         &self.docker
     }
 
-    /// Its ID.
+    /// Container ID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What `docker inspect` says of it, in a Go template's words.
+    /// Returns the output of `docker inspect` for a Go template.
     pub fn inspect(&self, format: &str) -> Result<String> {
         self.docker.run(&["inspect", "--format", format, &self.id])
     }
 
-    /// The name by which it knows itself.
+    /// Host name inside the container.
     pub fn host(&self) -> Result<String> {
         self.inspect("{{.Config.Hostname}}")
     }
 
-    /// Its address on the stack's network `apps`.
+    /// IP address on the stack's network `apps`.
     pub fn address(&self) -> Result<String> {
-        // It has the stack's name before its own.
+        // Swarm prefixes the network's name with the stack's.
         let addresses =
             "{{range $name, $network := .NetworkSettings.Networks}}{{$name}}={{$network.IPAddress}} {{end}}";
         let addresses = self.inspect(addresses)?;
@@ -49,12 +49,12 @@ impl Container {
             .with_context(|| format!("looking for the address of container {} in {addresses:?}", self.id))
     }
 
-    /// Runs a command in it, and returns what that says.
+    /// Runs a command in the container and returns its output.
     pub fn exec(&self, command: &[&str]) -> Result<String> {
         self.docker.run(&[&["exec", &self.id], command].concat())
     }
 
-    /// Kills it, as the kernel does when memory runs out.
+    /// Kills the container with SIGKILL, as the kernel does when memory runs out.
     pub fn kill(&self) -> Result<()> {
         self.docker.run(&["kill", &self.id]).map(drop)
     }

@@ -1,50 +1,53 @@
-//! What a stack file says of a service, for those who run it without a swarm.
+//! Stack files: service definitions for running without a swarm, and copies for older Docker clients.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use tempfile::{NamedTempFile, TempPath};
 use yaml_rust2::{Yaml, YamlLoader};
 
+use crate::Docker;
 use crate::labels::LabelList;
 
-/// A service's labels, and its own variables.
+/// Labels and environment of a service in a stack file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
+pub struct ServiceDefinition {
     labels: LabelList,
     environment: Vec<(String, String)>,
 }
 
-/// The names of all services in the stack file `text`.
+/// Returns the names of all services in a stack file's text.
 pub fn services(text: &str) -> Result<Vec<String>> {
-    let services = load(text)?["services"].clone().into_hash().context("there are no services")?;
+    let services = load(text)?["services"].clone().into_hash().context("no services")?;
     Ok(services.into_iter().filter_map(|(name, _)| name.into_string()).collect())
 }
 
-impl Declared {
-    /// Reads what `file` says of `service`.
+impl ServiceDefinition {
+    /// Reads the definition of `service` from `file`.
     pub fn read(file: &Path, service: &str) -> Result<Self> {
         let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
         Self::parse(&text, service).with_context(|| format!("reading {}", file.display()))
     }
 
-    /// The same of the file's text.
+    /// Reads the definition of `service` from a stack file's text.
     pub fn parse(text: &str, service: &str) -> Result<Self> {
         let file = load(text)?;
-        let service_node = &file["services"][service];
-        if service_node.is_badvalue() {
-            bail!("there is no service {service}");
+        let node = &file["services"][service];
+        if node.is_badvalue() {
+            bail!("no service {service}");
         }
-        let labels = pairs(&service_node["deploy"]["labels"])
-            .with_context(|| format!("services.{service}.deploy.labels"))?;
+        let labels =
+            pairs(&node["deploy"]["labels"]).with_context(|| format!("services.{service}.deploy.labels"))?;
         let environment =
-            pairs(&service_node["environment"]).with_context(|| format!("services.{service}.environment"))?;
-        // What is merged in is the sidecar's, which a swarm fills in.
+            pairs(&node["environment"]).with_context(|| format!("services.{service}.environment"))?;
+        // Variables of the sidecar are merged in, or templates that only Swarm expands.
         let is_own = |(key, _): &(String, String)| !key.starts_with("SIDECAR_");
         Ok(Self { labels, environment: environment.into_iter().filter(is_own).collect() })
     }
 
-    /// The labels of an instance that listens at `port`, which in a container is the one that the file says.
+    /// Labels of an instance that listens on `port` instead of the port in the file.
     pub fn labels_at(&self, port: u16) -> LabelList {
         let is_port = |key: &str| key.ends_with(".loadbalancer.server.port") || key == "traefik.port";
         let labels = self.labels.iter().cloned();
@@ -53,31 +56,62 @@ impl Declared {
             .collect()
     }
 
-    /// The service's own variables.
+    /// The service's own environment variables.
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
 
-    /// The first path that a rule is about, if that is about paths only.
+    /// First path of the router's rule, if the rule has no other kind of matcher.
     pub fn path(&self) -> Option<&str> {
         let rule = self
             .labels
             .iter()
             .find(|(key, _)| key.rsplit('.').next() == Some("rule"))
             .map(|(_, rule)| rule)?;
-        let more = ["Host", "Header", "Method", "Query", "ClientIP"];
-        let named = ["Path(`", "PathPrefix(`"].iter().find_map(|matcher| rule.split_once(matcher));
-        let path = named.and_then(|(_, rest)| rest.split('`').next());
-        path.filter(|_| !more.iter().any(|matcher| rule.contains(matcher)))
+        let others = ["Host", "Header", "Method", "Query", "ClientIP"];
+        let found = ["Path(`", "PathPrefix(`"].iter().find_map(|matcher| rule.split_once(matcher));
+        let path = found.and_then(|(_, rest)| rest.split('`').next());
+        path.filter(|_| !others.iter().any(|matcher| rule.contains(matcher)))
+    }
+}
+
+/// A stack file that the Docker client accepts.
+pub(crate) enum Readable {
+    /// The file itself.
+    Original(String),
+    /// A copy with a version.
+    Copy(TempPath),
+}
+
+impl Readable {
+    pub(crate) fn new(docker: &Docker, file: &Path) -> Result<Self> {
+        let shown = file.display();
+        let text = fs::read_to_string(file).with_context(|| format!("reading {shown}"))?;
+        // Clients before 23 read a file without a version as a format of 2014.
+        if docker.client_major()? >= 23 || text.lines().any(|line| line.starts_with("version:")) {
+            return Ok(Self::Original(file.to_string_lossy().into_owned()));
+        }
+        let mut copy = NamedTempFile::new().context("creating a file for a stack")?;
+        copy.write_all(format!("version: \"3.9\"\n{text}").as_bytes())
+            .with_context(|| format!("copying {shown}"))?;
+        Ok(Self::Copy(copy.into_temp_path()))
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Self::Original(path) => path,
+            // Paths of temporary files are UTF-8.
+            Self::Copy(path) => path.to_str().unwrap_or_default(),
+        }
     }
 }
 
 fn load(text: &str) -> Result<Yaml> {
-    let documents = YamlLoader::load_from_str(text).context("the file is no YAML")?;
+    let documents = YamlLoader::load_from_str(text).context("not valid YAML")?;
     documents.into_iter().next().context("the file is empty")
 }
 
-/// A map, or a list of `KEY=VALUE`, as a stack file can have either. What is merged into a map is left out.
+/// Reads a map or a list of `KEY=VALUE`: stack files may use either. Leaves out what `<<` merges into a map.
 fn pairs(node: &Yaml) -> Result<Vec<(String, String)>> {
     let pairs: Vec<_> = match node {
         Yaml::BadValue | Yaml::Null => Vec::new(),
@@ -88,12 +122,13 @@ fn pairs(node: &Yaml) -> Result<Vec<(String, String)>> {
         Yaml::Array(list) => {
             let pair = |item: &Yaml| {
                 let text = scalar(item)?;
-                let (key, value) = text.split_once('=').with_context(|| format!("{text:?} has no `=`"))?;
+                let (key, value) =
+                    text.split_once('=').with_context(|| format!("expected KEY=VALUE, got {text:?}"))?;
                 Ok((key.to_owned(), value.to_owned()))
             };
             list.iter().map(pair).collect::<Result<_>>()?
         }
-        _ => bail!("neither a map nor a list"),
+        _ => bail!("expected a map or a list"),
     };
     Ok(pairs)
 }
@@ -103,11 +138,11 @@ fn scalar(node: &Yaml) -> Result<String> {
         Yaml::String(text) | Yaml::Real(text) => text.clone(),
         Yaml::Integer(number) => number.to_string(),
         Yaml::Boolean(value) => value.to_string(),
-        other => bail!("{other:?} is no text"),
+        other => bail!("expected text, got {other:?}"),
     };
     let unescaped = text.replace("$$", "\0");
     if unescaped.contains('$') {
-        bail!("{text:?} takes a variable, which only Docker's client fills in");
+        bail!("{text:?} has a variable, which only the Docker client expands");
     }
     Ok(unescaped.replace('\0', "$"))
 }
@@ -141,8 +176,8 @@ services:
     }
 
     #[test]
-    fn labels_are_those_of_the_file_but_for_the_port() {
-        let weather = Declared::parse(FILE, "weather").unwrap();
+    fn labels_have_the_port_of_the_instance() {
+        let weather = ServiceDefinition::parse(FILE, "weather").unwrap();
         let expected = owned(&[
             ("traefik.http.routers.weather.rule", "Path(`/weather`) || PathPrefix(`/weather/`)"),
             ("traefik.http.services.weather.loadbalancer.server.port", "4711"),
@@ -153,19 +188,19 @@ services:
     }
 
     #[test]
-    fn variables_are_the_services_own() {
-        let weather = Declared::parse(FILE, "weather").unwrap();
+    fn environment_is_the_services_own() {
+        let weather = ServiceDefinition::parse(FILE, "weather").unwrap();
         assert_eq!(weather.environment(), owned(&[("WEATHER_ENTRIES", "a=1,b=2"), ("WEATHER_PRICE", "5$")]));
-        let tide = Declared::parse(FILE, "tide").unwrap();
+        let tide = ServiceDefinition::parse(FILE, "tide").unwrap();
         assert_eq!(tide.environment(), owned(&[("TIDE", "low=2")]));
         assert_eq!((tide.labels_at(1), tide.path()), (Vec::new(), None));
     }
 
     #[test]
-    fn a_rule_that_is_about_more_than_paths_has_no_path_to_ask_for() {
+    fn rule_with_other_matchers_has_no_path() {
         let path = |rule: &str| {
             let labels = owned(&[("traefik.http.routers.a.rule", rule)]);
-            Declared { labels, environment: Vec::new() }.path().map(str::to_owned)
+            ServiceDefinition { labels, environment: Vec::new() }.path().map(str::to_owned)
         };
         assert_eq!(path("PathPrefix(`/a/`)").as_deref(), Some("/a/"));
         assert_eq!(path("Host(`a.lan`) && Path(`/a`)"), None);
@@ -173,15 +208,15 @@ services:
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
-        let fault = |text: &str| format!("{:#}", Declared::parse(text, "a").unwrap_err());
-        assert_eq!(fault("services: {b: {}}"), "there is no service a");
-        assert!(fault("a: [").starts_with("the file is no YAML: "), "{}", fault("a: ["));
+    fn errors_name_the_cause() {
+        let error = |text: &str| format!("{:#}", ServiceDefinition::parse(text, "a").unwrap_err());
+        assert_eq!(error("services: {b: {}}"), "no service a");
+        assert!(error("a: [").starts_with("not valid YAML: "), "{}", error("a: ["));
         assert_eq!(
-            fault("services: {a: {environment: 5}}"),
-            "services.a.environment: neither a map nor a list"
+            error("services: {a: {environment: 5}}"),
+            "services.a.environment: expected a map or a list"
         );
-        assert!(fault("services: {a: {environment: [A=$B]}}").contains("takes a variable"));
+        assert!(error("services: {a: {environment: [A=$B]}}").contains("has a variable"));
         assert_eq!(services(FILE).unwrap(), ["weather", "tide"]);
     }
 }

@@ -1,9 +1,5 @@
 //! A stack on a swarm.
 
-mod container;
-pub mod declared;
-mod file;
-
 use std::fs::File;
 use std::io::Read;
 use std::iter;
@@ -12,37 +8,35 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use container::Container;
-use file::Usable;
+use crate::docker::eventually_on_engine;
+use crate::stack_file::Readable;
+use crate::{Container, Docker, Images};
 
-use crate::docker::settled;
-use crate::{Docker, Images};
-
-/// The label by which Docker marks the tasks of a service.
+/// Label in which Docker stores the service of a container.
 const SERVICE: &str = "com.docker.swarm.service.name";
 
-/// How long a deployed stack may take until it runs, and a removed one until it is gone: more than the stack's grace
-/// period, after which Swarm kills what has not ended.
-pub const SETTLED: Duration = Duration::from_secs(90);
+/// Time limit for a stack to run after a deployment, or to be gone after its removal. Longer than the stack's grace period,
+/// after which Swarm kills tasks.
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What the stack file takes from the environment.
+/// Variables of a stack file.
 #[derive(Clone, Debug)]
 pub struct Settings<'a> {
     /// The project's images.
     pub images: &'a Images,
-    /// Traefik's image.
+    /// Image of Traefik.
     pub traefik: &'a str,
-    /// The name of the secret that holds the token.
+    /// Name of the secret with the token.
     pub token: &'a str,
-    /// Where Traefik answers.
+    /// Port of Traefik for clients.
     pub port: u16,
-    /// Where its dashboard is.
+    /// Port of Traefik's dashboard.
     pub dashboard_port: u16,
-    /// What else the file takes, by name.
+    /// Further variables.
     pub variables: &'a [(&'a str, &'a str)],
 }
 
-/// A stack by its name, deployed or not.
+/// A stack, deployed or not.
 #[derive(Clone, Debug)]
 pub struct Stack {
     docker: Docker,
@@ -51,33 +45,34 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Does nothing yet.
+    /// The stack `name` on the swarm of a manager. Does not deploy it.
     pub fn new(docker: Docker, name: impl Into<String>) -> Self {
         Self { docker, workers: Vec::new(), name: name.into() }
     }
 
-    /// Where else than on `docker`'s engine, a manager's, there are containers of it.
+    /// Adds engines other than the manager's that may have containers of the stack.
     #[must_use]
     pub fn with_workers(mut self, workers: impl IntoIterator<Item = Docker>) -> Self {
         self.workers.extend(workers);
         self
     }
 
-    /// Its name.
+    /// Name of the stack.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A client for its engine.
+    /// Client for the manager.
     pub fn docker(&self) -> &Docker {
         &self.docker
     }
 
-    /// Deploys `files`, of which later ones add to earlier ones.
+    /// Deploys `files`; later ones override earlier ones.
     pub fn deploy(&self, files: &[PathBuf], settings: &Settings<'_>) -> Result<()> {
-        let usable = files.iter().map(|file| Usable::new(&self.docker, file)).collect::<Result<Vec<_>>>()?;
+        let readable =
+            files.iter().map(|file| Readable::new(&self.docker, file)).collect::<Result<Vec<_>>>()?;
         let mut arguments = vec!["stack", "deploy", "--resolve-image", "never"];
-        arguments.extend(usable.iter().flat_map(|file| ["--compose-file", file.path()]));
+        arguments.extend(readable.iter().flat_map(|file| ["--compose-file", file.path()]));
         arguments.push(&self.name);
         let mut command = self.docker.command(&arguments);
         command
@@ -95,14 +90,14 @@ impl Stack {
         Ok(())
     }
 
-    /// The whole name of one of its services.
+    /// Name of one of its services in the swarm: `STACK_SERVICE`.
     pub fn service(&self, service: &str) -> String {
         format!("{}_{service}", self.name)
     }
 
-    /// Waits until every service has all its tasks, and each of them is healthy.
+    /// Waits until every service has all its tasks and all of them are healthy.
     pub fn wait_running(&self, timeout: Duration) -> Result<()> {
-        let running = settled(timeout, || {
+        let running = eventually_on_engine(timeout, || {
             let services = self.docker.list(&[
                 "stack",
                 "services",
@@ -112,14 +107,14 @@ impl Stack {
             ])?;
             let waiting: Vec<_> = services.iter().filter(|line| !is_complete(line)).cloned().collect();
             if services.is_empty() || !waiting.is_empty() {
-                bail!("not all tasks run: {}", waiting.join(", "));
+                bail!("not all tasks are running: {}", waiting.join(", "));
             }
             Ok(())
         });
         running.with_context(|| format!("waiting for stack {}", self.name))
     }
 
-    /// Replaces the tasks of `service` as its update settings say, and waits until that is done.
+    /// Replaces the tasks of `service` according to its update settings, and waits until the update is completed.
     pub fn force_update(&self, service: &str) -> Result<()> {
         self.update(service, &["--detach=false"])?;
         self.ensure_updated(service)
@@ -137,16 +132,16 @@ impl Stack {
         if state.starts_with("rollback") { Ok(state) } else { updated.map(|_| state) }
     }
 
-    /// Replaces the tasks of all `services` at the same time, and waits until the last of the old ones has ended.
+    /// Replaces the tasks of all `services` at the same time, and waits until the last old task has exited.
     pub fn replace(&self, services: &[&str], timeout: Duration) -> Result<()> {
         let before = self.ids(services)?;
         for service in services {
             self.update(service, &["--detach"])?;
         }
-        settled(timeout, || {
+        eventually_on_engine(timeout, || {
             let now = self.ids(services)?;
             let left = now.iter().filter(|id| before.contains(id)).count();
-            ensure!(left == 0 && now.len() == before.len(), "{left} old ones of {} are left", now.len());
+            ensure!(left == 0 && now.len() == before.len(), "{left} of {} tasks are old ones", now.len());
             Ok(())
         })
         .with_context(|| format!("waiting for new tasks of {}", services.join(", ")))
@@ -158,13 +153,13 @@ impl Stack {
         self.docker.run(&[&common, flags, &[name.as_str()]].concat()).map(drop)
     }
 
-    /// Adds a placement constraint to `service`, such as `node.hostname==leader`. Swarm then moves what has to be moved.
-    pub fn constrain(&self, service: &str, constraint: &str) -> Result<()> {
+    /// Adds a placement constraint to `service`, such as `node.hostname==leader`. Swarm moves tasks that violate it.
+    pub fn add_constraint(&self, service: &str, constraint: &str) -> Result<()> {
         self.place(service, "--constraint-add", constraint)
     }
 
-    /// Takes a placement constraint away, after which everything stays where it is.
-    pub fn release(&self, service: &str, constraint: &str) -> Result<()> {
+    /// Removes a placement constraint. Tasks stay on their nodes.
+    pub fn remove_constraint(&self, service: &str, constraint: &str) -> Result<()> {
         self.place(service, "--constraint-rm", constraint)
     }
 
@@ -177,7 +172,7 @@ impl Stack {
     /// Fails if the last update of `service` was rolled back.
     fn ensure_updated(&self, service: &str) -> Result<()> {
         let name = self.service(service);
-        // The client's wait also ends well when the update was rolled back.
+        // `docker service update` also succeeds after a rollback.
         let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}: {{.UpdateStatus.Message}}{{end}}";
         let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
         if !state.starts_with("completed") {
@@ -189,17 +184,17 @@ impl Stack {
     fn ids(&self, services: &[&str]) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for service in services {
-            ids.extend(self.containers_of(service)?.into_iter().map(|container| container.id));
+            ids.extend(self.containers_of(service)?.into_iter().map(|container| container.id().to_owned()));
         }
         Ok(ids)
     }
 
-    /// Its containers, stopped ones too if `all`.
+    /// Containers of the stack; with `all` also stopped ones.
     pub fn containers(&self, all: bool) -> Result<Vec<Container>> {
         self.filtered(all, &self.filter())
     }
 
-    /// The running containers of one of its services.
+    /// Running containers of one of its services.
     pub fn containers_of(&self, service: &str) -> Result<Vec<Container>> {
         self.filtered(false, &format!("label={SERVICE}={}", self.service(service)))
     }
@@ -209,12 +204,12 @@ impl Stack {
         let mut containers = Vec::new();
         for docker in iter::once(&self.docker).chain(&self.workers) {
             let ids = docker.list(&["ps", which, "--quiet", "--no-trunc", "--filter", filter])?;
-            containers.extend(ids.into_iter().map(|id| Container { docker: docker.clone(), id }));
+            containers.extend(ids.into_iter().map(|id| Container::new(docker, id)));
         }
         Ok(containers)
     }
 
-    /// Services of which a container runs another image than the one that has its name by now, on the manager.
+    /// Services with a container whose image is no longer the one that the manager has under that name.
     pub fn outdated(&self) -> Result<Vec<String>> {
         let mut outdated = Vec::new();
         for container in self.containers(false)? {
@@ -231,24 +226,24 @@ impl Stack {
         Ok(outdated)
     }
 
-    /// What its tasks are up to, and why those that failed have failed.
+    /// State of each task, with its error.
     pub fn tasks(&self) -> Result<Vec<String>> {
         let format = "{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}";
         self.docker.list(&["stack", "ps", "--no-trunc", "--format", format, &self.name])
     }
 
-    /// Shows what its tasks are up to and what they say.
-    pub fn show(&self) {
+    /// Prints the state of all tasks and the end of their logs.
+    pub fn print_state(&self) {
         let tasks = self.tasks().unwrap_or_default();
         eprintln!("--- tasks of {}:\n{}", self.name, tasks.join("\n"));
-        for Container { docker, id } in self.containers(true).unwrap_or_default() {
-            let logs = docker.command(&["logs", "--tail", "30", &id]).output();
-            let said = logs.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-            eprintln!("--- container {id}, its last lines:\n{}", String::from_utf8_lossy(&said));
+        for container in self.containers(true).unwrap_or_default() {
+            let logs = container.docker().command(&["logs", "--tail", "30", container.id()]).output();
+            let logs = logs.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+            eprintln!("--- container {}, last lines:\n{}", container.id(), String::from_utf8_lossy(&logs));
         }
     }
 
-    /// The images of its services.
+    /// Images of its services.
     pub fn images(&self) -> Result<Vec<String>> {
         let mut images = self.docker.list(&["stack", "services", "--format", "{{.Image}}", &self.name])?;
         images.sort();
@@ -256,17 +251,17 @@ impl Stack {
         Ok(images)
     }
 
-    /// Whether it has any service.
+    /// Whether the stack has any service.
     pub fn is_deployed(&self) -> Result<bool> {
         Ok(!self.services()?.is_empty())
     }
 
-    /// Removes it, and waits until its tasks, containers and networks are gone.
+    /// Removes the stack, and waits until its tasks, containers and networks are gone.
     pub fn remove(&self, timeout: Duration) -> Result<()> {
         let removed = self.remove_services(timeout).and_then(|()| {
-            settled(timeout, || {
+            eventually_on_engine(timeout, || {
                 self.ensure_no_container(|_| true)?;
-                // A network is in use until the last task on any node has ended.
+                // A network is in use until the last task on any node has exited.
                 self.networks()?
                     .iter()
                     .try_for_each(|network| self.docker.run(&["network", "rm", network]).map(|_| ()))
@@ -275,8 +270,8 @@ impl Stack {
         removed.with_context(|| format!("removing stack {}", self.name))
     }
 
-    /// Removes hub and Traefik last: a task that ends asks them to take it out, and without them it would do so in vain
-    /// until its patience is over. And before them an agent, which does so for others.
+    /// Removes hub and Traefik last, and agents just before them: a task that stops withdraws at the hub, and without one it
+    /// would wait for its timeout.
     fn remove_services(&self, timeout: Duration) -> Result<()> {
         let is = |service: &str, names: &[&str]| names.iter().any(|name| self.service(name) == service);
         let (last, others): (Vec<_>, Vec<_>) =
@@ -287,22 +282,22 @@ impl Stack {
             let mut arguments = vec!["service", "rm"];
             arguments.extend(services.iter().map(String::as_str));
             self.docker.run(&arguments)?;
-            settled(timeout, || {
+            eventually_on_engine(timeout, || {
                 self.ensure_no_container(|service| services.iter().any(|removed| removed == service))
             })?;
         }
         Ok(())
     }
 
-    /// Fails if there is a container, even a stopped one, of a service that is `meant`.
-    fn ensure_no_container(&self, meant: impl Fn(&str) -> bool) -> Result<()> {
+    /// Fails if a service that `matches` has a container, running or stopped.
+    fn ensure_no_container(&self, matches: impl Fn(&str) -> bool) -> Result<()> {
         let format = format!("{{{{.Label {SERVICE:?}}}}}");
         let mut left = Vec::new();
         for docker in iter::once(&self.docker).chain(&self.workers) {
             let services = docker.list(&["ps", "--all", "--format", &format, "--filter", &self.filter()])?;
-            left.extend(services.into_iter().filter(|service| meant(service)));
+            left.extend(services.into_iter().filter(|service| matches(service)));
         }
-        ensure!(left.is_empty(), "there are containers of {}", left.join(", "));
+        ensure!(left.is_empty(), "{} still has containers", left.join(", "));
         Ok(())
     }
 
@@ -314,20 +309,20 @@ impl Stack {
         self.docker.list(&["network", "ls", "--quiet", "--filter", &self.filter()])
     }
 
-    /// Finds what belongs to the stack.
+    /// Filter for objects of the stack.
     fn filter(&self) -> String {
         format!("label=com.docker.stack.namespace={}", self.name)
     }
 }
 
-/// Of a line such as `demo_ping 1/1`. Before the first task is made Swarm shows `0/0`. Of a job it shows `1/1 (0/1
-/// completed)`, and afterwards `0/1 (1/1 completed)`.
+/// Whether a line such as `demo_ping 1/1` shows that all tasks are running. Swarm shows `0/0` before it creates the first
+/// task. It shows a job as `1/1 (0/1 completed)`, and later as `0/1 (1/1 completed)`.
 fn is_complete(line: &str) -> bool {
     let counts = line.split(' ').skip(1).filter_map(|word| word.trim_start_matches('(').split_once('/'));
-    counts.into_iter().any(|(reached, wanted)| reached == wanted && wanted != "0")
+    counts.into_iter().any(|(actual, wanted)| actual == wanted && wanted != "0")
 }
 
-/// Makes the secret `name` of 32 random bytes, unless there is one. Returns whether it was made.
+/// Creates the secret `name` of 32 random bytes unless it exists. Returns whether it was created.
 pub fn ensure_token(docker: &Docker, name: &str) -> Result<bool> {
     if has_token(docker, name)? {
         return Ok(false);
@@ -341,9 +336,9 @@ pub fn ensure_token(docker: &Docker, name: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether there is a secret `name`.
+/// Whether the secret `name` exists.
 pub fn has_token(docker: &Docker, name: &str) -> Result<bool> {
-    // The filter takes the beginning of a name for the name.
+    // The filter also matches longer names.
     let names =
         docker.list(&["secret", "ls", "--format", "{{.Name}}", "--filter", &format!("name={name}")])?;
     Ok(names.iter().any(|found| found == name))
@@ -354,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_complete_once_all_its_tasks_run() {
+    fn service_is_complete_when_all_its_tasks_run() {
         assert!(is_complete("demo_ping 3/3"));
         assert!(is_complete("demo_ping 2/2 (max 1 per node)"));
         assert!(is_complete("load_load 1/1 (0/1 completed)") && is_complete("load_load 0/1 (1/1 completed)"));
