@@ -127,7 +127,7 @@ fn bad_usage_and_files_that_cannot_be_read_are_told_apart() {
         (&["--port", "80"], 64, "--port"),
         (&["--default-rule", "{{"], 64, "--default-rule"),
         (&["/nowhere/stack.yml"], 1, "reading /nowhere/stack.yml: no such file or directory"),
-        (&["-"], 1, "reading standard input: it is no YAML: "),
+        (&["-"], 1, "reading standard input: not valid YAML: "),
     ] {
         let output = labels(arguments, "a: [");
         assert_eq!(output.status.code(), Some(code), "{output:?}");

@@ -62,7 +62,7 @@ fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
         "traefik-v1/src/translator.rs",
         "traefik-v1/src/command/input.rs",
         "traefik-v1/src/command/output.rs",
-        "traefik-v1/src/command/translated.rs",
+        "traefik-v1/src/command/translate.rs",
         "traefik-v1/src/command/variables.rs",
         "agent/src/node",
         "agent/src/container.rs",

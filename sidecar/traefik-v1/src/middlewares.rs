@@ -7,17 +7,14 @@ use crate::translator::Translator;
 
 /// Creates the middleware for `frontend.auth`. Of several kinds, Traefik 1 used the first in this order.
 pub(crate) fn auth(t: &mut Translator<'_>) -> Option<String> {
-    let mut kinds = ["basic", "digest", "forward"]
-        .into_iter()
-        .filter(|kind| t.first_below(&format!("frontend.auth.{kind}")).is_some())
-        .collect::<Vec<_>>()
-        .into_iter();
     let header_field = "frontend.auth.headerField";
-    let Some(kind) = kinds.next() else {
+    let kinds = ["basic", "digest", "forward"];
+    let mut used = kinds.iter().filter(|kind| t.first_below(&format!("frontend.auth.{kind}")).is_some());
+    let (Some(kind), others) = (used.next().copied(), used.collect::<Vec<_>>()) else {
         t.warn_if_set(header_field, "no effect without frontend.auth.basic or frontend.auth.digest");
         return None;
     };
-    for other in kinds {
+    for other in others {
         t.warn_if_below(&format!("frontend.auth.{other}"), format!("no effect beside frontend.auth.{kind}"));
     }
     if kind == "forward" {
@@ -156,13 +153,14 @@ fn source_criterion(t: &mut Translator<'_>, option: &str, prefix: &str) {
     let (field, value) = match label.text.as_str() {
         "client.ip" => ("ipstrategy.depth", "0"),
         "request.host" => ("requesthost", "true"),
-        other => match other.strip_prefix("request.header.").filter(|header| !header.is_empty()) {
-            Some(header) => ("requestheadername", header),
-            None => {
+        other => {
+            let Some(header) = other.strip_prefix("request.header.").filter(|header| !header.is_empty())
+            else {
                 let expected = "client.ip, request.host or request.header.NAME";
                 return t.error(label.key, format!("expected {expected}, got {other:?}"));
-            }
-        },
+            };
+            ("requestheadername", header)
+        }
     };
     t.set(format_args!("{prefix}.sourcecriterion.{field}"), value);
 }

@@ -81,11 +81,13 @@ fn to_https(t: &mut Translator<'_>) -> Option<String> {
 }
 
 fn by_scheme(t: &mut Translator<'_>, kind: &str, scheme: &str, permanent: bool) -> String {
-    let options = [("scheme", scheme), ("permanent", "true")];
-    t.set_middleware(kind, &options[..1 + usize::from(permanent)])
+    let mut options = vec![("scheme", scheme)];
+    options.extend(permanent.then_some(("permanent", "true")));
+    t.set_middleware(kind, &options)
 }
 
 fn by_regex(t: &mut Translator<'_>, kind: &str, [regex, replacement]: [&str; 2], permanent: bool) -> String {
-    let options = [("regex", regex), ("replacement", replacement), ("permanent", "true")];
-    t.set_middleware(kind, &options[..2 + usize::from(permanent)])
+    let mut options = vec![("regex", regex), ("replacement", replacement)];
+    options.extend(permanent.then_some(("permanent", "true")));
+    t.set_middleware(kind, &options)
 }

@@ -1,125 +1,125 @@
-//! What is to be translated.
+//! Parser for stack files and lists of labels.
 
-use std::collections::BTreeMap;
-
+use protocol::Labels;
 use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// Labels, in the order of their keys.
-pub(crate) type Labels = BTreeMap<String, String>;
+/// Maximum nesting of a file, which the YAML parser follows by recursion.
+const MAX_DEPTH: usize = 64;
 
-/// How deep a file may be nested, which the reader follows by recursion. No stack file comes near.
-const DEEPEST: usize = 64;
-
-/// What a file holds.
+/// Labels at one place of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// A stack file's services.
-    Stack(Vec<Service>),
-    /// The labels of one service or container.
-    Labels(Labels),
+pub(crate) struct LabelSet {
+    /// Name of the service in the stack file; empty for bare labels.
+    pub(crate) service: String,
+    pub(crate) placement: Placement,
+    pub(crate) labels: Labels,
 }
 
-/// A service of a stack file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Service {
-    pub(crate) name: String,
-    /// `labels`: of its containers.
-    pub(crate) labels: Option<Labels>,
-    /// `deploy.labels`: its own.
-    pub(crate) deploy_labels: Option<Labels>,
+/// Place of labels in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// `labels` of a service in a stack file.
+    Labels,
+    /// `deploy.labels` of a service in a stack file.
+    DeployLabels,
+    /// Labels alone, without a stack file.
+    Bare,
 }
 
-impl Input {
-    /// Reads a stack file; or labels, as lines of `KEY=VALUE`, or as a map or a list in YAML or JSON.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
-        if let Some(labels) = lines(text) {
-            return labels.map(Self::Labels);
-        }
-        if nesting(text) > DEEPEST {
-            return Err(format!("it is nested deeper than {DEEPEST}"));
-        }
-        let documents = YamlLoader::load_from_str(text).map_err(|error| format!("it is no YAML: {error}"))?;
-        match documents.first() {
-            Some(Yaml::Hash(file)) => match get(file, "services") {
-                Some(services) => stack(services).map(Self::Stack),
-                None => pairs(&documents[0]).map(Self::Labels).map_err(|why| {
-                    format!("it has no services, and so should be a map of labels, but {why}")
-                }),
-            },
-            Some(list @ Yaml::Array(_)) => pairs(list).map(Self::Labels),
-            Some(Yaml::Null | Yaml::BadValue) | None => Ok(Self::Labels(Labels::new())),
-            Some(_) => Err("neither a stack file nor labels, which are lines of KEY=VALUE".to_owned()),
-        }
+/// Parses a stack file, or labels: lines of `KEY=VALUE`, or a map or a list in YAML or JSON.
+pub(crate) fn parse(text: &str) -> Result<Vec<LabelSet>, String> {
+    let bare = |labels| vec![LabelSet { service: String::new(), placement: Placement::Bare, labels }];
+    if let Some(labels) = lines(text) {
+        return labels.map(bare);
+    }
+    if max_nesting(text) > MAX_DEPTH {
+        return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+    }
+    let documents = YamlLoader::load_from_str(text).map_err(|error| format!("not valid YAML: {error}"))?;
+    match documents.first() {
+        Some(Yaml::Hash(file)) => match get(file, "services") {
+            Some(services) => stack(services),
+            None => pairs(&documents[0]).map(bare).map_err(|error| {
+                format!("neither a stack file (it has no services) nor a map of labels: {error}")
+            }),
+        },
+        Some(list @ Yaml::Array(_)) => pairs(list).map(bare),
+        Some(Yaml::Null | Yaml::BadValue) | None => Ok(bare(Labels::default())),
+        Some(_) => Err("neither a stack file nor lines of KEY=VALUE".to_owned()),
     }
 }
 
-/// Lines of `KEY=VALUE`, if that is what the text is; empty ones, and those that begin with `#`, do not count.
+/// Parses lines of `KEY=VALUE`. Returns `None` if the text is something else. Skips empty lines and `#` comments.
 fn lines(text: &str) -> Option<Result<Labels, String>> {
-    let said = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let is_key = |key: &str| {
         let is_plain = |c: char| !c.is_whitespace() && !"'\"{}[]:,".contains(c);
         !key.is_empty() && !key.starts_with('-') && key.chars().all(is_plain)
     };
-    let mut labels = Labels::new();
-    for line in said {
+    let mut labels = Labels::default();
+    for line in lines {
         let (key, value) = line.split_once('=').filter(|(key, _)| is_key(key))?;
-        if labels.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Some(Err(format!("{key} is there twice")));
+        if labels.0.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Some(Err(format!("duplicate label {key}")));
         }
     }
-    (!labels.is_empty()).then_some(Ok(labels))
+    (!labels.0.is_empty()).then_some(Ok(labels))
 }
 
-/// How deep it may be nested at most: what opens in one line, or stands before it.
-fn nesting(text: &str) -> usize {
-    let (mut flow, mut deepest) = (0_usize, 0);
+/// Returns an upper bound of the nesting: open brackets plus the dashes at the start of a line.
+fn max_nesting(text: &str) -> usize {
+    let (mut open, mut max) = (0_usize, 0);
     for line in text.lines() {
         let dashes = line.split(' ').take_while(|word| word.is_empty() || matches!(*word, "-" | "?")).count();
         for c in line.chars() {
             match c {
-                '[' | '{' => flow += 1,
-                ']' | '}' => flow = flow.saturating_sub(1),
+                '[' | '{' => open += 1,
+                ']' | '}' => open = open.saturating_sub(1),
                 _ => {}
             }
-            deepest = deepest.max(flow + dashes);
+            max = max.max(open + dashes);
         }
     }
-    deepest
+    max
 }
 
-fn stack(services: &Yaml) -> Result<Vec<Service>, String> {
+fn stack(services: &Yaml) -> Result<Vec<LabelSet>, String> {
     let Yaml::Hash(services) = services else { return Err("services is not a map".to_owned()) };
-    let read = |(name, service): &(&Yaml, &Yaml)| {
-        let name = scalar(name).map_err(|why| format!("services: {why}"))?;
-        let Yaml::Hash(service) = service else {
-            return Ok(Service { name, labels: None, deploy_labels: None });
-        };
-        let at = |place: &str, labels: Option<&Yaml>| {
-            labels.map(pairs).transpose().map_err(|why| format!("services.{name}.{place}: {why}"))
-        };
-        let labels = at("labels", get(service, "labels"))?;
+    let mut sets = Vec::new();
+    for (name, service) in entries(services) {
+        let name = scalar(name).map_err(|error| format!("services: {error}"))?;
+        let Yaml::Hash(service) = service else { continue };
         let deploy = match get(service, "deploy") {
             Some(Yaml::Hash(deploy)) => get(deploy, "labels"),
             _ => None,
         };
-        let deploy_labels = at("deploy.labels", deploy)?;
-        Ok(Service { name, labels, deploy_labels })
-    };
-    let mut merged = Vec::new();
-    entries(services, &mut merged);
-    merged.iter().map(read).collect()
+        for (placement, path, labels) in [
+            (Placement::Labels, "labels", get(service, "labels")),
+            (Placement::DeployLabels, "deploy.labels", deploy),
+        ] {
+            let Some(labels) = labels else { continue };
+            let labels = pairs(labels).map_err(|error| format!("services.{name}.{path}: {error}"))?;
+            sets.push(LabelSet { service: name.clone(), placement, labels });
+        }
+    }
+    Ok(sets)
 }
 
-/// What stands at `key`, be it there itself or merged in.
+/// Returns the value of `key`, which may be merged in.
 fn get<'a>(map: &'a Hash, key: &str) -> Option<&'a Yaml> {
-    let mut all = Vec::new();
-    entries(map, &mut all);
-    all.into_iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
+    entries(map).into_iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
 }
 
-/// All entries of a map, with those that `<<` merges in: the map's own come first, and of two the first counts.
-fn entries<'a>(map: &'a Hash, all: &mut Vec<(&'a Yaml, &'a Yaml)>) {
+/// Returns the entries of a map with those that `<<` merges in. The map's own entries override merged ones, and earlier
+/// merged maps override later ones.
+fn entries(map: &Hash) -> Vec<(&Yaml, &Yaml)> {
+    let mut all = Vec::new();
+    collect_entries(map, &mut all);
+    all
+}
+
+fn collect_entries<'a>(map: &'a Hash, all: &mut Vec<(&'a Yaml, &'a Yaml)>) {
     let is_merge = |key: &Yaml| key.as_str() == Some("<<");
     for (key, value) in map.iter().filter(|(key, _)| !is_merge(key)) {
         if !all.iter().any(|(known, _)| *known == key) {
@@ -133,44 +133,41 @@ fn entries<'a>(map: &'a Hash, all: &mut Vec<(&'a Yaml, &'a Yaml)>) {
         };
         for map in maps {
             if let Yaml::Hash(map) = map {
-                entries(map, all);
+                collect_entries(map, all);
             }
         }
     }
 }
 
-/// A map, or a list of `KEY=VALUE`.
+/// Reads a map, or a list of `KEY=VALUE`.
 fn pairs(labels: &Yaml) -> Result<Labels, String> {
-    match labels {
-        Yaml::Null | Yaml::BadValue => Ok(Labels::new()),
+    let pairs: Result<_, String> = match labels {
+        Yaml::Null | Yaml::BadValue => return Ok(Labels::default()),
         Yaml::Hash(map) => {
-            let mut all = Vec::new();
-            entries(map, &mut all);
-            all.into_iter().map(|(key, value)| Ok((scalar(key)?, scalar(value)?))).collect()
+            entries(map).into_iter().map(|(key, value)| Ok((scalar(key)?, scalar(value)?))).collect()
         }
         Yaml::Array(list) => {
             let pair = |item: &Yaml| {
                 let text = scalar(item)?;
-                // Docker takes a key alone for an empty label.
-                Ok(text.split_once('=').map_or_else(
-                    || (text.clone(), String::new()),
-                    |(key, value)| (key.to_owned(), value.to_owned()),
-                ))
+                // Docker reads a key alone as an empty label.
+                let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+                Ok((key.to_owned(), value.to_owned()))
             };
             list.iter().map(pair).collect()
         }
-        _ => Err("neither a map nor a list of labels".to_owned()),
-    }
+        _ => return Err("expected a map or a list of labels".to_owned()),
+    };
+    pairs.map(Labels)
 }
 
 fn scalar(value: &Yaml) -> Result<String, String> {
     match value {
         Yaml::String(text) | Yaml::Real(text) => Ok(text.clone()),
         Yaml::Integer(number) => Ok(number.to_string()),
-        Yaml::Boolean(truth) => Ok(truth.to_string()),
+        Yaml::Boolean(value) => Ok(value.to_string()),
         Yaml::Null => Ok(String::new()),
-        Yaml::Alias(_) => Err("it refers to itself".to_owned()),
-        _ => Err("a text is expected, and there is more below it".to_owned()),
+        Yaml::Alias(_) => Err("an anchor refers to itself".to_owned()),
+        _ => Err("expected a string, got a map or a list".to_owned()),
     }
 }
 
@@ -178,16 +175,13 @@ fn scalar(value: &Yaml) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    }
-
-    fn service(name: &str, own: Option<&[(&str, &str)]>, deploy: Option<&[(&str, &str)]>) -> Service {
-        Service { name: name.to_owned(), labels: own.map(labels), deploy_labels: deploy.map(labels) }
+    fn set(service: &str, placement: Placement, pairs: &[(&str, &str)]) -> LabelSet {
+        let labels = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        LabelSet { service: service.to_owned(), placement, labels: Labels(labels) }
     }
 
     #[test]
-    fn a_stack_files_labels_are_maps_or_lists_with_anchors_and_merge_keys() {
+    fn stack_file_labels_are_maps_or_lists_with_anchors_and_merge_keys() {
         let file = "
 x-labels: &common
   traefik.enable: true
@@ -212,49 +206,49 @@ services:
 ";
         let list: &[(&str, &str)] = &[("traefik.port", "8080"), ("bare", "")];
         let expected = [
-            service("a", Some(&[("traefik.enable", "true"), ("traefik.port", "8080")]), None),
-            service(
+            set("a", Placement::Labels, &[("traefik.enable", "true"), ("traefik.port", "8080")]),
+            set(
                 "b",
-                Some(&[("traefik.enable", "true"), ("traefik.port", "80"), ("x", "1"), ("y", "")]),
-                Some(list),
+                Placement::Labels,
+                &[("traefik.enable", "true"), ("traefik.port", "80"), ("x", "1"), ("y", "")],
             ),
-            service("c", None, None),
-            service("d", None, Some(list)),
-            service("e", None, None),
+            set("b", Placement::DeployLabels, list),
+            set("d", Placement::DeployLabels, list),
         ];
-        assert_eq!(Input::read(file), Ok(Input::Stack(expected.into())));
+        assert_eq!(parse(file), Ok(expected.into()));
     }
 
     #[test]
-    fn labels_alone_are_lines_or_a_map_or_a_list() {
-        let expected = labels(&[("traefik.port", "80"), ("traefik.frontend.rule", "PathPrefixStrip: /ping")]);
+    fn bare_labels_are_lines_or_a_map_or_a_list() {
+        let pairs = [("traefik.port", "80"), ("traefik.frontend.rule", "PathPrefixStrip: /ping")];
+        let expected = vec![set("", Placement::Bare, &pairs)];
         for text in [
-            "traefik.port=80\n\n# why\n  traefik.frontend.rule=PathPrefixStrip: /ping\n",
+            "traefik.port=80\n\n# comment\n  traefik.frontend.rule=PathPrefixStrip: /ping\n",
             "{\"traefik.port\": \"80\", \"traefik.frontend.rule\": \"PathPrefixStrip: /ping\"}",
             "traefik.port: 80\ntraefik.frontend.rule: 'PathPrefixStrip: /ping'\n",
             "- traefik.port=80\n- 'traefik.frontend.rule=PathPrefixStrip: /ping'\n",
         ] {
-            assert_eq!(Input::read(text), Ok(Input::Labels(expected.clone())), "{text}");
+            assert_eq!(parse(text).as_ref(), Ok(&expected), "{text}");
         }
-        assert_eq!(Input::read(""), Ok(Input::Labels(Labels::new())));
+        assert_eq!(parse(""), Ok(vec![set("", Placement::Bare, &[])]));
     }
 
     #[test]
-    fn what_is_neither_is_refused() {
+    fn errors_name_place_and_cause() {
         for (text, why) in [
-            ("services: {a: {labels: 5}}", "services.a.labels: neither a map nor a list of labels"),
-            ("services: {a: {deploy: {labels: {b: [c]}}}}", "services.a.deploy.labels: a text is expected"),
+            ("services: {a: {labels: 5}}", "services.a.labels: expected a map or a list of labels"),
+            ("services: {a: {deploy: {labels: {b: [c]}}}}", "services.a.deploy.labels: expected a string"),
             ("services: 5", "services is not a map"),
             ("a: {b: c}", "it has no services"),
-            ("a: [", "it is no YAML: "),
-            ("words", "neither a stack file nor labels"),
-            ("a=1\na=2", "a is there twice"),
+            ("a: [", "not valid YAML: "),
+            ("words", "neither a stack file nor lines"),
+            ("a=1\na=2", "duplicate label a"),
             (&"[".repeat(100_000), "nested deeper"),
             (&"- ".repeat(100_000), "nested deeper"),
             (&"? ".repeat(100_000), "nested deeper"),
         ] {
-            let fault = Input::read(text).unwrap_err();
-            assert!(fault.contains(why), "{fault}");
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 }

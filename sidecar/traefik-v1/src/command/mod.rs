@@ -1,12 +1,9 @@
-//! `hub labels`: what Traefik 1's labels are in Traefik 3's words, for stack files and lists of labels.
-//!
-//! - [`input`]: what is to be translated, read from YAML, JSON or lines; [`variables`] are what a stack file leaves open;
-//! - [`translated`]: what comes of the labels at one place, and what is to be said of it;
-//! - [`output`]: that as YAML or as lines.
+//! `hub labels`: translates labels of Traefik 1 in stack files and lists of labels. [`input`] parses, [`translate`]
+//! translates with [`variables`] kept, [`output`] writes.
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -16,35 +13,32 @@ use traefik::{DefaultRule, Exposure};
 
 mod input;
 mod output;
-mod translated;
+mod translate;
 mod variables;
 
-use input::Input;
-use translated::{Naming, Translated};
-
-/// The flags of `hub labels`.
+/// Flags of `hub labels`.
 #[derive(Args, Debug)]
 pub struct LabelsCommand {
-    /// Stack file, map of labels as JSON or YAML, or lines of KEY=VALUE; - is standard input
+    /// Stack file, map of labels (JSON or YAML), or lines of KEY=VALUE; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     files: Vec<PathBuf>,
-    /// How the translation is written
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "yaml")]
     format: Format,
-    /// Name of the stack, which Swarm puts before the names of its services
+    /// Name of the stack, which Swarm prepends to the names of its services
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// Name of the service that a list of labels is of
+    /// Name of the service, for labels outside of a stack file
     #[arg(long, value_name = "NAME", default_value = "service")]
     service: String,
-    /// Rule for services without one, with {{ .Name }} or {{ normalize .Name }} for the service
+    /// Rule for services without a rule: a template with {{ .Name }} or {{ normalize .Name }}
     #[arg(long, value_name = "TEMPLATE")]
     default_rule: Option<DefaultRule>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A map to be pasted into a stack file
+    /// YAML to paste into a stack file
     Yaml,
     /// Lines of KEY=VALUE
     List,
@@ -52,52 +46,54 @@ pub(crate) enum Format {
 
 impl SubcommandHandler for LabelsCommand {
     const NAME: &'static str = "labels";
-    const DESCRIPTION: &'static str =
-        "Translates labels of Traefik 1 to those of Traefik 3: exit code 0, or 1 if one is faulty";
+    const DESCRIPTION: &'static str = "Translates labels of Traefik 1 to labels of Traefik 3";
     const EXAMPLES: &'static str = "
   hub labels stack.yml
   hub labels --stack demo --format list stack.yml
   docker inspect --format '{{json .Spec.Labels}}' demo_ping | hub labels --service demo_ping
   echo traefik.frontend.rule=PathPrefixStrip:/ping | hub labels
+
+Warnings and errors go to stderr, and into the output as comments.
+
+Exit code: 0 if all labels are valid, 1 if a label is invalid or a file cannot be read, 64 on bad usage.
 ";
 
     fn run(self) -> Result<ExitCode, Failure> {
         let exposure = Exposure { default_rule: self.default_rule, ..Exposure::default() };
-        let naming = Naming { stack: self.stack.as_deref(), service: &self.service, exposure: &exposure };
         let mut code = ExitCode::SUCCESS;
-        let mut written = String::new();
-        let mut said = String::new();
+        let (mut translation, mut diagnostics) = (String::new(), String::new());
         for (number, file) in self.files.iter().enumerate() {
-            let shown = if is_standard(file) { "standard input".into() } else { file.display().to_string() };
-            let read = |error: &dyn std::fmt::Display| Failure::new(format_args!("reading {shown}: {error}"));
-            let text = text_of(file).map_err(|error| read(&reason(&error)))?;
-            let input = Input::read(&text).map_err(|why| read(&why))?;
-            let translated = Translated::of(&input, &naming);
-            if translated.iter().any(Translated::is_faulty) {
+            let shown =
+                if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
+            let reading = |error: String| Failure::new(format_args!("reading {shown}: {error}"));
+            let text = read(file).map_err(|error| reading(reason(&error)))?;
+            let sets: Vec<_> = input::parse(&text)
+                .map_err(reading)?
+                .into_iter()
+                .map(|set| translate::translate(set, self.stack.as_deref(), &self.service, &exposure))
+                .collect();
+            if sets.iter().any(|set| !set.errors.is_empty()) {
                 code = ExitCode::FAILURE;
             }
             if number > 0 && self.format == Format::Yaml {
-                written.push_str("---\n");
+                translation.push_str("---\n");
             }
-            written.push_str(&output::write(&translated, self.format));
-            for remark in translated.iter().flat_map(Translated::remarks) {
-                said.extend([&*shown, ": ", &*remark, "\n"]);
+            translation.push_str(&output::write(&sets, self.format));
+            for line in sets.iter().flat_map(output::diagnostics) {
+                diagnostics.extend([&*shown, ": ", &*line, "\n"]);
             }
         }
-        // Nothing is left to do when stderr is closed.
-        let _ = io::stderr().write_all(said.as_bytes());
-        let print = io::stdout().write_all(written.as_bytes());
-        print.map_err(|error| Failure::new(format_args!("writing the translation: {}", reason(&error))))?;
+        // A closed stderr does not stop the translation.
+        let _ = io::stderr().write_all(diagnostics.as_bytes());
+        io::stdout()
+            .write_all(translation.as_bytes())
+            .map_err(|error| Failure::new(format_args!("writing the translation: {}", reason(&error))))?;
         Ok(code)
     }
 }
 
-fn is_standard(file: &std::path::Path) -> bool {
-    file.as_os_str() == "-"
-}
-
-fn text_of(file: &std::path::Path) -> io::Result<String> {
-    if !is_standard(file) {
+fn read(file: &Path) -> io::Result<String> {
+    if file.as_os_str() != "-" {
         return fs::read_to_string(file);
     }
     let mut text = String::new();

@@ -1,114 +1,121 @@
-//! A translation, to be pasted. Writing to a text cannot fail.
+//! Output of a translation.
 
 use std::fmt::Write;
 
 use super::Format;
-use super::translated::{Place, Translated};
+use super::input::Placement;
+use super::translate::TranslatedSet;
 
-/// Writes it. What is to be said of labels stands above those of its place, as comments.
-pub(crate) fn write(translated: &[Translated], format: Format) -> String {
+/// Writes the labels, with diagnostics as comments above them. Writing to a string cannot fail.
+pub(crate) fn write(sets: &[TranslatedSet], format: Format) -> String {
     let mut text = String::new();
     match format {
-        Format::List => list(translated, &mut text),
-        Format::Yaml => yaml(translated, &mut text),
+        Format::List => sets.iter().for_each(|set| write_lines(set, &mut text)),
+        Format::Yaml => write_yaml(sets, &mut text),
     }
     text
 }
 
-fn list(translated: &[Translated], text: &mut String) {
-    for one in translated {
-        if one.place != Place::Alone {
-            comment(0, &one.service, text);
-        }
-        remarks(0, one, text);
-        for (key, value) in &one.labels {
-            // As a shell or `docker service update` wants it: not doubled.
-            let value = if one.place == Place::Alone { value.clone() } else { value.replace("$$", "$") };
-            let _ = writeln!(text, "{key}={}", value.replace('\n', "\\n"));
-        }
+/// Returns the diagnostics of a set as lines for stderr, with its place in the stack file.
+pub(crate) fn diagnostics(set: &TranslatedSet) -> impl Iterator<Item = String> {
+    let place = match set.placement {
+        Placement::Labels => format!("services.{}.labels: ", set.service),
+        Placement::DeployLabels => format!("services.{}.deploy.labels: ", set.service),
+        Placement::Bare => String::new(),
+    };
+    let errors = set.errors.iter().map(|error| ("error", error));
+    let warnings = set.warnings.iter().map(|warning| ("warning", warning));
+    errors.chain(warnings).map(move |(level, diagnostic)| format!("{place}{level}: {diagnostic}"))
+}
+
+fn write_lines(set: &TranslatedSet, text: &mut String) {
+    let is_in_stack = set.placement != Placement::Bare;
+    if is_in_stack {
+        write_comment(0, &set.service, text);
+    }
+    write_diagnostics(0, set, text);
+    for (key, value) in &set.labels.0 {
+        // Outside of a stack file, a dollar is not doubled.
+        let value = if is_in_stack { value.replace("$$", "$") } else { value.clone() };
+        let _ = writeln!(text, "{key}={}", value.replace('\n', "\\n"));
     }
 }
 
-fn yaml(translated: &[Translated], text: &mut String) {
-    let mut before: Option<&str> = None;
-    for one in translated {
-        if one.place == Place::Alone {
-            map(0, one, text);
+fn write_yaml(sets: &[TranslatedSet], text: &mut String) {
+    let mut previous: Option<&str> = None;
+    for set in sets {
+        if set.placement == Placement::Bare {
+            write_map(0, set, text);
             continue;
         }
-        if before.is_none() {
+        if previous.is_none() {
             text.push_str("services:\n");
         }
-        if before != Some(&one.service) {
-            let _ = writeln!(text, "  {}:", quoted(&one.service));
+        if previous != Some(&set.service) {
+            let _ = writeln!(text, "  {}:", quote(&set.service));
         }
-        before = Some(&one.service);
-        if one.place == Place::Deploy {
+        previous = Some(&set.service);
+        if set.placement == Placement::DeployLabels {
             text.push_str("    deploy:\n");
         }
-        map(if one.place == Place::Deploy { 6 } else { 4 }, one, text);
+        write_map(if set.placement == Placement::DeployLabels { 6 } else { 4 }, set, text);
     }
 }
 
-fn map(indent: usize, one: &Translated, text: &mut String) {
+fn write_map(indent: usize, set: &TranslatedSet, text: &mut String) {
     let spaces = " ".repeat(indent);
-    if one.labels.is_empty() {
-        let _ = writeln!(text, "{spaces}labels: {{}}");
-    } else {
-        let _ = writeln!(text, "{spaces}labels:");
-    }
-    remarks(indent + 2, one, text);
-    for (key, value) in &one.labels {
-        let _ = writeln!(text, "{spaces}  {}: {}", quoted(key), quoted(value));
+    let _ = writeln!(text, "{spaces}labels:{}", if set.labels.0.is_empty() { " {}" } else { "" });
+    write_diagnostics(indent + 2, set, text);
+    for (key, value) in &set.labels.0 {
+        let _ = writeln!(text, "{spaces}  {}: {}", quote(key), quote(value));
     }
 }
 
-fn remarks(indent: usize, one: &Translated, text: &mut String) {
-    for fault in &one.faults {
-        comment(indent, &format!("FAULTY: {fault}"), text);
+fn write_diagnostics(indent: usize, set: &TranslatedSet, text: &mut String) {
+    for error in &set.errors {
+        write_comment(indent, &format!("ERROR: {error}"), text);
     }
-    for warning in &one.warnings {
-        comment(indent, warning, text);
+    for warning in &set.warnings {
+        write_comment(indent, &warning.to_string(), text);
     }
 }
 
-fn comment(indent: usize, words: &str, text: &mut String) {
-    let words: String = words
+fn write_comment(indent: usize, message: &str, text: &mut String) {
+    let message: String = message
         .chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect();
-    let _ = writeln!(text, "{}# {words}", " ".repeat(indent));
+    let _ = writeln!(text, "{}# {message}", " ".repeat(indent));
 }
 
-/// The text as YAML reads it as a text, and as nothing else.
-fn quoted(text: &str) -> String {
+/// Quotes text where YAML would otherwise parse it as something else than this string.
+fn quote(text: &str) -> String {
     if is_plain(text) {
         return text.to_owned();
     }
-    if !text
-        .contains(|c: char| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))
-    {
+    if !text.contains(needs_escape) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
         '\n' => "\\n".to_owned(),
         '\t' => "\\t".to_owned(),
-        c if c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-            format!("\\u{:04x}", u32::from(c))
-        }
+        c if needs_escape(c) => format!("\\u{:04x}", u32::from(c)),
         c => c.to_string(),
     });
     format!("\"{}\"", escaped.collect::<String>())
 }
 
-/// Whether it needs no quotes: words and paths that are neither a number nor a truth, in any YAML.
+fn needs_escape(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+/// Whether the text needs no quotes in any version of YAML: a word or a path that is neither a number nor a boolean.
 fn is_plain(text: &str) -> bool {
-    let words = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
-    let is_inner = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let reserved = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.chars().all(is_inner)
-        && !words.iter().any(|word| text.eq_ignore_ascii_case(word))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))
+        && !reserved.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -118,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_quoted_is_read_as_the_same_text() {
+    fn quoted_text_parses_to_the_same_text() {
         for text in [
             "",
             "a",
@@ -155,7 +162,7 @@ mod tests {
             ".5",
             "demo_ping--stripprefix",
         ] {
-            let written = format!("{}: {}\n", quoted(text), quoted(text));
+            let written = format!("{}: {}\n", quote(text), quote(text));
             let read =
                 YamlLoader::load_from_str(&written).unwrap_or_else(|error| panic!("{written}: {error}"));
             let (key, value) = read[0].as_hash().unwrap().front().unwrap();

@@ -1,11 +1,11 @@
-//! What a stack file leaves open: `$NAME` and `${NAME:-default}`, and `$$` for a dollar.
+//! Variables in stack files: `$NAME`, `${NAME:-default}`, and `$$` for a dollar.
 
-/// The variables of a place, each of which has a word in its stead while labels are translated.
+/// Variables of a set of labels. During translation a placeholder stands for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Variables(Vec<String>);
 
 impl Variables {
-    /// The text, with a word for each variable that is nothing but itself wherever it stands.
+    /// Replaces variables with placeholders, and `$$` with a dollar.
     pub(crate) fn hide(&mut self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());
         let mut rest = text;
@@ -16,48 +16,45 @@ impl Variables {
                 rest = after;
                 continue;
             }
-            let length = length(after);
-            if length == 0 {
+            let (variable, after) = after.split_at(length(after));
+            if variable.is_empty() {
                 hidden.push('$');
             } else {
-                let variable = &after[..length];
                 let known = self.0.iter().position(|known| known == variable);
                 let number = known.unwrap_or_else(|| {
                     self.0.push(variable.to_owned());
                     self.0.len() - 1
                 });
-                hidden.push_str(&word(number));
+                hidden.push_str(&placeholder(number));
             }
-            rest = &after[length..];
+            rest = after;
         }
         hidden + rest
     }
 
-    /// Whether a variable is in `hidden`.
-    pub(crate) fn are_in(&self, hidden: &str) -> bool {
-        (0..self.0.len()).any(|number| hidden.contains(&word(number)))
+    pub(crate) fn occur_in(&self, hidden: &str) -> bool {
+        (0..self.0.len()).any(|number| hidden.contains(&placeholder(number)))
     }
 
-    /// The text as a stack file has it.
-    pub(crate) fn show(&self, hidden: &str) -> String {
-        self.put_back(&hidden.replace('$', "$$"))
+    /// Returns the text for a stack file, with dollars doubled.
+    pub(crate) fn to_stack_file(&self, hidden: &str) -> String {
+        self.restore(&hidden.replace('$', "$$"))
     }
 
-    /// The text for people to read.
-    pub(crate) fn put_back(&self, hidden: &str) -> String {
-        let numbered = self.0.iter().enumerate();
-        numbered.fold(hidden.to_owned(), |text, (number, variable)| {
-            text.replace(&word(number), &format!("${variable}"))
+    /// Replaces placeholders with variables.
+    pub(crate) fn restore(&self, hidden: &str) -> String {
+        self.0.iter().enumerate().fold(hidden.to_owned(), |text, (number, variable)| {
+            text.replace(&placeholder(number), &format!("${variable}"))
         })
     }
 }
 
-/// Letters, digits and dashes only, so that it is the same in a host, a path and an expression.
-fn word(number: usize) -> String {
+/// Consists of letters, digits and dashes, so that it is valid and unchanged in a host, a path and a regular expression.
+fn placeholder(number: usize) -> String {
     format!("hub-labels-variable-{number}-stands-here")
 }
 
-/// How long the variable is with which `text` begins, after its dollar.
+/// Returns the length of the variable at the start of `text`, after its dollar.
 fn length(text: &str) -> usize {
     if let Some(braced) = text.strip_prefix('{') {
         let mut open = 1_usize;
@@ -73,11 +70,10 @@ fn length(text: &str) -> usize {
         }
         return 0;
     }
-    let is_in_names = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
     }
-    text.find(|c: char| !is_in_names(c)).unwrap_or(text.len())
+    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -85,22 +81,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_hidden_is_shown_again() {
+    fn hidden_variables_are_restored() {
         for text in ["a", "$$1", "${A}", "$A/b", "${A:-x}/$B$$", "${A:-${B}}", "a$A-$A", ""] {
             let mut variables = Variables::default();
             let hidden = variables.hide(text);
             assert!(!hidden.contains('{'), "{hidden}");
-            assert_eq!(variables.show(&hidden), text);
+            assert_eq!(variables.to_stack_file(&hidden), text);
         }
     }
 
     #[test]
-    fn a_dollar_is_a_dollar() {
+    fn dollar_without_a_name_is_literal() {
         let mut variables = Variables::default();
         assert_eq!(variables.hide("$$1 $1 $ ${"), "$1 $1 $ ${");
-        assert!(!variables.are_in("$1"));
+        assert!(!variables.occur_in("$1"));
         let hidden = variables.hide("x${A}");
-        assert!(variables.are_in(&hidden));
-        assert_eq!(variables.put_back(&hidden), "x${A}");
+        assert!(variables.occur_in(&hidden));
+        assert_eq!(variables.restore(&hidden), "x${A}");
     }
 }

@@ -50,13 +50,13 @@ const MAX_DEPTH: usize = 32;
 pub(super) fn parse(text: &str) -> Result<Vec<Block>, String> {
     let mut parser = Parser { rest: text, trims: false };
     match parser.blocks(0)? {
-        (blocks, End::Text) => Ok(blocks),
-        (_, End::Else(action, _) | End::End(action)) => Err(without_if(&action)),
+        (blocks, Stop::Text) => Ok(blocks),
+        (_, Stop::Else(action, _) | Stop::End(action)) => Err(without_if(&action)),
     }
 }
 
 /// The end of a list of blocks.
-enum End {
+enum Stop {
     /// The end of the template.
     Text,
     /// An `else`, and the condition of an `else if`.
@@ -72,7 +72,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn blocks(&mut self, depth: usize) -> Result<(Vec<Block>, End), String> {
+    fn blocks(&mut self, depth: usize) -> Result<(Vec<Block>, Stop), String> {
         if depth > MAX_DEPTH {
             return Err(format!("more than {MAX_DEPTH} nested conditions"));
         }
@@ -81,7 +81,7 @@ impl Parser<'_> {
             let Some((text, after)) = self.rest.split_once("{{") else {
                 blocks.push(Block::Text(self.plain(self.rest, false)));
                 self.rest = "";
-                return Ok((blocks, End::Text));
+                return Ok((blocks, Stop::Text));
             };
             let (action, rest) = split_action(after)?;
             let whole = format!("{{{{{action}}}}}");
@@ -103,9 +103,9 @@ impl Parser<'_> {
                         None if condition.is_empty() => None,
                         None => return Err(format!("{whole}: expected `if` or nothing after `else`")),
                     };
-                    return Ok((blocks, End::Else(whole, else_if)));
+                    return Ok((blocks, Stop::Else(whole, else_if)));
                 }
-                "end" if condition.is_empty() => return Ok((blocks, End::End(whole))),
+                "end" if condition.is_empty() => return Ok((blocks, Stop::End(whole))),
                 _ => blocks.push(Block::Value(pipeline(inner).map_err(in_action)?)),
             }
         }
@@ -116,13 +116,13 @@ impl Parser<'_> {
         let unterminated = || format!("{whole:?} has no `{{{{ end }}}}`");
         let (then, end) = self.blocks(depth + 1)?;
         let otherwise = match end {
-            End::Text => return Err(unterminated()),
-            End::End(_) => Vec::new(),
-            End::Else(_, Some(else_if)) => vec![self.condition(whole, else_if, depth + 1)?],
-            End::Else(..) => match self.blocks(depth + 1)? {
-                (_, End::Text) => return Err(unterminated()),
-                (_, End::Else(action, _)) => return Err(without_if(&action)),
-                (blocks, End::End(_)) => blocks,
+            Stop::Text => return Err(unterminated()),
+            Stop::End(_) => Vec::new(),
+            Stop::Else(_, Some(else_if)) => vec![self.condition(whole, else_if, depth + 1)?],
+            Stop::Else(..) => match self.blocks(depth + 1)? {
+                (_, Stop::Text) => return Err(unterminated()),
+                (_, Stop::Else(action, _)) => return Err(without_if(&action)),
+                (blocks, Stop::End(_)) => blocks,
             },
         };
         Ok(Block::If { condition, then, otherwise })
