@@ -1,7 +1,5 @@
 //! Load from wrk, and wrk's report.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 
 use crate::machine::{Core, core_count};
@@ -83,8 +81,8 @@ fn parse(output: &str) -> Result<Report> {
 }
 
 /// Sends requests to `url` for `seconds`.
-pub(super) fn run(wrk: &Path, from: Source, url: &str, scenario: Scenario, seconds: u16) -> Result<Report> {
-    let mut command = from.core.command(wrk);
+pub(super) fn run(from: Source, url: &str, scenario: Scenario, seconds: u16) -> Result<Report> {
+    let mut command = from.core.command("wrk");
     command.args(["--latency", "--threads", &from.threads.to_string()]);
     command.args(["--connections", &scenario.connections.to_string(), "--duration", &format!("{seconds}s")]);
     command.arg("--script").arg(source("wrk.lua"));
@@ -95,9 +93,9 @@ pub(super) fn run(wrk: &Path, from: Source, url: &str, scenario: Scenario, secon
 }
 
 /// wrk's version, such as `wrk debian/4.1.0-3+b2`.
-pub(super) fn wrk_version(wrk: &Path) -> Result<String> {
+pub(super) fn wrk_version() -> Result<String> {
     // wrk rejects the flag, but prints its version first.
-    let line = version(wrk, &["--version"])?;
+    let line = version("wrk".as_ref(), &["--version"])?;
     Ok(format!("wrk {}", line.split_whitespace().nth(1).unwrap_or("unknown")))
 }
 

@@ -83,7 +83,7 @@ impl Generator {
         match self {
             Self::Wrk => {
                 let scenario = Scenario { connections: CONNECTIONS, keep_alive: true };
-                let report = wrk::run(&programs.wrk, Source::one_thread(core), &url, scenario, seconds)?;
+                let report = wrk::run(Source::one_thread(core), &url, scenario, seconds)?;
                 ensure!(report.errors == 0.0, "wrk reported {} errors", report.errors);
                 let (p50, p99, p99_9) = (report.p50, report.p99, Some(report.p99_9));
                 Ok(Sample { rate: report.rate(), p50, p99, p99_9, ..Sample::default() })
@@ -100,7 +100,7 @@ impl Generator {
                 parse_oha(&json(&programs.oha, &flags, &rate)?)
             }
             Self::Hey => {
-                let mut command = core.command(&programs.hey);
+                let mut command = core.command("hey");
                 parse_hey(&stdout(command.args(["-z", &time, "-c", &connections, "-cpus", "1", &url]))?)
             }
             Self::Loop => {

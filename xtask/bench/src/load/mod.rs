@@ -9,7 +9,7 @@ use xtask::build;
 use xtask::needs;
 
 use crate::machine;
-use crate::programs::{compile_c, find, version};
+use crate::programs::{compile_c, version};
 use crate::section::Args;
 use crate::wrk::wrk_version;
 
@@ -29,8 +29,6 @@ struct Programs {
     ping: PathBuf,
     load: PathBuf,
     oha: PathBuf,
-    hey: PathBuf,
-    wrk: PathBuf,
     /// `rate.c`, compiled.
     epoll_loop: PathBuf,
 }
@@ -54,8 +52,6 @@ impl Programs {
             ping: binaries.path("ping"),
             load: binaries.path("load"),
             oha: needs::installed("oha", OHA)?.join("oha"),
-            hey: find("hey")?,
-            wrk: find("wrk")?,
             epoll_loop: compile_c("load/rate.c")?,
         })
     }
@@ -63,7 +59,7 @@ impl Programs {
     /// Describes machine and versions as a Markdown list.
     fn description(&self) -> Result<String> {
         let [load, oha] = [&self.load, &self.oha].map(|program| version(program, &["--version"]));
-        let versions = format!("{}, {}, {}, hey (Debian's)", load?, oha?, wrk_version(&self.wrk)?);
+        let versions = format!("{}, {}, {}, hey (Debian's)", load?, oha?, wrk_version()?);
         machine::description("ping", &[versions])
     }
 }

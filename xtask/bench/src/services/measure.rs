@@ -101,7 +101,7 @@ fn measure_round(programs: &Programs, args: &Args, round: usize, all: &mut [Resu
             // Each round begins with another server.
             let index = (turn + round) % servers.len();
             let from = Source::one_thread(load_core);
-            let sample = sample(programs, &servers[index], from, scenario, args.seconds)?;
+            let sample = sample(&servers[index], from, scenario, args.seconds)?;
             all[index].samples[scenario_index].push(sample);
         }
     }
@@ -109,17 +109,11 @@ fn measure_round(programs: &Programs, args: &Args, round: usize, all: &mut [Resu
 }
 
 /// Sends load to one server and watches its processor time and memory.
-fn sample(
-    programs: &Programs,
-    server: &Server,
-    from: Source,
-    scenario: Scenario,
-    seconds: u16,
-) -> Result<Sample> {
+fn sample(server: &Server, from: Source, scenario: Scenario, seconds: u16) -> Result<Sample> {
     let cpu_before = server.cpu_time()?;
     let url = server.url();
     let (report, resident) = thread::scope(|scope| {
-        let load = scope.spawn(|| wrk::run(&programs.wrk, from, &url, scenario, seconds));
+        let load = scope.spawn(|| wrk::run(from, &url, scenario, seconds));
         let mut resident = 0;
         while !load.is_finished() {
             resident = resident.max(server.resident_kib()?);
@@ -162,7 +156,7 @@ pub(super) fn scaling(programs: &Programs, args: &Args) -> Result<Option<Scaling
     }
     let with_threads = |threads| {
         let server = Server::start(Kind::Ping, programs, Core::ANY, &["--threads", threads])?;
-        sample(programs, &server, Source::half_of_all_cores(), MOST_CONNECTIONS, args.seconds)
+        sample(&server, Source::half_of_all_cores(), MOST_CONNECTIONS, args.seconds)
     };
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for round in 0..args.rounds {

@@ -39,7 +39,6 @@ pub(super) struct Programs {
     /// The server that is written in Go.
     pub(super) go_server: PathBuf,
     pub(super) epoll_loop: PathBuf,
-    pub(super) wrk: PathBuf,
     go: PathBuf,
     /// Host name in all answers: the machine's own, since the article's Python program cannot use another.
     pub(super) host: String,
@@ -59,7 +58,6 @@ impl Programs {
             nginx: find("nginx")?,
             go_server: compile_go(&go)?,
             epoll_loop: compile_c("services/peers/loop.c")?,
-            wrk: find("wrk")?,
             go,
             host: host.trim_end().to_owned(),
         })
@@ -78,7 +76,7 @@ impl Programs {
             version(&self.go, &["version"])?,
             version(&find("cc")?, &["--version"])?,
             version(Path::new("python3"), &["--version"])?,
-            wrk_version(&self.wrk)?,
+            wrk_version()?,
         ];
         machine::description("servers", &versions)
     }
