@@ -25,8 +25,8 @@ enum Cause {
 }
 
 impl Token {
-    /// Reads a token file. White space around the token is ignored. The token has no control characters, so it fits into an
-    /// HTTP header.
+    /// Reads a token file. White space around the token is ignored. The token has no control characters, so it fits
+    /// into an HTTP header.
     pub fn read(file: &Path) -> Result<Self, TokenError> {
         let error = |cause| TokenError { file: file.to_owned(), cause };
         let bytes = fs::read(file).map_err(|cause| error(Cause::Io(cause)))?;

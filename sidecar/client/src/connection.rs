@@ -81,8 +81,8 @@ impl Connection {
         Ok(response)
     }
 
-    /// Sends the last request of the connection and returns the status of the response. The body is read to its end, since
-    /// some servers log a client that disconnects earlier as an error.
+    /// Sends the last request of the connection and returns the status of the response. The body is read to its end,
+    /// since some servers log a client that disconnects earlier as an error.
     pub async fn send_last(mut self, request: Request<Full<Bytes>>) -> Result<StatusCode, Error> {
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;

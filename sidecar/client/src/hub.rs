@@ -22,8 +22,8 @@ use crate::connection::{Connection, Error};
 use crate::url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time for a response, in addition to the `wait` of the request. Less than the usual time to live of a lease, so that there is
-/// time for another connection.
+/// Time for a response, in addition to the `wait` of the request. Less than the usual time to live of a lease, so
+/// that there is time for another connection.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A hub: its URL and the token for it.
@@ -99,8 +99,8 @@ impl Session {
         self.connection.closed().await;
     }
 
-    /// Registers an instance or renews its lease. With `wait`, the hub delays its response by up to that time, until the
-    /// routing is decided.
+    /// Registers an instance or renews its lease. With `wait`, the hub delays its response by up to that time, until
+    /// the routing is decided.
     pub async fn register(
         &mut self,
         id: &InstanceId,
@@ -110,8 +110,8 @@ impl Session {
         self.send(Method::PUT, &instance_path(id, wait), json(registration), wait).await
     }
 
-    /// Withdraws an instance. With `wait`, the hub delays its response by up to that time, until no router sends requests to the
-    /// instance any more.
+    /// Withdraws an instance. With `wait`, the hub delays its response by up to that time, until no router sends
+    /// requests to the instance any more.
     pub async fn withdraw(
         &mut self,
         id: &InstanceId,

@@ -20,7 +20,8 @@ pub mod url;
 pub use hub::{Hub, HubError, Session};
 pub use renewal::{Backoff, INITIAL_HEARTBEAT_INTERVAL, LogOnce, heartbeat_interval, random};
 
-/// Runs `future` to its end on this thread, in a tokio runtime with small stacks for the few threads that look up names.
+/// Runs `future` to its end on this thread, in a tokio runtime with small stacks for the few threads that look up
+/// names.
 pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = runtime().map_err(|error| Failure::new(format!("starting the runtime: {error}")))?;
     let result = runtime.block_on(future);

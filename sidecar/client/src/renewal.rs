@@ -16,8 +16,8 @@ const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
 const MIN_DELAY: Duration = Duration::from_millis(20);
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// Returns the time between heartbeats for leases with a time to live of `ttl_ms` milliseconds: a third of it, from 10 ms to
-/// 1 min.
+/// Returns the time between heartbeats for leases with a time to live of `ttl_ms` milliseconds: a third of it, from
+/// 10 ms to 1 min.
 pub fn heartbeat_interval(ttl_ms: u64) -> Duration {
     (Duration::from_millis(ttl_ms) / 3).clamp(MIN_HEARTBEAT_INTERVAL, MAX_HEARTBEAT_INTERVAL)
 }
@@ -27,8 +27,8 @@ pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Delays between attempts. They double from 20 ms to 500 ms, and each is shortened at random by up to half, so that the
-/// sidecars of a swarm do not all return to a restarted hub at once.
+/// Delays between attempts. They double from 20 ms to 500 ms, and each is shortened at random by up to half, so that
+/// the sidecars of a swarm do not all return to a restarted hub at once.
 #[derive(Debug)]
 pub struct Backoff {
     max_delay: Duration,

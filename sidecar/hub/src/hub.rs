@@ -157,8 +157,8 @@ impl Hub {
         withdrawal.await
     }
 
-    /// Responds to a router with the configuration, once it differs from the last response on this connection, or after `wait`.
-    /// `None` during the warm-up: the router keeps what it has.
+    /// Responds to a router with the configuration, once it differs from the last response on this connection, or
+    /// after `wait`. `None` during the warm-up: the router keeps what it has.
     pub(crate) async fn poll(&self, router: &Poll<'_>, wait: Duration) -> Option<Bytes> {
         let deadline = now() + wait;
         let Poll { connection, name, throttle, host } = *router;
@@ -182,8 +182,8 @@ impl Hub {
         document.await
     }
 
-    /// Records that a router uses the configuration of a beacon. The response is delayed, so that the health check is not
-    /// repeated.
+    /// Records that a router uses the configuration of a beacon. The response is delayed, so that the health check is
+    /// not repeated.
     pub(crate) async fn beacon(&self, beacon: Beacon) {
         self.update(|state, _| {
             let is_new = beacon.epoch == state.epoch
@@ -259,8 +259,8 @@ impl Hub {
         result
     }
 
-    /// Calls `check` now and after each change until it returns a value. At the deadline it is called with `true`, and has to
-    /// return one.
+    /// Calls `check` now and after each change until it returns a value. At the deadline it is called with `true`,
+    /// and has to return one.
     async fn wait_until<T>(
         &self,
         deadline: Instant,

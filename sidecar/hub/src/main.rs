@@ -1,4 +1,10 @@
-//! `hub`: holds who is there, as leases, and tells Traefik. The routes are in [`api`]. `hub labels` is in the package `traefik-v1`.
+//! Service registry that feeds Traefik's HTTP provider.
+//!
+//! - [`api`]: HTTP API, with [`query`] and [`events`]
+//! - [`hub`]: shared state, and requests that wait for it to change
+//! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`]) and
+//!   [`routers`]
+//! - `hub labels`: in the package `traefik-v1`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,52 +28,64 @@ mod routers;
 mod specs;
 mod state;
 
-const APP: AppInfo = app_info!("Holds who is there, as leases, and tells Traefik")
+const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provider")
     .examples(
         "  hub --token-file /run/secrets/token\n  \
-         hub --insecure --port 8081          for a try on one machine\n  \
-         hub healthcheck                     for a container's HEALTHCHECK\n  \
-         hub labels stack.yml                Traefik 1's labels as Traefik 3 has them",
+         hub --insecure --port 8081          try it on one machine, without a token\n  \
+         hub healthcheck                     check the hub from a container's HEALTHCHECK\n  \
+         hub labels stack.yml                translate labels of Traefik 1 to those of Traefik 3",
     )
     .subcommands(&[Subcommand::of::<traefik_v1::LabelsCommand>()])
-    // Who is there is learnt from sidecars, which find the hub only once it is healthy.
+    // Not readiness: sidecars only find a hub that is healthy, and the warm-up needs their registrations.
     .healthcheck_path("/healthz")
     .without_admin_port();
 
 #[derive(Args)]
 struct Flags {
-    /// File with the token that sidecars have to show
-    #[arg(long, env = "HUB_TOKEN_FILE", value_name = "PATH", conflicts_with = "insecure")]
+    /// File with the bearer token that sidecars and agents have to send
+    #[arg(
+        long,
+        env = "HUB_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with = "insecure",
+        help_heading = "Hub"
+    )]
     token_file: Option<PathBuf>,
-    /// Let anybody register
-    #[arg(long, env = "HUB_INSECURE")]
+    /// Accept registrations without a token
+    #[arg(long, env = "HUB_INSECURE", help_heading = "Hub")]
     insecure: bool,
-    /// How long a lease holds without a heartbeat
+    /// Lifetime of a lease without a heartbeat
     #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    #[arg(help_heading = "Leases")]
     ttl: Duration,
-    /// How long a lease holds once its connection has closed
+    /// Lifetime of a sidecar's lease after its connection closed
     #[arg(long, env = "HUB_LOST_AFTER", value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    #[arg(help_heading = "Leases")]
     lost_after: Duration,
-    /// The same where an agent has the lease: its end is not the container's
+    /// Lifetime of an agent's lease after its connection closed; its containers may outlive the agent
     #[arg(long, env = "HUB_AGENT_LOST_AFTER", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(help_heading = "Leases")]
     agent_lost_after: Duration,
-    /// How long after the first registration Traefik is told who is there
-    #[arg(long, env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = duration)]
-    learn: Duration,
-    /// How long a service without instances keeps its routers
+    /// Warm-up after the first registration, before Traefik gets a configuration
+    #[arg(long = "learn", env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    #[arg(help_heading = "Leases")]
+    warm_up: Duration,
+    /// Time for which a service without instances keeps its routers
     #[arg(long, env = "HUB_KEEP_EMPTY", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(help_heading = "Leases")]
     keep_empty: Duration,
-    /// Give Traefik a default certificate, so that it does not make one at each change; not where it has one already
-    #[arg(long, env = "HUB_DEFAULT_CERTIFICATE")]
+    /// Give Traefik a default certificate, unless labels set one, so that it does not generate one at each change
+    #[arg(long, env = "HUB_DEFAULT_CERTIFICATE", help_heading = "Traefik")]
     default_certificate: bool,
-    /// Traefik's defaultRule, for services without a router label: Host(`{{ normalize .Name }}.lan`)
-    #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE")]
+    /// Traefik's defaultRule, for services without a router rule, such as Host(`{{ normalize .Name }}.lan`)
+    #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE", help_heading = "Traefik")]
     default_rule: Option<DefaultRule>,
-    /// Traefik's constraints, which a service's labels have to fit, such as !Label(`key`, `value`)
-    #[arg(long, env = "HUB_CONSTRAINTS", value_name = "EXPRESSION")]
+    /// Traefik's constraints on the labels of services, such as !Label(`key`, `value`)
+    #[arg(long, env = "HUB_CONSTRAINTS", value_name = "EXPRESSION", help_heading = "Traefik")]
     constraints: Option<Constraints>,
-    /// Whether services are routed that do not say traefik.enable
+    /// Traefik's exposedByDefault: route services without the label traefik.enable
     #[arg(long, env = "HUB_EXPOSED_BY_DEFAULT", value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
+    #[arg(help_heading = "Traefik")]
     exposed_by_default: bool,
 }
 
@@ -79,10 +97,14 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let token = match &flags.token_file {
         Some(path) => Some(cli::Token::read(path)?),
         None if flags.insecure => None,
-        None => return Err(Failure::usage("--token-file is needed, or --insecure to let anybody register")),
+        None => {
+            return Err(Failure::usage(
+                "missing --token-file; use --insecure to accept registrations without a token",
+            ));
+        }
     };
     if token.is_none() {
-        warn!("anybody may register: --insecure");
+        warn!("registrations need no token, because of --insecure");
     }
     let settings = registry::Settings {
         ttl: flags.ttl,
@@ -96,7 +118,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         },
     };
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose()?;
-    let hub = hub::Hub::new(settings, flags.learn, certificate, context.latch());
+    let hub = hub::Hub::new(settings, flags.warm_up, certificate, context.latch());
     tokio::spawn(hub.clone().tick());
     Ok(api::Api::new(hub, token, context.admin().clone()))
 }

@@ -26,8 +26,8 @@ pub(crate) struct Settings {
     pub(crate) exposure: Exposure,
 }
 
-/// Time for which a withdrawn instance cannot register again. A renewal sent before the withdrawal may arrive after it, on
-/// another connection.
+/// Time for which a withdrawn instance cannot register again. A renewal sent before the withdrawal may arrive after
+/// it, on another connection.
 const WITHDRAWN_FOR: Duration = Duration::from_mins(1);
 
 /// All leases.
@@ -248,8 +248,8 @@ impl Registry {
         new
     }
 
-    /// Builds the configuration. Of each service, the labels of the newest healthy instance apply. A service that conflicts
-    /// with one of a lower rank is refused.
+    /// Builds the configuration. Of each service, the labels of the newest healthy instance apply. A service that
+    /// conflicts with one of a lower rank is refused.
     pub(crate) fn document(&mut self) -> Document {
         let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
         for instance in self.instances.values().filter(|i| i.registration.health == Health::Healthy) {
@@ -346,7 +346,8 @@ impl Instance {
     }
 }
 
-/// Returns the configuration from the labels that apply to a task, and whether they differ from those it was started with.
+/// Returns the configuration from the labels that apply to a task, and whether they differ from those it was started
+/// with.
 fn read_config(
     settings: &Settings,
     specs: &Specs,

@@ -1,10 +1,10 @@
 //! Routers that poll, and the generation of the configuration that each one uses. Pure: callers pass the time in.
 //!
-//! A poll does not tell which configuration the router uses. Each response contains a beacon, a health-checked service whose
-//! URL the router requests as soon as it uses the configuration. That request acknowledges the generation, however long it
-//! took, and even if the router rejected an earlier document. If the hub does not know a URL at which the router reaches it,
-//! there is no beacon. Then the next poll on the same connection shows that the previous response arrived, and the router is
-//! assumed to use it some time after its throttle.
+//! A poll does not tell which configuration the router uses. Each response contains a beacon, a health-checked
+//! service whose URL the router requests as soon as it uses the configuration. That request acknowledges the
+//! generation, however long it took, and even if the router rejected an earlier document. If the hub does not know a
+//! URL at which the router reaches it, there is no beacon. Then the next poll on the same connection shows that the
+//! previous response arrived, and the router is assumed to use it some time after its throttle.
 //!
 //! A router is identified by its connection. After a reconnect it has to fetch and acknowledge again.
 
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 const ASSUMED_AFTER: Duration = Duration::from_secs(3);
 /// Time for which a router counts after its connection closed. It may only have timed out.
 const GONE_AFTER: Duration = Duration::from_secs(5);
-/// Time for which a new hub expects a router that has not polled yet. Traefik retries with a backoff of up to a minute, and
-/// meanwhile routes by its last configuration.
+/// Time for which a new hub expects a router that has not polled yet. Traefik retries with a backoff of up to a
+/// minute, and meanwhile routes by its last configuration.
 const EXPECTED_FOR: Duration = Duration::from_mins(1);
 
 /// The routers that poll, by connection.
@@ -109,8 +109,8 @@ impl Routers {
         }
     }
 
-    /// Acknowledges configurations that are assumed to be in use by `now`, and removes routers that are gone. Returns whether
-    /// anything changed.
+    /// Acknowledges configurations that are assumed to be in use by `now`, and removes routers that are gone. Returns
+    /// whether anything changed.
     pub(crate) fn advance(&mut self, now: Instant) -> bool {
         let mut changed = false;
         self.polling.retain(|_, router| {

@@ -79,8 +79,8 @@ pub(crate) struct Documents {
 }
 
 impl State {
-    /// Creates the state of a hub without instances. `unready` is dropped at the end of the warm-up, which begins with the first
-    /// registration.
+    /// Creates the state of a hub without instances. `unready` is dropped at the end of the warm-up, which begins
+    /// with the first registration.
     pub(crate) fn new(
         now: Instant,
         epoch: u128,
@@ -164,8 +164,8 @@ impl State {
         [self.registry.next_change(), self.routers.next_change(), ready].into_iter().flatten().min()
     }
 
-    /// Returns the configuration for the router that polls on `connection`, with a beacon if the router reaches the hub at
-    /// `host`.
+    /// Returns the configuration for the router that polls on `connection`, with a beacon if the router reaches the
+    /// hub at `host`.
     pub(crate) fn document_for(&self, connection: u64, host: Option<&str>) -> Bytes {
         let Some(host) = host else { return self.documents.without_beacon.clone() };
         let (epoch, generation) = (self.epoch, self.generation);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Unique name of an instance: 1 to 255 letters, digits, `.`, `_` or `-`.
 ///
-/// It is safe in a path, a log line and a metric label. `.` and `..` are excluded because HTTP clients remove them from paths.
+/// It is safe in a path, a log line and a metric label. `.` and `..` are excluded because HTTP clients remove them
+/// from paths.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId(String);

@@ -12,8 +12,8 @@
 //! [`ErrorBody`], unless the request was malformed HTTP or its body too large.
 //!
 //! A lease is bound to the connection that last renewed it. If that connection closes without a `DELETE` and no other
-//! connection renews the lease within a short grace period, the hub removes the instance. The grace period is longer for an
-//! agent, since the end of the agent is not the end of the containers that it registered.
+//! connection renews the lease within a short grace period, the hub removes the instance. The grace period is longer
+//! for an agent, since the end of the agent is not the end of the containers that it registered.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -56,7 +56,8 @@ pub struct Registration {
     /// Port of the service, unless a label sets another one.
     #[serde(deserialize_with = "number::port")]
     pub port: NonZeroU16,
-    /// Start time of the task, in milliseconds since the Unix epoch. Of two generations, the labels of the later one apply.
+    /// Start time of the task, in milliseconds since the Unix epoch. Of two generations, the labels of the later one
+    /// apply.
     #[serde(deserialize_with = "number::integer")]
     pub started: u64,
     /// Result of the service's health probe.
@@ -161,8 +162,8 @@ pub struct ServiceSpec {
     /// `deploy.labels`, unchanged.
     #[serde(default)]
     pub labels: Labels,
-    /// Whether the sidecars of its tasks get exactly these labels, from a template in their environment. Then these labels
-    /// replace those that a task was started with.
+    /// Whether the sidecars of its tasks get exactly these labels, from a template in their environment. Then these
+    /// labels replace those that a task was started with.
     #[serde(default)]
     pub templated: bool,
     /// Whether no update is replacing tasks. If so, a task with other labels will not be replaced, and its labels are

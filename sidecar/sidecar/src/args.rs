@@ -1,5 +1,5 @@
-//! Flags and environment. An empty value means "not given", since that is what the templates of a stack file leave
-//! where there is nothing to say.
+//! Flags and environment variables. An empty value means "not set": templates in stack files expand to an empty text
+//! where there is nothing to insert.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use client::url::{self, Url};
 use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
 
-/// Starts a service, registers it with the hub while it is healthy, and withdraws it before it stops
+/// Init process of a task: registers the service with the hub, and withdraws it before it stops
 #[derive(Parser)]
 #[command(name = "sidecar", version)]
 pub(crate) struct Cli {
@@ -23,61 +23,67 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Runs a service; without a hub it is replaced by the service
-    #[command(after_help = RUN_EXAMPLES)]
+    /// Run a service; without --hub, replace this process by the service
+    #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
-    /// Asks the sidecar that runs with the same environment: exit code 0 if the service is healthy and routed
-    #[command(after_help = HEALTHCHECK_EXAMPLES)]
+    /// Check the service of the sidecar with the same environment: exit code 0 if it is healthy and routed
+    #[command(after_help = HEALTHCHECK_HELP)]
     Healthcheck(ServiceArgs),
 }
 
-const RUN_EXAMPLES: &str = "\
+const RUN_HELP: &str = "\
 Examples:
   sidecar run --hub http://hub:8080 --token-file /run/secrets/token -- /ping
   sidecar run --hub http://hub:8080 --port 5432 --probe tcp://127.0.0.1:5432 -- postgres
   sidecar run --hub http://hub:8080 --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx -g 'daemon off;'
 
-Signals: TERM, INT and QUIT withdraw the service and are passed on after that. A second one is passed on at once,
-a third one kills. All others that a process can hear of are passed on as they come, real-time signals included, but
-for CHLD and for those that tell of a fault: ILL, TRAP, BUS, FPE, SEGV and SYS.
+Signals:
+  TERM, INT, QUIT  withdraw the service, then forward the signal; a second one skips the
+                   wait, a third one kills the service
+  all others       forward, including real-time signals; except CHLD, and the signals of
+                   program errors: ILL, TRAP, BUS, FPE, SEGV, SYS
 
-Terminal: Ctrl-C withdraws as INT does, until the service reads or sets the terminal; from then on keys are the
-service's own affair.
+Terminal:
+  Ctrl-C withdraws like INT, until the service reads or configures the terminal. From then
+  on, keys go to the service.
 
-Exit code: the command's own, 128+N if signal N ended it, 126 if it cannot be executed, 127 if it is not found,
-64 on bad usage.";
+Exit code:
+  that of the command; 128+N if signal N ended it; 126 if it cannot be executed, 127 if it
+  is not found; 64 on bad usage";
 
-const HEALTHCHECK_EXAMPLES: &str = "\
+const HEALTHCHECK_HELP: &str = "\
 Examples:
   HEALTHCHECK CMD [\"/sidecar\", \"healthcheck\"]
   SIDECAR_HUB=http://hub:8080 SIDECAR_TASK=ping.1 sidecar healthcheck
 
-Without a hub there is no sidecar to ask: the service itself is probed.";
+Without --hub there is no sidecar, so the command probes the service itself.";
 
-/// What `run` and `healthcheck` must agree upon.
+/// Flags that `run` and `healthcheck` share.
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
-    /// The hub's address; without it there is nothing to do but to run the command
+    /// URL of the hub
     #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(hide_default_value = true, help_heading = "Hub")]
     pub(crate) hub: EnvOption<Url>,
-    /// The instance's name in the hub, unique among tasks [default: SERVICE.HOST.PID]
+    /// Unique ID of the instance [default: SERVICE.HOST.PID]
     #[arg(long, env = "SIDECAR_TASK", value_name = "ID", value_parser = env_option::<InstanceId>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(hide_default_value = true, help_heading = "Task")]
     pub(crate) task: EnvOption<InstanceId>,
-    /// The service that the task belongs to [default: the command's file name]
+    /// Name of the service [default: file name of the command]
     #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(hide_default_value = true, help_heading = "Task")]
     pub(crate) service: EnvOption<String>,
-    /// The host name that the service shows [default: this host's]
+    /// Host name of the task [default: host name of the system]
     #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(hide_default_value = true, help_heading = "Task")]
     pub(crate) host: EnvOption<String>,
-    /// What tells whether the service is well: a 2xx answer, or with tcp://HOST:PORT an accepted connection
+    /// URL to probe: http://HOST:PORT/PATH succeeds with a 2xx response, tcp://HOST:PORT with a connection
     #[arg(long, env = "SIDECAR_PROBE", value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
+    #[arg(help_heading = "Health")]
     pub(crate) probe: Url,
-    /// Within what time a probe must be answered in full
-    #[arg(long, env = "SIDECAR_PROBE_TIMEOUT", value_name = "TIME", value_parser = positive_duration, default_value = "1s")]
+    /// Maximum time for a probe
+    #[arg(long, env = "SIDECAR_PROBE_TIMEOUT", value_name = "DURATION", value_parser = positive_duration)]
+    #[arg(default_value = "1s", help_heading = "Health")]
     pub(crate) probe_timeout: Duration,
 }
 
@@ -85,59 +91,64 @@ pub(crate) struct ServiceArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
-    /// The file that holds the hub's token; it is read again at each connection
-    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    /// File with the hub's token; each new connection reads it
+    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", value_parser = env_option::<PathBuf>, default_value = "")]
+    #[arg(hide_default_value = true, help_heading = "Hub")]
     pub(crate) token_file: EnvOption<PathBuf>,
-    /// Swarm's slot
-    #[arg(long, env = "SIDECAR_SLOT", value_parser = env_option::<String>, default_value = "", hide_default_value = true)]
+    /// Swarm slot of the task
+    #[arg(long, env = "SIDECAR_SLOT", value_parser = env_option::<String>, default_value = "")]
+    #[arg(hide_default_value = true, help_heading = "Task")]
     slot: EnvOption<String>,
-    /// Swarm's name of the node
+    /// Swarm node of the task
     #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(hide_default_value = true, help_heading = "Task")]
     node: EnvOption<String>,
-    /// The service's labels, as KEY=VALUE&…, keys and values escaped as in a URL's query
+    /// Labels of the service, as KEY=VALUE&KEY=VALUE with keys and values escaped as in a URL query
     #[arg(long, env = "SIDECAR_LABELS", value_name = "QUERY", value_parser = Labels::from_urlquery)]
-    #[arg(default_value = "", hide_default_value = true, hide_env_values = true)]
+    #[arg(default_value = "", hide_default_value = true, hide_env_values = true, help_heading = "Routing")]
     labels: Labels,
-    /// One more label, which wins over --labels; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    /// Another label, which overrides --labels; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label, help_heading = "Routing")]
     label: Vec<(String, String)>,
-    /// The service's port
-    #[arg(long, env = "SIDECAR_PORT", default_value = "8080")]
+    /// Port of the service
+    #[arg(long, env = "SIDECAR_PORT", default_value = "8080", help_heading = "Routing")]
     port: NonZeroU16,
-    /// Where the router reaches the service [default: the local address of the connection to the hub]
+    /// Address at which routers reach the service [default: local address of the connection to the hub]
     #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
-    #[arg(hide_default_value = true)]
-    pub(crate) address: EnvOption<IpAddr>,
+    #[arg(hide_default_value = true, help_heading = "Routing")]
+    address: EnvOption<IpAddr>,
+    /// Time after which the health check of a healthy service succeeds without a route
+    #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
+    #[arg(default_value = "30s", help_heading = "Routing")]
+    pub(crate) routed_timeout: Duration,
     /// Time between probes
-    #[arg(long, env = "SIDECAR_PROBE_INTERVAL", value_name = "TIME", value_parser = positive_duration, default_value = "1s")]
+    #[arg(long, env = "SIDECAR_PROBE_INTERVAL", value_name = "DURATION", value_parser = positive_duration)]
+    #[arg(default_value = "1s", help_heading = "Health")]
     pub(crate) probe_interval: Duration,
     /// Time between probes until the service is healthy for the first time
-    #[arg(long, env = "SIDECAR_PROBE_START_INTERVAL", value_name = "TIME", value_parser = positive_duration)]
-    #[arg(default_value = "25ms")]
+    #[arg(long, env = "SIDECAR_PROBE_START_INTERVAL", value_name = "DURATION", value_parser = positive_duration)]
+    #[arg(default_value = "25ms", help_heading = "Health")]
     pub(crate) probe_start_interval: Duration,
-    /// How many probes in a row make the service healthy
-    #[arg(long, env = "SIDECAR_RISE", value_name = "N", default_value = "1")]
+    /// Successful probes in a row that make the service healthy
+    #[arg(long, env = "SIDECAR_RISE", value_name = "N", default_value = "1", help_heading = "Health")]
     pub(crate) rise: NonZeroU32,
-    /// How many failed probes in a row make the service unhealthy
-    #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3")]
+    /// Failed probes in a row that make the service unhealthy
+    #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3", help_heading = "Health")]
     pub(crate) fall: NonZeroU32,
-    /// How long to wait, when stopping, for the routers to stop sending requests
-    #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "TIME", value_parser = bounded_duration, default_value = "10s")]
+    /// Maximum time of the withdrawal, until all routers have acknowledged it
+    #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
+    #[arg(default_value = "10s", help_heading = "Stopping")]
     pub(crate) withdraw_timeout: Duration,
-    /// How long the service may take to end before it is killed
-    #[arg(long, env = "SIDECAR_GRACE", value_name = "TIME", value_parser = bounded_duration, default_value = "15s")]
+    /// Time for the service to exit before it is killed
+    #[arg(long, env = "SIDECAR_GRACE", value_name = "DURATION", value_parser = bounded_duration)]
+    #[arg(default_value = "15s", help_heading = "Stopping")]
     pub(crate) grace: Duration,
-    /// Send signals to the service's whole process group, for a shell script whose children have to hear them too
-    #[arg(long, env = "SIDECAR_GROUP", value_parser = parse_bool)]
+    /// Send signals to the process group of the service, for shell scripts whose children need them too
+    #[arg(long, env = "SIDECAR_GROUP", value_parser = parse_bool, help_heading = "Stopping")]
     pub(crate) group: bool,
-    /// How long a healthy service may stay without a route before `healthcheck` succeeds all the same
-    #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "TIME", value_parser = bounded_duration, default_value = "30s")]
-    pub(crate) routed_timeout: Duration,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Logging")]
     pub(crate) log: LogArgs,
-    /// The service's command and its arguments
+    /// Command of the service, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
@@ -154,7 +165,7 @@ impl RunArgs {
         id.map_err(|error| Failure::usage(format!("{error}; set --task")))
     }
 
-    /// What the hub is told. `address` is used unless a flag says another.
+    /// Returns the registration, with `address` unless --address overrides it.
     pub(crate) fn registration(&self, started: u64, address: IpAddr) -> Registration {
         let mut labels = self.labels.clone();
         labels.0.extend(self.label.iter().cloned());
@@ -185,10 +196,10 @@ impl RunArgs {
     }
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
+fn parse_label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
-        _ => Err("KEY=VALUE is expected".to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 
@@ -205,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_means_that_none_was_given() {
+    fn empty_value_is_not_set() {
         let args =
             parse(&["--hub", "", "--task", "", "--address", "", "--slot", "", "--", "/bin/ping"]).unwrap();
         assert!(args.service.hub.0.is_none() && args.service.task.0.is_none() && args.address.0.is_none());
@@ -215,23 +226,23 @@ mod tests {
     }
 
     #[test]
-    fn the_default_instance_is_made_safe_for_a_path() {
+    fn default_instance_id_is_safe_in_a_path() {
         let args = parse(&["--service", "a b/é", "--host", "h", "--", "true"]).unwrap();
         assert_eq!(args.instance().unwrap().as_str(), format!("a-b--.h.{}", std::process::id()));
     }
 
     #[test]
-    fn a_single_label_wins_over_the_environments() {
+    fn label_flag_overrides_labels() {
         let args = parse(&["--labels", "a=1&b=2", "--label", "a=3=4", "--", "true"]).unwrap();
         let labels = args.registration(0, IpAddr::from([127, 0, 0, 1])).labels.0;
         assert_eq!((labels["a"].as_str(), labels["b"].as_str()), ("3=4", "2"));
     }
 
     #[test]
-    fn bad_usage_is_named() {
-        for (args, fault) in [
+    fn bad_usage_names_the_error() {
+        for (args, expected) in [
             (&["--labels", "a=1&b", "--", "true"][..], "label 2 (\"b\")"),
-            (&["--label", "=x", "--", "true"], "KEY=VALUE is expected"),
+            (&["--label", "=x", "--", "true"], "expected KEY=VALUE"),
             (&["--task", "a/b", "--", "true"], "instance ID \"a/b\""),
             (&["--hub", "hub:8080", "--", "true"], "missing scheme"),
             (&["--probe", "udp://a:1", "--", "true"], "scheme \"udp\""),
@@ -244,7 +255,7 @@ mod tests {
             (&[], "required"),
         ] {
             let error = parse(args).err().unwrap_or_default();
-            assert!(error.contains(fault), "{args:?}: {error}");
+            assert!(error.contains(expected), "{args:?}: {error}");
         }
     }
 }

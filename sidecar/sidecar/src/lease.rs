@@ -1,8 +1,8 @@
 //! The task's lease at the hub: kept while the service runs, and withdrawn before it stops.
 //!
-//! One connection carries all requests and holds the lease while it is open. If there is news while a response is outstanding, a
-//! second connection sends it. The first one is closed once the second has its response, so the lease is never without a
-//! connection.
+//! One connection carries all requests and holds the lease while it is open. If there is news while a response is
+//! outstanding, a second connection sends it. The first one is closed once the second has its response, so the lease
+//! is never without a connection.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -101,8 +101,8 @@ impl<'a> Lease<'a> {
         self.state == RegistrationState::Healthy
     }
 
-    /// Withdraws the task. Returns when no router sends requests to it any more, or after `limit`. Until then it tries again if the
-    /// hub cannot be reached, since it may be restarting.
+    /// Withdraws the task. Returns when no router sends requests to it any more, or after `limit`. Until then it
+    /// tries again if the hub cannot be reached, since it may be restarting.
     pub(crate) async fn withdraw(&mut self, limit: Duration) -> Result<Withdrawal, HubError> {
         self.state = RegistrationState::Unknown;
         self.backoff.reset();
@@ -125,8 +125,8 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// Tells the hub that the service exited, without waiting for routers. If that fails, the hub notices the closed connection a
-    /// little later.
+    /// Tells the hub that the service exited, without waiting for routers. If that fails, the hub notices the closed
+    /// connection a little later.
     pub(crate) async fn release(mut self) {
         if self.state == RegistrationState::Unknown {
             return;

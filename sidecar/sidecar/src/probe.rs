@@ -87,7 +87,8 @@ impl fmt::Display for ProbeError {
     }
 }
 
-/// Health of a service from its probes: `rise` successes in a row make it healthy, `fall` failures in a row unhealthy. Pure.
+/// Health of a service from its probes: `rise` successes in a row make it healthy, `fall` failures in a row
+/// unhealthy. Pure.
 #[derive(Debug)]
 struct HealthTracker {
     rise: NonZeroU32,

@@ -1,5 +1,5 @@
-//! Duties of PID 1: start the service, forward signals to it, and reap every process that ends. Only this module waits for
-//! processes; a second place would steal exit statuses.
+//! Duties of PID 1: start the service, forward signals to it, and reap every process that ends. Only this module
+//! waits for processes; a second place would steal exit statuses.
 
 use std::ffi::OsString;
 use std::fs;
@@ -54,8 +54,8 @@ pub(crate) struct Child {
 enum Group {
     /// The sidecar's group.
     Shared,
-    /// A group of its own. The group as a whole is stopped and continued, like a shell's job; other signals go to the process
-    /// alone.
+    /// A group of its own. The group as a whole is stopped and continued, like a shell's job; other signals go to the
+    /// process alone.
     Job,
     /// A group of its own, which gets all signals.
     Whole,
@@ -114,8 +114,9 @@ impl Process {
         }
     }
 
-    /// Kills all processes that the service left behind, so that none outlives the task. As PID 1 there is nothing to do: the
-    /// kernel kills them. Orphans are children of this process; killing one may bring its own children here, so it repeats.
+    /// Kills all processes that the service left behind, so that none outlives the task. As PID 1 there is nothing to
+    /// do: the kernel kills them. Orphans are children of this process; killing one may bring its own children here,
+    /// so it repeats.
     pub(crate) async fn kill_orphans(mut self) {
         if getpid().is_init() {
             return;

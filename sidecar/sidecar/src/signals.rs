@@ -10,12 +10,12 @@
 //! | 32, 33 | not caught: reserved by every libc |
 //! | all others, including real-time signals | forward |
 //!
-//! dumb-init also forwards the signals of errors, and tini does not forward ABRT, TTIN and TTOU. Many programs use ABRT to write a
-//! last message, so it is forwarded here. PIPE and XFSZ are not forwarded if the sidecar caused them itself, by logging to a
-//! closed pipe or a full file.
+//! dumb-init also forwards the signals of errors, and tini does not forward ABRT, TTIN and TTOU. Many programs use
+//! ABRT to write a last message, so it is forwarded here. PIPE and XFSZ are not forwarded if the sidecar caused them
+//! itself, by logging to a closed pipe or a full file.
 //!
-//! Signals are blocked and read from a signalfd. Handlers would merge real-time signals that arrive twice, and would not tell
-//! the sender of a PIPE.
+//! Signals are blocked and read from a signalfd. Handlers would merge real-time signals that arrive twice, and would
+//! not tell the sender of a PIPE.
 
 use std::fs::File;
 use std::future::pending;
@@ -31,8 +31,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::error;
 
-/// A set of signals in the kernel's format: bit N - 1 is signal N. libc's own sets leave out number 34, which musl reserves but
-/// glibc does not, and the service may use glibc.
+/// A set of signals in the kernel's format: bit N - 1 is signal N. libc's own sets leave out number 34, which musl
+/// reserves but glibc does not, and the service may use glibc.
 type Set = u64;
 
 /// Signals that the kernel raises for an error in the program.
@@ -92,8 +92,9 @@ impl Signals {
 
 #[allow(unsafe_code)]
 fn signal(number: i32) -> Option<Signal> {
-    // SAFETY: this process has received the signal. If this libc reserves it, it is not a message of libc to itself: libc sends
-    // those to single threads, and signalfd only returns signals that are sent to the process or to the calling thread.
+    // SAFETY: this process has received the signal. If this libc reserves it, it is not a message of libc to itself:
+    // libc sends those to single threads, and signalfd only returns signals that are sent to the process or to the
+    // calling thread.
     NonZeroI32::new(number).map(|number| unsafe { Signal::from_raw_nonzero_unchecked(number) })
 }
 
@@ -107,20 +108,22 @@ pub(crate) fn is_job_control(signal: Signal) -> bool {
     [Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::CONT].contains(&signal)
 }
 
-/// Returns the name of a signal without `SIG`. Real-time signals have no name, since each libc numbers them differently.
+/// Returns the name of a signal without `SIG`. Real-time signals have no name, since each libc numbers them
+/// differently.
 pub(crate) fn name(signal: Signal) -> &'static str {
     let index = usize::try_from(signal.as_raw() - 1).unwrap_or(usize::MAX);
     NAMES.get(index).copied().unwrap_or("real-time")
 }
 
-/// Resets all signals to their default actions and blocks none. It only makes system calls, so it may run between fork and exec.
+/// Resets all signals to their default actions and blocks none. It only makes system calls, so it may run between
+/// fork and exec.
 pub(crate) fn reset_all() -> io::Result<()> {
     reset(Set::MAX)?;
     set_mask(libc::SIG_SETMASK, 0)
 }
 
-/// Stops the sidecar and its process group, as Ctrl-Z does, and returns when it is continued. If no shell could continue the
-/// group, the kernel does not stop it and this function returns at once.
+/// Stops the sidecar and its process group, as Ctrl-Z does, and returns when it is continued. If no shell could
+/// continue the group, the kernel does not stop it and this function returns at once.
 pub(crate) fn suspend() -> io::Result<()> {
     kill_current_process_group(Signal::TSTP)?;
     set_mask(libc::SIG_UNBLOCK, bit(Signal::TSTP.as_raw()))?;
@@ -147,8 +150,8 @@ fn reset(set: Set) -> io::Result<()> {
     // A `sigaction` in the kernel's format. All zeros is the default action without flags on every architecture.
     let default = [0_usize; 8];
     for number in (1..=LAST).filter(|number| set & !uncatchable & bit(*number) != 0) {
-        // SAFETY: the kernel reads a structure that is no longer than `default`, and writes nothing. The only handler that this
-        // removes is the standard library's, which prints a message on stack overflow.
+        // SAFETY: the kernel reads a structure that is no longer than `default`, and writes nothing. The only handler
+        // that this removes is the standard library's, which prints a message on stack overflow.
         check(unsafe {
             let none = ptr::null_mut::<usize>();
             libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), none, size_of::<Set>())
@@ -160,8 +163,8 @@ fn reset(set: Set) -> io::Result<()> {
 /// Changes the signal mask of the calling thread and of threads that it starts later.
 #[allow(unsafe_code)]
 fn set_mask(how: i32, set: Set) -> io::Result<()> {
-    // SAFETY: the kernel reads `set`, with the given size, and writes nothing. No set here has a signal that libc sends to its own
-    // threads, except number 34 of musl, which musl only uses to change the user.
+    // SAFETY: the kernel reads `set`, with the given size, and writes nothing. No set here has a signal that libc
+    // sends to its own threads, except number 34 of musl, which musl only uses to change the user.
     let result = unsafe {
         let none = ptr::null_mut::<Set>();
         libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, none, size_of::<Set>())

@@ -1,4 +1,5 @@
-//! Status of the service, shared between the parts of the sidecar, and the result of the health check that follows from it.
+//! Status of the service, shared between the parts of the sidecar, and the result of the health check that follows
+//! from it.
 
 use protocol::{Health, Routing};
 use tokio::sync::watch;
@@ -10,12 +11,13 @@ pub(crate) struct Status {
     pub(crate) health: Health,
     /// Time at which the service became healthy for the first time.
     pub(crate) healthy_since: Option<Instant>,
-    /// Whether the task has been routed, or does not ask for a route. It stays true: the loss of the hub removes no route.
+    /// Whether the task has been routed, or does not ask for a route. It stays true: the loss of the hub removes no
+    /// route.
     pub(crate) routed: bool,
     /// Whether `--routed-timeout` has passed.
     route_timed_out: bool,
-    /// Reason why the hub refuses to route the task. No timeout overrides it: the deployment that caused it has to fail and
-    /// be rolled back.
+    /// Reason why the hub refuses to route the task. No timeout overrides it: the deployment that caused it has to
+    /// fail and be rolled back.
     refusal: Option<String>,
     pub(crate) stopping: bool,
     /// Error of the last probe.
@@ -87,7 +89,8 @@ impl SharedStatus {
         });
     }
 
-    /// Sets the routing state. Returns whether the task has become routed, or known not to need a route, for the first time.
+    /// Sets the routing state. Returns whether the task has become routed, or known not to need a route, for the
+    /// first time.
     pub(crate) fn set_routing(&self, routing: &Routing) -> bool {
         self.0.send_if_modified(|status| {
             let routed = matches!(routing, Routing::Confirmed | Routing::Unrouted);

@@ -1,16 +1,17 @@
 //! The controlling terminal of a task: `docker run -it`, or the sidecar in a shell.
 //!
-//! There are two conflicting needs. Ctrl-C must reach a server only after the withdrawal, so it has to go to the sidecar, and the
-//! sidecar's process group has to be in the foreground. A shell has to read the terminal and give the foreground to its jobs, so
-//! its own group has to be in the foreground. tini and dumb-init always give the foreground to the service, and do not see
-//! Ctrl-C.
+//! There are two conflicting needs. Ctrl-C must reach a server only after the withdrawal, so it has to go to the
+//! sidecar, and the sidecar's process group has to be in the foreground. A shell has to read the terminal and give
+//! the foreground to its jobs, so its own group has to be in the foreground. tini and dumb-init always give the
+//! foreground to the service, and do not see Ctrl-C.
 //!
-//! Here the behaviour of the service decides. It starts in a process group of its own in the background, where a server that only
-//! writes can stay. The kernel stops a background process that reads or configures the terminal (TTIN, TTOU). The sidecar
-//! then gives the foreground to the service's group and continues it. From then on Ctrl-C goes to the service or its jobs only.
+//! Here the behaviour of the service decides. It starts in a process group of its own in the background, where a
+//! server that only writes can stay. The kernel stops a background process that reads or configures the terminal
+//! (TTIN, TTOU). The sidecar then gives the foreground to the service's group and continues it. From then on Ctrl-C
+//! goes to the service or its jobs only.
 //!
-//! Ctrl-Z stops service and sidecar as one job of the shell that started them, and `fg` continues both. Without such a shell, as
-//! in a container, Ctrl-Z has no effect, as with any other PID 1.
+//! Ctrl-Z stops service and sidecar as one job of the shell that started them, and `fg` continues both. Without such
+//! a shell, as in a container, Ctrl-Z has no effect, as with any other PID 1.
 
 use std::fs::{File, OpenOptions};
 
@@ -30,8 +31,8 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the controlling terminal. Stdin may be something else. Returns `None` without a terminal, and if the sidecar's group
-    /// is in another PID namespace and so has no number here, as with `unshare --pid` in a shell.
+    /// Opens the controlling terminal. Stdin may be something else. Returns `None` without a terminal, and if the
+    /// sidecar's group is in another PID namespace and so has no number here, as with `unshare --pid` in a shell.
     pub(crate) fn controlling() -> Option<Self> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         Some(Self { file, own_group: own_group()? })

@@ -11,8 +11,8 @@ const CTRL_Z: &[u8] = b"\x1a";
 /// A shell that reports when its job is stopped, continues it, and prints its exit code.
 const SHELL: [&str; 4] = ["sh", "-c", "set -m; \"$@\"; echo back; fg; echo end $?", "sh"];
 
-/// A plain sidecar, and one as a container engine starts it: PID 1 and session leader of its terminal. For that the terminal
-/// is taken from another session, which only root may do.
+/// A plain sidecar, and one as a container engine starts it: PID 1 and session leader of its terminal. For that the
+/// terminal is taken from another session, which only root may do.
 fn runs() -> Vec<Run> {
     let container = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--", "setsid", "--ctty"];
     let mut runs = vec![Run::alone().in_terminal()];
