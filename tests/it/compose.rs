@@ -1,4 +1,4 @@
-//! Files for docker-compose on a real engine.
+//! docker-compose files on a Docker engine.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use harness::{Compose, Load, LoadOptions, eventually, http};
 const LONG: Duration = Duration::from_secs(30);
 
 #[test]
-fn one_box_answers_as_in_the_article_and_a_second_ping_joins_it() {
-    answers("stacks/compose.yml", &["traefik", "hub", "ping", "hello"]);
+fn compose_file_answers_as_in_the_article_and_scales_without_failed_requests() {
+    check("stacks/compose.yml", &["traefik", "hub", "ping", "hello"]);
 }
 
 #[test]
-fn one_box_with_an_agent_answers_as_in_the_article_and_a_second_ping_joins_it() {
-    answers("stacks/compose-agent.yml", &["traefik", "hub", "agent", "ping", "hello"]);
+fn compose_file_with_agent_answers_as_in_the_article_and_scales_without_failed_requests() {
+    check("stacks/compose-agent.yml", &["traefik", "hub", "agent", "ping", "hello"]);
 }
 
-fn answers(file: &str, services: &[&str]) {
+fn check(file: &str, services: &[&str]) {
     let compose = Compose::up(file).unwrap();
     let ping = hosts(&compose, "ping");
     assert_eq!(compose.wait_body("/ping").unwrap(), format!("Pong from {}\n", ping[0]));
@@ -30,15 +30,15 @@ fn answers(file: &str, services: &[&str]) {
         }
     }
 
-    // Under load, as one comes and one goes.
+    // Scales up and down under load.
     let load = Load::start(compose.url("/ping"), &LoadOptions::default()).unwrap();
     compose.run(&["up", "--detach", "--no-build", "--scale", "ping=2"]).unwrap();
     let both: BTreeSet<_> = hosts(&compose, "ping").into_iter().collect();
     assert_eq!(both.len(), 2);
     let mut seen = BTreeSet::new();
     eventually(LONG, || {
-        let answer = http::get(&compose.url("/ping")).unwrap();
-        seen.extend(answer.body.trim_end().strip_prefix("Pong from ").map(str::to_owned));
+        let response = http::get(&compose.url("/ping")).unwrap();
+        seen.extend(response.body.trim_end().strip_prefix("Pong from ").map(str::to_owned));
         seen == both
     })
     .unwrap_or_else(|error| panic!("{error}: {seen:?} instead of {both:?}"));
@@ -47,7 +47,7 @@ fn answers(file: &str, services: &[&str]) {
     load.pass().unwrap();
 }
 
-/// The names by which the running containers of `service` know themselves.
+/// Host names of the running containers of `service`.
 fn hosts(compose: &Compose, service: &str) -> Vec<String> {
     let containers = compose.containers_of(service).unwrap();
     containers.iter().map(|container| container.host().unwrap()).collect()

@@ -1,13 +1,9 @@
-//! Echo behind Traefik, by the protocols that both speak beside HTTP/1.
-
-use std::time::Duration;
+//! Echo behind Traefik: HTTP/2, WebSocket and the PROXY protocol.
 
 use harness::labels::LabelList;
-use harness::{Binaries, Fleet, Instance, conformance, eventually, http};
+use harness::{Binaries, Fleet, Instance, TIMEOUT, conformance, eventually, http};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An instance with these labels, each after `traefik.`, and flags.
+/// Starts an instance with these labels, without their prefix `traefik.`, and flags.
 fn launch(fleet: &Fleet, labels: &[(&str, &str)], flags: &[&str]) -> Instance {
     let program = Binaries::find().unwrap().path("echo");
     let mut spec = fleet.spec_for(&program, "echo", "echo-1").unwrap();
@@ -21,40 +17,40 @@ fn launch(fleet: &Fleet, labels: &[(&str, &str)], flags: &[&str]) -> Instance {
 const ROUTED: [(&str, &str); 2] =
     [("http.routers.echo.rule", "PathPrefix(`/`)"), ("http.services.echo.loadbalancer.server.port", "PORT")];
 
-/// What the service says of a request that comes through Traefik.
-fn seen(fleet: &Fleet) -> String {
+/// Echo's description of a request through Traefik.
+fn get_api(fleet: &Fleet) -> String {
     let url = format!("{}/api", fleet.traefik.url());
-    eventually(PATIENCE, || http::get_ok(&url)).unwrap().body
+    eventually(TIMEOUT, || http::get_ok(&url)).unwrap().body
 }
 
 #[test]
-fn traefik_speaks_http_2_without_tls_to_a_service_that_says_so() {
+fn traefik_uses_http_2_without_tls_for_scheme_h2c() {
     let fleet = Fleet::start().unwrap();
     let scheme = [("http.services.echo.loadbalancer.server.scheme", "h2c")];
     let _echo = launch(&fleet, &[&ROUTED[..], &scheme].concat(), &[]);
-    let answer = seen(&fleet);
-    assert!(answer.contains("\"protocol\":\"HTTP/2.0\""), "{answer}");
+    let body = get_api(&fleet);
+    assert!(body.contains("\"protocol\":\"HTTP/2.0\""), "{body}");
 }
 
 #[test]
-fn traefik_speaks_http_1_where_nothing_is_said() {
+fn traefik_uses_http_1_by_default() {
     let fleet = Fleet::start().unwrap();
     let _echo = launch(&fleet, &ROUTED, &[]);
-    let answer = seen(&fleet);
-    assert!(answer.contains("\"protocol\":\"HTTP/1.1\""), "{answer}");
+    let body = get_api(&fleet);
+    assert!(body.contains("\"protocol\":\"HTTP/1.1\""), "{body}");
 }
 
 #[test]
-fn a_websocket_comes_through_traefik() {
+fn websocket_works_through_traefik() {
     let fleet = Fleet::start().unwrap();
     let _echo = launch(&fleet, &ROUTED, &[]);
-    seen(&fleet);
+    get_api(&fleet);
     let url = format!("{}/echo", fleet.traefik.url().replacen("http", "ws", 1));
     conformance::check_websocket(&url, None).unwrap();
 }
 
 #[test]
-fn traefik_says_by_the_proxy_protocol_who_its_client_is() {
+fn traefik_sends_the_client_address_by_proxy_protocol() {
     let fleet = Fleet::start().unwrap();
     for version in ["1", "2"] {
         let labels = [
@@ -64,8 +60,8 @@ fn traefik_says_by_the_proxy_protocol_who_its_client_is() {
         ];
         let flags = ["--proxy-protocol", "required", "--trusted-proxy", "127.0.0.0/8"];
         let mut echo = launch(&fleet, &labels, &flags);
-        let answer = seen(&fleet);
-        assert!(answer.contains("\"from\":\"proxy protocol\""), "version {version}: {answer}");
+        let body = get_api(&fleet);
+        assert!(body.contains("\"from\":\"proxy protocol\""), "version {version}: {body}");
         echo.stop().unwrap();
     }
 }

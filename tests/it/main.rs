@@ -1,41 +1,41 @@
-//! Integration tests: real Traefik, real processes, real Docker engines. `cargo xtask test` runs them all, over
-//! binaries that it has built just before.
+//! Integration tests with real processes, real Traefik and a real Docker engine. `cargo xtask test` builds the binaries and
+//! runs them. tests/README.md explains how to add one.
 //!
-//! Tests of this binary run at the same time: each has addresses, ports and processes of its own.
+//! They run in parallel: each test has its own addresses, ports and processes.
 
-/// Containers that no sidecar wraps, on a real engine.
+/// Tokens, `docker.sock` in stack files, and the hub's errors for invalid requests.
+mod access;
+/// The agent: containers without a sidecar, on a Docker engine.
 mod agent;
-/// Who may register, who holds docker.sock, and what the hub says to bad input.
-mod authority;
-/// Files for docker-compose, on one engine.
+/// docker-compose files, on a Docker engine.
 mod compose;
-/// Routed means confirmed, and the wait for it is bounded.
-mod confirmation;
-/// What docs/openapi says of a program's API.
-mod description;
 /// Links and paths in documents.
 mod documents;
-/// Echo behind Traefik, by the protocols that both speak beside HTTP/1.
+/// Echo behind Traefik: HTTP/2, WebSocket and the PROXY protocol.
 mod echo;
-/// Labels that are wrong, or claim what another service holds.
+/// Losing an instance, the hub, Traefik or clients.
+mod failures;
+/// `sidecar healthcheck`: green means routed.
+mod healthcheck;
+/// Invalid and conflicting labels.
 mod labels;
-/// `load`, with services behind Traefik and with servers of others.
+/// `load` against services behind Traefik and against servers of other projects.
 mod load;
-/// What vanishes without a word: a task, the hub, Traefik.
-mod loss;
-/// `hub labels`, the tool that translates labels of Traefik 1.
+/// `hub labels`, which translates labels of Traefik 1.
 mod migration;
-/// Each option of Traefik's, from its label to where Traefik shows it.
+/// The HTTP APIs of hub and echo, compared with docs/openapi.
+mod openapi;
+/// Every option of Traefik, from its label to Traefik's API.
 mod options;
-/// The page that load makes of its report, in a browser.
+/// The HTML report of load, in a browser.
 mod page;
-/// What does no I/O and reads no clock.
+/// Modules that do no I/O and read no clock.
 mod purity;
-/// Stopping and starting again, unnoticed.
+/// Restarts of instances under load.
 mod restart;
-/// The article's scenario: both services behind Traefik, to the byte.
+/// The article's scenario: ping and hello behind Traefik.
 mod scenario;
-/// The stack on a real engine: the article's answers, updates under load, and what containers may not do.
+/// `stacks/demo.yml` on a Docker engine: responses, updates under load, privileges.
 mod swarm;
-/// Labels of Traefik 1 through Traefik 3.
+/// Labels of Traefik 1 in Traefik 3.
 mod v1;

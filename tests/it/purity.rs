@@ -1,9 +1,9 @@
-//! Invariant 10: what is pure stays so. Read off the source, since the compiler does not tell.
+//! Invariant 10: pure modules do no I/O and read no clock. Checked in their source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What does I/O or reads a clock.
+/// Words of code that does I/O or reads a clock.
 const IMPURE: [&str; 10] = [
     "Instant::now",
     "SystemTime",
@@ -21,12 +21,12 @@ fn sources(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }
-    let below = fs::read_dir(path).unwrap().flat_map(|entry| sources(&entry.unwrap().path()));
-    below.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+    let files = fs::read_dir(path).unwrap().flat_map(|entry| sources(&entry.unwrap().path()));
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// Looks at all files in `pure`, below `root`, which have at least so many lines.
-fn are_pure(root: &str, pure: &[&str], at_least: usize) {
+/// Checks the files and directories in `pure`, relative to `root`. They must have at least `at_least` lines.
+fn assert_pure(root: &str, pure: &[&str], at_least: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(root);
     let mut lines = 0;
     for source in pure.iter().flat_map(|path| sources(&root.join(path))) {
@@ -37,11 +37,11 @@ fn are_pure(root: &str, pure: &[&str], at_least: usize) {
             assert!(!code.contains(word), "{} has {word}", source.display());
         }
     }
-    assert!(lines >= at_least, "only {lines} lines were looked at");
+    assert!(lines >= at_least, "only {lines} lines were checked");
 }
 
 #[test]
-fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
+fn protocol_registry_and_rendering_are_pure() {
     let pure = [
         "protocol/src",
         "hub/src/registry.rs",
@@ -70,16 +70,16 @@ fn protocol_registry_routers_and_rendering_do_no_io_and_read_no_clock() {
         "agent/src/services.rs",
         "agent/src/ledger.rs",
     ];
-    are_pure("sidecar", &pure, 500);
+    assert_pure("sidecar", &pure, 500);
 }
 
 #[test]
-fn shared_parsers_do_no_io_and_read_no_clock() {
-    are_pure("lib", &["parse/src"], 200);
+fn shared_parsers_are_pure() {
+    assert_pure("lib", &["parse/src"], 200);
 }
 
 #[test]
-fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
+fn statistics_and_reports_of_load_are_pure() {
     let pure = [
         "counts.rs",
         "demands.rs",
@@ -106,5 +106,5 @@ fn what_load_counts_computes_and_shows_does_no_io_and_reads_no_clock() {
         "target.rs",
         "text.rs",
     ];
-    are_pure("load/src", &pure, 1500);
+    assert_pure("load/src", &pure, 1500);
 }

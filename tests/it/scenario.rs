@@ -1,4 +1,4 @@
-//! The article's scenario: three pings and two hellos behind Traefik.
+//! The article's scenario: three instances of ping and two of hello behind Traefik.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,7 +7,7 @@ use std::thread;
 
 use harness::{Fleet, Instance, Loopback, http, labels};
 
-/// The instances stand first, to be ended first.
+/// Instances before the fleet: fields are dropped in this order.
 struct Demo {
     pings: Vec<Instance>,
     hellos: Vec<Instance>,
@@ -33,25 +33,25 @@ impl Demo {
 }
 
 #[test]
-fn every_instance_answers_to_the_byte() {
+fn every_instance_answers_exactly_as_in_the_article() {
     let demo = demo();
     demo.fleet.wait_responses("/ping", &demo.pings).unwrap();
     demo.fleet.wait_responses("/hello/viktor", &demo.hellos).unwrap();
     for _ in 0..6 {
-        let answer = demo.get("/ping");
-        assert_eq!(answer.body, format!("Pong from {}\n", answer.served_by().unwrap()));
-        let answer = demo.get("/hello/viktor");
-        assert_eq!(answer.body, format!("Hello, Viktor! (from {})\n", answer.served_by().unwrap()));
+        let response = demo.get("/ping");
+        assert_eq!(response.body, format!("Pong from {}\n", response.served_by().unwrap()));
+        let response = demo.get("/hello/viktor");
+        assert_eq!(response.body, format!("Hello, Viktor! (from {})\n", response.served_by().unwrap()));
     }
 }
 
 #[test]
-fn hello_greets_the_world_unless_it_is_given_a_name() {
+fn hello_greets_the_name_in_the_path_or_the_world() {
     let demo = demo();
     let greeting = |path| {
-        let answer = demo.get(path);
-        assert_eq!(answer.status, 200, "{path}");
-        answer.body.split_once(" (from hello-").expect("a host is named").0.to_owned()
+        let response = demo.get(path);
+        assert_eq!(response.status, 200, "{path}");
+        response.body.split_once(" (from hello-").expect("the body names the host").0.to_owned()
     };
     assert_eq!(greeting("/hello/"), "Hello, World!");
     assert_eq!(greeting("/hello/%C3%A9VA"), "Hello, Éva!");
@@ -66,40 +66,39 @@ fn requests_are_spread_evenly() {
     for _ in 0..300 {
         *shares.entry(demo.get("/ping").served_by().unwrap().to_owned()).or_default() += 1;
     }
-    // Traefik goes round the servers, so each gets 100; a change of configuration while this runs, which none should
-    // cause, begins a new round and shifts a share by one. Were servers drawn at random, however fairly, all three
-    // shares would be this near in one run of twenty.
+    // Round robin gives each instance 100 requests. A reload, which should not happen here, starts a new round and shifts a
+    // share by one. A random choice would pass in one of twenty runs.
     assert_eq!(shares.len(), 3, "{shares:?}");
     assert!(shares.values().all(|share| (share - 100).abs() <= 2), "{shares:?}");
 }
 
 #[test]
-fn a_head_request_gets_all_but_the_body() {
+fn head_response_has_the_headers_of_get() {
     let demo = demo();
     for path in ["/ping", "/hello/viktor"] {
         let (get, head) = (demo.get(path), demo.request("HEAD", path));
         assert_eq!(head.status, 200, "{path}");
         assert_eq!(head.body, "", "{path}");
-        // All instances' names have the same length.
+        // Names of all instances have the same length.
         assert_eq!(head.header("content-length"), Some(get.body.len().to_string().as_str()), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
     }
 }
 
 #[test]
-fn a_path_of_no_service_reaches_no_service() {
+fn unrouted_path_answers_404() {
     let demo = demo();
     for path in ["/", "/pingpong", "/hello", "/traefik"] {
-        let answer = demo.get(path);
-        assert_eq!((answer.status, answer.served_by()), (404, None), "{path}");
+        let response = demo.get(path);
+        assert_eq!((response.status, response.served_by()), (404, None), "{path}");
     }
 }
 
 #[test]
-fn a_service_sees_the_path_without_its_prefix() {
+fn service_gets_the_path_without_its_prefix() {
     let fleet = Fleet::start().unwrap();
     let mut instances = ["ping", "hello"].map(|service| {
-        let address = answering_with_its_path();
+        let address = serve_paths();
         let mut spec = fleet.spec(service, service).unwrap();
         spec.address = address;
         spec.probe = format!("tcp://{address}");
@@ -116,14 +115,14 @@ fn a_service_sees_the_path_without_its_prefix() {
     assert_eq!(seen("/hello/viktor"), "/viktor");
 }
 
-/// A service that answers with the path it was asked for.
-fn answering_with_its_path() -> SocketAddr {
+/// Starts a server that responds with the path of the request.
+fn serve_paths() -> SocketAddr {
     let listener = TcpListener::bind((Loopback::new().ip(), 0)).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-            // A probe connects and says nothing.
+            // A probe connects and sends nothing.
             let Some(request) = lines.next() else { continue };
             lines.take_while(|line| !line.is_empty()).for_each(drop);
             let path = request.split(' ').nth(1).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `stacks/demo.yml` on a real engine with a swarm of one node.
+//! `stacks/demo.yml` on a Docker engine with a swarm of one node.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use serde_json::Value;
 const LONG: Duration = Duration::from_secs(30);
 
 #[test]
-fn the_stack_answers_as_in_the_article() {
+fn demo_answers_as_in_the_article() {
     let stack = SwarmStack::deploy().unwrap();
 
-    let [ping] = &hosts(&stack, "ping")[..] else { panic!("one node has one ping") };
+    let [ping] = &hosts(&stack, "ping")[..] else { panic!("expected one container of ping") };
     assert_eq!(stack.wait_body("/ping").unwrap(), format!("Pong from {ping}\n"));
 
     let hellos = hosts(&stack, "hello");
@@ -29,20 +29,20 @@ fn the_stack_answers_as_in_the_article() {
 }
 
 #[test]
-fn echo_joins_the_demo_and_each_task_says_which_it_is() {
+fn echo_stack_joins_the_demo_and_each_task_names_itself() {
     let mut stack = SwarmStack::deploy().unwrap();
     stack.join("stacks/echo.yml").unwrap();
     let url = stack.url("/echo/api");
     stack.wait_body("/echo/api").unwrap();
     let mut slots = BTreeSet::new();
     eventually(LONG, || {
-        let answer = http::get(&url).unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_eq!(answer.header("x-state"), Some("serving"));
-        let (task, slot) = (answer.header("x-task").unwrap(), answer.header("x-slot").unwrap());
+        let response = http::get(&url).unwrap();
+        assert_eq!(response.status, 200, "{}", response.body);
+        assert_eq!(response.header("x-state"), Some("serving"));
+        let (task, slot) = (response.header("x-task").unwrap(), response.header("x-slot").unwrap());
         assert!(task.contains(&format!("_echo.{slot}.")), "{task} in slot {slot}");
-        let said: Value = serde_json::from_str(&answer.body).unwrap();
-        assert_eq!((&said["url"], &said["prefix"]), (&"/api".into(), &"/echo".into()), "{}", answer.body);
+        let body: Value = serde_json::from_str(&response.body).unwrap();
+        assert_eq!((&body["url"], &body["prefix"]), (&"/api".into(), &"/echo".into()), "{}", response.body);
         slots.insert(slot.to_owned());
         slots.len() == 2
     })
@@ -50,7 +50,7 @@ fn echo_joins_the_demo_and_each_task_says_which_it_is() {
 }
 
 #[test]
-fn load_runs_as_a_job_and_says_what_came_of_it() {
+fn load_runs_as_a_job_and_prints_its_report() {
     let mut stack = SwarmStack::deploy().unwrap();
     stack.wait_body("/ping").unwrap();
     let job = stack.join_with("stacks/load.yml", &[("LOAD_FOR", "2s"), ("LOAD_RATE", "50")]).unwrap();
@@ -60,12 +60,12 @@ fn load_runs_as_a_job_and_says_what_came_of_it() {
     let logs = logs();
     assert!(logs.contains("100 requests") && logs.contains("0 failed"), "{logs}");
     for host in hosts(&stack, "ping") {
-        assert!(logs.contains(&host), "{host} has not answered: {logs}");
+        assert!(logs.contains(&host), "no response from {host}: {logs}");
     }
 }
 
 #[test]
-fn no_container_holds_docker_sock_or_a_privilege() {
+fn no_container_has_docker_sock_or_privileges() {
     let stack = SwarmStack::deploy().unwrap();
     let containers = stack.stack().containers(false).unwrap();
     assert_eq!(containers.len(), 5, "Traefik, hub, ping and two hellos");
@@ -83,24 +83,24 @@ fn no_container_holds_docker_sock_or_a_privilege() {
 }
 
 #[test]
-fn an_update_of_hello_under_load_fails_no_request() {
+fn update_of_hello_fails_no_request() {
     update_under_load("hello");
 }
 
 #[test]
-fn an_update_of_a_global_service_under_load_fails_no_request_even_on_one_node() {
+fn update_of_a_global_service_on_one_node_fails_no_request() {
     update_under_load("ping");
 }
 
 #[test]
-fn an_update_of_the_hub_under_load_fails_no_request() {
+fn update_of_the_hub_fails_no_request() {
     update_under_load("hub");
 }
 
 #[test]
-fn a_version_that_crashes_is_rolled_back_and_fails_no_request() {
+fn crashing_version_is_rolled_back_and_fails_no_request() {
     let stack = SwarmStack::deploy().unwrap();
-    // As the stack has it: what is in flight when a task crashes is asked again of another.
+    // This route has the retry middleware, which repeats requests that a crash interrupts.
     let path = "/hello/viktor";
     stack.wait_body(path).unwrap();
     let options = LoadOptions { rate: 200, instance: HELLO, ..LoadOptions::default() };
@@ -116,21 +116,23 @@ fn a_version_that_crashes_is_rolled_back_and_fails_no_request() {
 }
 
 #[test]
-fn a_task_is_told_to_fail_by_its_own_program_and_to_be_well_again() {
+fn faults_command_in_a_container_sets_and_clears_a_fault() {
     let stack = SwarmStack::deploy().unwrap();
     let path = "/plain/ping";
     stack.wait_body(path).unwrap();
-    let [ping] = &stack.stack().containers_of("ping").unwrap()[..] else { panic!("one node has one ping") };
-    let faults = |order: &str| ping.exec(&["/ping", "faults", order]).unwrap();
+    let [ping] = &stack.stack().containers_of("ping").unwrap()[..] else {
+        panic!("expected one container of ping")
+    };
+    let faults = |fault: &str| ping.exec(&["/ping", "faults", fault]).unwrap();
 
-    let said = faults(r#"{"status": 418, "for": "1h"}"#);
-    assert!(said.starts_with(r#"{"rate":1,"status":418,"for":""#), "{said}");
+    let output = faults(r#"{"status": 418, "for": "1h"}"#);
+    assert!(output.starts_with(r#"{"rate":1,"status":418,"for":""#), "{output}");
     assert_eq!(http::get(&stack.url(path)).unwrap().status, 418);
     assert_eq!(faults("off"), "null");
     assert_eq!(http::get(&stack.url(path)).unwrap().status, 200);
 }
 
-/// Replaces all tasks of `service` while clients ask for ping and for hello, with kept connections and with new ones.
+/// Replaces all tasks of `service` under load on ping and hello, with kept connections and with new ones.
 fn update_under_load(service: &str) {
     let stack = SwarmStack::deploy().unwrap();
     let loads = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)].map(|(path, instance)| {
@@ -145,7 +147,7 @@ fn update_under_load(service: &str) {
 
     all_go_on(&loads, 100, LONG).unwrap();
     stack.stack().force_update(service).unwrap();
-    // Swarm is done with an old task before that has ended.
+    // Swarm completes an update before the old tasks have exited.
     eventually_on_engine(LONG, || {
         let after = hosts(&stack, service);
         after.len() == before.len() && !after.iter().any(|host| before.contains(host))
@@ -156,13 +158,13 @@ fn update_under_load(service: &str) {
     for load in loads {
         load.pass().unwrap();
     }
-    // The new tasks are what answers.
+    // The new tasks respond.
     for path in ["/ping", "/hello/viktor"] {
         assert_eq!(http::get(&stack.url(path)).unwrap().status, 200);
     }
 }
 
-/// The names by which the running containers of `service` know themselves, in order.
+/// Host names of the running containers of `service`, sorted.
 fn hosts(stack: &SwarmStack, service: &str) -> Vec<String> {
     let containers = stack.stack().containers_of(service).unwrap();
     let mut hosts: Vec<_> = containers.iter().map(|container| container.host().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! `stacks/article.yml`: labels of Traefik 1 on plain containers, of which agents tell.
+//! `stacks/article.yml`: labels of Traefik 1 on containers without a sidecar, which agents register.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use harness::{eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// What the article says of its two services, line by line as it stands there, but for images and commands.
+/// The article's definition of ping, without image and command.
 const PING: &str = "    networks:
       - apps
     deploy:
@@ -20,6 +20,7 @@ const PING: &str = "    networks:
         - 'traefik.docker.network=demo_apps'
         - 'traefik.frontend.rule=PathPrefixStrip: /ping'
 ";
+/// The article's definition of hello, without image and command.
 const HELLO: &str = "    labels:
       - traefik.port=8080
       - traefik.docker.network=demo_apps
@@ -35,10 +36,10 @@ const HELLO: &str = "    labels:
 ";
 
 #[test]
-fn the_articles_own_labels_route_its_services_on_three_hosts() {
+fn labels_of_the_article_route_its_services_on_three_hosts() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/article.yml");
     let text = fs::read_to_string(file).unwrap();
-    assert!(text.contains(PING) && text.contains(HELLO), "the file is no longer the article's");
+    assert!(text.contains(PING) && text.contains(HELLO), "the file differs from the article");
 
     let article = LabStack::article().unwrap();
     for service in ["ping", "hello"] {
@@ -52,13 +53,13 @@ fn the_articles_own_labels_route_its_services_on_three_hosts() {
     let greetings = expected(&article, "hello", |host| format!("Hello, Viktor! (from {host})\n"));
     assert_eq!(greetings.len(), 2);
     for node in article.lab().nodes() {
-        wait_answers(&article.url(node, "/ping"), &pongs);
-        wait_answers(&article.url(node, "/hello/viktor"), &greetings);
+        wait_bodies(&article.url(node, "/ping"), &pongs);
+        wait_bodies(&article.url(node, "/hello/viktor"), &greetings);
     }
     let world = http::get(&article.url(&article.lab().nodes()[0], "/hello/world")).unwrap();
     assert!(world.body.starts_with("Hello, World! (from "), "{}", world.body);
 
-    // What Traefik has in use is what each container has on the network that its labels name.
+    // Traefik's servers are the containers' addresses on the network in their labels.
     let mut addresses = BTreeSet::new();
     for service in ["ping", "hello"] {
         for container in article.stack().containers_of(service).unwrap() {
@@ -75,19 +76,19 @@ fn the_articles_own_labels_route_its_services_on_three_hosts() {
     assert_eq!(servers, addresses);
 }
 
-/// What each container of `service` answers.
-fn expected(article: &LabStack, service: &str, answer: impl Fn(&str) -> String) -> BTreeSet<String> {
+/// Expected responses, one for each container of `service`.
+fn expected(article: &LabStack, service: &str, body: impl Fn(&str) -> String) -> BTreeSet<String> {
     let containers = article.stack().containers_of(service).unwrap();
-    containers.iter().map(|container| answer(&container.host().unwrap())).collect()
+    containers.iter().map(|container| body(&container.host().unwrap())).collect()
 }
 
-/// Asks until all of `expected` were the answer once; others, while the last container is on its way, do not count.
-fn wait_answers(url: &str, expected: &BTreeSet<String>) {
+/// Sends requests until each of `expected` has been the body. Ignores errors while the last container starts.
+fn wait_bodies(url: &str, expected: &BTreeSet<String>) {
     let mut seen = BTreeSet::new();
     eventually(LONG, || {
-        let answer = http::get(url).unwrap();
-        if answer.status == 200 {
-            seen.insert(answer.body);
+        let response = http::get(url).unwrap();
+        if response.status == 200 {
+            seen.insert(response.body);
         }
         seen == *expected
     })

@@ -7,7 +7,7 @@ use harness::{Load, LoadOptions, http};
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
-fn the_classic_stack_answers_and_its_updates_fail_no_request() {
+fn updates_of_the_classic_stack_fail_no_request() {
     let classic = LabStack::classic().unwrap();
     let leader = &classic.lab().nodes()[0];
     let loads: Vec<_> = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)]

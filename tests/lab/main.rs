@@ -1,17 +1,17 @@
-//! Integration tests on a lab: three Docker engines on this machine, joined to a swarm as three hosts. `cargo xtask test`
-//! runs them, over binaries that it has built just before.
+//! Integration tests on a lab: three Docker engines on this machine, which form a swarm of three hosts. `cargo xtask test`
+//! builds the binaries and runs them; `cargo xtask test --all` includes the slow ones, which are ignored otherwise.
 //!
-//! They share one lab, and take turns.
+//! They share one lab and run one after the other.
 
-/// `stacks/article.yml`: the article's own labels, on plain containers.
+/// `stacks/article.yml`: the article's labels on containers without a sidecar.
 mod article;
-/// `stacks/classic.yml`: the same services with Traefik's own swarm provider.
+/// `stacks/classic.yml`: Traefik's own swarm provider.
 mod classic;
-/// What vanishes without a word: a task, a node, the hub's node, Traefik.
-mod loss;
-/// `stacks/nginx.yml`: an image of others, wrapped and as it came.
+/// Losing a task, a node, the hub's node, or Traefik.
+mod failures;
+/// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
 mod nginx;
-/// Updates, scaling, and a rolling change of labels, under load.
+/// Updates, scaling and changes of labels under load.
 mod rollout;
 /// The article's scenario on three hosts.
 mod scenario;

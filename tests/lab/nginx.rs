@@ -1,4 +1,4 @@
-//! `stacks/nginx.yml`: an image of others, wrapped and as it came, on three hosts.
+//! `stacks/nginx.yml`: an image of another project, with and without a sidecar, on three hosts.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use harness::{Load, LoadOptions, eventually, http, images, nginx};
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
-fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request() {
+fn updates_of_nginx_with_and_without_sidecar_fail_no_request() {
     let mut demo = LabStack::demo().unwrap();
     let docker = demo.lab().docker().clone();
     let [plain, wrapped] = nginx::build(&docker, demo.images()).unwrap();
@@ -17,12 +17,12 @@ fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request()
         images::push(&docker, image).unwrap();
     }
     demo.join("stacks/agent.yml", "agent", &[]).unwrap();
-    let guest = demo.join("stacks/nginx.yml", "nginx", &[("NGINX_IMAGE", &plain)]).unwrap();
+    let stack = demo.join("stacks/nginx.yml", "nginx", &[("NGINX_IMAGE", &plain)]).unwrap();
 
     let worker = demo.lab().node("worker-2").unwrap();
     for service in ["wrapped", "plain"] {
         let url = demo.url(worker, &format!("/{service}/"));
-        let hosts: Vec<_> = guest.containers_of(service).unwrap().iter().map(|c| c.host().unwrap()).collect();
+        let hosts: Vec<_> = stack.containers_of(service).unwrap().iter().map(|c| c.host().unwrap()).collect();
         assert_eq!(hosts.len(), 2);
         for host in hosts {
             eventually(LONG, || http::get(&url).unwrap().body == format!("nginx on {host}\n"))
@@ -36,7 +36,7 @@ fn an_image_of_others_is_routed_wrapped_or_not_and_its_updates_fail_no_request()
         Load::start(demo.url(worker, &format!("/{service}/")), &options).unwrap()
     });
     all_go_on(&loads, 100, LONG).unwrap();
-    guest.replace(&["wrapped", "plain"], LONG).unwrap();
+    stack.replace(&["wrapped", "plain"], LONG).unwrap();
     for load in loads {
         load.wait_for_more(100, LONG).unwrap();
         load.pass().unwrap();

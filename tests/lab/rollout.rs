@@ -7,7 +7,7 @@ use harness::{Load, LoadOptions, eventually, http};
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
-fn updates_of_everything_behind_traefik_fail_no_request() {
+fn updates_of_services_and_hub_fail_no_request() {
     let demo = LabStack::demo().unwrap();
     let loads = loads(&demo);
     for services in [&["ping", "hello"][..], &["hub"]] {
@@ -29,7 +29,7 @@ fn scaling_up_and_down_fails_no_request() {
         all_go_on(&loads, 100, LONG).unwrap();
         let scale = format!("{}={replicas}", demo.stack().service("hello"));
         demo.lab().docker().run(&["service", "scale", "--detach=false", &scale]).unwrap();
-        // The client does not wait for those that are to go.
+        // The client does not wait for removed tasks to exit.
         eventually(LONG, || demo.stack().containers_of("hello").unwrap().len() == replicas).unwrap();
     }
     demo.wait_routed().unwrap();
@@ -40,7 +40,7 @@ fn scaling_up_and_down_fails_no_request() {
 }
 
 #[test]
-fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generations_serve_it() {
+fn changed_labels_apply_at_once_to_tasks_of_both_generations() {
     let demo = LabStack::demo().unwrap();
     let node = &demo.lab().nodes()[1];
     let new = demo.url(node, "/greet/viktor");
@@ -57,16 +57,16 @@ fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generati
     ];
     let mut update = vec!["service", "update", "--quiet", "--no-resolve-image", "--detach", "--force"];
     update.extend(labels.iter().flat_map(|label| ["--label-add", label]));
-    // The second generation's first task is left alone with the old ones for a while.
+    // Keeps the first new task and an old one running side by side for a while.
     update.extend(["--update-delay", "5s", &service]);
     demo.lab().docker().run(&update).unwrap();
 
     let served_by_old = || {
-        let answer = http::get(&new).unwrap();
-        answer.status == 200 && before.iter().any(|host| answer.served_by() == Some(host))
+        let response = http::get(&new).unwrap();
+        response.status == 200 && before.iter().any(|host| response.served_by() == Some(host))
     };
     eventually(LONG, served_by_old).unwrap();
-    // From then on it is never lost again.
+    // From then on no request fails.
     let greetings = load(&new, true, HELLO);
     eventually(LONG, || {
         let now = demo.stack().containers_of("hello").unwrap();
@@ -81,7 +81,7 @@ fn while_labels_change_the_new_route_is_there_at_once_and_tasks_of_both_generati
     }
 }
 
-/// Load on both services, by two nodes, with kept connections and with new ones.
+/// Starts load on both services through two nodes, with kept connections and with new ones.
 fn loads(demo: &LabStack) -> Vec<Load> {
     let nodes = &demo.lab().nodes()[..2];
     let paths = [("/plain/ping", PONG), ("/plain/hello/viktor", HELLO)];

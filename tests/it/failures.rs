@@ -1,74 +1,71 @@
-//! What vanishes without a word: a task, the hub, Traefik, clients. Invariants 3 and 8.
+//! Losing an instance, the hub, Traefik or clients. Invariants 3 and 8.
 
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::ensure;
-use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, eventually, http};
-
-const SOON: Duration = Duration::from_secs(20);
+use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, TIMEOUT, eventually, http};
 
 #[test]
-fn killed_instance_leaves_the_routing_and_the_others_serve() {
-    // Only its connection can tell: its lease would hold on.
+fn killed_instance_is_unrouted_and_the_others_serve() {
+    // With such a long lease, only the closed connection can reveal the loss.
     let hub_arguments = ["--ttl", "10m"].map(str::to_owned).to_vec();
     let mut fleet = Fleet::spawn(FleetOptions { hub_arguments, ..FleetOptions::default() }).unwrap();
     fleet.traefik.wait_ready().unwrap();
     let mut instances = fleet.start_all("ping", 2).unwrap();
     instances[0].kill().unwrap();
-    fleet.wait_unrouted(&instances[0], SOON).unwrap();
+    fleet.wait_unrouted(&instances[0], TIMEOUT).unwrap();
     fleet.wait_responses("/ping", &instances[1..]).unwrap();
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
-    load.wait_for_more(100, SOON).unwrap();
+    load.wait_for_more(100, TIMEOUT).unwrap();
     load.pass().unwrap();
     let listed = fleet.hub.instances().unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
 }
 
 #[test]
-fn clients_who_leave_at_once_take_no_instance_away_from_the_others() {
+fn clients_that_disconnect_early_do_not_unroute_instances() {
     let fleet = Fleet::start().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/demo.yml");
     let mut instances = ["ping-1", "ping-2", "ping-3"]
         .map(|host| fleet.launch(fleet.spec_from_stack(&file, "ping", host).unwrap()).unwrap());
     fleet.wait_routed(&mut instances).unwrap();
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
-    load.wait_for_more(100, SOON).unwrap();
+    load.wait_for_more(100, TIMEOUT).unwrap();
     for _ in 0..30 {
-        // Traefik takes it for an instance's failure when a client leaves before its request is passed on. An instance is
-        // left alone after ten in a row, which these are too few for; and each is well again before the next ones.
+        // Traefik counts a client that disconnects before its request is forwarded as a failure of the instance, and avoids
+        // an instance after ten failures in a row. These are nine, and the requests below reset the counts.
         for _ in 0..9 {
             let mut client = TcpStream::connect(fleet.traefik.options().entry).unwrap();
             client.write_all(b"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
         }
-        load.wait_for_more(30, SOON).unwrap();
+        load.wait_for_more(30, TIMEOUT).unwrap();
     }
     load.pass().unwrap();
 }
 
 #[test]
-fn service_that_dies_takes_its_registration_with_it_and_its_exit_code_stays() {
+fn crash_of_the_service_deregisters_it_and_keeps_its_exit_code() {
     let fleet = Fleet::start().unwrap();
     let mut instances = fleet.start_all("ping", 1).unwrap();
     instances[0].service().unwrap().signal(Signal::KILL);
-    let status = instances[0].sidecar().wait(SOON).unwrap();
+    let status = instances[0].sidecar().wait(TIMEOUT).unwrap();
     assert_eq!(status.code(), Some(128 + 9));
     assert!(fleet.hub.instances().unwrap().is_empty());
-    fleet.wait_unrouted(&instances[0], SOON).unwrap();
+    fleet.wait_unrouted(&instances[0], TIMEOUT).unwrap();
 }
 
 #[test]
-fn service_whose_instances_are_all_gone_answers_503_and_not_404() {
+fn service_without_instances_answers_503() {
     let fleet = Fleet::start().unwrap();
     let mut instances = fleet.start_all("ping", 2).unwrap();
     instances[0].kill().unwrap();
     instances[1].stop().unwrap();
     for instance in &instances {
-        fleet.wait_unrouted(instance, SOON).unwrap();
+        fleet.wait_unrouted(instance, TIMEOUT).unwrap();
     }
     let status = |path| http::get(&format!("{}{path}", fleet.traefik.url())).unwrap().status;
     assert_eq!(status("/ping"), 503);
@@ -76,16 +73,16 @@ fn service_whose_instances_are_all_gone_answers_503_and_not_404() {
 }
 
 #[test]
-fn hub_that_is_killed_and_restarted_loses_no_request_and_never_empties_the_routes() {
+fn killed_and_restarted_hub_fails_no_request_and_removes_no_route() {
     let mut fleet = Fleet::start().unwrap();
     let mut instances = fleet.start_all("ping", 3).unwrap();
     let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
-    load.wait_for_more(100, SOON).unwrap();
+    load.wait_for_more(100, TIMEOUT).unwrap();
     let api = format!("{}/api/http/services?per_page=1000", fleet.traefik.api_url());
     let urls: Vec<_> = instances.iter().map(Instance::url).collect();
     let servers = || {
-        let answer = http::get(&api).unwrap();
-        urls.iter().filter(|url| answer.body.contains(*url)).count()
+        let response = http::get(&api).unwrap();
+        urls.iter().filter(|url| response.body.contains(*url)).count()
     };
     assert_eq!(servers(), 3);
     let done = AtomicBool::new(false);
@@ -100,27 +97,27 @@ fn hub_that_is_killed_and_restarted_loses_no_request_and_never_empties_the_route
         let mut kill_and_restart = || -> anyhow::Result<()> {
             for _ in 0..2 {
                 fleet.hub.kill()?;
-                load.wait_for_more(200, SOON)?;
-                // Traefik comes back first, to a hub that knows nobody.
+                load.wait_for_more(200, TIMEOUT)?;
+                // Traefik polls the new hub before any instance has registered there.
                 instances.iter_mut().try_for_each(|instance| instance.sidecar().signal(Signal::STOP))?;
                 fleet.hub.restart()?;
-                fleet.hub.process().log().wait_for("polls", SOON)?;
+                fleet.hub.process().log().wait_for("polls", TIMEOUT)?;
                 instances.iter_mut().try_for_each(|instance| instance.sidecar().signal(Signal::CONT))?;
-                eventually(SOON, || {
+                eventually(TIMEOUT, || {
                     let listed = fleet.hub.instances()?;
                     let confirmed = listed.iter().filter(|i| i["routing"]["state"] == "confirmed").count();
-                    ensure!(confirmed == 3, "{confirmed} of 3 are confirmed: {listed:?}");
+                    ensure!(confirmed == 3, "{confirmed} of 3 instances are confirmed: {listed:?}");
                     Ok(())
                 })?;
             }
-            load.wait_for_more(200, SOON)
+            load.wait_for_more(200, TIMEOUT)
         };
         let outcome = kill_and_restart();
         done.store(true, Ordering::Relaxed);
         outcome.unwrap();
         watch.join().unwrap()
     });
-    assert_eq!(fewest, 3, "Traefik listed fewer servers meanwhile");
+    assert_eq!(fewest, 3, "Traefik listed fewer servers for a while");
     load.pass().unwrap();
     for instance in &mut instances {
         assert!(instance.sidecar().try_wait().unwrap().is_none());
@@ -128,10 +125,10 @@ fn hub_that_is_killed_and_restarted_loses_no_request_and_never_empties_the_route
 }
 
 #[test]
-fn hub_that_has_just_started_gives_traefik_no_configuration() {
+fn hub_is_not_ready_and_serves_no_configuration_before_the_first_registration() {
     let mut fleet = Fleet::start().unwrap();
-    let answer = http::get(&format!("{}/traefik", fleet.hub.url())).unwrap();
-    assert_eq!(answer.status, 503, "{}", answer.body);
+    let response = http::get(&format!("{}/traefik", fleet.hub.url())).unwrap();
+    assert_eq!(response.status, 503, "{}", response.body);
     let ready = |hub: &str| http::get(&format!("{hub}/readyz")).unwrap().status;
     assert_eq!(ready(&fleet.hub.url()), 503);
     let _instances = fleet.start_all("ping", 1).unwrap();
@@ -140,11 +137,11 @@ fn hub_that_has_just_started_gives_traefik_no_configuration() {
 }
 
 #[test]
-fn traefik_that_is_restarted_gets_all_routes_back() {
+fn restarted_traefik_gets_all_routes_back() {
     let mut fleet = Fleet::start().unwrap();
     let instances = fleet.start_all("ping", 2).unwrap();
     fleet.traefik.restart().unwrap();
-    eventually(SOON, || {
+    eventually(TIMEOUT, || {
         let status = http::get(&format!("{}/ping", fleet.traefik.url()))?.status;
         ensure!(status == 200, "status {status}");
         Ok(())
@@ -154,11 +151,11 @@ fn traefik_that_is_restarted_gets_all_routes_back() {
 }
 
 #[test]
-fn sidecar_that_stands_still_is_not_in_the_data_path() {
+fn paused_sidecar_does_not_affect_requests() {
     let fleet = Fleet::start().unwrap();
     let mut instances = fleet.start_all("ping", 1).unwrap();
     instances[0].sidecar().signal(Signal::STOP).unwrap();
-    let answer = http::get(&format!("{}/ping", fleet.traefik.url())).unwrap();
+    let response = http::get(&format!("{}/ping", fleet.traefik.url())).unwrap();
     instances[0].sidecar().signal(Signal::CONT).unwrap();
-    assert_eq!(answer.body, "Pong from ping-1\n");
+    assert_eq!(response.body, "Pong from ping-1\n");
 }

@@ -1,30 +1,28 @@
-//! What is written about a program's HTTP API in docs/openapi is what a running one does.
+//! The HTTP APIs of hub and echo match their descriptions in docs/openapi.
 
 use std::process::Command;
 use std::time::Duration;
 
 use harness::conformance::check_openapi;
 use harness::hub::{HubOptions, write_token};
-use harness::{Binaries, Hub, Loopback, Process, SpawnOptions, eventually, http};
+use harness::{Binaries, Hub, Loopback, Process, SpawnOptions, TIMEOUT, eventually, http};
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(20);
-
 #[test]
-fn hub_keeps_to_its_description() {
+fn hub_matches_its_openapi_description() {
     let directory = tempfile::tempdir().unwrap();
     let options = HubOptions {
         program: Binaries::find().unwrap().path("hub"),
         address: Loopback::new().free().unwrap(),
         token_file: directory.path().join("token"),
-        // Nobody renews what is registered below.
+        // The instances below send no heartbeat.
         arguments: ["--ttl", "1h", "--lost-after", "1h"].map(str::to_owned).into(),
     };
     write_token(&options.token_file).unwrap();
     let mut hub = Hub::start(options, Some(Duration::ZERO), SpawnOptions::default()).unwrap();
     let token = hub.token().unwrap();
 
-    // So that there is something to show.
+    // Instances in each state.
     for (id, labels) in [
         ("unrouted.1", json!({})),
         ("refused.1", json!({"traefik.http.routers.refused.rool": "Path(`/`)"})),
@@ -46,31 +44,31 @@ fn hub_keeps_to_its_description() {
         let url = format!("{}/v1/instances/{id}", hub.url());
         let request = ureq::http::Request::put(url).header("authorization", format!("Bearer {token}"));
         let request = request.body(registration.to_string()).unwrap();
-        assert_eq!(http::agent(SOON, false).run(request).unwrap().status(), 200);
+        assert_eq!(http::agent(TIMEOUT, false).run(request).unwrap().status(), 200);
     }
-    eventually(SOON, || http::get_ok(&format!("{}/readyz", hub.url()))).unwrap();
+    eventually(TIMEOUT, || http::get_ok(&format!("{}/readyz", hub.url()))).unwrap();
 
     let metrics = http::get(&format!("{}/metrics", hub.url())).unwrap();
     let puts = "swarmlings_requests_total{method=\"PUT\",code=\"200\",route=\"/v1/instances/{id}\"} 3";
     assert!(metrics.body.lines().any(|line| line == puts), "{}", metrics.body);
 
     check_openapi("hub", &hub.url(), Some(&token)).unwrap();
-    assert!(hub.process().try_wait().unwrap().is_none(), "the hub has ended");
+    assert!(hub.process().try_wait().unwrap().is_none(), "the hub has exited");
 }
 
 #[test]
-fn echo_keeps_to_its_description() {
+fn echo_matches_its_openapi_description() {
     let loopback = Loopback::new();
     let (address, admin) = (loopback.free().unwrap(), loopback.free().unwrap());
     let mut command = Command::new(Binaries::find().unwrap().path("echo"));
     command.args(["--address", &address.ip().to_string(), "--port", &address.port().to_string()]);
     command.args(["--admin-port", &admin.port().to_string()]);
-    // No answer takes as long as schemathesis would wait for one.
+    // Less than the request timeout of schemathesis.
     command.args(["--max-delay", "3s"]);
     let mut echo = Process::spawn("echo", &mut command, SpawnOptions::default()).unwrap();
     let url = format!("http://{address}");
-    eventually(SOON, || http::get_ok(&format!("{url}/bench"))).unwrap();
+    eventually(TIMEOUT, || http::get_ok(&format!("{url}/bench"))).unwrap();
 
     check_openapi("echo", &url, None).unwrap();
-    assert!(echo.try_wait().unwrap().is_none(), "echo has ended");
+    assert!(echo.try_wait().unwrap().is_none(), "echo has exited");
 }

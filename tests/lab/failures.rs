@@ -10,14 +10,14 @@ use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// In a test that waits for Swarm to give up a node, which it does after some 20 s.
+/// Time limit for tests in which Swarm has to give up a node, which takes about 20 s.
 const VERY_LONG: Duration = Duration::from_mins(2);
 
 #[test]
-fn a_killed_task_fails_no_request_where_traefik_may_ask_another_one() {
+fn killed_task_fails_no_request_on_a_route_with_retries() {
     let demo = LabStack::demo().unwrap();
     let [leader, worker, other] = nodes(&demo);
-    let victim = on(&demo, "ping", other);
+    let victim = container_on(&demo, "ping", other);
     let address = victim.address().unwrap();
     let loads = [leader, worker].map(|node| load(&demo.url(node, "/ping"), PONG));
     all_go_on(&loads, 100, LONG).unwrap();
@@ -28,20 +28,20 @@ fn a_killed_task_fails_no_request_where_traefik_may_ask_another_one() {
     for load in loads {
         load.pass().unwrap();
     }
-    // Swarm starts another one in its place.
+    // Swarm replaces the task.
     demo.wait_routed().unwrap();
 }
 
 #[test]
-fn a_node_that_is_cut_off_is_unrouted_before_swarm_notices_and_comes_back_by_itself() {
+fn disconnected_node_is_unrouted_before_swarm_notices_and_recovers() {
     let demo = LabStack::demo().unwrap();
     let [leader, worker, victim] = nodes(&demo);
     move_hub(&demo, leader);
-    let lost = on(&demo, "ping", victim).address().unwrap();
+    let lost = container_on(&demo, "ping", victim).address().unwrap();
 
     demo.lab().disconnect(victim).unwrap();
     wait_unrouted(&demo, &[leader, worker], &lost);
-    assert_eq!(state(&demo, victim), "Ready", "Swarm has noticed it first");
+    assert_eq!(state(&demo, victim), "Ready", "Swarm noticed first");
     for node in [leader, worker] {
         let load = load(&demo.url(node, "/ping"), PONG);
         load.wait_for_more(100, LONG).unwrap();
@@ -49,20 +49,20 @@ fn a_node_that_is_cut_off_is_unrouted_before_swarm_notices_and_comes_back_by_its
     }
 
     demo.lab().reconnect(victim).unwrap();
-    // Each task is listed once, by the hub and by all Traefiks, and nothing else is.
+    // The hub and each Traefik list each task once, and nothing else.
     demo.wait_routed().unwrap();
 }
 
 #[test]
-fn a_node_that_is_killed_is_unrouted_before_swarm_notices_and_comes_back_by_itself() {
+fn killed_node_is_unrouted_before_swarm_notices_and_recovers() {
     let demo = LabStack::demo().unwrap();
     let [leader, victim, worker] = nodes(&demo);
     move_hub(&demo, leader);
-    let lost = on(&demo, "ping", victim).address().unwrap();
+    let lost = container_on(&demo, "ping", victim).address().unwrap();
 
     victim.kill().unwrap();
     wait_unrouted(&demo, &[leader, worker], &lost);
-    assert_eq!(state(&demo, victim), "Ready", "Swarm has noticed it first");
+    assert_eq!(state(&demo, victim), "Ready", "Swarm noticed first");
     for node in [leader, worker] {
         let load = load(&demo.url(node, "/ping"), PONG);
         load.wait_for_more(100, LONG).unwrap();
@@ -74,23 +74,23 @@ fn a_node_that_is_killed_is_unrouted_before_swarm_notices_and_comes_back_by_itse
 }
 
 #[test]
-fn losing_the_hubs_node_and_getting_it_back_fails_no_request_to_tasks_on_other_nodes() {
+fn loss_and_return_of_the_hubs_node_fail_no_request_to_other_nodes() {
     let demo = LabStack::demo().unwrap();
     let [leader, worker, victim] = nodes(&demo);
     demo.stack().add_constraint("hello", &format!("node.hostname!={}", victim.name())).unwrap();
     eventually_on_engine(LONG, || demo.lab().container_on(demo.stack(), "hello", victim).unwrap().is_none())
         .unwrap();
     move_hub(&demo, victim);
-    let lost_ping = on(&demo, "ping", victim).address().unwrap();
+    let lost_ping = container_on(&demo, "ping", victim).address().unwrap();
     let loads = [leader, worker].map(|node| load(&demo.url(node, "/plain/hello/viktor"), HELLO));
     all_go_on(&loads, 100, LONG).unwrap();
 
     demo.lab().disconnect(victim).unwrap();
-    // Swarm gives the node up and starts another hub, which hears from all that are left, and from nobody else.
+    // Swarm gives up the node and starts another hub, at which only the remaining tasks register.
     wait_unrouted(&demo, &[leader, worker], &lost_ping);
     all_go_on(&loads, 100, LONG).unwrap();
 
-    // The old hub is still there, and is told to go only now.
+    // The old hub is still running, and Swarm stops it only now.
     demo.lab().reconnect(victim).unwrap();
     demo.wait_routed().unwrap();
     all_go_on(&loads, 100, LONG).unwrap();
@@ -100,7 +100,7 @@ fn losing_the_hubs_node_and_getting_it_back_fails_no_request_to_tasks_on_other_n
 }
 
 #[test]
-fn a_traefik_that_was_killed_comes_back_with_every_route() {
+fn restarted_traefik_gets_every_route_back() {
     let demo = LabStack::demo().unwrap();
     let [leader, worker, _] = nodes(&demo);
     let others = [load(&demo.url(leader, "/ping"), PONG)];
@@ -108,9 +108,9 @@ fn a_traefik_that_was_killed_comes_back_with_every_route() {
     all_go_on(&others, 100, LONG).unwrap();
     own.wait_for_more(100, LONG).unwrap();
 
-    on(&demo, "traefik", worker).kill().unwrap();
+    container_on(&demo, "traefik", worker).kill().unwrap();
     eventually(LONG, || own.so_far().failed > 0).unwrap();
-    // Nobody listens until there is another one, which has nothing to route for a moment, and then everything.
+    // Connections fail until Swarm has started another Traefik, which answers 404 until its first configuration.
     own.wait_for_more(1, LONG).unwrap();
     drop(own);
     let own = load(&demo.url(worker, "/ping"), PONG);
@@ -128,7 +128,7 @@ fn nodes(demo: &LabStack) -> [&Node; 3] {
 }
 
 /// The container of `service` on `node`.
-fn on(demo: &LabStack, service: &str, node: &Node) -> Container {
+fn container_on(demo: &LabStack, service: &str, node: &Node) -> Container {
     let found = demo.lab().container_on(demo.stack(), service, node).unwrap();
     found.unwrap_or_else(|| panic!("no {service} on {}", node.name()))
 }
@@ -138,7 +138,7 @@ fn move_hub(demo: &LabStack, node: &Node) {
     demo.wait_routed().unwrap();
 }
 
-/// What the swarm's manager takes `node` for.
+/// State of `node` at the swarm's manager.
 fn state(demo: &LabStack, node: &Node) -> String {
     let name = format!("name={}", node.name());
     demo.lab().docker().run(&["node", "ls", "--filter", &name, "--format", "{{.Status}}"]).unwrap()

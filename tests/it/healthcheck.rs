@@ -1,15 +1,15 @@
-//! Invariant 4: routed means confirmed, and the wait for it is bounded.
+//! Invariant 4: `sidecar healthcheck` is green once every router has confirmed the route, and the wait is bounded.
 
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::{Fleet, FleetOptions, InstanceSpec, Loopback, Traefik, eventually, process, tools};
-use harness::{SpawnOptions, traefik::TraefikOptions};
+use harness::traefik::TraefikOptions;
+use harness::{
+    Fleet, FleetOptions, InstanceSpec, Loopback, Signal, SpawnOptions, TIMEOUT, Traefik, eventually, process,
+    tools,
+};
 
-const SOON: Duration = Duration::from_secs(20);
-
-/// A task's name, and `sidecar healthcheck` with it in the environment.
+/// Adds a task name to `spec`, and returns the command `sidecar healthcheck` for that task.
 fn with_task(spec: &mut InstanceSpec) -> Command {
     let task = format!("{}.{}", spec.host, spec.address.to_string().replace([':', '.'], "-"));
     spec.sidecar_arguments.extend(["--task".to_owned(), task.clone()]);
@@ -18,14 +18,14 @@ fn with_task(spec: &mut InstanceSpec) -> Command {
     command
 }
 
-fn ask(healthcheck: &mut Command) -> Result<(bool, String)> {
+fn check(healthcheck: &mut Command) -> Result<(bool, String)> {
     let Output { status, stdout, stderr } = healthcheck.output()?;
     Ok((status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()))
 }
 
 fn wait_for_red(healthcheck: &mut Command, reason: &str) {
-    let red = eventually(SOON, || {
-        let (green, text) = ask(healthcheck)?;
+    let red = eventually(TIMEOUT, || {
+        let (green, text) = check(healthcheck)?;
         ensure!(!green && text.contains(reason), "green={green}: {text}");
         Ok(())
     });
@@ -33,8 +33,8 @@ fn wait_for_red(healthcheck: &mut Command, reason: &str) {
 }
 
 fn wait_for_green(healthcheck: &mut Command) -> String {
-    let green = eventually(SOON, || {
-        let (green, text) = ask(healthcheck)?;
+    let green = eventually(TIMEOUT, || {
+        let (green, text) = check(healthcheck)?;
         ensure!(green, "{text}");
         Ok(text)
     });
@@ -42,7 +42,7 @@ fn wait_for_green(healthcheck: &mut Command) -> String {
 }
 
 #[test]
-fn healthcheck_turns_green_only_when_traefik_routes_to_the_task() {
+fn healthcheck_is_green_only_after_traefik_routes_to_the_task() {
     let mut fleet = Fleet::start().unwrap();
     fleet.traefik.kill().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
@@ -55,7 +55,7 @@ fn healthcheck_turns_green_only_when_traefik_routes_to_the_task() {
 }
 
 #[test]
-fn every_router_that_polls_has_to_confirm() {
+fn every_polling_router_must_confirm() {
     let mut fleet = Fleet::start().unwrap();
     let loopback = Loopback::new();
     let (entry, api) = (loopback.free().unwrap(), loopback.free().unwrap());
@@ -64,29 +64,25 @@ fn every_router_that_polls_has_to_confirm() {
     let mut other = Traefik::spawn(options, SpawnOptions::default()).unwrap();
     other.wait_ready().unwrap();
     let _first = fleet.start_all("ping", 1).unwrap();
-    eventually(SOON, || {
-        other
-            .api()
-            .servers()
-            .map(|servers| servers.len() == 1)?
-            .then_some(())
-            .ok_or_else(|| anyhow::anyhow!("no route yet"))
+    eventually(TIMEOUT, || {
+        ensure!(other.api().servers()?.len() == 1, "no route yet");
+        Ok(())
     })
     .unwrap();
-    other.process().signal(harness::Signal::STOP).unwrap();
+    other.process().signal(Signal::STOP).unwrap();
     let mut spec = fleet.spec("hello", "hello-1").unwrap();
     let mut healthcheck = with_task(&mut spec);
     let mut instance = [fleet.launch(spec).unwrap()];
     fleet.wait_routed(&mut instance).unwrap();
     wait_for_red(&mut healthcheck, "not yet routed");
-    other.process().signal(harness::Signal::CONT).unwrap();
+    other.process().signal(Signal::CONT).unwrap();
     wait_for_green(&mut healthcheck);
     assert!(other.api().servers().unwrap().contains(&instance[0].url()));
     assert!(fleet.traefik.process().try_wait().unwrap().is_none());
 }
 
 #[test]
-fn missing_traefik_does_not_block_a_deploy() {
+fn missing_traefik_does_not_block_a_deployment() {
     let mut fleet = Fleet::spawn(FleetOptions::default()).unwrap();
     fleet.traefik.kill().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
@@ -95,11 +91,11 @@ fn missing_traefik_does_not_block_a_deploy() {
     let mut instance = fleet.launch(spec).unwrap();
     let text = wait_for_green(&mut healthcheck);
     assert!(text.contains("not routed"), "{text}");
-    instance.sidecar().log().wait_for("WARN", SOON).unwrap();
+    instance.sidecar().log().wait_for("WARN", TIMEOUT).unwrap();
 }
 
 #[test]
-fn bad_label_never_turns_green() {
+fn task_with_an_invalid_label_is_never_green() {
     let fleet = Fleet::start().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
     let mut healthcheck = with_task(&mut spec);
@@ -110,13 +106,13 @@ fn bad_label_never_turns_green() {
 }
 
 #[test]
-fn hub_that_dies_does_not_turn_a_routed_task_red() {
+fn killed_hub_does_not_turn_a_routed_task_red() {
     let mut fleet = Fleet::start().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
     let mut healthcheck = with_task(&mut spec);
     let mut instance = fleet.launch(spec).unwrap();
     wait_for_green(&mut healthcheck);
     fleet.hub.kill().unwrap();
-    instance.sidecar().log().wait_for("hub", SOON).unwrap();
+    instance.sidecar().log().wait_for("hub", TIMEOUT).unwrap();
     wait_for_green(&mut healthcheck);
 }

@@ -1,14 +1,12 @@
-//! Invariants 2 and 9: who may register, and who holds `docker.sock`. And what the hub says to bad input.
+//! Invariants 2 and 9: registration requires the token, and only agents have `docker.sock`. Errors for invalid requests.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, process};
+use harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, TIMEOUT, process};
 use serde_json::{Value, json};
 use yaml_rust2::{Yaml, YamlLoader};
-
-const SOON: Duration = Duration::from_secs(20);
 
 fn send(method: &str, url: &str, token: Option<&str>, body: &str) -> (u16, Value) {
     let mut request = ureq::http::Request::builder().method(method).uri(url);
@@ -29,15 +27,15 @@ fn registration() -> Value {
 }
 
 #[test]
-fn only_whoever_holds_the_token_can_register_or_withdraw() {
+fn registration_and_withdrawal_require_the_token() {
     let fleet = Fleet::start().unwrap();
     let url = format!("{}/v1/instances/ping.1", fleet.hub.url());
     let body = registration().to_string();
     for method in ["PUT", "DELETE"] {
         for token in [None, Some("wrong"), Some("")] {
-            let (status, fault) = send(method, &url, token, &body);
-            assert_eq!(status, 401, "{method} with {token:?}: {fault}");
-            assert!(fault["error"].as_str().unwrap().contains("token"), "{fault}");
+            let (status, error) = send(method, &url, token, &body);
+            assert_eq!(status, 401, "{method} with {token:?}: {error}");
+            assert!(error["error"].as_str().unwrap().contains("token"), "{error}");
         }
     }
     for (method, path) in [("POST", "/v1/heartbeat"), ("PUT", "/v1/managers/n")] {
@@ -51,22 +49,22 @@ fn only_whoever_holds_the_token_can_register_or_withdraw() {
 }
 
 #[test]
-fn sidecar_with_a_wrong_token_says_so_and_is_not_routed() {
+fn sidecar_with_a_wrong_token_logs_it_and_is_not_routed() {
     let fleet = Fleet::start().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
     spec.token_file = directory.path().join("token");
     fs::write(&spec.token_file, "wrong").unwrap();
     let mut instance = fleet.launch(spec).unwrap();
-    instance.sidecar().log().wait_for("token", SOON).unwrap();
+    instance.sidecar().log().wait_for("token", TIMEOUT).unwrap();
     assert!(fleet.hub.instances().unwrap().is_empty());
-    // The right one is picked up without a restart.
+    // The sidecar reads the file again without a restart.
     fs::write(directory.path().join("token"), fleet.hub.token().unwrap()).unwrap();
     fleet.wait_routed([&mut instance]).unwrap();
 }
 
 #[test]
-fn hub_does_not_start_without_a_token_unless_told() {
+fn hub_does_not_start_without_a_token_unless_insecure() {
     let binaries = Binaries::find().unwrap();
     let hub = |arguments: &[&str]| {
         let address = Loopback::new().free().unwrap();
@@ -77,22 +75,22 @@ fn hub_does_not_start_without_a_token_unless_told() {
         Process::spawn("hub", &mut command, SpawnOptions::default()).unwrap()
     };
     let mut without = hub(&[]);
-    assert_eq!(without.wait(SOON).unwrap().code(), Some(64));
-    without.log().wait_for("--token-file", SOON).unwrap();
+    assert_eq!(without.wait(TIMEOUT).unwrap().code(), Some(64));
+    without.log().wait_for("--token-file", TIMEOUT).unwrap();
     let mut missing = hub(&["--token-file", "/nowhere/token"]);
-    assert_eq!(missing.wait(SOON).unwrap().code(), Some(1));
-    missing.log().wait_for("reading token file /nowhere/token", SOON).unwrap();
-    let told = hub(&["--insecure"]);
-    told.log().wait_for("listening", SOON).unwrap();
+    assert_eq!(missing.wait(TIMEOUT).unwrap().code(), Some(1));
+    missing.log().wait_for("reading token file /nowhere/token", TIMEOUT).unwrap();
+    let insecure = hub(&["--insecure"]);
+    insecure.log().wait_for("listening", TIMEOUT).unwrap();
 }
 
 #[test]
-fn bad_input_gets_an_error_that_names_it() {
+fn errors_name_the_invalid_input() {
     let fleet = Fleet::start().unwrap();
     let (hub, token) = (fleet.hub.url(), fleet.hub.token().unwrap());
     let error = |method: &str, path: &str, body: &Value| {
-        let (status, fault) = send(method, &format!("{hub}{path}"), Some(&token), &body.to_string());
-        (status, fault["error"].as_str().unwrap_or_default().to_owned())
+        let (status, error) = send(method, &format!("{hub}{path}"), Some(&token), &body.to_string());
+        (status, error["error"].as_str().unwrap_or_default().to_owned())
     };
     let with = |key: &str, value: Value| {
         let mut registration = registration();
@@ -130,7 +128,7 @@ fn bad_input_gets_an_error_that_names_it() {
 }
 
 #[test]
-fn in_stack_files_only_an_agent_that_listens_on_nothing_holds_docker_sock() {
+fn in_stack_files_only_agents_without_ports_have_docker_sock() {
     let stacks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks");
     let mut holders = Vec::new();
     for path in fs::read_dir(stacks)
