@@ -1,28 +1,28 @@
-# One target per image, called like the binary that it is for. This is the list of them: all commands go by it.
+# One target for each image, with the name of its program. `cargo xtask` and the tests read the list of programs from here.
 #
-# From source, for somebody who has nothing but Docker:
+# To build an image from source, with nothing but Docker:
 #
 #     docker build --target ping .
 #
-# That compiles all programs, once for all targets. For one of them, name what it is made of:
+# The first build compiles all programs. To compile only those of one image:
 #
 #     docker build --target ping --build-arg PROGRAMS="sidecar ping" .
 #
-# Of binaries that were built outside, which is what `cargo xtask images` does: the build context is then a directory
-# that holds one for each platform, called by its architecture and variant (amd64, arm64, 386, armv7, riscv64).
+# To pack programs that were built outside, as `cargo xtask images` does, give a build context with a directory for each
+# platform, named by architecture and variant (amd64, arm64, 386, armv7, riscv64):
 #
 #     docker build --file Dockerfile --target ping --build-arg BINARIES=outside CONTEXT
 #
-# Either way it takes BuildKit, or buildah: they make only those stages that lead to the target.
+# Both need BuildKit or buildah, which build only the stages that the target depends on.
 
-# Which stage binaries come from: compiled or outside.
+# The stage that provides the programs: `compiled` or `outside`.
 ARG BINARIES=compiled
-# What they are compiled in: the toolchain that rust-toolchain.toml names, a shell, and a linker for build scripts.
+# The image to compile in: Rust (the version in rust-toolchain.toml), a shell, and a linker for build scripts.
 ARG BUILDER=docker.io/library/rust:1.95.0-slim-bookworm
 
-# On this machine's own architecture, whatever they are for: Rust's linker links for all of them.
+# Runs on this machine's architecture: Rust's own linker links for all platforms.
 FROM --platform=${BUILDPLATFORM} ${BUILDER} AS compiled
-# Tells scanners what a binary is made of.
+# cargo-auditable adds the list of dependencies to each program, for vulnerability scanners.
 ARG AUDITABLE=0.7.7
 RUN cargo auditable --version || cargo install --locked --version "${AUDITABLE}" cargo-auditable
 WORKDIR /swarmlings
@@ -39,7 +39,7 @@ COPY ${TARGETARCH}${TARGETVARIANT}/ /binaries/
 
 FROM ${BINARIES} AS binaries
 
-# Holds nothing else, for images that are to be wrapped: COPY --from=swarmlings/sidecar /sidecar /sidecar
+# Only the sidecar, to copy into other images: COPY --from=swarmlings/sidecar /sidecar /sidecar
 FROM scratch AS sidecar
 LABEL org.opencontainers.image.title="sidecar" \
       org.opencontainers.image.description="Runs a service, and gets it routed while it is healthy" \
@@ -48,9 +48,8 @@ COPY --from=binaries /binaries/sidecar /sidecar
 USER 65532:65532
 ENTRYPOINT ["/sidecar"]
 
-# What all services share. The first probe comes after one interval, so that is what each step of a rolling update
-# waits for. A probe that fails while a task waits for its route does not count: the start period is longer than the
-# sidecar's own patience.
+# The base of all services. Docker probes first after one interval, so each step of a rolling update takes at least that
+# long. Failed probes do not count during the start period; it is longer than the sidecar waits to be routed.
 FROM sidecar AS service
 EXPOSE 8080
 HEALTHCHECK --interval=2s --timeout=5s --start-period=60s --retries=3 CMD ["/sidecar", "healthcheck"]
@@ -63,23 +62,23 @@ ENTRYPOINT ["/sidecar", "run", "--", "/ping"]
 
 FROM service AS hello
 LABEL org.opencontainers.image.title="hello" \
-      org.opencontainers.image.description="Greets whom the path names"
+      org.opencontainers.image.description="Greets the name in the path"
 COPY --from=binaries /binaries/hello /hello
 ENTRYPOINT ["/sidecar", "run", "--", "/hello"]
 
-# In whoami's place without another change: it listens where that does.
+# Listens on port 80, as whoami does, to replace it without other changes.
 FROM service AS echo
 LABEL org.opencontainers.image.title="echo" \
-      org.opencontainers.image.description="Answers with what it was asked: a drop-in for whoami, with knobs"
+      org.opencontainers.image.description="Answers with the request; replaces whoami, and simulates slow and failing services"
 ENV WHOAMI_PORT_NUMBER=80 SIDECAR_PORT=80
 EXPOSE 80
 COPY --from=binaries /binaries/echo /echo
 ENTRYPOINT ["/sidecar", "run", "--", "/echo"]
 
-# Runs to its end: stacks/load.yml has it as a job.
+# Exits when the test is over; stacks/load.yml runs it as a job.
 FROM scratch AS load
 LABEL org.opencontainers.image.title="load" \
-      org.opencontainers.image.description="Sends load, and says which instance answered" \
+      org.opencontainers.image.description="Load tester that reports results per replica" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=binaries /binaries/load /load
 USER 65532:65532
@@ -87,16 +86,16 @@ ENTRYPOINT ["/load"]
 
 FROM scratch AS hub
 LABEL org.opencontainers.image.title="hub" \
-      org.opencontainers.image.description="Holds who is there, as leases, and tells Traefik" \
+      org.opencontainers.image.description="Service registry that feeds Traefik's HTTP provider" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=binaries /binaries/hub /hub
 USER 65532:65532
 EXPOSE 8080
-# Swarm's DNS knows the hub only once it is healthy.
+# Swarm's DNS lists the hub only while it is healthy.
 HEALTHCHECK --interval=2s --timeout=5s --start-period=10s --retries=3 CMD ["/hub", "healthcheck"]
 ENTRYPOINT ["/hub"]
 
-# Reads a node's docker.sock, whose owner is root, and listens on nothing. It needs no capability and writes nothing.
+# Runs as root, because docker.sock belongs to root. It listens on no port, needs no capability, and writes no file.
 FROM scratch AS agent
 LABEL org.opencontainers.image.title="agent" \
       org.opencontainers.image.description="Registers the containers of a node with the hub" \

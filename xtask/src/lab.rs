@@ -1,24 +1,39 @@
-//! `cargo xtask lab`: a swarm of several hosts on this machine, to rehearse with.
+//! `cargo xtask lab`: a swarm of several hosts on this machine.
 
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use harness::lab::{Leftovers, MAX_NODES, Node, Subnet};
-use harness::{Lab, LabOptions};
+use harness::stack::{SETTLE_TIMEOUT, Settings, Stack};
+use harness::{Docker, Lab, LabOptions, tools};
 
-mod stack;
+use crate::{build, stack};
 
-/// How long the swarm's manager may take to notice that a host is back: it asks every few seconds.
-const BACK: Duration = Duration::from_mins(1);
+/// Maximum time for a healed host to become ready: the swarm's manager retries every few seconds.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+
+const ABOUT: &str = "\
+Runs a Docker Swarm of several hosts on this machine, to try updates and failures. Each host has a network, mounts,
+processes and a Docker engine of its own, and there is an image registry. It needs Linux, root, and the Debian packages
+docker.io, docker-registry, iproute2 and iptables. Docker engines that already run on this machine are not affected.";
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask lab up
+  cargo xtask lab stack stacks/demo.yml     then: curl http://192.168.2.1/ping
+  cargo xtask lab cut worker-1              then: cargo xtask lab ps
+  cargo xtask lab heal worker-1
+  cargo xtask lab down";
 
 #[derive(clap::Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
-    /// Where all files of the lab are, and only they
+    /// Directory for all files of the lab
     #[arg(
         long,
         value_name = "DIR",
@@ -31,122 +46,126 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make hosts with a Docker engine each, a swarm of them, and an image registry; takes root
-    Up(Up),
-    /// Build this project's images, push them to the lab's registry, and deploy a stack file
-    Stack(stack::Args),
-    /// Show nodes and tasks
+    /// Start the hosts, join them to a swarm, and start the registry
+    Up(UpArgs),
+    /// Build the images, push them to the lab's registry, and deploy a stack file
+    Stack(StackArgs),
+    /// Show the hosts, and the tasks of all stacks
     Ps,
-    /// Take a node off the network: what it sends is lost, and so is what is sent to it
+    /// Disconnect a host from the network: all its packets are dropped
     Cut {
-        /// Its name, number or address
+        /// Name, number or address of the host
         node: String,
     },
-    /// Take a node back that was cut off or killed
+    /// Reconnect a host that was cut, or restart one that was killed
     Heal {
-        /// Its name, number or address
+        /// Name, number or address of the host
         node: String,
     },
-    /// End a node's engine and containers all at once, as if its power had failed
+    /// Kill a host's engine and containers at once, like a power failure
     Kill {
-        /// Its name, number or address
+        /// Name, number or address of the host
         node: String,
     },
-    /// End everything, and remove every trace of it
+    /// Stop everything and remove all traces of the lab
     Down,
 }
 
 #[derive(clap::Args)]
-struct Up {
-    /// How many hosts
+struct UpArgs {
+    /// Number of hosts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_NODES)))]
     nodes: u8,
-    /// The hosts' addresses: .1 and so on
+    /// Network of the hosts; their addresses end in .1, .2 and so on
     #[arg(long, value_name = "NETWORK", default_value_t)]
     subnet: Subnet,
-    /// Give this machine no address in the lab's network: the lab can then be reached only from inside
+    /// Do not connect this machine to the lab's network; the lab is then reachable only from inside
     #[arg(long)]
     no_link: bool,
 }
 
+#[derive(clap::Args)]
+struct StackArgs {
+    /// The stack file
+    file: PathBuf,
+    /// The stack's name [default: the file name without its extension]
+    #[arg(long)]
+    name: Option<String>,
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // Processes are known by it, whatever directory they are looked for from.
+    // Processes of the lab are found by this path.
     let directory =
         path::absolute(&args.directory).with_context(|| format!("resolving {}", args.directory.display()))?;
-    let lab = || Lab::find(&directory)?.context("there is no lab: `cargo xtask lab up` makes one");
+    if let Command::Up(args) = &args.command {
+        return up(args, directory);
+    }
+    if let Command::Down = &args.command {
+        return down(&directory);
+    }
+    let lab = Lab::find(&directory)?.context("there is no lab; `cargo xtask lab up` starts one")?;
     match &args.command {
-        Command::Up(up) => up.run(directory),
-        Command::Stack(stack) => stack.run(&lab()?),
-        Command::Ps => ps(&lab()?),
+        Command::Stack(args) => deploy(args, &lab)?,
+        Command::Ps => ps(&lab)?,
         Command::Cut { node } => {
-            let lab = lab()?;
             let node = lab.node(node)?;
             lab.disconnect(node)?;
-            eprintln!(
-                "{} is off the network; `cargo xtask lab heal {}` takes it back",
-                node.name(),
-                node.name()
-            );
-            Ok(())
+            let name = node.name();
+            eprintln!("{name} is disconnected; `cargo xtask lab heal {name}` reconnects it");
         }
         Command::Heal { node } => {
-            let lab = lab()?;
             let node = lab.node(node)?;
             lab.reconnect(node)?;
-            lab.wait_ready(BACK)?;
-            eprintln!("{} is back", node.name());
-            Ok(())
+            lab.wait_ready(READY_TIMEOUT)?;
+            eprintln!("{} is ready", node.name());
         }
         Command::Kill { node } => {
-            let lab = lab()?;
             let node = lab.node(node)?;
             node.kill()?;
-            eprintln!("{} is dead; `cargo xtask lab heal {}` starts it again", node.name(), node.name());
-            Ok(())
+            let name = node.name();
+            eprintln!("{name} is killed; `cargo xtask lab heal {name}` restarts it");
         }
-        Command::Down => down(&directory),
+        Command::Up(_) | Command::Down => {}
     }
+    Ok(())
 }
 
-impl Up {
-    fn run(&self, directory: PathBuf) -> Result<()> {
-        if let Ok(Some(lab)) = Lab::find(&directory) {
-            eprintln!("the lab is up already");
-            show(&lab);
-            return Ok(());
-        }
-        let traces = Leftovers::of(&directory);
-        ensure!(
-            traces.is_empty(),
-            "run `cargo xtask lab down` first: there is left of an earlier lab {traces}"
-        );
-        let (nodes, subnet, link) = (self.nodes, self.subnet, !self.no_link);
-        let options = LabOptions { directory, nodes, subnet, registry: true, link, owned: false };
-        options.check_requirements()?;
-        eprintln!("starting {nodes} engines");
-        let lab = Lab::create(&options)?;
+fn up(args: &UpArgs, directory: PathBuf) -> Result<()> {
+    if let Ok(Some(lab)) = Lab::find(&directory) {
+        eprintln!("the lab is already running");
         show(&lab);
-        eprintln!(
-            "`cargo xtask lab stack stacks/demo.yml` deploys the demo, `cargo xtask lab down` ends it all"
-        );
-        Ok(())
+        return Ok(());
     }
+    let traces = Leftovers::of(&directory);
+    ensure!(
+        traces.is_empty(),
+        "an earlier lab left {traces}; `cargo xtask lab down` removes what is left of it"
+    );
+    let (nodes, subnet, link) = (args.nodes, args.subnet, !args.no_link);
+    let options = LabOptions { directory, nodes, subnet, registry: true, link, owned: false };
+    options.check_requirements()?;
+    eprintln!("starting {nodes} engines");
+    show(&Lab::create(&options)?);
+    eprintln!(
+        "`cargo xtask lab stack stacks/demo.yml` deploys the demo, `cargo xtask lab down` stops the lab"
+    );
+    Ok(())
 }
 
-/// Says how to reach everything.
+/// Prints how to reach the hosts and the registry.
 fn show(lab: &Lab) {
     for node in lab.nodes() {
-        say(&format!("{:<10}{:<15}{}", node.name(), node.address(), reach(node)));
+        say(&format!("{:<10}{:<15}{}", node.name(), node.address(), access(node)));
     }
     say(&format!("{:<10}{}", "registry", lab.registry()));
 }
 
-/// Prints a line for whoever reads it; if that is nobody any more, no harm is done.
+/// Prints a line. It is no error if the reader of stdout has gone.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-fn reach(node: &Node) -> String {
+fn access(node: &Node) -> String {
     match node.init() {
         Ok(first) => format!(
             "docker --host {}   nsenter --target {} --net --uts",
@@ -161,15 +180,16 @@ fn ps(lab: &Lab) -> Result<()> {
     for node in lab.nodes() {
         let state = match node.init() {
             Ok(_) if lab.is_connected(node)? => "connected",
-            Ok(_) => "cut off",
-            Err(_) => "dead",
+            Ok(_) => "disconnected",
+            Err(_) => "killed",
         };
         say(&format!("{:<10}{:<15}{state}", node.name(), node.address()));
     }
+    let manager = &lab.nodes()[0];
     ensure!(
-        lab.nodes()[0].init().is_ok(),
-        "the swarm's manager is dead: `cargo xtask lab heal {}` starts it again",
-        lab.nodes()[0].name()
+        manager.init().is_ok(),
+        "the swarm's manager is killed; `cargo xtask lab heal {}` restarts it",
+        manager.name()
     );
     say("");
     say(&lab.docker().run(&["node", "ls"])?);
@@ -183,13 +203,59 @@ fn ps(lab: &Lab) -> Result<()> {
 
 fn down(directory: &Path) -> Result<()> {
     if Leftovers::of(directory).is_empty() {
-        eprintln!("there is no lab, and nothing left of one");
+        eprintln!("there is no lab");
         return Ok(());
     }
     let left = Leftovers::remove(directory);
-    if !left.is_empty() {
-        bail!("could not remove: {left}");
+    ensure!(left.is_empty(), "could not remove: {left}");
+    eprintln!("removed the lab");
+    Ok(())
+}
+
+fn deploy(args: &StackArgs, lab: &Lab) -> Result<()> {
+    let file = args.file.display();
+    ensure!(args.file.is_file(), "no such stack file: {file}");
+    let stem = args.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = args.name.clone().or(stem).with_context(|| format!("{file} has no file name"))?;
+    let binaries = build::release(Some(&build::musl_target()))?;
+    eprintln!("building the images, and pushing them to {}", lab.registry());
+    let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
+
+    let began = Instant::now();
+    let settings = Settings {
+        images: &images,
+        traefik: &traefik,
+        token: stack::TOKEN,
+        port: 80,
+        dashboard_port: 8080,
+        variables: &[],
+    };
+    let stack = lab.stack(&name);
+    stack::deploy(&stack, args.file.clone(), &settings)?;
+    copy_local_images(lab, &stack)?;
+    stack::update_outdated(&stack)?;
+    stack.wait_running(SETTLE_TIMEOUT).inspect_err(|_| stack.print_state())?;
+    println!("{name} runs after {:.1} s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Copies images of the stack that only this machine's own Docker engine has to all hosts.
+fn copy_local_images(lab: &Lab, stack: &Stack) -> Result<()> {
+    let Ok(local) = Docker::from_environment().and_then(|local| local.architecture().map(|_| local)) else {
+        return Ok(());
+    };
+    for image in stack.images()? {
+        let is_local = || local.run(&["image", "inspect", "--format", "{{.Id}}", &image]).is_ok();
+        if image.starts_with(&lab.registry()) || !is_local() {
+            continue;
+        }
+        eprintln!("copying image {image} to the hosts");
+        let file = tempfile::NamedTempFile::new().context("creating a file for an image")?;
+        let path = file.path().to_string_lossy();
+        local.run(&["save", "--output", &path, &image])?;
+        for node in lab.nodes() {
+            node.docker().run(&["load", "--quiet", "--input", &path])?;
+        }
     }
-    eprintln!("the lab is gone, with all its traces");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the project's own programs have in common: commands, and what they need of the machine.
+//! Code shared by `cargo xtask` and its benchmarks: builds, and the tools that they need.
 
 pub mod build;
 pub mod needs;

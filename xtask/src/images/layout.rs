@@ -1,8 +1,8 @@
-//! Exported images as an OCI layout.
+//! Writes exported images as an OCI layout.
 //!
-//! The OCI's own kind of image has no health check, so tools that convert to it lose that; the other kind holds the
-//! random name of the container that it was made in. So the conversion is done here: what is in an image because of the
-//! Dockerfile stays, the health check where engines look for it, and nothing else does.
+//! OCI images have no health check, so tools that convert to OCI drop it. Docker's format keeps it, but contains the
+//! random name of the build container. This conversion keeps the health check, at the place where engines look for it,
+//! and otherwise only what the Dockerfile determines.
 
 use std::fs;
 use std::io::{copy, sink};
@@ -13,7 +13,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// The exported index.
+/// File name of the exported index.
 const INDEX: &str = "manifest.json";
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -21,33 +21,33 @@ const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Of an image's description, what is kept.
-const OF_IMAGE: [&str; 5] = ["created", "architecture", "os", "variant", "rootfs"];
+/// Fields of an image's description that are kept.
+const IMAGE_FIELDS: [&str; 5] = ["created", "architecture", "os", "variant", "rootfs"];
 
-/// Of its configuration. A health check is not the OCI's, but engines find it there.
-const OF_CONFIG: [&str; 8] =
+/// Fields of its configuration that are kept. `Healthcheck` is not part of the OCI format, but engines read it.
+const CONFIG_FIELDS: [&str; 8] =
     ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels", "Healthcheck"];
 
-/// Of each of its steps; there is also what it started from, by a number that changes.
-const OF_STEP: [&str; 3] = ["created", "created_by", "empty_layer"];
+/// Fields of each build step that are kept. Others contain changing identifiers.
+const STEP_FIELDS: [&str; 3] = ["created", "created_by", "empty_layer"];
 
-/// How large an image is, in bytes.
+/// Sizes of the image of one platform.
 pub(crate) struct Sizes {
-    /// As Docker names it, such as `linux/amd64`.
+    /// The platform in Docker's notation, such as `linux/amd64`.
     pub(crate) platform: String,
-    /// Of its layers, unpacked.
+    /// Bytes of the unpacked layers.
     pub(crate) bytes: u64,
-    /// Of its layers, as they travel.
+    /// Bytes of the compressed layers.
     pub(crate) compressed: u64,
 }
 
-/// Writes images of several platforms, that were `exported` to a directory, as a layout in which their index is called
-/// `tag`. Returns how large each is.
+/// Writes the images in the directory `exported` as a layout whose index has the name `tag`. Returns the sizes of each
+/// image.
 pub(crate) fn write(exported: &Path, layout: &Path, tag: &str) -> Result<Vec<Sizes>> {
     let writer = Writer { exported, layout };
     fs::create_dir_all(writer.blobs()).with_context(|| format!("creating {}", layout.display()))?;
     let index = parse(&read(&exported.join(INDEX))?)?;
-    let manifests = index["manifests"].as_array().context("reading an image's index: no manifests")?;
+    let manifests = index["manifests"].as_array().context("the image's index has no manifests")?;
     let (mut descriptors, mut sizes) = (Vec::new(), Vec::new());
     for manifest in manifests {
         let (descriptor, size) = writer.image(manifest)?;
@@ -69,14 +69,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes the image of one platform, and returns its descriptor.
+    /// Writes the image of one platform. Returns its descriptor.
     fn image(&self, exported: &Value) -> Result<(Value, Sizes)> {
         let manifest = format!("{}.manifest.json", hex(&exported["digest"])?);
         let manifest = parse(&read(&self.exported.join(manifest))?)?;
         let config = parse(&read(&self.exported.join(hex(&manifest["config"]["digest"])?))?)?;
-        let config = self.blob(CONFIG_TYPE, &bytes(&without_accidents(&config)))?;
+        let config = self.blob(CONFIG_TYPE, &bytes(&reproducible(&config)))?;
 
-        let layers = manifest["layers"].as_array().context("reading an image's manifest: no layers")?;
+        let layers = manifest["layers"].as_array().context("the image's manifest has no layers")?;
         let (mut unpacked, mut compressed, mut descriptors) = (0, 0, Vec::new());
         for layer in layers {
             let blob = read(&self.exported.join(hex(&layer["digest"])?))?;
@@ -94,7 +94,7 @@ impl Writer<'_> {
         Ok((descriptor, Sizes { platform, bytes: unpacked, compressed }))
     }
 
-    /// Writes a blob, and returns its descriptor.
+    /// Writes a blob. Returns its descriptor.
     fn blob(&self, kind: &str, bytes: &[u8]) -> Result<Value> {
         let digest = <[u8; 32]>::from(Sha256::digest(bytes)).map(|byte| format!("{byte:02x}")).concat();
         save(&self.blobs().join(&digest), bytes)?;
@@ -106,17 +106,17 @@ impl Writer<'_> {
     }
 }
 
-/// An image's description without what depends on where and when it was made.
-fn without_accidents(image: &Value) -> Value {
-    let mut kept = picked(image, &OF_IMAGE);
-    kept.insert("config".to_owned(), picked(&image["config"], &OF_CONFIG).into());
+/// Removes everything from an image's description that depends on place and time of the build.
+fn reproducible(image: &Value) -> Value {
+    let mut kept = pick(image, &IMAGE_FIELDS);
+    kept.insert("config".to_owned(), pick(&image["config"], &CONFIG_FIELDS).into());
     let steps = image["history"].as_array().into_iter().flatten();
-    kept.insert("history".to_owned(), steps.map(|step| Value::from(picked(step, &OF_STEP))).collect());
+    kept.insert("history".to_owned(), steps.map(|step| Value::from(pick(step, &STEP_FIELDS))).collect());
     kept.into()
 }
 
-/// Those of the keys that have a value.
-fn picked(from: &Value, keys: &[&str]) -> Map<String, Value> {
+/// The fields `keys` of an object, without empty ones.
+fn pick(from: &Value, keys: &[&str]) -> Map<String, Value> {
     let is_empty = |value: &Value| match value {
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
@@ -129,11 +129,11 @@ fn picked(from: &Value, keys: &[&str]) -> Map<String, Value> {
 
 fn hex(digest: &Value) -> Result<&str> {
     let hex = digest.as_str().and_then(|digest| digest.strip_prefix("sha256:"));
-    hex.with_context(|| format!("reading the digest {digest}: not sha256:…"))
+    hex.with_context(|| format!("expected a digest sha256:…, got {digest}"))
 }
 
 fn parse(json: &[u8]) -> Result<Value> {
-    serde_json::from_slice(json).context("reading an image's description")
+    serde_json::from_slice(json).context("parsing an image's description")
 }
 
 fn bytes(json: &Value) -> Vec<u8> {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_random_goes_and_the_health_check_stays() {
+    fn random_fields_are_removed_and_the_health_check_is_kept() {
         let image = json!({
             "container": "d9aa8c975900", "container_config": {"Hostname": "1bb8b9c97148"},
             "architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ["sha256:1"]},
@@ -168,6 +168,6 @@ mod tests {
             "history": [{"created_by": "COPY /hub"}],
             "config": {"User": "65532:65532", "Healthcheck": {"Test": ["CMD", "/hub", "healthcheck"]}},
         });
-        assert_eq!(without_accidents(&image), kept);
+        assert_eq!(reproducible(&image), kept);
     }
 }

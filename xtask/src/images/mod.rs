@@ -1,15 +1,18 @@
-//! `cargo xtask images`: an image of each of the Dockerfile's targets that has a binary, for the engine here, or for all architectures.
+//! `cargo xtask images`: builds the Dockerfile's targets, for the local Docker engine or for several platforms.
 
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use harness::binaries::names;
 use harness::images::copy_binaries;
-use harness::{Docker, Images};
+use harness::{Binaries, Docker, Images};
 
-use crate::{build, needs};
+use crate::build::{self, Profile};
+use crate::needs;
+use buildah::Buildah;
+use origin::Origin;
 
 mod buildah;
 mod layout;
@@ -18,141 +21,148 @@ mod platform;
 
 pub(crate) use platform::Platform;
 
-use buildah::Buildah;
-use origin::Origin;
+const ABOUT: &str = "\
+Builds an image of each program: one or two static binaries and nothing else. By default the images are for the Docker
+engine of this host. With --registry or --output they are for several platforms, joined by an index; that needs buildah
+and skopeo, but no Docker engine. The same commit gives the same bytes on every machine.";
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask images
+  cargo xtask images --registry registry.lan:5000 --insecure
+  cargo xtask images --output layout --platform linux/amd64,linux/arm64
+  skopeo copy --all oci:layout/ping:latest docker://registry.lan:5000/ping";
 
 #[derive(clap::Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     names: Names,
-    /// Push an index of all platforms, instead of giving the Docker engine here its own
+    /// Push the images of all platforms to this registry
     #[arg(long, value_name = "HOST[:PORT]")]
     registry: Option<String>,
-    /// The registry speaks HTTP, or has a certificate that nobody has signed
+    /// Accept a registry without TLS, or with an untrusted certificate
     #[arg(long, requires = "registry")]
     insecure: bool,
-    /// Write an OCI layout of all platforms to DIR/ping and so on, instead of giving the Docker engine here its own
+    /// Write the images of all platforms to DIR, an OCI layout for each: DIR/ping and so on
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Only these, instead of all that the toolchain has a standard library for; with --registry or --output
+    /// Platforms to build for, with --registry or --output [default: all that the toolchain supports]
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_enum)]
     platforms: Vec<Platform>,
-    /// Where the sources are published, for the images' labels [default: the remote `origin`, if there is one]
+    /// URL of the source code, for the images' labels [default: the URL of the git remote `origin`]
     #[arg(long, value_name = "URL")]
     source: Option<String>,
+    /// Cargo profile of the programs
+    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    profile: Profile,
 }
 
-/// How images are called.
+/// Names of images: `PREFIX/ping:TAG` and so on.
 #[derive(clap::Args)]
 pub(crate) struct Names {
-    /// What comes before an image's name
+    /// Prefix of the images' names
     #[arg(long, value_name = "PREFIX", default_value = "swarmlings", env = "SWARMLINGS_PREFIX")]
     prefix: String,
-    /// What comes after it
+    /// Tag of the images
     #[arg(long, value_name = "TAG", default_value = "latest", env = "SWARMLINGS_TAG")]
     tag: String,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let origin = Origin::of_checkout(args.source.as_deref())?;
-    if args.registry.is_none() && args.output.is_none() {
-        ensure!(
-            args.platforms.is_empty(),
-            "a Docker engine holds its own platform only: --platform goes with --registry or --output"
-        );
-        return args.names.build_with(&Docker::from_environment()?, &origin).map(drop);
+    if args.registry.is_some() || args.output.is_some() {
+        return publish(args, &origin);
     }
-    args.publish(&origin)
+    ensure!(
+        args.platforms.is_empty(),
+        "--platform needs --registry or --output: a Docker engine holds images of its own platform only"
+    );
+    args.names.build_with(&Docker::from_environment()?, &origin, args.profile).map(drop)
 }
 
 impl Names {
-    /// Builds binaries for the engine's platform, and the images with them.
+    /// Builds the images for the platform of `docker`, as released.
     pub(crate) fn build(&self, docker: &Docker) -> Result<Images> {
-        self.build_with(docker, &Origin::of_checkout(None)?)
+        self.build_with(docker, &Origin::of_checkout(None)?, Profile::Release)
     }
 
-    fn build_with(&self, docker: &Docker, origin: &Origin) -> Result<Images> {
+    fn build_with(&self, docker: &Docker, origin: &Origin, profile: Profile) -> Result<Images> {
         let architecture = docker.architecture()?;
-        let platform = Platform::of_engine(&architecture)?;
-        needs::target(platform.target())?;
-        eprintln!("building {} for {}", names().join(", "), platform.name());
-        let binaries = build::release(Some(platform.target()))?;
+        let binaries = build_programs(Platform::of_engine(&architecture)?, profile)?;
         let images = Images::new(&self.prefix, &self.tag).with_labels(origin.labels());
         for image in images.build(docker, &architecture, &binaries)? {
-            // In units of 1,000, as Docker counts.
+            // 1 kB is 1,000 bytes, as in Docker's output.
             println!("{:<28} {:>5} kB", image.name, image.bytes / 1000);
         }
         Ok(images)
     }
 }
 
-impl Args {
-    /// Builds everything for all platforms, and pushes it or writes it down.
-    fn publish(&self, origin: &Origin) -> Result<()> {
-        let buildah = Buildah::new()?;
-        if let Some(output) = &self.output {
-            let is_taken = fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some());
-            ensure!(!is_taken, "writing to {}: the directory is not empty", output.display());
-        }
-        let context = tempfile::tempdir().context("creating a directory for the images' files")?;
-        let mut platforms = Vec::new();
-        for platform in self.wanted()? {
-            eprintln!("building {} for {}", names().join(", "), platform.name());
-            let binaries = build::release(Some(platform.target()))?;
-            copy_binaries(&binaries, &context.path().join(platform.directory()))?;
-            platforms.push(platform);
-        }
+fn build_programs(platform: Platform, profile: Profile) -> Result<Binaries> {
+    needs::target(platform.target())?;
+    eprintln!("building {} for {}", names().join(", "), platform.name());
+    build::programs(&names(), profile, Some(platform.target()))
+}
 
-        println!("{:<28} {:<16} {:>10} {:>11}", "image", "platform", "bytes", "compressed");
-        for image in names() {
-            let name = format!("{}/{image}:{}", self.names.prefix, self.names.tag);
-            // One after the other: built at once they get into the index in any order.
-            for platform in &platforms {
-                buildah.build(image, *platform, context.path(), origin)?;
-            }
-            let layout = match &self.output {
-                Some(output) => output.join(image),
-                None => context.path().join("layout").join(image),
-            };
-            for sizes in layout::write(&buildah.export(image)?, &layout, &self.names.tag)? {
-                println!("{name:<28} {:<16} {:>10} {:>11}", sizes.platform, sizes.bytes, sizes.compressed);
-            }
-            if let Some(registry) = &self.registry {
-                let full = format!("{registry}/{name}");
-                buildah::push(&layout, &self.names.tag, &full, self.insecure)?;
-                eprintln!("pushed {full}");
-            }
-        }
-        if let Some(output) = &self.output {
-            eprintln!("wrote {}/{{{}}}", output.display(), names().join(","));
-        }
-        Ok(())
+/// Builds the images of all platforms, and pushes them or writes them to a directory.
+fn publish(args: &Args, origin: &Origin) -> Result<()> {
+    let buildah = Buildah::new()?;
+    if let Some(output) = &args.output {
+        let is_empty = fs::read_dir(output).map_or(true, |mut entries| entries.next().is_none());
+        ensure!(is_empty, "--output {}: the directory is not empty", output.display());
+    }
+    let platforms = platforms(args)?;
+    let context = tempfile::tempdir().context("creating a directory for the images' files")?;
+    for platform in &platforms {
+        let binaries = build_programs(*platform, args.profile)?;
+        copy_binaries(&binaries, &context.path().join(platform.directory()))?;
     }
 
-    /// The platforms that were asked for, or else all that can be built for.
-    fn wanted(&self) -> Result<Vec<Platform>> {
-        if !self.platforms.is_empty() {
-            let mut platforms = self.platforms.clone();
-            platforms.sort_unstable();
-            platforms.dedup();
-            platforms.iter().try_for_each(|platform| needs::target(platform.target()))?;
-            return Ok(platforms);
+    println!("{:<28} {:<16} {:>10} {:>11}", "image", "platform", "bytes", "compressed");
+    for image in names() {
+        let name = format!("{}/{image}:{}", args.names.prefix, args.names.tag);
+        // In sequence: the order in the index is the order of building.
+        for platform in &platforms {
+            buildah.build(image, *platform, context.path(), origin)?;
         }
-        let mut platforms = Vec::new();
+        let layout = match &args.output {
+            Some(output) => output.join(image),
+            None => context.path().join("layout").join(image),
+        };
+        for sizes in layout::write(&buildah.export(image)?, &layout, &args.names.tag)? {
+            println!("{name:<28} {:<16} {:>10} {:>11}", sizes.platform, sizes.bytes, sizes.compressed);
+        }
+        if let Some(registry) = &args.registry {
+            let full = format!("{registry}/{name}");
+            buildah::push(&layout, &args.names.tag, &full, args.insecure)?;
+            eprintln!("pushed {full}");
+        }
+    }
+    if let Some(output) = &args.output {
+        eprintln!("wrote {}/{{{}}}", output.display(), names().join(","));
+    }
+    Ok(())
+}
+
+/// The requested platforms, or all that the toolchain supports.
+fn platforms(args: &Args) -> Result<Vec<Platform>> {
+    let mut platforms = args.platforms.clone();
+    if platforms.is_empty() {
         for platform in Platform::value_variants() {
             match needs::target(platform.target()) {
                 Ok(()) => platforms.push(*platform),
-                Err(error) => eprintln!("{} is left out: {error:#}", platform.name()),
+                Err(error) => eprintln!("skipping {}: {error:#}", platform.name()),
             }
         }
-        if platforms.is_empty() {
-            bail!("the toolchain has no standard library for any platform: see above");
-        }
-        Ok(platforms)
+        ensure!(!platforms.is_empty(), "the toolchain supports no platform: see the messages above");
     }
+    platforms.sort_unstable();
+    platforms.dedup();
+    Ok(platforms)
 }
 
-/// Whether programs of this machine run on an engine of `architecture`.
-pub(crate) fn is_this_machines(architecture: &str) -> bool {
+/// Whether an engine of `architecture` can run this machine's programs.
+pub(crate) fn is_for_this_machine(architecture: &str) -> bool {
     Platform::of_engine(architecture).is_ok_and(|platform| platform.target() == build::musl_target())
 }

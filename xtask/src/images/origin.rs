@@ -1,4 +1,4 @@
-//! Where images come from, for their labels: the same commit gives the same bytes.
+//! Source and commit of the images, for their labels and time stamps.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -7,19 +7,21 @@ use anyhow::{Context, Result};
 
 use crate::build::root;
 
-/// The checkout that images are made of.
+/// The checkout that images are built from.
 pub(crate) struct Origin {
     source: Option<String>,
     revision: Option<String>,
-    /// Of the commit, in seconds of Unix time; 0 outside a checkout.
+    /// Unix time of the commit in seconds; 0 without git.
     time: u64,
 }
 
 impl Origin {
-    /// What git knows; outside a checkout that is nothing. `SOURCE_DATE_EPOCH` overrides the commit's time.
+    /// Reads commit and remote with git, if there are any. `SOURCE_DATE_EPOCH` overrides the time of the commit.
     pub(crate) fn of_checkout(source: Option<&str>) -> Result<Self> {
         let time = match env::var("SOURCE_DATE_EPOCH") {
-            Ok(text) => text.parse().with_context(|| format!("reading SOURCE_DATE_EPOCH {text:?}"))?,
+            Ok(text) => {
+                text.parse().with_context(|| format!("SOURCE_DATE_EPOCH: expected seconds, got {text:?}"))?
+            }
             Err(_) => git(&["log", "-1", "--format=%ct"]).and_then(|time| time.parse().ok()).unwrap_or(0),
         };
         let source = source.map(str::to_owned);
@@ -31,12 +33,12 @@ impl Origin {
         Ok(Self { source, revision, time })
     }
 
-    /// When all of it was made, in seconds of Unix time.
+    /// Unix time of the images in seconds.
     pub(crate) fn time(&self) -> u64 {
         self.time
     }
 
-    /// As `KEY=VALUE`, by the OCI's names.
+    /// OCI labels, each `KEY=VALUE`.
     pub(crate) fn labels(&self) -> Vec<String> {
         let label = |name: &str, value: &str| format!("org.opencontainers.image.{name}={value}");
         let mut labels = vec![label("version", env!("CARGO_PKG_VERSION"))];
@@ -52,11 +54,11 @@ fn git(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// A remote's URL may have a password in it.
+/// Removes user and password from the URL of a remote.
 fn without_user(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
-            let host = rest.find('/').map_or(rest.len(), |end| end);
+            let host = rest.find('/').unwrap_or(rest.len());
             let start = rest[..host].rfind('@').map_or(0, |at| at + 1);
             format!("{scheme}://{}", &rest[start..])
         }
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_does_not_get_into_a_label() {
+    fn labels_contain_no_password() {
         for (url, shown) in [
             ("https://user:secret@example.org/a@b.git", "https://example.org/a@b.git"),
             ("https://example.org/a.git", "https://example.org/a.git"),
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_has_no_label() {
+    fn unknown_values_have_no_label() {
         let origin = Origin { source: None, revision: Some("abc".to_owned()), time: 0 };
         let version = format!("org.opencontainers.image.version={}", env!("CARGO_PKG_VERSION"));
         assert_eq!(origin.labels(), [version.as_str(), "org.opencontainers.image.revision=abc"]);

@@ -1,9 +1,9 @@
-//! What images are made for.
+//! Platforms of images.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-/// A platform, by the name that Docker has for it.
+/// A platform, by its name in Docker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Platform {
     #[value(name = "linux/amd64")]
@@ -19,18 +19,21 @@ pub(crate) enum Platform {
 }
 
 impl Platform {
-    /// That of an engine that calls its architecture so.
+    /// The platform of an engine whose `docker info` shows `architecture`.
     pub(crate) fn of_engine(architecture: &str) -> Result<Self> {
-        // An engine does not tell an ARM's version. The oldest that there are images for runs on all later ones.
+        // Engines do not report the version of ARM. Programs for version 7 run on later versions too.
         let name = if architecture == "arm" { "arm/v7" } else { architecture };
         let found = Self::value_variants().iter().find(|platform| platform.name() == format!("linux/{name}"));
         found.copied().with_context(|| {
             let names: Vec<_> = Self::value_variants().iter().map(|platform| platform.name()).collect();
-            format!("the Docker engine is linux/{architecture}: images are made for {}", names.join(", "))
+            format!(
+                "cannot build images for the Docker engine's platform linux/{architecture}, only for {}",
+                names.join(", ")
+            )
         })
     }
 
-    /// Docker's name, such as `linux/arm/v7`.
+    /// The name in Docker, such as `linux/arm/v7`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Amd64 => "linux/amd64",
@@ -41,12 +44,12 @@ impl Platform {
         }
     }
 
-    /// Architecture and variant, as the Dockerfile's build context has them, such as `armv7`.
+    /// The directory in the Dockerfile's build context: architecture and variant, such as `armv7`.
     pub(crate) fn directory(self) -> String {
         self.name().trim_start_matches("linux/").replace('/', "")
     }
 
-    /// Rust's target for binaries that need nothing of the image that they are in.
+    /// The Rust target of static programs.
     pub(crate) fn target(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64-unknown-linux-musl",
@@ -63,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engines_architecture_is_a_platform_or_named() {
+    fn unsupported_engine_architecture_is_named() {
         assert_eq!(Platform::of_engine("arm64").unwrap(), Platform::Arm64);
         assert_eq!(Platform::of_engine("arm").unwrap().directory(), "armv7");
         let error = Platform::of_engine("s390x").unwrap_err().to_string();
@@ -71,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn from_source_the_dockerfile_compiles_for_the_same_targets() {
+    fn compile_script_uses_the_same_targets() {
         let script = include_str!("../../compile.sh");
         for platform in Platform::value_variants() {
             let (directory, target) = (platform.directory(), platform.target());
@@ -81,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_has_dockers_names() {
+    fn command_line_accepts_docker_platform_names() {
         for platform in Platform::value_variants() {
             assert_eq!(platform.to_possible_value().unwrap().get_name(), platform.name());
         }

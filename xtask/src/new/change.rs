@@ -1,4 +1,4 @@
-//! Files put in place, changed and taken away: all of them, or none.
+//! Creates, replaces and removes several files: all of them, or none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,61 +6,61 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-/// A file's path, relative to a directory, and its text.
+/// Paths of files, relative to a directory, each with the file's text.
 pub(crate) type Files = Vec<(String, String)>;
 
-/// A change that is made ready aside, where whatever fails does no harm, and then made by renaming.
+/// A change that is prepared in a temporary directory, and then applied by renaming.
 pub(crate) struct Change {
-    aside: TempDir,
+    temporary: TempDir,
     moves: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Change {
-    /// Nothing yet. Made ready in `beside`, which has to be on the same file system as all that is to change.
-    pub(crate) fn new(beside: &Path) -> Result<Self> {
-        let aside = tempfile::Builder::new().prefix(".swarmlings-new-").tempdir_in(beside);
-        let aside = aside.with_context(|| format!("creating a directory in {}", beside.display()))?;
-        Ok(Self { aside, moves: Vec::new() })
+    /// Starts an empty change. Its temporary directory is in `parent`, on the same file system as the files to change.
+    pub(crate) fn new(parent: &Path) -> Result<Self> {
+        let temporary = tempfile::Builder::new().prefix(".swarmlings-new-").tempdir_in(parent);
+        let temporary = temporary.with_context(|| format!("creating a directory in {}", parent.display()))?;
+        Ok(Self { temporary, moves: Vec::new() })
     }
 
-    /// `directory` is made, with `files` in it.
-    pub(crate) fn make(&mut self, directory: &Path, files: &[(String, String)]) -> Result<()> {
-        let made = self.place();
-        // With the permissions that the user's own directories have.
-        fs::create_dir(&made).with_context(|| format!("creating {}", made.display()))?;
+    /// Adds the creation of `directory` with `files` in it.
+    pub(crate) fn create_directory(&mut self, directory: &Path, files: &[(String, String)]) -> Result<()> {
+        let prepared = self.next_path();
+        // The temporary directory's own permissions are too strict.
+        fs::create_dir(&prepared).with_context(|| format!("creating {}", prepared.display()))?;
         for (path, text) in files {
-            write(&made.join(path), text)?;
+            write(&prepared.join(path), text)?;
         }
-        self.moves.push((made, directory.to_owned()));
+        self.moves.push((prepared, directory.to_owned()));
         Ok(())
     }
 
-    /// `file` is written.
-    pub(crate) fn write(&mut self, file: &Path, text: &str) -> Result<()> {
-        let written = self.place();
-        write(&written, text)?;
-        self.moves.push((written, file.to_owned()));
+    /// Adds the creation of `file`.
+    pub(crate) fn create_file(&mut self, file: &Path, text: &str) -> Result<()> {
+        let prepared = self.next_path();
+        write(&prepared, text)?;
+        self.moves.push((prepared, file.to_owned()));
         Ok(())
     }
 
-    /// `file`, which is there, becomes another.
-    pub(crate) fn rewrite(&mut self, file: &Path, text: &str) -> Result<()> {
+    /// Adds the replacement of the existing `file`.
+    pub(crate) fn replace_file(&mut self, file: &Path, text: &str) -> Result<()> {
         self.remove(file);
-        self.write(file, text)
+        self.create_file(file, text)
     }
 
-    /// What is at `path` goes away.
+    /// Adds the removal of a file or directory.
     pub(crate) fn remove(&mut self, path: &Path) {
-        let gone = self.place();
-        self.moves.push((path.to_owned(), gone));
+        let removed = self.next_path();
+        self.moves.push((path.to_owned(), removed));
     }
 
-    /// Makes it. Where something of it fails, all that was made of it is undone.
-    pub(crate) fn make_it(self) -> Result<()> {
-        for (made, (from, to)) in self.moves.iter().enumerate() {
+    /// Applies the change. If a step fails, the steps before it are undone.
+    pub(crate) fn apply(self) -> Result<()> {
+        for (done, (from, to)) in self.moves.iter().enumerate() {
             if let Err(error) = rename(from, to) {
-                for (from, to) in self.moves[..made].iter().rev() {
-                    rename(to, from).context("undoing what was made of the change")?;
+                for (from, to) in self.moves[..done].iter().rev() {
+                    rename(to, from).context("undoing the change")?;
                 }
                 return Err(error);
             }
@@ -68,16 +68,16 @@ impl Change {
         Ok(())
     }
 
-    /// Where there is nothing yet.
-    fn place(&self) -> PathBuf {
-        self.aside.path().join(self.moves.len().to_string())
+    /// An unused path in the temporary directory.
+    fn next_path(&self) -> PathBuf {
+        self.temporary.path().join(self.moves.len().to_string())
     }
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
-    // A file would be replaced without a word. An empty directory may be.
+    // A rename would silently replace a file. An empty directory may be replaced.
     let is_taken = to.symlink_metadata().is_ok_and(|meta| !meta.is_dir());
-    ensure!(!is_taken, "{} is there already", to.display());
+    ensure!(!is_taken, "{} exists already", to.display());
     fs::rename(from, to).with_context(|| format!("moving {} to {}", from.display(), to.display()))
 }
 
@@ -101,25 +101,29 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it_is_made_and_nothing_is_left_aside() {
+    fn applied_change_leaves_no_temporary_files() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         fs::write(path("old"), "old").unwrap();
         fs::write(path("same"), "before").unwrap();
         let mut change = Change::new(root.path()).unwrap();
-        change.make(&path("made"), &[("a/b".to_owned(), "text".to_owned())]).unwrap();
-        change.write(&path("new"), "new").unwrap();
-        change.rewrite(&path("same"), "after").unwrap();
+        change.create_directory(&path("made"), &[("a/b".to_owned(), "text".to_owned())]).unwrap();
+        change.create_file(&path("new"), "new").unwrap();
+        change.replace_file(&path("same"), "after").unwrap();
         change.remove(&path("old"));
-        assert_eq!(fs::read_to_string(path("same")).unwrap(), "before", "nothing happens before it is made");
-        change.make_it().unwrap();
+        assert_eq!(
+            fs::read_to_string(path("same")).unwrap(),
+            "before",
+            "nothing changes before it is applied"
+        );
+        change.apply().unwrap();
         assert_eq!(names(root.path()), ["made", "new", "same"]);
         assert_eq!(fs::read_to_string(path("made/a/b")).unwrap(), "text");
         assert_eq!(fs::read_to_string(path("same")).unwrap(), "after");
     }
 
     #[test]
-    fn where_the_last_step_fails_nothing_has_changed() {
+    fn failed_change_is_undone() {
         for obstacle in ["file/new", "taken"] {
             let root = tempfile::tempdir().unwrap();
             let path = |name: &str| root.path().join(name);
@@ -127,11 +131,11 @@ mod tests {
                 fs::write(path(name), name).unwrap();
             }
             let mut change = Change::new(root.path()).unwrap();
-            change.make(&path("made"), &[("a".to_owned(), "text".to_owned())]).unwrap();
-            change.rewrite(&path("same"), "after").unwrap();
+            change.create_directory(&path("made"), &[("a".to_owned(), "text".to_owned())]).unwrap();
+            change.replace_file(&path("same"), "after").unwrap();
             change.remove(&path("old"));
-            change.write(&path(obstacle), "new").unwrap();
-            let error = format!("{:#}", change.make_it().unwrap_err());
+            change.create_file(&path(obstacle), "new").unwrap();
+            let error = format!("{:#}", change.apply().unwrap_err());
             assert!(error.contains(obstacle), "{error}");
             assert_eq!(names(root.path()), ["file", "old", "same", "taken"]);
             for name in ["file", "old", "same", "taken"] {

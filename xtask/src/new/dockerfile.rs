@@ -1,10 +1,10 @@
-//! Stages of the Dockerfile: one is put in, or taken out, and nothing else changes.
+//! Adds stages to the text of a Dockerfile, and removes them.
 
 use std::ops::Range;
 
 use anyhow::{Context, Result};
 
-/// What services' stages begin with.
+/// Beginning of a service's stage.
 const SERVICE: &str = "FROM service AS ";
 
 /// The names of all stages.
@@ -12,22 +12,22 @@ pub(crate) fn stages(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(name)
 }
 
-/// `text` with `stage` behind the last service's.
+/// Adds `stage` after the last service's stage.
 pub(crate) fn with(text: &str, stage: &str) -> Result<String> {
     let lines: Vec<_> = text.lines().collect();
     let last = lines.iter().rposition(|line| line.starts_with(SERVICE));
-    let last = last.with_context(|| format!("the Dockerfile has no stage that begins `{SERVICE}`"))?;
+    let last = last.with_context(|| format!("no stage of the Dockerfile starts with `{SERVICE}`"))?;
     let (before, after) = lines.split_at(extent(&lines, last).end);
     let added: Vec<_> = [""].into_iter().chain(stage.lines()).collect();
     Ok(joined(&[before, &added, after].concat()))
 }
 
-/// `text` without the stage `name`, unless there is none.
+/// Removes the stage `name`; `None` if there is no such stage.
 pub(crate) fn without(text: &str, name: &str) -> Option<String> {
     let lines: Vec<_> = text.lines().collect();
     let first = lines.iter().position(|line| self::name(line) == Some(name))?;
     let stage = extent(&lines, first);
-    // The blank line above goes with it.
+    // Including the blank line above it.
     let start = stage.start.saturating_sub(usize::from(stage.start > 0 && lines[stage.start - 1].is_empty()));
     Some(joined(&[&lines[..start], &lines[stage.end..]].concat()))
 }
@@ -36,7 +36,7 @@ fn name(line: &str) -> Option<&str> {
     line.strip_prefix("FROM ")?.rsplit_once(" AS ").map(|(_image, name)| name)
 }
 
-/// The lines of the stage whose FROM is at `first`, with the comment above it, and without that of the next.
+/// The lines of the stage whose FROM is at `first`, including the comment above it, but not the next stage's comment.
 fn extent(lines: &[&str], first: usize) -> Range<usize> {
     let comment = lines[..first].iter().rev().take_while(|line| line.starts_with('#')).count();
     let next = lines[first + 1..].iter().position(|line| line.starts_with("FROM "));
@@ -57,7 +57,7 @@ mod tests {
     const STAGE: &str = "FROM service AS weather\nCOPY weather /weather\n";
 
     #[test]
-    fn a_stage_goes_behind_the_last_service_and_comes_out_again() {
+    fn stage_is_added_after_the_last_service_and_removed_again() {
         let text = "FROM scratch AS service\n\n# This is ping.\nFROM service AS ping\nCOPY ping /ping\n\n\
                     USER 1\n\n# This is the hub.\nFROM scratch AS hub\nCOPY hub /hub\n";
         let added = with(text, STAGE).unwrap();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_it_is_the_last() {
+    fn stage_is_added_at_the_end() {
         let text = "FROM service AS ping\nCOPY ping /ping\n";
         let added = with(text, STAGE).unwrap();
         assert_eq!(added, format!("{text}\n{STAGE}"));
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn of_the_projects_own_dockerfile_nothing_else_changes() {
+    fn rest_of_the_projects_dockerfile_is_unchanged() {
         let text = include_str!("../../../Dockerfile");
         assert_eq!(without(&with(text, STAGE).unwrap(), "weather").unwrap(), text);
     }
 
     #[test]
-    fn without_any_service_there_is_no_place_for_one() {
+    fn dockerfile_without_services_is_rejected() {
         let error = with("FROM scratch AS hub\n", STAGE).unwrap_err().to_string();
-        assert_eq!(error, "the Dockerfile has no stage that begins `FROM service AS `");
+        assert_eq!(error, "no stage of the Dockerfile starts with `FROM service AS `");
     }
 }

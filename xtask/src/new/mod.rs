@@ -1,4 +1,4 @@
-//! `cargo xtask new`: a service of one's own, and the way back.
+//! `cargo xtask new`: creates a service from the template, and removes it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,28 +12,40 @@ use name::Name;
 mod change;
 mod dockerfile;
 mod name;
-mod own;
 mod removal;
-mod taken;
+mod repository;
 mod template;
 
+const ABOUT: &str = "\
+Creates a service of your own: a program with tests, an image, and a stack file with its Traefik labels. By default it
+becomes part of this repository: services/NAME, stacks/NAME.yml and a target of the Dockerfile. With --out it gets a
+repository of its own. docs/YOUR-SERVICE.md shows the way from here to a rolling update.";
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask new weather
+  cargo xtask new weather --remove
+  cargo xtask new weather --out ../weather
+  cargo xtask new weather --out ../weather --git https://example.org/swarmlings.git --rev v0.1.0";
+
 #[derive(clap::Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The service's name, such as `weather`
+    /// The service's name: a-z, 0-9 and hyphens
     name: String,
-    /// Make a repository of its own, instead of services/NAME in this one
+    /// Create a separate repository in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Where that gets the runtime from, instead of this checkout
+    /// Git repository that provides the runtime [default: this checkout, by its path]
     #[arg(long, value_name = "URL", requires = "out")]
     git: Option<String>,
-    /// Which revision of that
+    /// Revision of the git repository: a commit, tag or branch
     #[arg(long, value_name = "REV", requires = "git")]
     rev: Option<String>,
-    /// Remove services/NAME and what belongs to it, unless something would be lost that git does not have
+    /// Remove the service from this repository, unless that would lose changes that are not committed
     #[arg(long, conflicts_with = "out")]
     remove: bool,
-    /// Another checkout than this one, for tests
+    /// Checkout to use instead of this one, for tests
     #[arg(long, value_name = "DIR", hide = true)]
     checkout: Option<PathBuf>,
 }
@@ -41,47 +53,44 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let name: Name = args.name.parse()?;
     let root = args.checkout.as_deref().unwrap_or(build::root());
-    match &args.out {
-        Some(directory) => {
-            taken::ensure_free(root, &name)?;
-            own::make(root, &name, directory, args)?;
-            let shown = directory.display();
-            println!("made {shown}; its README.md says how it is run, tested, and made an image");
-            println!(
-                "`cargo test` there tests it, `cargo xtask up --with {shown}` here routes it at /{name}"
-            );
-        }
-        None if args.remove => {
-            removal::remove(root, &name)?;
-            update_lock(root)?;
-            println!("removed services/{name}, stacks/{name}.yml, and the stage {name} of the Dockerfile");
-        }
-        None => {
-            taken::ensure_free(root, &name)?;
-            make_member(root, &name)?;
-            update_lock(root)?;
-            println!("made services/{name} and stacks/{name}.yml, and the stage {name} of the Dockerfile");
-            println!(
-                "`cargo test --package {name}` tests it, `cargo xtask up --with {name}` routes it at /{name}"
-            );
-        }
+    if args.remove {
+        removal::remove(root, &name)?;
+        update_lock(root)?;
+        println!("removed services/{name}, stacks/{name}.yml and target {name} of the Dockerfile");
+        return Ok(());
+    }
+    name.ensure_free(root)?;
+    if let Some(directory) = &args.out {
+        repository::create(root, &name, directory, args)?;
+        let shown = directory.display();
+        println!("created {shown}; its README.md describes how to run it, test it and build its image");
+        println!(
+            "test it there with `cargo test`; route it at /{name} here with `cargo xtask up --with {shown}`"
+        );
+    } else {
+        create_member(root, &name)?;
+        update_lock(root)?;
+        println!("created services/{name}, stacks/{name}.yml and target {name} of the Dockerfile");
+        println!(
+            "test it with `cargo test --package {name}`; route it at /{name} with `cargo xtask up --with {name}`"
+        );
     }
     Ok(())
 }
 
-/// Makes a service of the workspace at `root`. Its members are all that is in `services`.
-fn make_member(root: &Path, name: &Name) -> Result<()> {
+/// Creates a service in the workspace at `root`, whose members are all directories in `services`.
+fn create_member(root: &Path, name: &Name) -> Result<()> {
     let file = root.join("Dockerfile");
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     let mut change = Change::new(root)?;
-    change.make(&root.join(format!("services/{name}")), &template::member(name))?;
-    change.write(&root.join(format!("stacks/{name}.yml")), &template::member_stack(name))?;
-    change.rewrite(&file, &dockerfile::with(&text, &template::stage(name))?)?;
-    change.make_it()
+    change.create_directory(&root.join(format!("services/{name}")), &template::member(name))?;
+    change.create_file(&root.join(format!("stacks/{name}.yml")), &template::member_stack(name))?;
+    change.replace_file(&file, &dockerfile::with(&text, &template::stage(name))?)?;
+    change.apply()
 }
 
-/// Has Cargo.lock know the workspace's members, and changes nothing else in it: images are built of what it names.
+/// Updates the workspace's members in Cargo.lock, and nothing else: builds of images use it as it is.
 fn update_lock(root: &Path) -> Result<()> {
     check(cargo_in(root, "update").args(["--workspace", "--offline", "--quiet"]))
-        .context("updating Cargo.lock; the next build will do it")
+        .context("updating Cargo.lock; the next build will update it")
 }

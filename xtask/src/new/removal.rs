@@ -1,4 +1,4 @@
-//! The way back: a service goes, with all that was made for it.
+//! Removes a service of the workspace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use super::change::Change;
 use super::name::Name;
 use super::{dockerfile, template};
 
-/// Removes what [`super`] made for `name`, if nothing of it can be lost: it is as it was made, or git has it.
+/// Removes the files and the stage of `name`. Fails if that would lose changes: each file must be unchanged since its
+/// creation, or committed.
 pub(crate) fn remove(root: &Path, name: &Name) -> Result<()> {
     let (service, stack) = (format!("services/{name}"), format!("stacks/{name}.yml"));
     let file = root.join("Dockerfile");
@@ -18,12 +19,12 @@ pub(crate) fn remove(root: &Path, name: &Name) -> Result<()> {
     let rest = dockerfile::without(&text, name.as_str());
     let (Some(rest), true, true) = (rest, root.join(&service).is_dir(), root.join(&stack).is_file()) else {
         bail!(
-            "{name} is not a service that `cargo xtask new` has made: \
-             that takes {service}, {stack} and a stage of the Dockerfile"
+            "{name} was not created by `cargo xtask new`: \
+             expected {service}, {stack} and stage {name} of the Dockerfile"
         );
     };
 
-    ensure_kept(root, &service, is_as_made(&root.join(&service), name)?)?;
+    ensure_kept(root, &service, is_unchanged(&root.join(&service), name)?)?;
     let same = fs::read_to_string(root.join(&stack)).is_ok_and(|text| text == template::member_stack(name));
     ensure_kept(root, &stack, same)?;
     ensure_kept(root, "Dockerfile", text.contains(&template::stage(name)))?;
@@ -31,18 +32,19 @@ pub(crate) fn remove(root: &Path, name: &Name) -> Result<()> {
     let mut change = Change::new(root)?;
     change.remove(&root.join(&service));
     change.remove(&root.join(&stack));
-    change.rewrite(&file, &rest)?;
-    change.make_it()
+    change.replace_file(&file, &rest)?;
+    change.apply()
 }
 
-/// Whether `directory` has the template's files, and no other.
-fn is_as_made(directory: &Path, name: &Name) -> Result<bool> {
-    let mut made = template::member(name);
+/// Whether `directory` contains exactly the template's files.
+fn is_unchanged(directory: &Path, name: &Name) -> Result<bool> {
+    let mut expected = template::member(name);
     for file in files(directory)? {
         let text = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-        let same = |(path, made): &(String, String)| directory.join(path) == file && made.as_bytes() == text;
-        let Some(found) = made.iter().position(same) else { return Ok(false) };
-        made.swap_remove(found);
+        let is_same =
+            |(path, expected): &(String, String)| directory.join(path) == file && expected.as_bytes() == text;
+        let Some(found) = expected.iter().position(is_same) else { return Ok(false) };
+        expected.swap_remove(found);
     }
     Ok(true)
 }
@@ -61,15 +63,15 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn ensure_kept(root: &Path, path: &str, as_made: bool) -> Result<()> {
+fn ensure_kept(root: &Path, path: &str, is_unchanged: bool) -> Result<()> {
     ensure!(
-        as_made || is_committed(root, path)?,
-        "{path} is neither as it was made nor as git has it: commit it first, or remove it by hand"
+        is_unchanged || is_committed(root, path)?,
+        "{path} has changes that are not committed; commit them, or remove it by hand"
     );
     Ok(())
 }
 
-/// Whether git could bring back all that is at `path`.
+/// Whether git can restore everything at `path`.
 fn is_committed(root: &Path, path: &str) -> Result<bool> {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

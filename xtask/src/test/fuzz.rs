@@ -1,5 +1,5 @@
-//! The targets in fuzz/, each run for a while: built for libFuzzer by the pinned toolchain, which needs a C++ compiler but
-//! neither cargo-fuzz nor a nightly one. There is no address sanitizer, nor code that it could find fault with.
+//! Fuzz targets in fuzz/. The pinned toolchain builds them for libFuzzer, with a C++ compiler, but without cargo-fuzz or a
+//! nightly toolchain. There is no address sanitizer; the code under test is safe Rust.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use harness::{Process, SpawnOptions, eventually};
 use crate::build::{build_messages, cargo, executable, root};
 use crate::needs;
 
-/// What makes libFuzzer see which way an input takes, as cargo-fuzz has it.
+/// Coverage instrumentation for libFuzzer; the same flags as in cargo-fuzz.
 const FLAGS: [&str; 7] = [
     "--cfg=fuzzing",
     "-Dwarnings",
@@ -27,38 +27,39 @@ const FLAGS: [&str; 7] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// How long a target may take beyond its time: the machine has other things to do.
-const SLACK: Duration = Duration::from_mins(5);
+/// Extra time for a target to stop on a busy machine.
+const STOP_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Lines of libFuzzer's log that a failure shows.
+/// Number of lines of libFuzzer's log that a failure shows.
 const TAIL: usize = 40;
 
-/// Targets that run one after the other, at the lowest priority. Dropped, it ends them.
+/// Fuzz targets that run in sequence, in the background. Dropping it stops them.
 pub(crate) struct Fuzzing {
     stop: Arc<AtomicBool>,
     runs: Option<JoinHandle<Result<()>>>,
 }
 
-/// Builds all targets, and starts those with `filter` in their name, each for so many seconds.
+/// Builds all targets, and starts those with `filter` in their names, each for `seconds`.
 pub(crate) fn start(seconds: u32, filter: Option<&str>) -> Result<Fuzzing> {
     let mut targets = build()?;
     targets.retain(|target| filter.is_none_or(|text| name(target).contains(text)));
-    Ok(Fuzzing::of(targets, seconds))
+    Ok(Fuzzing::start(targets, seconds))
 }
 
 impl Fuzzing {
-    fn of(targets: Vec<PathBuf>, seconds: u32) -> Self {
+    fn start(targets: Vec<PathBuf>, seconds: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        let runs = thread::spawn(move || targets.iter().try_for_each(|target| run(target, seconds, &asked)));
+        let stopped = Arc::clone(&stop);
+        let runs =
+            thread::spawn(move || targets.iter().try_for_each(|target| run(target, seconds, &stopped)));
         Self { stop, runs: Some(runs) }
     }
 
-    /// Waits for the end.
+    /// Waits until all targets have run.
     pub(crate) fn finish(mut self) -> Result<()> {
         match self.runs.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,
-            _ => bail!("the thread that runs the targets has panicked"),
+            _ => bail!("the thread that runs the fuzz targets panicked"),
         }
     }
 }
@@ -67,7 +68,7 @@ impl Drop for Fuzzing {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(runs) = self.runs.take() {
-            // Something else has failed already.
+            // Another step has already failed.
             let _ = runs.join();
         }
     }
@@ -76,9 +77,9 @@ impl Drop for Fuzzing {
 fn build() -> Result<Vec<PathBuf>> {
     let mut command = cargo("build");
     command.args(["--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins"]);
-    // With a target named, flags are not for build scripts and macros.
+    // With `--target`, the flags do not apply to build scripts and macros.
     command.args(["--target", &needs::host()?]).arg("--target-dir").arg(home()?);
-    // Stronger than any flags of the user's.
+    // Takes precedence over the user's flags.
     command.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     let messages = build_messages(command.arg("--release")).context("building fuzz targets")?;
     Ok(messages.iter().filter_map(executable).collect())
@@ -91,21 +92,21 @@ fn run(target: &Path, seconds: u32, stop: &AtomicBool) -> Result<()> {
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
     }
     let mut command = Command::new("nice");
-    // What a panic says is enough, and is not to be pushed out of the log's tail.
+    // A backtrace would push the panic message out of the log's tail.
     command.env("RUST_BACKTRACE", "0");
     command.args(["-n", "19"]).arg(target).arg(format!("-max_total_time={seconds}"));
-    // An input that takes so long is a fault, too.
+    // An input that takes longer than the timeout counts as a failure.
     command.args(["-timeout=60", "-max_len=4096", "-rss_limit_mb=1024", "-print_final_stats=1"]);
     command.arg(format!("-artifact_prefix={}/", findings.display()));
-    // What it finds goes to the first.
+    // libFuzzer writes new inputs to the first directory.
     command.arg(corpus).arg(root().join("fuzz/seeds").join(&name));
     let mut process = Process::spawn(&name, &mut command, SpawnOptions::default())?;
-    let limit = Duration::from_secs(seconds.into()) + SLACK;
+    let limit = Duration::from_secs(seconds.into()) + STOP_TIMEOUT;
     let ended = eventually(limit, || {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        process.try_wait()?.map(Some).context("it still runs")
+        process.try_wait()?.map(Some).context("it is still running")
     });
     let Some(status) = ended.with_context(|| format!("waiting for fuzz target {name}"))? else {
         return Ok(());
@@ -114,7 +115,7 @@ fn run(target: &Path, seconds: u32, stop: &AtomicBool) -> Result<()> {
     let log = process.log();
     ensure!(
         status.success(),
-        "fuzz target {name} has found something ({status}); to see it again, run {} with the file that is named\n{}",
+        "fuzz target {name} failed ({status}); to reproduce it, run {} with the file in this log:\n{}",
         target.display(),
         log.tail(TAIL)
     );
@@ -122,7 +123,7 @@ fn run(target: &Path, seconds: u32, stop: &AtomicBool) -> Result<()> {
         .lines()
         .into_iter()
         .find_map(|line| Some(line.strip_prefix("stat::number_of_executed_units:")?.trim().to_owned()));
-    eprintln!("fuzz target {name}: nothing found in {} inputs", inputs.as_deref().unwrap_or("some"));
+    eprintln!("fuzz target {name}: {} inputs, no failure", inputs.as_deref().unwrap_or("?"));
     Ok(())
 }
 
@@ -142,35 +143,36 @@ mod tests {
     use super::*;
     use crate::build::check;
 
-    /// A program in the place of a target.
+    /// A shell script that replaces a fuzz target.
     fn script(directory: &Path, text: &str) -> PathBuf {
         let (source, path) = (directory.join("source"), directory.join("scripted"));
         fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
-        // Not written from here: a child that another thread forks just then would hold it open, and it could not be run.
+        // Written by another process: a child that another thread forks at this moment would inherit the open file, and
+        // the kernel does not execute a file that is open for writing.
         check(Command::new("install").args(["-m", "755"]).arg(source).arg(&path)).unwrap();
         path
     }
 
     #[test]
-    fn what_a_target_finds_is_a_failure_that_shows_its_log() {
+    fn failed_target_shows_its_log() {
         let directory = tempfile::tempdir().unwrap();
         let target = script(directory.path(), "echo panicked at x.rs:1; exit 77");
-        let error = Fuzzing::of(vec![target], 1).finish().unwrap_err().to_string();
-        assert!(error.contains("scripted has found something") && error.contains("x.rs:1"), "{error}");
+        let error = Fuzzing::start(vec![target], 1).finish().unwrap_err().to_string();
+        assert!(error.contains("scripted failed") && error.contains("x.rs:1"), "{error}");
         let target = script(directory.path(), "exit 0");
-        Fuzzing::of(vec![target], 1).finish().unwrap();
+        Fuzzing::start(vec![target], 1).finish().unwrap();
     }
 
     #[test]
-    fn targets_end_when_something_else_has_failed() {
+    fn targets_stop_when_another_step_fails() {
         let directory = tempfile::tempdir().unwrap();
         let began = directory.path().join("began");
         let target = script(directory.path(), &format!("touch {}; sleep 600", began.display()));
-        let fuzzing = Fuzzing::of(vec![target.clone(), target], 600);
+        let fuzzing = Fuzzing::start(vec![target.clone(), target], 600);
         eventually(Duration::from_secs(20), || began.is_file()).unwrap();
         let start = Instant::now();
         drop(fuzzing);
-        assert!(start.elapsed() < Duration::from_mins(5), "they run on");
+        assert!(start.elapsed() < Duration::from_mins(5), "they are still running");
     }
 
     fn names(directory: &str) -> BTreeSet<String> {
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_in_fuzz_targets_is_a_target_with_seeds() {
+    fn every_fuzz_target_is_in_the_manifest_and_has_seeds() {
         let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
         let files = names("fuzz/fuzz_targets");
         for file in &files {

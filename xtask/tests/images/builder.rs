@@ -8,14 +8,14 @@ use harness::{Docker, tools};
 
 use crate::stage::{root, run};
 
-/// A shell, and a C compiler to link build scripts with.
+/// Debian packages of a shell, and of a C compiler that links build scripts.
 const PACKAGES: [&str; 4] = ["coreutils", "dash", "gcc", "libc6-dev"];
 
-/// Where crates are in the image: elsewhere than on this machine.
+/// Cargo's directory in the image. It differs from this machine's, to show that paths do not matter.
 const CARGO_HOME: &str = "/cargo";
 
-/// Makes an image that can stand in for the Dockerfile's BUILDER, of this machine's own packages and toolchain, with all
-/// crates that are needed: there is nothing that it has to fetch.
+/// Creates a replacement for the Dockerfile's BUILDER from this machine's packages, toolchain and crates, so that the
+/// build downloads nothing.
 pub(crate) fn import(docker: &Docker, name: &str) {
     let (toolchain, registry, auditable) = (sysroot(), cargo_home().join("registry"), auditable());
     let list = tempfile::NamedTempFile::new().unwrap();
@@ -29,14 +29,14 @@ pub(crate) fn import(docker: &Docker, name: &str) {
         inside(&registry).display(),
         &format!("{CARGO_HOME}/registry")[1..]
     ));
-    // Half of it is documentation.
+    // The documentation is half of the toolchain's size.
     tar.args(["--recursion", "--exclude=share/doc"])
         .args([&toolchain, &registry, &auditable].map(|path| inside(path)));
     let mut tar = tar.stdout(Stdio::piped()).spawn().unwrap();
 
     let path = [toolchain.join("bin"), auditable.parent().unwrap().into(), "/usr/bin".into(), "/bin".into()];
     let path = env::join_paths(path).unwrap().into_string().unwrap();
-    // What `cc` is on Debian is no package's, but the administrator's choice.
+    // On Debian `cc` belongs to no package: it is a link that the administrator sets.
     let linker = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_LINKER=gcc", env::consts::ARCH.to_uppercase());
     let settings =
         [&format!("PATH={path}"), &format!("CARGO_HOME={CARGO_HOME}"), "CARGO_NET_OFFLINE=true", &linker];
@@ -46,23 +46,24 @@ pub(crate) fn import(docker: &Docker, name: &str) {
     assert!(tar.wait().unwrap().success());
 }
 
-/// All files of [`PACKAGES`] and of what these depend on, relative to the root directory.
+/// All files of [`PACKAGES`] and of their dependencies, relative to the root directory.
 fn files_of_packages() -> Vec<String> {
     let flags = ["depends", "--recurse", "--installed", "--important", "--no-suggests"];
-    let said = run(Command::new("apt-cache").args(flags).args(PACKAGES));
-    // Those that others depend on stand at the beginning of a line, virtual ones in brackets.
-    let packages: BTreeSet<_> = said.lines().filter(|line| line.starts_with(char::is_alphanumeric)).collect();
-    let said = run(Command::new("dpkg-query").arg("--listfiles").args(packages));
-    let files: BTreeSet<_> = said.lines().filter_map(|line| line.strip_prefix('/')).collect();
-    // Links to directories, such as /bin, become directories: what is said to be in them is there.
-    let is_own = |file: &&str| {
+    let output = run(Command::new("apt-cache").args(flags).args(PACKAGES));
+    // Packages are at the beginning of a line; virtual packages are in brackets.
+    let packages: BTreeSet<_> =
+        output.lines().filter(|line| line.starts_with(char::is_alphanumeric)).collect();
+    let output = run(Command::new("dpkg-query").arg("--listfiles").args(packages));
+    let files: BTreeSet<_> = output.lines().filter_map(|line| line.strip_prefix('/')).collect();
+    // Links to directories, such as /bin, become directories, which contain the files listed under the link.
+    let is_included = |file: &&str| {
         let path = Path::new("/").join(file);
         path.symlink_metadata().is_ok_and(|meta| !meta.is_symlink() || !path.is_dir())
     };
     files
         .into_iter()
         .filter(|file| !file.starts_with("usr/share/"))
-        .filter(is_own)
+        .filter(is_included)
         .map(str::to_owned)
         .collect()
 }
@@ -75,17 +76,17 @@ fn cargo_home() -> PathBuf {
     env::var_os("CARGO_HOME").map_or_else(|| env::home_dir().unwrap().join(".cargo"), PathBuf::from)
 }
 
-/// The cargo-auditable that the project's command has installed, or else the machine's own.
+/// The cargo-auditable that `cargo xtask` installed, or the one on PATH.
 fn auditable() -> PathBuf {
     let tools = harness::binaries::target_directory().unwrap().join("tools");
     let own = fs::read_dir(tools).into_iter().flatten().flatten();
     let mut own = own.map(|entry| entry.path().join("bin/cargo-auditable")).filter(|path| path.is_file());
     own.next()
         .or_else(|| tools::on_path("cargo-auditable"))
-        .expect("cargo-auditable was installed to build with")
+        .expect("building the programs installs cargo-auditable")
 }
 
-/// Relative to the root directory.
+/// `path` relative to the root directory.
 fn inside(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap()
 }

@@ -1,12 +1,12 @@
-//! `cargo xtask images` and the Dockerfile, as a user sees them.
+//! `cargo xtask images` and the Dockerfile.
 
-/// An image to compile in, made of this machine's own toolchain.
+/// An image with this machine's toolchain, to compile in.
 mod builder;
-/// From source, with nothing but Docker.
+/// Images compiled from source, with nothing but Docker.
 mod compiled;
-/// Of a service that has a repository of its own.
-mod own;
-/// For several platforms: written down, pushed, pulled and run.
+/// Images for several platforms: written, pushed, pulled and run.
 mod published;
-/// A lab with an engine and a registry, which all tests share.
+/// Images of a service in a separate repository.
+mod repository;
+/// A lab with an engine and a registry, shared by all tests.
 mod stage;

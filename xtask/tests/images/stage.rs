@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use harness::process::run_ok;
 use harness::shared::{Shared, SharedHandle};
 use harness::{Lab, LabOptions};
 
-/// One host with an engine, and a registry.
+/// The shared lab: one host with an engine, and a registry.
 pub(crate) fn hold() -> SharedHandle<Lab> {
     static STAGE: Shared<Lab> = Shared::new();
     let options = LabOptions { registry: true, ..LabOptions::owned(1) };
@@ -14,7 +15,6 @@ pub(crate) fn hold() -> SharedHandle<Lab> {
 /// Runs `cargo xtask images`.
 pub(crate) fn images(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    // A developer may have set them for stacks of his own.
     command.env_remove("SWARMLINGS_PREFIX").env_remove("SWARMLINGS_TAG");
     command.arg("images").args(arguments).output().unwrap()
 }
@@ -29,13 +29,13 @@ pub(crate) fn unpack(archive: &Path, directory: &Path) {
     run(Command::new("tar").arg("--extract").arg("--file").arg(archive).arg("--directory").arg(directory));
 }
 
-/// Runs a command that must succeed, and returns its stdout.
+/// Runs a command that must succeed. Returns its output.
 pub(crate) fn run(command: &mut Command) -> String {
-    harness::process::run_ok(command).unwrap()
+    run_ok(command).unwrap()
 }
 
-/// A program along PATH.
+/// Finds a program on PATH.
 pub(crate) fn program(name: &str) -> PathBuf {
     let found = harness::tools::on_path(name);
-    found.unwrap_or_else(|| panic!("no {name} on PATH: `cargo xtask test --only packages` installs it"))
+    found.unwrap_or_else(|| panic!("no {name} on PATH; `cargo xtask test --only packages` installs it"))
 }

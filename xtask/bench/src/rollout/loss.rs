@@ -32,7 +32,7 @@ pub(super) struct Row {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Loss {
-    ProcessHandle,
+    Task,
     NodeKilled,
     NodeCut,
     Hub,
@@ -42,11 +42,11 @@ enum Loss {
 
 impl Loss {
     const ALL: [Self; 6] =
-        [Self::ProcessHandle, Self::NodeKilled, Self::NodeCut, Self::Hub, Self::HubNodeCut, Self::Traefik];
+        [Self::Task, Self::NodeKilled, Self::NodeCut, Self::Hub, Self::HubNodeCut, Self::Traefik];
 
     fn name(self) -> &'static str {
         match self {
-            Self::ProcessHandle => "task killed",
+            Self::Task => "task killed",
             Self::NodeKilled => "node killed",
             Self::NodeCut => "node cut off",
             Self::Hub => "hub killed",
@@ -64,7 +64,7 @@ impl Loss {
 
     /// Whether a task under load is lost.
     fn takes_a_task(self) -> bool {
-        matches!(self, Self::ProcessHandle | Self::NodeKilled | Self::NodeCut)
+        matches!(self, Self::Task | Self::NodeKilled | Self::NodeCut)
     }
 }
 
@@ -124,7 +124,7 @@ impl Row {
 
         let mut began = SystemTime::now();
         match loss {
-            Loss::ProcessHandle => task.as_ref().context("no task on the node")?.kill()?,
+            Loss::Task => task.as_ref().context("no task on the node")?.kill()?,
             Loss::NodeKilled => victim.kill()?,
             Loss::NodeCut | Loss::HubNodeCut => lab.disconnect(victim)?,
             Loss::Hub => deployment.containers("hub")?.pop().context("no container of the hub")?.kill()?,
@@ -139,7 +139,7 @@ impl Row {
         if let (true, Some(server)) = (loss.takes_a_task(), &server) {
             wait_unrouted(server).context("waiting until the lost task is unrouted")?;
             let unrouted = SystemTime::now();
-            if loss == Loss::ProcessHandle {
+            if loss == Loss::Task {
                 // The Docker client takes some time before the engine kills the task.
                 let events = events::since(lab, began)?;
                 let killed = events.iter().find(|event| event.action == Action::Killed);

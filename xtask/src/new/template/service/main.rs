@@ -1,4 +1,4 @@
-//! Answers `GET /KEY` with the value that it was started with, and `GET /` with all keys.
+//! Answers `GET /KEY` with the value of KEY, and `GET /` with all keys.
 
 use std::process::ExitCode;
 
@@ -15,24 +15,24 @@ const EXAMPLES: &str = "
   curl localhost:8080/hello
 ";
 
-/// The variable that does what `--entry` does.
+/// Environment variable for `--entry`.
 const ENTRIES: &str = "__VARIABLE___ENTRIES";
 
 #[derive(Args)]
 struct Flags {
-    /// What is answered at /KEY; may be given more than once, of one KEY the last one counts
+    /// A key and its value; repeatable, and the last value of a key wins
     #[arg(long = "entry", env = ENTRIES, value_name = "KEY=VALUE")]
     #[arg(value_delimiter = ',', default_value = "hello=world")]
     entries: Vec<Entry>,
 }
 
 fn main() -> ExitCode {
-    let app = app_info!("Answers `GET /KEY` with the value that it was started with").examples(EXAMPLES);
+    let app = app_info!("Answers `GET /KEY` with the value of KEY").examples(EXAMPLES);
     main_with(app, |flags: Flags, context| {
         let answers = Answers::new(flags.entries, context.host());
-        Ok(move |request: &Request| match answers.at(request.uri().path()) {
+        Ok(move |request: &Request| match answers.get(request.uri().path()) {
             Some(answer) => text(answer),
-            None => status(StatusCode::NOT_FOUND, "there is no such key; / lists them\n"),
+            None => status(StatusCode::NOT_FOUND, "no such key; GET / lists the keys\n"),
         })
     })
 }

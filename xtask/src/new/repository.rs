@@ -1,4 +1,4 @@
-//! A repository of its own for a service.
+//! Creates a separate repository for a service.
 
 use std::env;
 use std::fs;
@@ -12,63 +12,66 @@ use super::change::Change;
 use super::name::Name;
 use super::template;
 
-/// Copied as they are: with them it is built and formatted as everything here is, of the same releases of all crates.
+/// Copied files: with them the repository has the same toolchain, format and versions of dependencies.
 const COPIED: [&str; 3] = ["rust-toolchain.toml", "rustfmt.toml", "Cargo.lock"];
 
-/// Makes `directory` a repository for `name`.
-pub(crate) fn make(root: &Path, name: &Name, directory: &Path, args: &Args) -> Result<()> {
+/// Creates the repository of `name` in `directory`, which must be empty or not exist.
+pub(crate) fn create(root: &Path, name: &Name, directory: &Path, args: &Args) -> Result<()> {
     let is_free = match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
         Err(_) => directory.symlink_metadata().is_err(),
     };
-    ensure!(is_free, "{} is there already, and is no empty directory", directory.display());
-    let (parent, directory) = located(directory)?;
+    ensure!(is_free, "--out {}: it exists, and is not an empty directory", directory.display());
+    let (parent, directory) = resolve(directory)?;
     let runtime = match &args.git {
-        Some(url) => by_git(url, args.rev.as_deref()),
-        None => by_path(root, &directory)?,
+        Some(url) => git_source(url, args.rev.as_deref()),
+        None => path_source(root, &directory)?,
     };
 
     let manifest = read(&root.join("Cargo.toml"))?;
     let line = |key: &str| {
         let line = manifest.lines().find(|line| line.starts_with(&format!("{key} = ")));
-        line.with_context(|| format!("reading Cargo.toml: no line `{key} = `"))
+        line.with_context(|| format!("Cargo.toml has no line `{key} = …`"))
     };
-    let rust = line("rust-version")?.split('"').nth(1).context("reading rust-version in Cargo.toml")?;
+    let rust = line("rust-version")?.split('"').nth(1).context("parsing rust-version in Cargo.toml")?;
     let words =
         [("RUNTIME", &*runtime), ("RUST", rust), ("CLAP", line("clap")?), ("RUSTIX", line("rustix")?)];
-    let mut files = template::own(name, &words);
+    let mut files = template::repository(name, &words);
     for file in COPIED {
         files.push((file.to_owned(), read(&root.join(file))?));
     }
 
     let mut change = Change::new(&parent)?;
-    change.make(&directory, &files)?;
-    change.make_it()
+    change.create_directory(&directory, &files)?;
+    change.apply()
 }
 
-/// `directory`, which need not be there, without links above it, and its parent, which has to be there.
-fn located(directory: &Path) -> Result<(PathBuf, PathBuf)> {
-    let absolute = env::current_dir().context("looking for the current directory")?.join(directory);
-    let name = absolute.file_name().with_context(|| format!("{} has no name", directory.display()))?;
+/// The parent of `directory`, which must exist, and the path of `directory`, which need not exist; both absolute and
+/// without symbolic links.
+fn resolve(directory: &Path) -> Result<(PathBuf, PathBuf)> {
+    let absolute = env::current_dir().context("reading the current directory")?.join(directory);
+    let name = absolute
+        .file_name()
+        .with_context(|| format!("--out {}: expected a path that ends in a name", directory.display()))?;
     let parent = absolute.parent().unwrap_or(Path::new("/"));
-    let parent = parent.canonicalize().with_context(|| format!("looking for {}", parent.display()))?;
+    let parent = parent.canonicalize().with_context(|| format!("resolving {}", parent.display()))?;
     let directory = parent.join(name);
     Ok((parent, directory))
 }
 
-fn by_git(url: &str, rev: Option<&str>) -> String {
+fn git_source(url: &str, rev: Option<&str>) -> String {
     let rev = rev.map(|rev| format!(", rev = {rev:?}")).unwrap_or_default();
     format!("{{ git = {url:?}{rev} }}")
 }
 
-fn by_path(root: &Path, directory: &Path) -> Result<String> {
-    let root = root.canonicalize().with_context(|| format!("looking for {}", root.display()))?;
+fn path_source(root: &Path, directory: &Path) -> Result<String> {
+    let root = root.canonicalize().with_context(|| format!("resolving {}", root.display()))?;
     let runtime = relative(&root.join("services/runtime"), directory);
     let runtime = runtime.to_str().with_context(|| format!("{} is not UTF-8", runtime.display()))?;
     Ok(format!("{{ path = {runtime:?} }}"))
 }
 
-/// `path` as seen from `directory`, unless they have nothing in common. Both are absolute.
+/// `path` relative to `directory`; absolute if they have only the root in common. Both are absolute.
 fn relative(path: &Path, directory: &Path) -> PathBuf {
     let common =
         path.components().zip(directory.components()).take_while(|(one, other)| one == other).count();
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_near_is_named_relatively() {
+    fn runtime_path_is_relative_where_possible() {
         for (directory, expected) in [
             ("/home/me/weather", "../swarmlings/services/runtime"),
             ("/home/me/swarmlings/weather", "../services/runtime"),
@@ -101,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn a_git_repository_is_named_with_its_revision_if_there_is_one() {
-        assert_eq!(by_git("https://example.org/s.git", None), r#"{ git = "https://example.org/s.git" }"#);
+    fn git_source_includes_the_revision() {
+        assert_eq!(git_source("https://example.org/s.git", None), r#"{ git = "https://example.org/s.git" }"#);
         assert_eq!(
-            by_git("https://example.org/s.git", Some("abc")),
+            git_source("https://example.org/s.git", Some("abc")),
             r#"{ git = "https://example.org/s.git", rev = "abc" }"#
         );
     }

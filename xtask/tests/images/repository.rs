@@ -8,15 +8,15 @@ use harness::{Binaries, Images, eventually};
 
 use crate::stage::{self, run};
 
-const LONG: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
-fn the_dockerfile_of_a_repository_of_ones_own_makes_an_image_that_works() {
+fn image_of_a_separate_repository_runs() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("own");
     let mut new = Command::new(env!("CARGO_BIN_EXE_xtask"));
     run(new.args(["new", "image-of-a-test", "--out"]).arg(&directory));
-    place_binary(&directory);
+    place_program(&directory);
 
     let lab = stage::hold();
     let docker = lab.docker();
@@ -29,18 +29,19 @@ fn the_dockerfile_of_a_repository_of_ones_own_makes_an_image_that_works() {
 
     let strict = ["run", "--detach", "--read-only", "--cap-drop", "ALL", "--network", "none"];
     let container = docker.run(&[&strict[..], &["image-of-a-test"]].concat()).unwrap();
-    eventually(LONG, || docker.run(&["exec", &container, "/image-of-a-test", "healthcheck"])).unwrap();
+    eventually(TIMEOUT, || docker.run(&["exec", &container, "/image-of-a-test", "healthcheck"])).unwrap();
     docker.run(&["exec", &container, "/sidecar", "healthcheck"]).unwrap();
     let user = docker.run(&["inspect", "--format", "{{.Config.User}}", &container]).unwrap();
     assert_eq!(user, "65532:65532");
     docker.run(&["stop", &container]).unwrap();
     let code = docker.run(&["inspect", "--format", "{{.State.ExitCode}}", &container]).unwrap();
-    assert_eq!(code, "0", "it has ended in order");
+    assert_eq!(code, "0");
     docker.run(&["rm", "--force", &container]).unwrap();
 }
 
-/// Builds the service as its README says, but for the optimiser, which takes minutes.
-fn place_binary(directory: &Path) {
+/// Builds the service as its README describes, but without the slow optimisations, and copies the program to the place of
+/// a release build.
+fn place_program(directory: &Path) {
     let (shared, target) = (target_directory().unwrap(), target());
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--target", &target]).current_dir(directory).env("CARGO_TARGET_DIR", &shared);
