@@ -16,9 +16,9 @@ use crate::needs;
 /// A cargo profile for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// As shipped: small and fast, compiled with fat LTO
+    /// Small and fast programs, for shipping.
     Release,
-    /// For trying out and for tests: larger and slower, compiled in a third of the time
+    /// Short compile times, for tests and demos.
     Fast,
 }
 

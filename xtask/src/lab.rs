@@ -15,12 +15,11 @@ use crate::{build, stack};
 /// Maximum time for a healed host to become ready: the swarm's manager retries every few seconds.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-const ABOUT: &str = "\
-Runs a Docker Swarm of several hosts on this machine, to try updates and failures. Each host has a network, mounts,
-processes and a Docker engine of its own, and there is an image registry. It needs Linux, root, and the Debian packages
-docker.io, docker-registry, iproute2 and iptables. Docker engines that already run on this machine are not affected.";
+const HELP: &str = "\
+Each host has a network, mounts, processes and a Docker engine of its own. There is an image registry \
+too. The lab needs Linux, root, and the Debian packages docker.io, docker-registry, iproute2 and \
+iptables. Docker engines that already run on this machine are not affected.
 
-const EXAMPLES: &str = "\
 Examples:
   cargo xtask lab up
   cargo xtask lab stack stacks/demo.yml     then: curl http://192.168.2.1/ping
@@ -29,7 +28,7 @@ Examples:
   cargo xtask lab down";
 
 #[derive(clap::Args)]
-#[command(long_about = ABOUT, after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

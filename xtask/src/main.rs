@@ -15,18 +15,18 @@ mod swarm;
 mod test;
 mod up;
 
-const EXAMPLES: &str = "\
+const HELP: &str = "\
 Examples:
-  cargo xtask up                            the demo on this machine; then: curl http://127.0.0.1:8000/ping
-  cargo xtask swarm up                      the demo on a Docker Swarm
-  cargo xtask new weather                   a service of your own
-  cargo xtask images --output layout        images for all architectures
-  cargo xtask test                          the checks of CI
+  cargo xtask up                        the demo on this machine: http://127.0.0.1:8000/ping
+  cargo xtask swarm up                  the demo on a Docker Swarm
+  cargo xtask new weather               a service of your own
+  cargo xtask images --output layout    images for all platforms
+  cargo xtask test                      the checks of CI
 
 `cargo xtask COMMAND --help` describes each command.";
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXAMPLES)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = HELP)]
 #[command(about = "Runs, builds and tests Swarmlings")]
 struct Xtask {
     #[command(subcommand)]

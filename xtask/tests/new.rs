@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Includes a build, if SWARMLINGS_BIN_DIR is not set.
+/// Includes a build, if `SWARMLINGS_BIN_DIR` is not set.
 const READY_TIMEOUT: Duration = Duration::from_mins(9);
 
 /// Parts of the checkout that `new` and cargo need.

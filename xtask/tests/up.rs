@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::{Process, Signal, SpawnOptions, http, proc};
 
-/// Includes a build, if SWARMLINGS_BIN_DIR is not set.
+/// Includes a build, if `SWARMLINGS_BIN_DIR` is not set.
 const READY_TIMEOUT: Duration = Duration::from_mins(9);
 const TIMEOUT: Duration = Duration::from_mins(1);
 

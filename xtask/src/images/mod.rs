@@ -21,12 +21,12 @@ mod platform;
 
 pub(crate) use platform::Platform;
 
-const ABOUT: &str = "\
-Builds an image of each program: one or two static binaries and nothing else. By default the images are for the Docker
-engine of this host. With --registry or --output they are for several platforms, joined by an index; that needs buildah
-and skopeo, but no Docker engine. The same commit gives the same bytes on every machine.";
+const HELP: &str = "\
+Each image contains one or two static programs and nothing else. By default the images are for the Docker \
+engine of this host. With --registry or --output they are for several platforms, joined by an index; \
+buildah and skopeo build them, without a Docker engine. The same commit gives the same bytes on every \
+machine.
 
-const EXAMPLES: &str = "\
 Examples:
   cargo xtask images
   cargo xtask images --registry registry.lan:5000 --insecure
@@ -34,7 +34,7 @@ Examples:
   skopeo copy --all oci:layout/ping:latest docker://registry.lan:5000/ping";
 
 #[derive(clap::Args)]
-#[command(long_about = ABOUT, after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     names: Names,
@@ -53,8 +53,8 @@ pub(crate) struct Args {
     /// URL of the source code, for the images' labels [default: the URL of the git remote `origin`]
     #[arg(long, value_name = "URL")]
     source: Option<String>,
-    /// Cargo profile of the programs
-    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    /// Cargo profile of the programs: `release`, or `fast`, which compiles in a third of the time
+    #[arg(long, value_name = "PROFILE", value_enum, hide_possible_values = true, default_value_t = Profile::Release)]
     profile: Profile,
 }
 

@@ -16,12 +16,11 @@ mod removal;
 mod repository;
 mod template;
 
-const ABOUT: &str = "\
-Creates a service of your own: a program with tests, an image, and a stack file with its Traefik labels. By default it
-becomes part of this repository: services/NAME, stacks/NAME.yml and a target of the Dockerfile. With --out it gets a
-repository of its own. docs/YOUR-SERVICE.md shows the way from here to a rolling update.";
+const HELP: &str = "\
+By default the service becomes part of this repository: a program with tests in services/NAME, a target \
+of the Dockerfile, and stacks/NAME.yml with its Traefik labels. docs/YOUR-SERVICE.md explains each step \
+from here to a rolling update.
 
-const EXAMPLES: &str = "\
 Examples:
   cargo xtask new weather
   cargo xtask new weather --remove
@@ -29,7 +28,7 @@ Examples:
   cargo xtask new weather --out ../weather --git https://example.org/swarmlings.git --rev v0.1.0";
 
 #[derive(clap::Args)]
-#[command(long_about = ABOUT, after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     /// The service's name: a-z, 0-9 and hyphens
     name: String,

@@ -18,24 +18,31 @@ mod fuzz;
 mod suite;
 mod timing;
 
-const ABOUT: &str = "\
-Runs the checks of CI: format, lints, unit tests, fuzzing, and integration tests with real Traefik and real Docker
-engines. On Debian or Ubuntu, as root, it installs the packages that the tests need. It ends with a table of where the
-time went.";
+const HELP: &str = "\
+On Debian or Ubuntu, as root, it installs the packages that the tests need. It ends with a table of where \
+the time went. `cargo test` alone runs the unit tests; it needs neither Docker nor Traefik.
 
-const EXAMPLES: &str = "\
+Steps, in the order in which they run:
+  packages       install the packages and tools that tests need
+  toolchain      install rustfmt, clippy and the musl targets
+  format         check the format of all Rust code
+  lint           run clippy, and hadolint on the Dockerfiles; warnings are errors
+  compile        compile all tests
+  unit           run the unit tests
+  build          build static programs for this machine and for arm64
+  fuzz           build the fuzz targets, and start them in the background at the lowest priority
+  integration    run the integration tests, with real Traefik and real Docker engines
+
 Examples:
-  cargo xtask test                                    everything but slow tests: what to run before a push
-  cargo xtask test --all                              slow tests and release images too, and longer fuzzing
-  cargo xtask test --only unit                        unit tests
-  cargo xtask test --only integration --filter labels integration tests with `labels` in their names
-
-`cargo test` alone runs the unit tests; it needs neither Docker nor Traefik.";
+  cargo xtask test                                        before each push
+  cargo xtask test --all                                  slow tests and release images too
+  cargo xtask test --only unit
+  cargo xtask test --only integration --filter labels";
 
 #[derive(clap::Args)]
-#[command(long_about = ABOUT, after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Run only STEP and the steps that it needs; repeatable
+    /// Run only this step and the steps that it needs; repeatable
     #[arg(long, value_name = "STEP", value_enum)]
     only: Vec<Step>,
     /// Run only the tests and fuzz targets whose names contain TEXT
@@ -49,26 +56,17 @@ pub(crate) struct Args {
     fuzz_seconds: Option<u32>,
 }
 
-/// The steps, in the order in which they run.
+/// The steps, in the order in which they run; [`HELP`] describes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Step {
-    /// Install the packages and tools that tests need
     Packages,
-    /// Install rustfmt, clippy and the musl targets
     Toolchain,
-    /// Check the format of all Rust code
     Format,
-    /// Run clippy, and hadolint on the Dockerfiles; warnings are errors
     Lint,
-    /// Compile all tests
     Compile,
-    /// Run the unit tests
     Unit,
-    /// Build the programs for this machine and for arm64, as static binaries
     Build,
-    /// Build the fuzz targets and start them in the background, at the lowest priority
     Fuzz,
-    /// Run the integration tests
     Integration,
 }
 

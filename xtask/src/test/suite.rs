@@ -64,7 +64,7 @@ impl TestProgram {
         let mut command = Command::new(&self.path);
         command.args(filter).args(all.then_some("--include-ignored")).stdin(Stdio::null());
         command.current_dir(&directory).env("CARGO_MANIFEST_DIR", &directory);
-        // xtask's tests run cargo, which would take this variable as a reason to compile anew.
+        // xtask's tests run cargo, and this variable would make it recompile crates.
         if self.package() != "xtask" {
             command.args(["-Zunstable-options", "--report-time", "--logfile"]).arg(&self.log);
             command.env("RUSTC_BOOTSTRAP", "1");

