@@ -91,7 +91,7 @@ impl<'a> Deployment<'a> {
         format!("http://{}{path}", self.entry().address())
     }
 
-    pub(super) fn view(&self) -> TraefikApi {
+    pub(super) fn traefik(&self) -> TraefikApi {
         TraefikApi::new(format!("http://{}:8080", self.entry().address()), self.setup.provider())
     }
 
@@ -121,7 +121,7 @@ impl<'a> Deployment<'a> {
                 }
             }
             expected.sort();
-            let mut routed = self.view().server_list()?;
+            let mut routed = self.traefik().server_list()?;
             routed.sort();
             ensure!(routed == expected, "Traefik routes to {routed:?}, expected {expected:?}");
             Ok(())

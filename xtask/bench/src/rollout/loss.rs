@@ -112,8 +112,8 @@ impl Row {
         let task = deployment.container_on("pings", victim)?;
         let server = task.as_ref().map(Deployment::server).transpose()?;
         let ping = deployment.container_on("ping", victim)?.as_ref().map(Deployment::server).transpose()?;
-        let view = deployment.view();
-        let before = view.servers()?;
+        let traefik = deployment.traefik();
+        let before = traefik.servers()?;
 
         let loads = [(100, 64, false), (200, 4, true)].into_iter().map(|(rate, connections, keep_alive)| {
             let options = LoadOptions { rate, connections, keep_alive, ..LoadOptions::default() };
@@ -129,12 +129,12 @@ impl Row {
             Loss::NodeCut | Loss::HubNodeCut => lab.disconnect(victim)?,
             Loss::Hub => deployment.containers("hub")?.pop().context("no container of the hub")?.kill()?,
             Loss::Traefik => {
-                let traefik = deployment.container_on("traefik", deployment.entry())?;
-                traefik.context("no Traefik on the node")?.kill()?;
+                let container = deployment.container_on("traefik", deployment.entry())?;
+                container.context("no Traefik on the node")?.kill()?;
             }
         }
         let wait_unrouted = |server: &String| {
-            eventually(ROUTE_TIMEOUT, || view.servers().is_ok_and(|servers| !servers.contains(server)))
+            eventually(ROUTE_TIMEOUT, || traefik.servers().is_ok_and(|servers| !servers.contains(server)))
         };
         if let (true, Some(server)) = (loss.takes_a_task(), &server) {
             wait_unrouted(server).context("waiting until the lost task is unrouted")?;
@@ -148,7 +148,7 @@ impl Row {
             self.unrouted.push(millis(began, unrouted));
             // A global service gets no replacement, so any server that is new counts.
             let new =
-                || view.server_list().is_ok_and(|servers| servers.iter().any(|one| !before.contains(one)));
+                || traefik.server_list().is_ok_and(|servers| servers.iter().any(|one| !before.contains(one)));
             eventually(ROUTE_TIMEOUT, new).context("waiting until a replacement is routed")?;
             self.replaced.push(millis(began, SystemTime::now()));
         }
