@@ -41,7 +41,7 @@ struct Args {
 enum Bench {
     /// Routing delay of containers without a sidecar, and the agent's idle cost (needs root)
     Agent(agent::Args),
-    /// Memory, processor time and wake-ups of ping, sidecar and hub while no client sends a request
+    /// Memory, processor time and wake-ups of ping, sidecar and hub without requests
     Idle(idle::Args),
     /// Delay until a healthy task gets its first request, and until a killed task gets its last
     Routing(routing::Args),
@@ -49,12 +49,16 @@ enum Bench {
     Load(section::Args),
     /// Speed and memory of ping, beside nginx, Go, Python and a C epoll loop
     Services(section::Args),
-    /// Failed requests and delays of rolling updates and losses, beside Traefik's swarm provider (needs root)
+    /// Failed requests and delays of updates and losses, beside Traefik's provider (needs root)
     Rollout(rollout::Args),
 }
 
 fn main() -> ExitCode {
-    let outcome = match &Args::parse().bench {
+    let args: Args = match cli::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    let outcome = match &args.bench {
         Bench::Agent(args) => agent::run(args),
         Bench::Idle(args) => idle::run(args),
         Bench::Load(args) => load::run(args),

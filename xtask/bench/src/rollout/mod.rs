@@ -30,7 +30,8 @@ pub(crate) struct Args {
     /// Number of rounds of losses in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     loss_rounds: u16,
-    /// Setup to measure, may be repeated [default: all]
+    /// Setup to measure: hub, Traefik's swarm provider polling every second, or the provider with its defaults. May be
+    /// repeated [default: all]
     #[arg(long = "setup", value_name = "SETUP", value_enum)]
     setups: Vec<Setup>,
 }
