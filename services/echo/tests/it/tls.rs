@@ -209,23 +209,23 @@ fn what_is_wrong_with_a_file_is_named_at_the_start() {
 
     let certificates = [
         (&nothing, "no such file or directory"),
-        (&text, "it is no PEM"),
-        (&key, "there is no certificate in it"),
-        (&half, "its PEM has a beginning without an end"),
-        (&odd, "its PEM is no Base64"),
-        (&broken, "the first one is broken"),
+        (&text, "not valid PEM"),
+        (&key, "no certificate found"),
+        (&half, "PEM section without END line"),
+        (&odd, "invalid Base64"),
+        (&broken, "malformed certificate"),
     ];
     for (path, why) in certificates {
         let said = fault(path, &key, &[]);
         assert!(said.starts_with(&format!("reading certificate {path}: {why}")), "{said}");
     }
-    let kinds = "it is of none of the kinds P-256, RSA and Ed25519, or broken";
-    let mismatch = format!("it is not the key of the certificate in {cert}");
+    let kinds = "malformed or unsupported key; use P-256, RSA or Ed25519";
+    let mismatch = format!("does not match the certificate in {cert}");
     let keys = [
         (&nothing, "no such file or directory"),
-        (&text, "it is no PEM"),
-        (&cert, "there is no private key in it"),
-        (&encrypted, "it is encrypted by a passphrase"),
+        (&text, "not valid PEM"),
+        (&cert, "no private key found"),
+        (&encrypted, "encrypted with a passphrase; decrypt it with `openssl pkey`"),
         (&p384, kinds),
         (&other, &mismatch),
     ];
@@ -234,7 +234,7 @@ fn what_is_wrong_with_a_file_is_named_at_the_start() {
     }
     let roots = [
         (&nothing, "no such file or directory"),
-        (&key, "there is no certificate in it"),
+        (&key, "no certificate found"),
         (&broken, "certificate 1: "),
     ];
     for (path, why) in roots {

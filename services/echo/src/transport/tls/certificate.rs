@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
-use tls::files::{self, failed};
+use tls::files::{self, failure};
 use x509_cert::der::Decode;
 
 const CERTIFICATE: &str = "certificate";
@@ -79,15 +79,15 @@ fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedK
     check_time(cert, &chain[0])?;
     let der = files::key(KEY, key)?;
     let signs = provider.key_provider.load_private_key(der).map_err(|error| match error {
-        Error::General(why) => failed(KEY, key, why),
-        error => failed(KEY, key, error),
+        Error::General(why) => failure(KEY, key, why),
+        error => failure(KEY, key, error),
     })?;
     let certified = CertifiedKey::new(chain, signs);
     certified.keys_match().map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            failed(KEY, key, format_args!("it is not the key of the certificate in {}", cert.display()))
+            failure(KEY, key, format_args!("does not match the certificate in {}", cert.display()))
         }
-        error => failed(CERTIFICATE, cert, error),
+        error => failure(CERTIFICATE, cert, error),
     })?;
     Ok(certified)
 }
@@ -96,7 +96,7 @@ fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedK
 /// just that.
 fn check_time(path: &Path, certificate: &[u8]) -> Result<(), Failure> {
     let certificate = x509_cert::Certificate::from_der(certificate)
-        .map_err(|error| failed(CERTIFICATE, path, format_args!("the first one is broken: {error}")))?;
+        .map_err(|error| failure(CERTIFICATE, path, format_args!("malformed certificate: {error}")))?;
     let validity = certificate.tbs_certificate().validity();
     let (begin, end) = (validity.not_before, validity.not_after);
     let now = SystemTime::now();

@@ -1,4 +1,4 @@
-//! Peers' signatures, and those of who has issued their certificates.
+//! Verification of signatures in handshakes and certificates.
 
 use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::signature::Verifier as _;
@@ -12,11 +12,11 @@ use sha2::digest::FixedOutputReset;
 use sha2::digest::const_oid::AssociatedOid;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// RSA keys of fewer bits are no longer good for anything.
-const LEAST_RSA_BITS: u32 = 2048;
+/// Minimum size of RSA keys; smaller ones can be broken.
+const MIN_RSA_BITS: u32 = 2048;
 
-/// What is there, and under which of TLS's names.
-pub(super) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+/// Supported algorithms, and their names in TLS.
+pub(crate) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         ECDSA_SHA256,
         ECDSA_SHA384,
@@ -70,11 +70,11 @@ const PKCS1_SHA384: &dyn SignatureVerificationAlgorithm =
 const PKCS1_SHA512: &dyn SignatureVerificationAlgorithm =
     &Algorithm(alg_id::RSA_ENCRYPTION, alg_id::RSA_PKCS1_SHA512, rsa_pkcs1::<Sha512>);
 
-/// The key's kind, the signature's, and how to verify one.
+/// A key algorithm, a signature algorithm, and the function that verifies.
 #[derive(Debug)]
 struct Algorithm(AlgorithmIdentifier, AlgorithmIdentifier, Verify);
 
-/// Something, if that is the message's signature.
+/// Returns `Some` if the signature is valid.
 type Verify = fn(key: &[u8], message: &[u8], signature: &[u8]) -> Option<()>;
 
 impl SignatureVerificationAlgorithm for Algorithm {
@@ -120,5 +120,5 @@ fn rsa_pkcs1<D: Digest + AssociatedOid>(key: &[u8], message: &[u8], signature: &
 }
 
 fn rsa_key(der: &[u8]) -> Option<PublicKey> {
-    PublicKey::from_pkcs1_der(der).ok().filter(|key| key.n().bit_width() >= LEAST_RSA_BITS)
+    PublicKey::from_pkcs1_der(der).ok().filter(|key| key.n().bit_width() >= MIN_RSA_BITS)
 }
