@@ -20,8 +20,7 @@ use std::time::Duration;
 use cli::Token;
 use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, InvalidId, Registration, Services};
 use runtime::{
-    Admin, Body, BodyError, Connection, HeaderValue, Method, Request, RequestBody, Response, Service,
-    StatusCode, header,
+    Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,30 +46,20 @@ const ROUTES: [&str; 8] =
 
 /// The hub as a service.
 pub(crate) struct Api {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     /// Token for changes; `None` accepts all of them.
-    token: Option<Token>,
-    admin: Admin,
+    pub(crate) token: Option<Token>,
+    pub(crate) admin: Admin,
 }
 
 /// Error of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ApiError {
-    BadRequest(String),
-    Unauthorized(&'static str),
-    NotFound(String),
-    MethodNotAllowed(&'static [Method]),
-    Withdrawn(InstanceId),
-    /// The body was not received.
-    Body(StatusCode, String),
-    Unavailable(&'static str),
+pub(crate) struct ApiError {
+    status: StatusCode,
+    pub(crate) message: String,
 }
 
 impl Api {
-    pub(crate) fn new(hub: Arc<Hub>, token: Option<Token>, admin: Admin) -> Self {
-        Self { hub, token, admin }
-    }
-
     async fn handle(&self, request: Request, connection: &Connection) -> Result<Response, ApiError> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
@@ -80,11 +69,11 @@ impl Api {
             INSTANCE => &[Method::PUT, Method::DELETE],
             MANAGER => &[Method::PUT],
             HEARTBEAT => &[Method::POST],
-            UNKNOWN => return Err(ApiError::NotFound(path.to_owned())),
+            UNKNOWN => return Err(ApiError::new(StatusCode::NOT_FOUND, format!("no such path: {path}"))),
             _ => &[Method::GET, Method::HEAD],
         };
         if !methods.contains(&head.method) {
-            return Err(ApiError::MethodNotAllowed(methods));
+            return Ok(method_not_allowed(methods));
         }
         if !head.method.is_safe() {
             self.authorize(head.headers.get(header::AUTHORIZATION), connection)?;
@@ -94,11 +83,14 @@ impl Api {
             BEACON_PATH => self.beacon(query).await,
             INSTANCES => {
                 query.finish()?;
-                Ok(json(StatusCode::OK, &self.hub.snapshot().instances))
+                let instances = self.hub.state().instances();
+                Ok(json(StatusCode::OK, &instances))
             }
             EVENTS => {
                 query.finish()?;
-                let (instances, changes) = self.hub.subscribe();
+                let mut state = self.hub.state();
+                let instances = state.instances();
+                let changes = state.events.subscribe(&instances);
                 Ok(events::stream(instances, changes))
             }
             HEARTBEAT => {
@@ -128,7 +120,7 @@ impl Api {
         let name = query.text("router")?;
         query.finish()?;
         let document = if wait.is_none() && name.is_none() {
-            self.hub.document()
+            self.hub.state().public_document()
         } else {
             let name = name.unwrap_or_else(|| connection.peer.to_string());
             // Only characters that need no escaping in a URL.
@@ -138,7 +130,7 @@ impl Api {
             let poll = Poll { connection: connection.id, name: &name, throttle, host };
             self.hub.poll(&poll, wait.unwrap_or_default()).await
         };
-        let document = document.ok_or(ApiError::Unavailable("the hub has just started and is warming up"))?;
+        let document = document.ok_or_else(|| unavailable("the hub has just started and is warming up"))?;
         Ok(response(StatusCode::OK, "application/json", document))
     }
 
@@ -163,15 +155,18 @@ impl Api {
         query.finish()?;
         let registration: Registration = read(body, "registration").await?;
         if registration.service.is_empty() {
-            return Err(ApiError::BadRequest("registration: empty service name".to_owned()));
+            return Err(ApiError::bad_request("registration: empty service name"));
         }
         let address = registration.address;
         if address.is_unspecified() {
-            return Err(ApiError::BadRequest(format!("registration: unspecified address {address}")));
+            return Err(ApiError::bad_request(format!("registration: unspecified address {address}")));
         }
         match self.hub.register(&id, connection.id, registration, wait).await {
             Ok(lease) => Ok(json(StatusCode::OK, &lease)),
-            Err(Withdrawn) => Err(ApiError::Withdrawn(id)),
+            Err(Withdrawn) => Err(ApiError::new(
+                StatusCode::CONFLICT,
+                format!("instance {id} was withdrawn; a new task with this ID needs another `started`"),
+            )),
         }
     }
 
@@ -179,9 +174,9 @@ impl Api {
         let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
         let withdrawal = self.hub.withdraw(id, wait).await;
-        if !withdrawal.pending.is_empty() && self.hub.is_draining() {
+        if !withdrawal.pending.is_empty() && self.hub.state().draining {
             // The client should ask the hub's successor instead of accepting an incomplete withdrawal.
-            return Err(ApiError::Unavailable("the hub is stopping"));
+            return Err(unavailable("the hub is stopping"));
         }
         Ok(json(StatusCode::OK, &withdrawal))
     }
@@ -190,8 +185,8 @@ impl Api {
         let Some(token) = &self.token else { return Ok(()) };
         token.check(header.map(HeaderValue::as_bytes)).map_err(|cause| {
             warn!(peer = %connection.peer, "request rejected: {cause}");
-            self.hub.count_unauthorized();
-            ApiError::Unauthorized(cause)
+            self.hub.state().counters.unauthorized += 1;
+            ApiError::new(StatusCode::UNAUTHORIZED, cause)
         })
     }
 }
@@ -217,7 +212,7 @@ impl Service for Api {
         if let Some(response) = self.admin.handle(&request) {
             return response;
         }
-        self.handle(request, connection).await.unwrap_or_else(|error| error.response())
+        self.handle(request, connection).await.unwrap_or_else(ApiError::response)
     }
 
     fn on_disconnect(&self, connection: &Connection) {
@@ -229,78 +224,53 @@ impl Service for Api {
     }
 
     fn metrics(&self, out: &mut String) {
-        metrics::write(out, &self.hub.snapshot());
+        metrics::write(out, &self.hub.state());
     }
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Withdrawn(_) => StatusCode::CONFLICT,
-            Self::Body(status, _) => *status,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        }
+    pub(crate) fn bad_request(message: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    fn response(&self) -> Response {
-        let mut response = json(self.status(), &ErrorBody { error: self.to_string() });
-        let headers = response.headers_mut();
-        match self {
-            Self::Unauthorized(_) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            Self::MethodNotAllowed(methods) => {
-                headers.extend(HeaderValue::try_from(list(methods)).ok().map(|value| (header::ALLOW, value)));
-            }
-            _ => {}
+    fn new(status: StatusCode, message: impl fmt::Display) -> Self {
+        Self { status, message: message.to_string() }
+    }
+
+    fn response(self) -> Response {
+        let mut response = json(self.status, &ErrorBody { error: self.message });
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
 }
 
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadRequest(message) | Self::Body(_, message) => f.write_str(message),
-            Self::Unauthorized(message) | Self::Unavailable(message) => f.write_str(message),
-            Self::NotFound(path) => write!(f, "no such path: {path}"),
-            Self::MethodNotAllowed(methods) => write!(f, "method not allowed; expected {}", list(methods)),
-            Self::Withdrawn(id) => {
-                write!(f, "instance {id} was withdrawn; a new task with this ID needs another `started`")
-            }
-        }
-    }
+fn unavailable(message: &str) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
-impl From<BodyError> for ApiError {
-    fn from(error: BodyError) -> Self {
-        Self::Body(error.response().status(), error.to_string())
-    }
-}
-
-impl From<InvalidId> for ApiError {
-    fn from(error: InvalidId) -> Self {
-        Self::BadRequest(error.to_string())
-    }
-}
-
-fn list(methods: &[Method]) -> String {
-    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+fn method_not_allowed(methods: &[Method]) -> Response {
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let message = format!("method not allowed; expected {list}");
+    let mut response = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).response();
+    response.headers_mut().extend(HeaderValue::try_from(list).ok().map(|value| (header::ALLOW, value)));
+    response
 }
 
 /// Parses the ID at the end of a path, after the collection.
-fn id_in(path: &str) -> Result<InstanceId, InvalidId> {
-    path.splitn(4, '/').last().unwrap_or_default().parse()
+fn id_in(path: &str) -> Result<InstanceId, ApiError> {
+    path.splitn(4, '/')
+        .last()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error: InvalidId| ApiError::bad_request(error))
 }
 
 /// Reads a JSON body; `object` names it in errors.
 async fn read<T: DeserializeOwned>(body: RequestBody, object: &str) -> Result<T, ApiError> {
-    let body = body.bytes().await?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::BadRequest(format!("{object}: {error}")))
+    let body = body.bytes().await.map_err(|error| ApiError::new(error.response().status(), error))?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::bad_request(format!("{object}: {error}")))
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {

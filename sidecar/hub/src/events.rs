@@ -39,9 +39,9 @@ impl Default for Events {
 
 impl Events {
     /// Subscribes to changes of `instances`, the current ones.
-    pub(crate) fn subscribe(&mut self, instances: Vec<Instance>) -> Receiver<Event> {
+    pub(crate) fn subscribe(&mut self, instances: &[Instance]) -> Receiver<Event> {
         if !self.has_subscribers() {
-            self.known = instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
+            self.known = instances.iter().map(|instance| (instance.id.clone(), instance.clone())).collect();
         }
         self.sender.subscribe()
     }

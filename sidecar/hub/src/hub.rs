@@ -3,17 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use protocol::{Heartbeat, Instance, InstanceId, Lease, Registration, Services, Withdrawal};
+use protocol::{Heartbeat, InstanceId, Lease, Registration, Services, Withdrawal};
 use runtime::{Bytes, Latch};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tracing::info;
 
 use crate::certificate::Certificate;
-use crate::events::{Event, Events};
-use crate::registry::{Published, Settings, Withdrawn};
+use crate::events::Events;
+use crate::registry::{Settings, Withdrawn};
 use crate::routers::Confirmation;
-use crate::state::{Change, Counters, Phase, State};
+use crate::state::{Change, Phase, State};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
 const BEACON_DELAY: Duration = Duration::from_secs(30);
@@ -23,14 +23,6 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     /// Number of changes, which wakes waiting requests.
     changes: watch::Sender<u64>,
-}
-
-/// Values for metrics.
-pub(crate) struct Snapshot {
-    pub(crate) instances: Vec<Instance>,
-    pub(crate) generation: u64,
-    pub(crate) routers: usize,
-    pub(crate) counters: Counters,
 }
 
 /// A poll by a router.
@@ -104,7 +96,7 @@ impl Hub {
             let routing = state.routing(id);
             (over || !routing.is_pending()).then(|| Lease {
                 generation: state.generation,
-                ttl_ms: millis(state.registry.ttl()),
+                ttl_ms: millis(state.registry.settings.ttl),
                 routing,
             })
         });
@@ -115,7 +107,7 @@ impl Hub {
     pub(crate) fn heartbeat(&self, connection: u64) -> Heartbeat {
         self.update(|state, now| {
             let leases = state.registry.heartbeat(now, connection);
-            let ttl_ms = millis(state.registry.ttl());
+            let ttl_ms = millis(state.registry.settings.ttl);
             (Change::None, Heartbeat { generation: state.generation, ttl_ms, leases })
         })
     }
@@ -123,7 +115,7 @@ impl Hub {
     /// Replaces the services that the manager on `node` published.
     pub(crate) fn publish(&self, node: InstanceId, services: Services) {
         self.update(|state, _| {
-            let Published { changed, stale } = state.registry.publish(node, services);
+            let (changed, stale) = state.registry.publish(node, services);
             for id in stale {
                 info!(instance = %id, "labels of its service changed since it started; the new ones apply");
             }
@@ -193,12 +185,6 @@ impl Hub {
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
     }
 
-    /// Returns the current configuration for a client that is not a router; `None` during the warm-up.
-    pub(crate) fn document(&self) -> Option<Bytes> {
-        let state = self.lock();
-        (state.phase == Phase::Ready).then(|| state.documents.public.clone())
-    }
-
     /// Records that a connection closed.
     pub(crate) fn disconnected(&self, connection: u64) {
         self.update(|state, now| {
@@ -218,38 +204,10 @@ impl Hub {
         });
     }
 
-    /// Counts a request without a valid token.
-    pub(crate) fn count_unauthorized(&self) {
-        self.lock().counters.unauthorized += 1;
-    }
-
-    /// Returns all instances, and values for metrics.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let state = self.lock();
-        Snapshot {
-            instances: state.instances(),
-            generation: state.generation,
-            routers: state.routers.len(),
-            counters: state.counters,
-        }
-    }
-
-    /// Returns all instances and a stream of later changes.
-    pub(crate) fn subscribe(&self) -> (Vec<Instance>, broadcast::Receiver<Event>) {
-        let mut state = self.lock();
-        let instances = state.instances();
-        (instances.clone(), state.events.subscribe(instances))
-    }
-
-    /// Returns whether the hub is stopping.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.lock().draining
-    }
-
     /// Updates the state, and wakes waiting requests if anything changed.
     fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Change, T)) -> T {
         let now = now();
-        let mut state = self.lock();
+        let mut state = self.state();
         let (change, result) = update(&mut state, now);
         let changed = state.advance(now, change);
         drop(state);
@@ -270,7 +228,7 @@ impl Hub {
         loop {
             changes.borrow_and_update();
             {
-                let mut state = self.lock();
+                let mut state = self.state();
                 let over = state.draining || now() >= deadline;
                 if let Some(value) = check(&mut state, over) {
                     return value;
@@ -284,7 +242,8 @@ impl Hub {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Locks the state, to read it or to change what no request waits for.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics under the lock. If it did, the state would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use runtime::Readiness;
 use tokio::time::sleep;
 
 use super::*;
+use crate::events::Event;
 
 const WARM_UP: Duration = Duration::from_secs(2);
 const THROTTLE: Duration = Duration::from_millis(100);
@@ -141,7 +142,7 @@ async fn beacon_request_confirms_the_instances_of_its_configuration() {
     keep_alive(&hub, 1);
     sleep(WARM_UP).await;
     let beacon = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
-    let routing = || hub.snapshot().instances[0].routing.clone();
+    let routing = || hub.state().instances()[0].routing.clone();
     assert_eq!(routing(), Routing::Pending);
     for stale in [Beacon { epoch: beacon.epoch - 1, ..beacon }, Beacon { connection: 2, ..beacon }] {
         assert!(timeout(WAIT, hub.beacon(stale)).await.is_err(), "the response is delayed");
@@ -162,7 +163,7 @@ async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_inst
     let withdrawal = hub.withdraw(&id(2), Duration::from_secs(10)).await;
     assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], pending: vec![] });
     assert!(now() - before >= THROTTLE, "the router uses it after its throttle");
-    let list = hub.snapshot().instances;
+    let list = hub.state().instances();
     assert_eq!(list.iter().map(|i| i.id.as_str()).collect::<Vec<_>>(), ["ping.1"]);
 }
 
@@ -183,13 +184,14 @@ async fn withdrawal_without_a_router_ends_after_its_wait() {
 async fn instance_is_removed_after_its_connection_closed_and_subscribers_get_events() {
     let hub = hub(&Readiness::default());
     hub.register(&id(1), 7, registration(1), Duration::ZERO).await.unwrap();
-    let (instances, mut changes) = hub.subscribe();
+    let instances = hub.state().instances();
+    let mut changes = hub.state().events.subscribe(&instances);
     assert!(instances[0].connected);
     hub.disconnected(7);
     assert!(matches!(changes.recv().await.unwrap(), Event::Instance(instance) if !instance.connected));
     assert_eq!(changes.recv().await.unwrap(), Event::Gone(id(1)));
-    assert!(hub.snapshot().instances.is_empty());
-    assert_eq!(hub.snapshot().counters.lost, 1);
+    assert!(hub.state().instances().is_empty());
+    assert_eq!(hub.state().counters.lost, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,5 +202,5 @@ async fn stopping_hub_ends_all_waits() {
         tokio::join!(poll(&hub, 1, WAIT), hub.withdraw(&gone, WAIT), async { hub.drain() });
     assert_eq!((poll, withdrawal.pending.len()), (None, 1));
     assert_eq!(now(), before);
-    assert!(hub.is_draining());
+    assert!(hub.state().draining);
 }

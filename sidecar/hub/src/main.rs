@@ -120,5 +120,5 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose()?;
     let hub = hub::Hub::new(settings, flags.warm_up, certificate, context.latch());
     tokio::spawn(hub.clone().tick());
-    Ok(api::Api::new(hub, token, context.admin().clone()))
+    Ok(api::Api { hub, token, admin: context.admin().clone() })
 }

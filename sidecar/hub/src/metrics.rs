@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use protocol::{Health, Routing};
 use runtime::exposition::{family, metric, sample};
 
-use crate::hub::Snapshot;
+use crate::state::State;
 
 /// Appends the hub's metrics in Prometheus' text format.
-pub(crate) fn write(out: &mut String, snapshot: &Snapshot) {
+pub(crate) fn write(out: &mut String, state: &State) {
     let mut instances: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
-    for instance in &snapshot.instances {
+    let all = state.instances();
+    for instance in &all {
         let registration = &instance.registration;
         let health = match registration.health {
             Health::Starting => "starting",
@@ -30,17 +31,17 @@ pub(crate) fn write(out: &mut String, snapshot: &Snapshot) {
         let labels = [("service", service), ("health", health), ("routing", routing)];
         sample(out, "hub_instances", &labels, count);
     }
-    let stale = snapshot.instances.iter().filter(|instance| instance.stale).count() as u64;
-    let counters = snapshot.counters;
+    let outdated = all.iter().filter(|instance| instance.stale).count() as u64;
+    let counters = state.counters;
     for (name, kind, help, value) in [
         (
             "hub_stale_instances",
             "gauge",
             "Instances whose service's labels changed since their start.",
-            stale,
+            outdated,
         ),
-        ("hub_routers", "gauge", "Routers that poll.", snapshot.routers as u64),
-        ("hub_generation", "counter", "Configurations since the start.", snapshot.generation),
+        ("hub_routers", "gauge", "Routers that poll.", state.routers.len() as u64),
+        ("hub_generation", "counter", "Configurations since the start.", state.generation),
         ("hub_withdrawn_total", "counter", "Instances that were withdrawn.", counters.withdrawn),
         ("hub_lost_total", "counter", "Instances whose lease expired.", counters.lost),
         ("hub_unauthorized_total", "counter", "Requests without a valid token.", counters.unauthorized),

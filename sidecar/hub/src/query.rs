@@ -32,13 +32,16 @@ impl<'a> Query<'a> {
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         let Some(value) = self.left.remove(name) else { return Ok(None) };
         let text = form_decode(value);
-        text.map(Some).map_err(|_| bad_request(format!("{name}={value}: not valid UTF-8 after decoding")))
+        text.map(Some)
+            .map_err(|_| ApiError::bad_request(format!("{name}={value}: not valid UTF-8 after decoding")))
     }
 
     /// Takes a parameter that is a duration.
     pub(crate) fn duration(&mut self, name: &str) -> Result<Option<Duration>, ApiError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        parse::duration(&text).map(Some).map_err(|error| bad_request(format!("{name}={text}: {error}")))
+        parse::duration(&text)
+            .map(Some)
+            .map_err(|error| ApiError::bad_request(format!("{name}={text}: {error}")))
     }
 
     /// Takes `wait`, the time for which the response may be delayed.
@@ -48,22 +51,19 @@ impl<'a> Query<'a> {
 
     /// Takes a required parameter that is an integer.
     pub(crate) fn number(&mut self, name: &str) -> Result<u128, ApiError> {
-        let text = self.text(name)?.ok_or_else(|| bad_request(format!("missing parameter {name}")))?;
-        text.parse().map_err(|_| bad_request(format!("{name}={text}: expected an integer")))
+        let text =
+            self.text(name)?.ok_or_else(|| ApiError::bad_request(format!("missing parameter {name}")))?;
+        text.parse().map_err(|_| ApiError::bad_request(format!("{name}={text}: expected an integer")))
     }
 
     /// Rejects parameters that have not been taken, and repeated ones.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         match (self.left.into_keys().next(), self.repeated) {
-            (Some(name), _) => Err(bad_request(format!("unknown parameter {name}"))),
-            (None, Some(name)) => Err(bad_request(format!("repeated parameter {name}"))),
+            (Some(name), _) => Err(ApiError::bad_request(format!("unknown parameter {name}"))),
+            (None, Some(name)) => Err(ApiError::bad_request(format!("repeated parameter {name}"))),
             (None, None) => Ok(()),
         }
     }
-}
-
-fn bad_request(message: String) -> ApiError {
-    ApiError::BadRequest(message)
 }
 
 #[cfg(test)]
@@ -76,8 +76,8 @@ mod tests {
         assert_eq!(query.duration("wait"), Ok(Some(Duration::from_secs(4))));
         assert_eq!(query.text("router"), Ok(Some("a b".to_owned())));
         assert_eq!(query.finish(), Ok(()));
-        assert!(Query::new(Some("wait=4")).duration("wait").unwrap_err().to_string().starts_with("wait=4: "));
-        assert!(Query::new(Some("wiat=4s")).finish().unwrap_err().to_string().ends_with(" wiat"));
+        assert!(Query::new(Some("wait=4")).duration("wait").unwrap_err().message.starts_with("wait=4: "));
+        assert!(Query::new(Some("wiat=4s")).finish().unwrap_err().message.ends_with(" wiat"));
         assert!(Query::new(Some("router=%FF")).text("router").is_err());
     }
 
@@ -85,7 +85,7 @@ mod tests {
     fn repeated_parameter_is_rejected() {
         let mut query = Query::new(Some("wait=4s&wait=4s"));
         assert!(query.wait().is_ok());
-        assert_eq!(query.finish().unwrap_err().to_string(), "repeated parameter wait");
+        assert_eq!(query.finish().unwrap_err().message, "repeated parameter wait");
     }
 
     #[test]

@@ -33,8 +33,8 @@ const WITHDRAWN_FOR: Duration = Duration::from_mins(1);
 /// All leases.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    settings: Settings,
-    instances: BTreeMap<InstanceId, Instance>,
+    pub(crate) settings: Settings,
+    pub(crate) instances: BTreeMap<InstanceId, Instance>,
     services: BTreeMap<String, Service>,
     specs: Specs,
     /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
@@ -52,7 +52,7 @@ pub(crate) struct Instance {
     /// Whether its labels differ from those that the task was started with.
     pub(crate) stale: bool,
     /// Connection that last renewed the lease, while it is open.
-    connection: Option<u64>,
+    pub(crate) connection: Option<u64>,
     expires: Instant,
     /// First generation that contains it, while it is in the configuration.
     since: Option<u64>,
@@ -70,15 +70,6 @@ struct Service {
     empty_since: Option<Instant>,
     /// Diagnostics that have been reported.
     reported: BTreeSet<Diagnostic>,
-}
-
-/// Effect of publishing a manager's services.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Published {
-    /// Whether the configuration from any instance's labels changed.
-    pub(crate) changed: bool,
-    /// Instances whose own labels have been replaced.
-    pub(crate) stale: Vec<InstanceId>,
 }
 
 /// Error of a registration: the same task has been withdrawn.
@@ -174,20 +165,21 @@ impl Registry {
         held.map(|instance| instance.expires = now + self.settings.ttl).count()
     }
 
-    /// Replaces the services that the manager on `node` published.
-    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> Published {
+    /// Replaces the services that the manager on `node` published. Returns whether the configuration from any instance's
+    /// labels changed, and the instances that became stale.
+    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> (bool, Vec<InstanceId>) {
         let services = self.specs.publish(node, services);
-        let mut published = Published::default();
+        let (mut changed, mut newly_stale) = (false, Vec::new());
         let affected = |instance: &Instance| services.contains(&instance.registration.service);
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {
             let (config, stale) = read_config(&self.settings, &self.specs, &instance.registration);
-            published.changed |= config != instance.config || stale != instance.stale;
+            changed |= config != instance.config || stale != instance.stale;
             if stale && !instance.stale {
-                published.stale.push(id.clone());
+                newly_stale.push(id.clone());
             }
             (instance.config, instance.stale) = (config, stale);
         }
-        published
+        (changed, newly_stale)
     }
 
     /// Ends a lease. Returns whether it existed.
@@ -317,29 +309,9 @@ impl Registry {
             Err(errors) => Some(errors.to_string()),
         }
     }
-
-    /// Returns the service of an instance; `None` if it holds no lease.
-    pub(crate) fn service_of(&self, id: &InstanceId) -> Option<&str> {
-        self.instances.get(id).map(|instance| instance.registration.service.as_str())
-    }
-
-    /// Returns all instances, ordered by ID.
-    pub(crate) fn instances(&self) -> impl Iterator<Item = (&InstanceId, &Instance)> {
-        self.instances.iter()
-    }
-
-    /// Lifetime of a lease without a renewal.
-    pub(crate) fn ttl(&self) -> Duration {
-        self.settings.ttl
-    }
 }
 
 impl Instance {
-    /// Returns whether the connection that holds the lease is open.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connection.is_some()
-    }
-
     fn backend(&self) -> Option<Backend<'_>> {
         let config = self.config.as_deref().ok().filter(|config| config.is_routed())?;
         Some(Backend { address: self.registration.address, port: self.registration.port, config })

@@ -136,7 +136,7 @@ fn late_renewal_does_not_undo_a_withdrawal() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     let id = "s.1".parse().unwrap();
-    let mut registration = scene.registry.instances().next().unwrap().1.registration.clone();
+    let mut registration = scene.registry.instances.iter().next().unwrap().1.registration.clone();
     scene.registry.withdraw(scene.now, &id);
     scene.pass(TTL);
     assert_eq!(scene.registry.register(scene.now, false, &id, 1, registration.clone()), Err(Withdrawn));
@@ -220,7 +220,7 @@ fn during_the_warm_up_the_service_with_the_oldest_task_ranks_first() {
     scene.healthy("second.8", A);
     scene.healthy("first.1", A);
     let registrations: Vec<_> =
-        scene.registry.instances().map(|(id, i)| (id.clone(), i.registration.clone())).collect();
+        scene.registry.instances.iter().map(|(id, i)| (id.clone(), i.registration.clone())).collect();
     scene.registry = Scene::new().registry;
     for (id, registration) in registrations.into_iter().rev() {
         scene.registry.register(scene.now, true, &id, 1, registration).unwrap();
@@ -323,16 +323,16 @@ fn published_labels_apply_without_a_new_registration() {
         let labels = read_labels(pairs);
         let spec = ServiceSpec { version, labels, templated: true, settled: true };
         let services = Services { services: [("a".to_owned(), spec)].into() };
-        scene.registry.publish("n".parse().unwrap(), services).changed
+        scene.registry.publish("n".parse().unwrap(), services).0
     };
     scene.put("a.1", 7, Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) });
     scene.healthy("a.2", A);
     assert!(publish(&mut scene, 1, A));
     assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
-    assert!(!scene.registry.instances().any(|(_, instance)| instance.stale));
+    assert!(!scene.registry.instances.iter().any(|(_, instance)| instance.stale));
     assert!(publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]));
     assert_eq!(scene.document()["http"]["routers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
-    let stale: Vec<_> = scene.registry.instances().filter(|(_, i)| i.stale).collect();
+    let stale: Vec<_> = scene.registry.instances.iter().filter(|(_, i)| i.stale).collect();
     assert_eq!(stale.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a.2"]);
     assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "nothing changed");
 }

@@ -20,7 +20,7 @@ pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) routers: Routers,
-    pub(crate) documents: Documents,
+    documents: Documents,
     pub(crate) generation: u64,
     /// Start of the hub, which distinguishes its beacons from those of its predecessor.
     pub(crate) epoch: u128,
@@ -71,7 +71,7 @@ pub(crate) struct Counters {
 #[derive(Default)]
 pub(crate) struct Documents {
     /// Without beacon and certificate, for clients that are not routers.
-    pub(crate) public: Bytes,
+    public: Bytes,
     /// With the certificate, for routers without a beacon.
     without_beacon: Bytes,
     /// With the certificate and a beacon: the text before, between and after the path and the host of the beacon.
@@ -120,7 +120,7 @@ impl State {
         if matches!(self.phase, Phase::WarmUp(until) if until <= now) {
             self.phase = Phase::Ready;
             self.unready = None;
-            info!(instances = self.registry.instances().count(), "ready: warm-up finished");
+            info!(instances = self.registry.instances.len(), "ready: warm-up finished");
             change = change.max(Change::Progress);
         }
         if expired || change == Change::Registry {
@@ -149,11 +149,12 @@ impl State {
         let refused = self.registry.refused();
         let (new, ended) = diff(&self.refused, &refused);
         for id in new {
-            warn!(service = self.registry.service_of(id), instance = %id, "refused: {}", refused[id]);
+            let service = &self.registry.instances[id].registration.service;
+            warn!(service, instance = %id, "refused: {}", refused[id]);
         }
         // The end of a lease has been logged already.
-        for (id, service) in ended.iter().filter_map(|id| Some((id, self.registry.service_of(id)?))) {
-            info!(service, instance = %id, "no longer refused");
+        for (id, instance) in ended.iter().filter_map(|id| self.registry.instances.get_key_value(id)) {
+            info!(service = instance.registration.service, instance = %id, "no longer refused");
         }
         self.refused = refused;
     }
@@ -162,6 +163,11 @@ impl State {
     pub(crate) fn next_change(&self) -> Option<Instant> {
         let ready = if let Phase::WarmUp(until) = self.phase { Some(until) } else { None };
         [self.registry.next_change(), self.routers.next_change(), ready].into_iter().flatten().min()
+    }
+
+    /// Returns the configuration for clients that are not routers; `None` before the end of the warm-up.
+    pub(crate) fn public_document(&self) -> Option<Bytes> {
+        (self.phase == Phase::Ready).then(|| self.documents.public.clone())
     }
 
     /// Returns the configuration for the router that polls on `connection`, with a beacon if the router reaches the
@@ -188,11 +194,11 @@ impl State {
 
     /// Returns all instances, ordered by ID.
     pub(crate) fn instances(&self) -> Vec<Instance> {
-        let instances = self.registry.instances().map(|(id, instance)| Instance {
+        let instances = self.registry.instances.iter().map(|(id, instance)| Instance {
             id: id.clone(),
             registration: instance.registration.clone(),
             routing: self.routing(id),
-            connected: instance.is_connected(),
+            connected: instance.connection.is_some(),
             stale: instance.stale,
         });
         instances.collect()

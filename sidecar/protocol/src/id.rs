@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// It is safe in a path, a log line and a metric label. `.` and `..` are excluded because HTTP clients remove them
 /// from paths.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct InstanceId(String);
 
 /// A string that is not a valid [`InstanceId`], shortened to 64 characters.
@@ -42,12 +42,6 @@ impl TryFrom<String> for InstanceId {
 
     fn try_from(text: String) -> Result<Self, InvalidId> {
         text.parse()
-    }
-}
-
-impl From<InstanceId> for String {
-    fn from(id: InstanceId) -> Self {
-        id.0
     }
 }
 

@@ -1,45 +1,30 @@
 //! Integers in JSON: accepts `8080.0` as well as `8080`, since JSON does not distinguish them but serde does.
 
-use std::fmt;
 use std::num::NonZeroU16;
 
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected};
 
-struct IntegerVisitor;
-
-impl Visitor<'_> for IntegerVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an integer from 0 to 18446744073709551615")
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
-        Ok(number)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<u64, E> {
-        u64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
-        /// 2^64, the first number that does not fit.
-        const END: f64 = 18_446_744_073_709_551_616.0;
-        if number.fract() != 0.0 || !(0.0..END).contains(&number) {
-            return Err(E::invalid_value(Unexpected::Float(number), &self));
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked above: an integer within range"
-        )]
-        Ok(number as u64)
-    }
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an integer from 0 to 18446744073709551615")]
+enum Number {
+    Integer(u64),
+    Float(f64),
 }
 
 /// Deserializes an integer.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    deserializer.deserialize_u64(IntegerVisitor)
+    /// 2^64, the first number that does not fit.
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    match Number::deserialize(deserializer)? {
+        Number::Integer(number) => Ok(number),
+        Number::Float(number) if number.fract() != 0.0 || !(0.0..END).contains(&number) => {
+            let expected = "an integer from 0 to 18446744073709551615";
+            Err(D::Error::invalid_value(Unexpected::Float(number), &expected))
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        Number::Float(number) => Ok(number as u64),
+    }
 }
 
 /// Deserializes a port.
