@@ -66,9 +66,10 @@ fn protocol_registry_and_rendering_are_pure() {
         "traefik-v1/src/command/variables.rs",
         "agent/src/node",
         "agent/src/container.rs",
-        "agent/src/network.rs",
         "agent/src/services.rs",
-        "agent/src/ledger.rs",
+        "agent/src/signal.rs",
+        "agent/src/timestamp.rs",
+        "agent/src/sync_state.rs",
     ];
     assert_pure("sidecar", &pure, 500);
 }

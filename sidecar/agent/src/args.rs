@@ -1,5 +1,5 @@
-//! Flags and environment. An empty value means "not given", since that is what the templates of a stack file leave
-//! where there is nothing to say.
+//! Flags and environment variables. An empty value means "not set", because the templates of stack files expand to an
+//! empty string where there is no value.
 
 use std::env;
 use std::net::IpAddr;
@@ -15,39 +15,39 @@ use parse::bounded_duration;
 use crate::engine::Address;
 use crate::node::Settings;
 
-/// Registers this node's containers with the hub, for images that no sidecar wraps
+/// Registers this node's containers with the hub, for images without a sidecar
 #[derive(Parser)]
 #[command(name = "agent", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The hub's address
+    /// URL of the hub (required)
     #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
     #[arg(hide_default_value = true)]
     hub: EnvOption<Url>,
-    /// The file that holds the hub's token; it is read again at each connection
+    /// File with the hub's token, read at each connection
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>, default_value = "")]
     #[arg(hide_default_value = true)]
     token_file: EnvOption<PathBuf>,
     #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", value_parser = env_option::<Address>, default_value = "")]
     #[arg(hide_default_value = true)]
     docker: EnvOption<Address>,
-    /// The network on which the router reaches containers that no label gives another
-    /// [default: the one on which the hub is reached]
+    /// Network on which the router reaches containers, unless a label names another
+    /// [default: the network on which the agent reaches the hub]
     #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
     #[arg(hide_default_value = true)]
     network: EnvOption<String>,
-    /// Where the router reaches containers on the host's own network [default: as the hub or the swarm knows this node]
+    /// Address at which the router reaches containers on the host's own network
+    /// [default: the address that the hub or the swarm knows for this node]
     #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
     #[arg(hide_default_value = true)]
     host_address: EnvOption<IpAddr>,
-    /// For how much longer than its stop timeout a container that was told to stop is taken to be stopping; then it has
-    /// survived, and is routed again
+    /// Time to wait, after a container's stop timeout, until a container that is still running is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "TIME", value_parser = bounded_duration, default_value = "30s")]
     stop_margin: Duration,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
-const DOCKER: &str = "Where the engine's API is: unix://PATH or tcp://HOST:PORT [default: DOCKER_HOST, or else \
+const DOCKER: &str = "Address of the engine's API, as unix://PATH or tcp://HOST:PORT [default: DOCKER_HOST, or else \
 unix:///var/run/docker.sock]";
 
 const EXAMPLES: &str = "\
@@ -56,36 +56,41 @@ Examples:
   agent --hub http://hub:8080 --docker tcp://socket-proxy:2375
   agent --hub http://hub:8080 --network apps
 
-Of the engine it asks: GET /_ping, /events, /info, /containers/json, /containers/ID/json and, on a swarm's manager,
-/services. A proxy may refuse everything else.
+Requests to the engine: GET /_ping, /events, /info, /containers/json, /containers/ID/json and, on a manager of a swarm,
+/services. A socket proxy may reject all others.
 
-Signals: TERM and INT end it. It withdraws nothing: the containers run on, and its successor takes over.
+Signals: TERM and INT end the agent. Containers stay registered, and the next agent takes over their leases.
 
-Exit code: 0 when it was told to end, 64 on bad usage.";
+Exit code: 0 after TERM or INT, 64 on bad usage.";
 
 impl Args {
-    /// The hub that is to be told. Fails without one, and if its token cannot be read.
+    /// Returns the hub.
+    ///
+    /// # Errors
+    /// There is no `--hub`, or the token file cannot be read.
     pub(crate) fn hub(&self) -> Result<Hub, Failure> {
-        let url = self.hub.0.clone().ok_or_else(|| Failure::usage("--hub is needed, or AGENT_HUB"))?;
+        let url = self.hub.0.clone().ok_or_else(|| Failure::usage("missing --hub or AGENT_HUB"))?;
         let hub = Hub { url, token_file: self.token_file.0.clone() };
         hub.authorization().map_err(Failure::usage)?;
         Ok(hub)
     }
 
-    /// Where the engine is.
+    /// Returns the address of the engine.
+    ///
+    /// # Errors
+    /// `DOCKER_HOST` is invalid.
     pub(crate) fn engine(&self) -> Result<Address, Failure> {
         if let Some(address) = &self.docker.0 {
             return Ok(address.clone());
         }
         match env::var("DOCKER_HOST") {
             Ok(text) if !text.is_empty() => {
-                text.parse().map_err(|why| Failure::usage(format!("DOCKER_HOST={text}: {why}")))
+                text.parse().map_err(|error| Failure::usage(format!("DOCKER_HOST={text}: {error}")))
             }
             _ => Ok(Address::default()),
         }
     }
 
-    /// What is said of all containers.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             network: self.network.0.clone(),
@@ -104,26 +109,26 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_means_that_none_was_given() {
+    fn empty_value_means_not_set() {
         let args =
             parse(&["--hub", "http://hub:8080", "--network", "", "--host-address", "", "--docker", ""]);
         let args = args.unwrap();
         assert!(args.settings().network.is_none() && args.settings().host_address.is_none());
         assert!(args.docker.0.is_none());
-        assert!(parse(&["--hub", ""]).unwrap().hub().unwrap_err().to_string().contains("--hub is needed"));
+        assert!(parse(&["--hub", ""]).unwrap().hub().unwrap_err().to_string().contains("missing --hub"));
     }
 
     #[test]
-    fn bad_usage_is_named() {
-        for (args, fault) in [
+    fn usage_errors_name_the_cause() {
+        for (args, cause) in [
             (&["--hub", "hub:8080"][..], "missing scheme"),
             (&["--docker", "ssh://host"], "scheme \"ssh\""),
-            (&["--docker", "unix://run/docker.sock"], "an absolute path is expected"),
+            (&["--docker", "unix://run/docker.sock"], "expected an absolute path"),
             (&["--host-address", "here"], "--host-address"),
             (&["extra"], "unexpected argument"),
         ] {
             let error = parse(args).err().unwrap_or_default();
-            assert!(error.contains(fault), "{args:?}: {error}");
+            assert!(error.contains(cause), "{args:?}: {error}");
         }
     }
 }

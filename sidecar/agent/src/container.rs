@@ -1,51 +1,51 @@
-//! What an engine says of a container, and what that means to the hub. Pure.
+//! Containers, from the engine's description to what the hub needs to know. Pure.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use protocol::{Health, InstanceId, Labels};
 
-use crate::engine::Inspection;
-use crate::network::Place;
-use crate::{signal, time};
+use crate::engine::{Endpoint, Inspection};
+use crate::{signal, timestamp};
 
 const SWARM_SERVICE: &str = "com.docker.swarm.service.name";
 const SWARM_TASK: &str = "com.docker.swarm.task.name";
 const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 
-/// What all of Traefik's labels begin with, in any case, of each of its versions.
+/// Prefix of Traefik's labels, in any case and of all versions.
 const TRAEFIK: &str = "traefik.";
-/// The label by which a route is refused.
+/// Label that disables routing.
 const ENABLE: &str = "traefik.enable";
 /// Labels that name the network on which Traefik reaches the container.
 const NETWORK: [&str; 2] = ["traefik.docker.network", "traefik.swarm.network"];
 
-/// Where a container listens that says nothing of it.
-const HTTP: NonZeroU16 = NonZeroU16::new(80).expect("80 is not 0");
-/// How much of its ID a container is called by.
-const SHORT: usize = 12;
-/// How long the engine gives a container to stop that asks for no other time.
+/// Port of a container that exposes none.
+const DEFAULT_PORT: NonZeroU16 = NonZeroU16::new(80).expect("80 is not 0");
+/// Length of the ID in an instance's name.
+const SHORT_ID: usize = 12;
+/// The engine's default stop timeout.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an engine has said of a container.
+/// The state of a container, as an inspection shows it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// It runs, and is to be registered.
+pub(crate) enum Inspected {
+    /// Runs, and has to be registered.
     Running(Box<Container>),
-    /// It does not run, or is about to be started anew.
+    /// Does not run, or is about to be restarted.
     Ended,
-    /// It is none of an agent's business: it speaks for itself, or nobody asked for a route to it.
-    Another,
+    /// Registered by its own sidecar, or has no labels that ask for a route.
+    Ignored,
 }
 
-/// A container that runs.
+/// A running container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Container {
-    /// Its name at the hub.
+    /// Name in the hub.
     pub(crate) id: InstanceId,
-    /// Its name here.
+    /// Name in the engine.
     pub(crate) name: String,
     pub(crate) service: String,
     pub(crate) host: String,
@@ -55,57 +55,69 @@ pub(crate) struct Container {
     pub(crate) started: u64,
     pub(crate) health: Health,
     pub(crate) labels: Labels,
-    pub(crate) place: Place,
-    /// The signal that it is stopped with.
+    pub(crate) location: NetworkLocation,
     stop_signal: u8,
-    /// How long it may take to stop; none if as long as it likes.
+    /// Time from the stop signal to SIGKILL; `None` if unlimited.
     pub(crate) stop_timeout: Option<Duration>,
 }
 
-/// Whether there is something in a container's labels to register it for.
-pub(crate) fn is_of_interest(labels: &BTreeMap<String, String>) -> bool {
-    labels.contains_key(SWARM_SERVICE) || labels.keys().any(|key| has_prefix(key, TRAEFIK))
+/// Networks of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NetworkLocation {
+    /// The host's own network.
+    Host,
+    /// Networks by name, with the container's address; empty if it has none.
+    Networks(BTreeMap<String, IpAddr>),
 }
 
-/// Whether labels, of a container and of its service, ask for a route to it.
+/// Whether to inspect a container with these labels.
+pub(crate) fn is_relevant(labels: &BTreeMap<String, String>) -> bool {
+    labels.contains_key(SWARM_SERVICE) || labels.keys().any(|key| is_traefik(key))
+}
+
+/// Whether labels of a container and of its service ask for a route.
 pub(crate) fn ask_for_a_route<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> bool {
-    let (mut asked, mut refused) = (false, false);
+    let (mut has_label, mut is_disabled) = (false, false);
     for (key, value) in labels {
-        asked |= has_prefix(key, TRAEFIK);
-        refused |= key.eq_ignore_ascii_case(ENABLE) && value == "false";
+        has_label |= is_traefik(key);
+        is_disabled |= key.eq_ignore_ascii_case(ENABLE) && value == "false";
     }
-    asked && !refused
+    has_label && !is_disabled
 }
 
-fn has_prefix(key: &str, prefix: &str) -> bool {
-    key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+fn is_traefik(key: &str) -> bool {
+    key.get(..TRAEFIK.len()).is_some_and(|start| start.eq_ignore_ascii_case(TRAEFIK))
 }
 
-/// What an inspection comes to.
-pub(crate) fn read(inspection: Inspection) -> Reading {
+/// Reads an inspection.
+pub(crate) fn read(inspection: Inspection) -> Inspected {
     let state = &inspection.state;
-    if !is_of_interest(&inspection.config.labels) || speaks_for_itself(&inspection) {
-        return Reading::Another;
+    if !is_relevant(&inspection.config.labels) || has_sidecar(&inspection) {
+        return Inspected::Ignored;
     }
-    let Some(started) = time::nanoseconds(&state.started_at) else { return Reading::Ended };
+    let Some(started) = timestamp::parse(&state.started_at) else { return Inspected::Ended };
     if !state.running || state.restarting {
-        return Reading::Ended;
+        return Inspected::Ended;
     }
     let health = match state.health.as_ref().map(|health| health.status.as_str()) {
         _ if state.paused => Health::Unhealthy,
         Some("starting") => Health::Starting,
         Some("unhealthy") => Health::Unhealthy,
-        // Without a check to the contrary, whoever runs is well.
+        // Without a health check, a running container counts as healthy.
         _ => Health::Healthy,
     };
     let name = inspection.name.trim_start_matches('/').to_owned();
-    let Some(id) = instance(&inspection, &name) else { return Reading::Another };
-    let place = Place::of(&inspection);
+    let Some(id) = instance_id(&inspection, &name) else { return Inspected::Ignored };
+    let location = if inspection.host_config.network_mode == "host" {
+        NetworkLocation::Host
+    } else {
+        NetworkLocation::Networks(addresses(&inspection.network_settings.networks).collect())
+    };
     let config = inspection.config;
     let service = config.labels.get(SWARM_SERVICE);
     let slot = service.zip(config.labels.get(SWARM_TASK)).and_then(|(service, task)| slot(service, task));
     let project = config.labels.get(COMPOSE_PROJECT).zip(config.labels.get(COMPOSE_SERVICE));
-    Reading::Running(Box::new(Container {
+    Inspected::Running(Box::new(Container {
         service: match (service, project) {
             (Some(service), _) => service.clone(),
             (None, Some((project, service))) => format!("{project}_{service}"),
@@ -114,11 +126,11 @@ pub(crate) fn read(inspection: Inspection) -> Reading {
         id,
         name,
         slot,
-        port: lowest(config.exposed_ports.keys()).unwrap_or(HTTP),
+        port: lowest_port(config.exposed_ports.keys()).unwrap_or(DEFAULT_PORT),
         started,
         health,
-        place,
-        stop_signal: config.stop_signal.as_deref().and_then(signal::number).unwrap_or(signal::TERM),
+        location,
+        stop_signal: config.stop_signal.as_deref().and_then(signal::parse).unwrap_or(signal::TERM),
         stop_timeout: match config.stop_timeout {
             None => Some(STOP_TIMEOUT),
             Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
@@ -128,8 +140,8 @@ pub(crate) fn read(inspection: Inspection) -> Reading {
     }))
 }
 
-/// Whether it is started by a sidecar that has a hub: then that registers it.
-fn speaks_for_itself(inspection: &Inspection) -> bool {
+/// Whether a sidecar with a hub runs the container, and so registers it.
+fn has_sidecar(inspection: &Inspection) -> bool {
     let words: Vec<&str> =
         std::iter::once(&inspection.path).chain(&inspection.args).map(String::as_str).collect();
     let is_sidecar = |word: &str| word.rsplit('/').next() == Some("sidecar");
@@ -137,41 +149,51 @@ fn speaks_for_itself(inspection: &Inspection) -> bool {
         return false;
     };
     let mut flags = words[at + 2..].iter().take_while(|word| **word != "--");
-    let has_hub =
-        |variable: &String| variable.strip_prefix("SIDECAR_HUB=").is_some_and(|hub| !hub.is_empty());
-    inspection.config.env.iter().any(has_hub)
+    let is_hub = |variable: &String| variable.strip_prefix("SIDECAR_HUB=").is_some_and(|hub| !hub.is_empty());
+    inspection.config.env.iter().any(is_hub)
         || flags.any(|flag| *flag == "--hub" || flag.starts_with("--hub="))
 }
 
-fn instance(inspection: &Inspection, name: &str) -> Option<InstanceId> {
+fn instance_id(inspection: &Inspection, name: &str) -> Option<InstanceId> {
     if let Some(task) = inspection.config.labels.get(SWARM_TASK).and_then(|task| task.parse().ok()) {
         return Some(task);
     }
-    let short = inspection.id.get(..SHORT).unwrap_or(&inspection.id);
+    let short = inspection.id.get(..SHORT_ID).unwrap_or(&inspection.id);
     format!("{name}-{short}").parse().ok()
 }
 
-/// Of a task called `SERVICE.SLOT.ID`.
+/// Returns the slot of a task named `SERVICE.SLOT.ID`.
 fn slot(service: &str, task: &str) -> Option<String> {
     let (slot, _) = task.strip_prefix(service)?.strip_prefix('.')?.split_once('.')?;
     Some(slot.to_owned())
 }
 
-fn lowest<'a>(exposed: impl Iterator<Item = &'a String>) -> Option<NonZeroU16> {
+fn lowest_port<'a>(exposed: impl Iterator<Item = &'a String>) -> Option<NonZeroU16> {
     exposed.filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).min()
 }
 
+/// Returns a container's address on each network, preferring IPv4.
+pub(crate) fn addresses(
+    networks: &BTreeMap<String, Option<Endpoint>>,
+) -> impl Iterator<Item = (String, IpAddr)> {
+    networks.iter().filter_map(|(name, endpoint)| {
+        let endpoint = endpoint.as_ref()?;
+        let address = endpoint.v4.parse().or_else(|_| endpoint.v6.parse()).ok()?;
+        Some((name.clone(), address))
+    })
+}
+
 impl Container {
-    /// Whether `signal` is one that ends it.
+    /// Whether `signal` ends the container, unless it handles the signal in another way.
     pub(crate) fn is_ended_by(&self, signal: u8) -> bool {
-        signal == self.stop_signal || signal::ENDING.contains(&signal)
+        signal == self.stop_signal || signal::FATAL.contains(&signal)
     }
 
-    /// The network that a label names.
+    /// Returns the network that a label names.
     pub(crate) fn network(&self) -> Option<&str> {
-        let is_meant = |key: &str| NETWORK.iter().any(|name| key.eq_ignore_ascii_case(name));
-        let named = self.labels.0.iter().find(|(key, value)| is_meant(key) && !value.is_empty());
-        named.map(|(_, value)| value.as_str())
+        let is_network = |key: &str| NETWORK.iter().any(|name| key.eq_ignore_ascii_case(name));
+        let label = self.labels.0.iter().find(|(key, value)| is_network(key) && !value.is_empty());
+        label.map(|(_, value)| value.as_str())
     }
 }
 

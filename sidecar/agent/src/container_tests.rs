@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What an engine says of a container that runs, with `change` over it.
+/// The inspection of a running container, with `change` merged into it.
 pub(crate) fn inspected(change: Value) -> Inspection {
-    let mut said = json!({
+    let mut inspection = json!({
         "Id": "0123456789abcdef0123456789abcdef",
         "Name": "/web",
         "Path": "/ping",
@@ -19,8 +19,8 @@ pub(crate) fn inspected(change: Value) -> Inspection {
         "HostConfig": {"NetworkMode": "default"},
         "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2", "GlobalIPv6Address": ""}}},
     });
-    merge(&mut said, change);
-    serde_json::from_value(said).unwrap()
+    merge(&mut inspection, change);
+    serde_json::from_value(inspection).unwrap()
 }
 
 fn merge(value: &mut Value, change: Value) {
@@ -36,26 +36,29 @@ fn merge(value: &mut Value, change: Value) {
 
 pub(crate) fn running(change: Value) -> Container {
     match read(inspected(change)) {
-        Reading::Running(container) => *container,
+        Inspected::Running(container) => *container,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_container_is_registered_as_what_it_says_of_itself() {
+fn registration_follows_the_inspection() {
     let container = running(json!({}));
     assert_eq!((container.service.as_str(), container.id.as_str()), ("web", "web-0123456789ab"));
     assert_eq!((container.host.as_str(), container.slot.as_deref()), ("web-host", None));
     assert_eq!((container.port.get(), container.started), (8080, 1_767_323_045_006_000_000));
     assert_eq!(container.health, Health::Healthy);
     assert_eq!(container.labels.0.len(), 1);
-    assert_eq!(container.place, Place::Networks([("bridge".to_owned(), [172, 17, 0, 2].into())].into()));
+    assert_eq!(
+        container.location,
+        NetworkLocation::Networks([("bridge".to_owned(), [172, 17, 0, 2].into())].into())
+    );
     let unexposed = running(json!({"Config": {"ExposedPorts": null}}));
     assert_eq!(unexposed.port.get(), 80);
 }
 
 #[test]
-fn a_task_and_a_container_of_compose_are_called_as_there() {
+fn swarm_tasks_and_compose_containers_keep_their_names() {
     let task = running(json!({"Config": {"Labels": {
         SWARM_SERVICE: "demo_web.x", SWARM_TASK: "demo_web.x.3.ffkef7x4l1nj",
     }}}));
@@ -67,7 +70,7 @@ fn a_task_and_a_container_of_compose_are_called_as_there() {
 }
 
 #[test]
-fn health_is_the_checks_or_that_it_runs() {
+fn health_is_the_health_check_or_the_running_state() {
     let health = |state| running(json!({ "State": state })).health;
     assert_eq!(health(json!({"Health": {"Status": "starting"}})), Health::Starting);
     assert_eq!(health(json!({"Health": {"Status": "healthy"}})), Health::Healthy);
@@ -77,19 +80,19 @@ fn health_is_the_checks_or_that_it_runs() {
 }
 
 #[test]
-fn what_does_not_run_is_not_registered() {
+fn stopped_container_is_not_registered() {
     for state in [
         json!({"Running": false}),
         json!({"Restarting": true}),
         json!({"Running": false, "StartedAt": "0001-01-01T00:00:00Z"}),
     ] {
-        assert_eq!(read(inspected(json!({ "State": state }))), Reading::Ended, "{state}");
+        assert_eq!(read(inspected(json!({ "State": state }))), Inspected::Ended, "{state}");
     }
 }
 
 #[test]
-fn only_those_with_labels_of_traefiks_or_of_a_swarm_are_registered() {
-    let reading = |labels: Value| {
+fn only_containers_with_traefik_or_swarm_labels_are_registered() {
+    let result = |labels: Value| {
         let mut inspection = inspected(json!({}));
         inspection.config.labels = serde_json::from_value(labels).unwrap();
         read(inspection)
@@ -97,15 +100,15 @@ fn only_those_with_labels_of_traefiks_or_of_a_swarm_are_registered() {
     for labels in
         [json!({"traefik.port": "80"}), json!({"TRAEFIK.Enable": "true"}), json!({SWARM_SERVICE: "web"})]
     {
-        assert!(matches!(reading(labels.clone()), Reading::Running(_)), "{labels}");
+        assert!(matches!(result(labels.clone()), Inspected::Running(_)), "{labels}");
     }
     for labels in [json!({}), json!({"traefik": "1", "é": "", "com.example": "traefik.port"})] {
-        assert_eq!(reading(labels.clone()), Reading::Another, "{labels}");
+        assert_eq!(result(labels.clone()), Inspected::Ignored, "{labels}");
     }
 }
 
 #[test]
-fn whoever_has_a_sidecar_with_a_hub_speaks_for_itself() {
+fn container_with_a_sidecar_and_a_hub_is_ignored() {
     let hub = json!(["SIDECAR_HUB=http://hub:8080"]);
     for (path, args, env, expected) in [
         ("/sidecar", json!(["run", "--", "/ping"]), hub.clone(), true),
@@ -120,14 +123,14 @@ fn whoever_has_a_sidecar_with_a_hub_speaks_for_itself() {
         ("/mysidecar", json!(["run", "--", "/ping"]), hub.clone(), false),
         ("/ping", json!(null), hub, false),
     ] {
-        let said = json!({"Path": path, "Args": args, "Config": {"Env": env}});
-        let reading = read(inspected(said.clone()));
-        assert_eq!(reading == Reading::Another, expected, "{said}");
+        let change = json!({"Path": path, "Args": args, "Config": {"Env": env}});
+        let result = read(inspected(change.clone()));
+        assert_eq!(result == Inspected::Ignored, expected, "{change}");
     }
 }
 
 #[test]
-fn a_container_is_ended_by_its_own_signal_and_by_those_that_end_all() {
+fn stop_signal_and_fatal_signals_end_a_container() {
     let nginx = running(json!({"Config": {"StopSignal": "SIGWINCH", "StopTimeout": 3}}));
     for (signal, expected) in
         [(28, true), (15, true), (9, true), (3, true), (2, true), (1, false), (10, false)]
@@ -141,7 +144,7 @@ fn a_container_is_ended_by_its_own_signal_and_by_those_that_end_all() {
 }
 
 #[test]
-fn the_network_is_named_by_a_label_in_any_case() {
+fn network_label_is_case_insensitive() {
     let network = |label: &str, value: &str| {
         running(json!({"Config": {"Labels": {label: value}}})).network().map(str::to_owned)
     };
@@ -149,4 +152,17 @@ fn the_network_is_named_by_a_label_in_any_case() {
     assert_eq!(network("traefik.Swarm.Network", "apps").as_deref(), Some("apps"));
     assert_eq!(network("traefik.docker.network", ""), None);
     assert_eq!(network("traefik.docker.lbswarm", "apps"), None);
+}
+
+#[test]
+fn ipv6_address_is_used_without_an_ipv4_address() {
+    let endpoint = |v4: &str, v6: &str| Some(Endpoint { v4: v4.to_owned(), v6: v6.to_owned() });
+    let networks = BTreeMap::from([
+        ("both".to_owned(), endpoint("10.0.0.1", "fd00::1")),
+        ("six".to_owned(), endpoint("", "fd00::2")),
+        ("none".to_owned(), endpoint("", "")),
+        ("null".to_owned(), None),
+    ]);
+    let addresses: Vec<_> = addresses(&networks).map(|(name, address)| format!("{name} {address}")).collect();
+    assert_eq!(addresses, ["both 10.0.0.1", "six fd00::2"]);
 }

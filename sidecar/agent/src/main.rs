@@ -1,61 +1,53 @@
-//! Registers the containers of a node with the hub: for images that no sidecar wraps. It reads, and listens on nothing.
+//! Registers the containers of a node with the hub, for images without a sidecar. Reads the engine's API only, and does
+//! not listen.
 //!
-//! - what is known, and what follows from it, without I/O and clock: [`node`], from a [`container`]'s description, the
-//!   [`network`] it is reached on and the [`signal`]s that end it to its registration; [`services`] of a swarm; and the
-//!   [`ledger`], from what the hub was told and what it is to know to the next request
-//! - the engine: [`engine`] is its API, [`watch`] keeps the node's picture up to date by it
-//! - the hub: [`tell`] keeps it up to date, by its [client](client)
-//! - between the two: the [`board`]; [`args`] are the flags
+//! - [`watcher`] keeps the [`node`] up to date through the [`engine`]'s API; [`publisher`] sends the difference to the
+//!   hub. Both share the [`shared_node`].
+//! - Pure parts: [`node`], from a [`container`]'s description to its registration ([`signal`], [`timestamp`]);
+//!   [`services`] of a swarm; [`sync_state`], the difference to what the hub has acknowledged.
 
 use std::process::ExitCode;
 
 use cli::Failure;
-use client::Hub;
 use tokio::select;
 use tokio::signal::unix::{self, SignalKind};
 use tracing::info;
 
 mod args;
-mod board;
 mod container;
 mod engine;
-mod ledger;
-mod network;
 mod node;
+mod publisher;
 mod services;
+mod shared_node;
 mod signal;
-mod tell;
-mod time;
-mod watch;
+mod sync_state;
+mod timestamp;
+mod watcher;
 
 fn main() -> ExitCode {
     let outcome = match cli::parse::<args::Args>() {
-        Ok(args) => run(&args),
+        Ok(args) => client::block_on(run(&args)).and_then(|outcome| outcome),
         Err(code) => return code,
     };
     cli::exit_with("agent", outcome)
 }
 
-fn run(args: &args::Args) -> Result<ExitCode, Failure> {
+/// Runs until SIGTERM or SIGINT. Withdraws nothing: the containers still run, and the next agent takes over their leases.
+async fn run(args: &args::Args) -> Result<ExitCode, Failure> {
     args.log.init();
-    let (hub, engine) = (args.hub()?, engine::Engine::at(args.engine()?));
-    client::block_on(serve(args, &hub, &engine))?
-}
-
-/// Runs until it is told to end. It withdraws nothing, since the containers run on: their leases outlast its connection
-/// for a while, and its successor takes them over.
-async fn serve(args: &args::Args, hub: &Hub, engine: &engine::Engine) -> Result<ExitCode, Failure> {
-    // Explicitly, since PID 1 ignores signals that it has no handler for.
-    let catch = |kind| unix::signal(kind).map_err(|error| Failure::new(format!("catching signals: {error}")));
+    let (hub, engine) = (args.hub()?, engine::Engine::new(args.engine()?));
+    // PID 1 ignores signals without a handler.
+    let catch = |kind| unix::signal(kind).map_err(|error| Failure::new(format!("handling signals: {error}")));
     let (mut terminate, mut interrupt) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
-    let board = board::Board::new(args.settings());
+    let node = shared_node::SharedNode::new(args.settings());
     info!(hub = %hub.url, engine = %engine.address(), "watching this node's containers");
     select! {
-        never = watch::watch(engine, &board) => match never {},
-        never = tell::tell(hub, &board) => match never {},
+        never = watcher::watch(&engine, &node) => match never {},
+        never = publisher::publish(&hub, &node) => match never {},
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    info!("ends; what is registered stays for its successor");
+    info!("stopping; containers stay registered");
     Ok(ExitCode::SUCCESS)
 }

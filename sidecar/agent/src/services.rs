@@ -1,19 +1,19 @@
-//! What a manager knows of the swarm's services, as the hub is told. Pure.
+//! The swarm's services, as a manager publishes them to the hub. Pure.
 
 use protocol::{Labels, ServiceSpec, Services};
 use serde::Deserialize;
 
 use crate::engine::{ContainerSpec, Service};
 
-/// Has a sidecar take its labels from its service.
+/// Variable from which a sidecar takes its labels.
 const LABELS: &str = "SIDECAR_LABELS=";
-/// Stands in a template where the service's labels are to be.
+/// Template expression for the service's labels.
 const TEMPLATE: &str = ".Service.Labels";
-/// The sidecar's flag for one label more, which the service's own are not to replace.
-const LABEL: &str = "--label";
+/// Flag for a label of the sidecar's own. It also matches `--labels`, which contains no template.
+const LABEL_FLAG: &str = "--label";
 
-/// The hub's form of an engine's list.
-pub(crate) fn published(services: Vec<Service>) -> Services {
+/// Converts the engine's list to the hub's format.
+pub(crate) fn to_published(services: Vec<Service>) -> Services {
     let spec = |service: Service| {
         let (templated, settled) = (is_templated(&service), is_settled(&service));
         let labels = Labels(service.spec.labels);
@@ -22,23 +22,23 @@ pub(crate) fn published(services: Vec<Service>) -> Services {
     Services { services: services.into_iter().map(spec).collect() }
 }
 
+/// Whether the service's sidecars have the service's labels and no others.
 fn is_templated(service: &Service) -> bool {
-    // Tasks of other kinds than containers have no such part.
+    // Tasks that are not containers have no ContainerSpec.
     let container =
         ContainerSpec::deserialize(&service.spec.task_template["ContainerSpec"]).unwrap_or_default();
     let mut labels = container.env.iter().filter_map(|variable| variable.strip_prefix(LABELS));
-    // `--labels` itself would be no template's.
-    let has_flag = container.command.iter().chain(&container.args).any(|word| word.contains(LABEL));
+    let has_flag = container.command.iter().chain(&container.args).any(|word| word.contains(LABEL_FLAG));
     !has_flag && labels.any(|labels| labels.contains(TEMPLATE))
 }
 
-/// Whether no update replaces tasks, or is about to: between a change and the first word of its update there is a moment.
+/// Whether no update replaces tasks. For a moment after a change of the service, its update status is still empty.
 fn is_settled(service: &Service) -> bool {
     match service.update_status.state.as_str() {
         "completed" | "rollback_completed" => true,
         "" => service.previous_spec.as_ref().is_none_or(|previous| {
-            let of = &service.spec;
-            previous.task_template == of.task_template && previous.endpoint_spec == of.endpoint_spec
+            let current = &service.spec;
+            previous.task_template == current.task_template && previous.endpoint_spec == current.endpoint_spec
         }),
         _ => false,
     }
@@ -54,7 +54,7 @@ mod tests {
         "SIDECAR_LABELS={{range $k, $v := .Service.Labels}}{{urlquery $k}}={{urlquery $v}}&{{end}}";
 
     fn service(env: &[&str], command: &[&str], args: &[&str]) -> Service {
-        let said = json!({
+        let service = json!({
             "Version": {"Index": 7},
             "Spec": {
                 "Name": "demo_ping",
@@ -62,18 +62,18 @@ mod tests {
                 "TaskTemplate": {"ContainerSpec": {"Env": env, "Command": command, "Args": args}},
             },
         });
-        serde_json::from_value(said).unwrap()
+        serde_json::from_value(service).unwrap()
     }
 
     #[test]
-    fn labels_and_version_are_told_by_the_services_name() {
-        let told = published(vec![service(&[], &[], &[])]).services;
-        assert_eq!(told["demo_ping"].version, 7);
-        assert_eq!(told["demo_ping"].labels.0["a"], "1");
+    fn labels_and_version_are_published_by_service_name() {
+        let published = to_published(vec![service(&[], &[], &[])]).services;
+        assert_eq!(published["demo_ping"].version, 7);
+        assert_eq!(published["demo_ping"].labels.0["a"], "1");
     }
 
     #[test]
-    fn a_sidecar_has_its_labels_from_the_service_if_a_template_alone_gives_them() {
+    fn service_is_templated_if_only_a_template_sets_the_sidecars_labels() {
         for (env, command, args, expected) in [
             (&[TEMPLATED][..], &[][..], &[][..], true),
             (&["A=1", TEMPLATED], &["/sidecar", "run"], &["--", "/ping"], true),
@@ -83,21 +83,21 @@ mod tests {
             (&[TEMPLATED], &["/sidecar", "run", "--label", "a=1"], &[], false),
             (&[TEMPLATED], &[], &["run", "--label=a=1", "--", "/ping"], false),
         ] {
-            let told = published(vec![service(env, command, args)]).services;
-            assert_eq!(told["demo_ping"].templated, expected, "{env:?} {command:?} {args:?}");
+            let published = to_published(vec![service(env, command, args)]).services;
+            assert_eq!(published["demo_ping"].templated, expected, "{env:?} {command:?} {args:?}");
         }
     }
 
     #[test]
-    fn a_service_is_settled_unless_its_tasks_are_being_replaced() {
+    fn service_is_settled_unless_an_update_replaces_its_tasks() {
         let settled = |state: &str, previous: Option<Value>| {
             let template = json!({"ContainerSpec": {"Image": "b"}, "ForceUpdate": 1});
-            let said = json!({
+            let service = json!({
                 "Spec": {"Name": "s", "Labels": {"a": "2"}, "TaskTemplate": template},
                 "PreviousSpec": previous.map(|template| json!({"Name": "s", "TaskTemplate": template})),
                 "UpdateStatus": {"State": state},
             });
-            published(vec![serde_json::from_value(said).unwrap()]).services["s"].settled
+            to_published(vec![serde_json::from_value(service).unwrap()]).services["s"].settled
         };
         let same = json!({"ContainerSpec": {"Image": "b"}, "ForceUpdate": 1});
         let other = json!({"ContainerSpec": {"Image": "b"}, "ForceUpdate": 0});

@@ -1,66 +1,40 @@
-//! Signals by name and number, as Docker has them for Linux.
+//! Signals by name and number, as Docker writes them on Linux.
 
-/// SIGTERM: what stops a container that names no other signal.
+/// SIGTERM, the default stop signal of a container.
 pub(crate) const TERM: u8 = 15;
 
-/// Signals that end what does not handle them otherwise, whatever a container's own stop signal is: INT, QUIT, KILL
-/// and TERM.
-pub(crate) const ENDING: [u8; 4] = [2, 3, 9, TERM];
+/// INT, QUIT, KILL and TERM: a process that does not handle them ends, whatever its container's stop signal is.
+pub(crate) const FATAL: [u8; 4] = [2, 3, 9, TERM];
 
 /// The first and the last real-time signal.
 const REAL_TIME: (u8, u8) = (34, 64);
 
-const NAMES: [(&str, u8); 33] = [
-    ("HUP", 1),
-    ("INT", 2),
-    ("QUIT", 3),
-    ("ILL", 4),
-    ("TRAP", 5),
-    ("ABRT", 6),
-    ("IOT", 6),
-    ("BUS", 7),
-    ("FPE", 8),
-    ("KILL", 9),
-    ("USR1", 10),
-    ("SEGV", 11),
-    ("USR2", 12),
-    ("PIPE", 13),
-    ("ALRM", 14),
-    ("TERM", TERM),
-    ("STKFLT", 16),
-    ("CHLD", 17),
-    ("CONT", 18),
-    ("STOP", 19),
-    ("TSTP", 20),
-    ("TTIN", 21),
-    ("TTOU", 22),
-    ("URG", 23),
-    ("XCPU", 24),
-    ("XFSZ", 25),
-    ("VTALRM", 26),
-    ("PROF", 27),
-    ("WINCH", 28),
-    ("IO", 29),
-    ("POLL", 29),
-    ("PWR", 30),
-    ("SYS", 31),
+/// Names of the signals 1 to 31.
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// The number of a signal that is given as `SIGQUIT`, `quit`, `3` or `SIGRTMIN+3`.
-pub(crate) fn number(text: &str) -> Option<u8> {
+/// Parses a signal such as `SIGQUIT`, `quit`, `3` or `SIGRTMIN+3`.
+pub(crate) fn parse(text: &str) -> Option<u8> {
     if let Ok(number) = text.parse() {
         return (1..=REAL_TIME.1).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
-        return Some(*number);
+    let name = match upper.strip_prefix("SIG").unwrap_or(&upper) {
+        "IOT" => "ABRT",
+        "POLL" => "IO",
+        name => name,
+    };
+    if let Some((_, number)) = NAMES.iter().zip(1..).find(|(known, _)| **known == name) {
+        return Some(number);
     }
     let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
         (Some(""), _) => REAL_TIME.0,
-        (Some(more), _) => REAL_TIME.0.checked_add(more.strip_prefix('+')?.parse().ok()?)?,
+        (Some(offset), _) => REAL_TIME.0.checked_add(offset.strip_prefix('+')?.parse().ok()?)?,
         (_, Some("")) => REAL_TIME.1,
-        (_, Some(less)) => REAL_TIME.1.checked_sub(less.strip_prefix('-')?.parse().ok()?)?,
+        (_, Some(offset)) => REAL_TIME.1.checked_sub(offset.strip_prefix('-')?.parse().ok()?)?,
         (None, None) => return None,
     };
     (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
@@ -71,12 +45,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_is_known_by_name_and_by_number() {
+    fn signals_are_parsed_by_name_and_number() {
         for (text, expected) in [
             ("SIGTERM", Some(15)),
             ("term", Some(15)),
             ("3", Some(3)),
             ("SIGWINCH", Some(28)),
+            ("SIGSYS", Some(31)),
+            ("SIGIOT", Some(6)),
+            ("poll", Some(29)),
             ("SIGRTMIN+3", Some(37)),
             ("RTMAX-1", Some(63)),
             ("SIGRTMIN", Some(34)),
@@ -88,7 +65,7 @@ mod tests {
             ("", None),
             ("SIGNOPE", None),
         ] {
-            assert_eq!(number(text), expected, "{text:?}");
+            assert_eq!(parse(text), expected, "{text:?}");
         }
     }
 }

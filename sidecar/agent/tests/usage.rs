@@ -12,25 +12,29 @@ fn agent(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, S
 }
 
 #[test]
-fn bad_usage_exits_64_and_names_the_fault() {
-    for (args, environment, fault) in [
-        (&[][..], &[][..], "--hub is needed"),
-        (&[], &[("AGENT_HUB", "")], "--hub is needed"),
+fn bad_usage_exits_64_and_names_the_cause() {
+    for (args, environment, cause) in [
+        (&[][..], &[][..], "missing --hub or AGENT_HUB"),
+        (&[], &[("AGENT_HUB", "")], "missing --hub or AGENT_HUB"),
         (&["--hub", "https://h"], &[], "scheme \"https\""),
         (&["--hub", "http://h", "--nope"], &[], "--nope"),
-        (&["--hub", "http://h"], &[("AGENT_DOCKER", "/run/docker.sock")], "the scheme is missing"),
-        (&["--hub", "http://h"], &[("DOCKER_HOST", "ssh://h")], "DOCKER_HOST=ssh://h: scheme \"ssh\""),
+        (&["--hub", "http://h"], &[("AGENT_DOCKER", "/run/docker.sock")], "missing scheme"),
+        (
+            &["--hub", "http://h"],
+            &[("DOCKER_HOST", "ssh://h")],
+            "DOCKER_HOST=ssh://h: unknown scheme \"ssh\"",
+        ),
         (&["--hub", "http://h", "--token-file", "/nowhere/token"], &[], "reading token file /nowhere/token"),
         (&["--hub", "http://h", "--stop-margin", "5"], &[], "missing unit after 5"),
     ] {
         let (code, stdout, stderr) = agent(args, environment);
         assert_eq!(code, Some(64), "{args:?} {environment:?}: {stderr}");
-        assert!(stderr.contains(fault) && stdout.is_empty(), "{args:?} {environment:?}: {stderr}");
+        assert!(stderr.contains(cause) && stdout.is_empty(), "{args:?} {environment:?}: {stderr}");
     }
 }
 
 #[test]
-fn help_shows_examples_and_what_a_proxy_has_to_let_through() {
+fn help_shows_examples_and_the_requests_to_the_engine() {
     let (code, stdout, _) = agent(&["--help"], &[]);
     assert_eq!(code, Some(0));
     for text in ["Examples:", "AGENT_HUB", "/containers/ID/json", "DOCKER_HOST"] {

@@ -1,4 +1,4 @@
-//! The stream of events: one JSON object a line, for as long as the engine lives.
+//! The event stream: one JSON object per line.
 
 use bytes::BytesMut;
 use http_body_util::BodyExt;
@@ -7,24 +7,24 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{EngineError, Event};
 
-/// What is of interest. Not so are those of the commands that a health check runs in each container all the time; so
-/// the engine is asked to leave them out.
+/// Events that the agent needs. The filter excludes those of health checks, which run commands in each container all the
+/// time.
 const FILTERS: &str = concat!(
     r#"{"type":["container","network","service","node"],"#,
     r#""event":["create","start","kill","die","oom","pause","unpause","rename","update","destroy","health_status","#,
     r#""connect","disconnect","remove"]}"#
 );
 
-/// No event is longer.
-const LONGEST_LINE: usize = 1024 * 1024;
+/// Maximum length of an event in bytes.
+const MAX_LINE: usize = 1024 * 1024;
 
-/// Path and query of what happens from now on, and has happened since `since`, in nanoseconds of Unix time.
+/// Path and query of the stream. `since` is its start in nanoseconds of Unix time.
 pub(super) fn path(since: u64) -> String {
     let filters = utf8_percent_encode(FILTERS, NON_ALPHANUMERIC);
     format!("/events?since={}.{:09}&filters={filters}", since / 1_000_000_000, since % 1_000_000_000)
 }
 
-/// The stream. It is closed when dropped.
+/// The stream. Dropping it closes the connection.
 pub(crate) struct Events {
     body: Incoming,
     lines: Lines,
@@ -35,27 +35,27 @@ impl Events {
         Self { body, lines: Lines::default() }
     }
 
-    /// The next event. Nothing is lost when the caller stops waiting.
+    /// Waits for the next event. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Event, EngineError> {
         loop {
             if let Some(line) = self.lines.next() {
-                return serde_json::from_slice(&line).map_err(EngineError::Garbled);
+                return serde_json::from_slice(&line).map_err(EngineError::InvalidResponse);
             }
-            let frame = self.body.frame().await.ok_or(EngineError::Ended)?;
-            let frame = frame.map_err(|error| EngineError::Lost(error.into()))?;
+            let frame = self.body.frame().await.ok_or(EngineError::StreamEnded)?;
+            let frame = frame.map_err(|error| EngineError::ConnectionLost(error.into()))?;
             if let Some(data) = frame.data_ref() {
                 self.lines.push(data);
             }
-            if self.lines.0.len() > LONGEST_LINE {
-                return Err(EngineError::Lost(
-                    format!("an event is longer than {LONGEST_LINE} bytes").into(),
+            if self.lines.0.len() > MAX_LINE {
+                return Err(EngineError::ConnectionLost(
+                    format!("event longer than {MAX_LINE} bytes").into(),
                 ));
             }
         }
     }
 }
 
-/// Text that comes in pieces.
+/// Buffer that splits the stream into lines.
 #[derive(Default)]
 struct Lines(BytesMut);
 
@@ -64,7 +64,7 @@ impl Lines {
         self.0.extend_from_slice(data);
     }
 
-    /// The next whole line that is not empty.
+    /// Takes the next complete line that is not empty.
     fn next(&mut self) -> Option<BytesMut> {
         loop {
             let end = self.0.iter().position(|byte| *byte == b'\n')?;
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_may_come_in_pieces_and_several_in_one() {
+    fn lines_may_be_split_or_joined() {
         let mut lines = Lines::default();
         lines.push(b"{\"Type\":");
         assert!(lines.next().is_none());
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_is_json_and_the_time_has_nine_digits_behind_the_point() {
+    fn filter_is_json_and_time_has_nine_decimals() {
         assert!(serde_json::from_str::<serde_json::Value>(FILTERS).is_ok());
         assert!(
             path(1_700_000_000_000_000_042)

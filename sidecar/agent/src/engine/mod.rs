@@ -1,23 +1,25 @@
-//! An engine's API, as far as it is needed. All that goes there is `GET`:
+//! Client for the engine's API. All requests are `GET`:
 //!
-//! | request | for |
+//! | request | purpose |
 //! |---|---|
-//! | `/_ping` | the API's version, which the others begin with |
-//! | `/events` | what happens, held open |
-//! | `/info` | the node's name and address, and whether it is a manager |
-//! | `/containers/json` | which containers run |
-//! | `/containers/ID/json` | each one's state, labels and addresses |
-//! | `/services` | on a manager, what services are to be labelled with |
+//! | `/_ping` | API version |
+//! | `/events` | events, as a stream that stays open |
+//! | `/info` | name, address and role of the node |
+//! | `/containers/json` | running containers |
+//! | `/containers/ID/json` | state, labels and addresses of a container |
+//! | `/services` | on a manager: labels of the swarm's services |
 
-mod address;
 mod events;
 mod types;
 
 use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use client::connection::{Error, connect};
+use client::url::{Scheme, Url};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -29,114 +31,156 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-pub(crate) use address::Address;
 pub(crate) use events::Events;
-pub(crate) use types::{ContainerSpec, Endpoint, Event, Info, Inspection, Listed, Service};
+pub(crate) use types::{ContainerSpec, Endpoint, Event, Info, Inspection, ListedContainer, Service};
 
-/// How long an engine that is on this machine, or near, may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take to answer: a container that is just starting keeps those waiting who ask for it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// No answer is longer.
-const LONGEST_BODY: usize = 64 * 1024 * 1024;
+/// Time for a response. The engine delays requests for a container that it is starting.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum size of a response in bytes.
+const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// An engine. Each request has a connection of its own.
+/// Address of the engine's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// Unix socket.
+    Unix(PathBuf),
+    /// Host and port, without TLS.
+    Tcp(Url),
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::Unix("/var/run/docker.sock".into())
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(("unix", path)) => Err(format!("expected an absolute path, got {path:?}")),
+            Some(("tcp", _)) => text.trim_end_matches('/').parse().map(Self::Tcp),
+            // Socket proxies often have such a URL.
+            Some(("http", _)) => {
+                let url: Url = text.parse()?;
+                match url.path.as_str() {
+                    "/" => Ok(Self::Tcp(Url { scheme: Scheme::Tcp, ..url })),
+                    path => Err(format!("unexpected path {path:?}")),
+                }
+            }
+            Some((scheme, _)) => Err(format!("unknown scheme {scheme:?}; expected unix or tcp")),
+            None => Err("missing scheme; expected unix:///PATH or tcp://HOST:PORT".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(url) => url.fmt(f),
+        }
+    }
+}
+
+/// An engine. Each request uses its own connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     address: Address,
 }
 
-/// An engine's API, in the version that the engine itself has.
+/// The API in the engine's own version.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     engine: Engine,
-    /// What paths begin with, such as `/v1.41`. An engine serves paths without it as well, but announces an end of that;
-    /// and no fixed version is served by engines of all ages.
+    /// Prefix of paths, such as `/v1.41`. Paths without a version are deprecated, and no fixed version works with engines
+    /// of all ages.
     version: String,
 }
 
-/// Why an engine could not be asked.
+/// Error of a request to the engine.
 #[derive(Debug)]
 pub(crate) enum EngineError {
-    /// No connection.
-    Unreachable(Error),
-    /// The connection was lost before the whole answer.
-    Lost(Error),
-    /// No answer in time.
-    Late,
-    /// An answer that is not 2xx, and what is said in it.
+    /// The connection failed.
+    Connect(Error),
+    /// The connection was lost before the end of the response.
+    ConnectionLost(Error),
+    /// No response in time.
+    Timeout,
+    /// A status that is not 2xx, and the engine's message.
     Refused(StatusCode, String),
-    /// Whatever answers there, it is no engine.
-    Garbled(serde_json::Error),
-    /// The stream of events has ended.
-    Ended,
+    /// A response that is not the engine's.
+    InvalidResponse(serde_json::Error),
+    /// The event stream ended.
+    StreamEnded,
 }
 
 impl Engine {
-    /// The engine at `address`; nothing is asked yet.
-    pub(crate) fn at(address: Address) -> Self {
+    pub(crate) fn new(address: Address) -> Self {
         Self { address }
     }
 
-    /// Where it is.
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Asks for its version.
-    pub(crate) async fn greet(&self) -> Result<Api, EngineError> {
-        let response = within(self.send("/_ping".to_owned())).await?;
+    /// Asks the engine for its API version.
+    pub(crate) async fn negotiate_version(&self) -> Result<Api, EngineError> {
+        let response = with_timeout(self.send("/_ping".to_owned())).await?;
         let version = response.headers().get("api-version").and_then(|version| version.to_str().ok());
         let is_version = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let version = version.filter(is_version).map(|version| format!("/v{version}"));
         Ok(Api { engine: self.clone(), version: version.unwrap_or_default() })
     }
 
-    /// Sends a request on a new connection, which closes with the answer's body. An answer that is not 2xx is an error.
+    /// Sends a request on a new connection, which closes with the response's body. A status that is not 2xx is an error.
     async fn send(&self, path: String) -> Result<Response<Incoming>, EngineError> {
         let host = match &self.address {
             Address::Unix(_) => "docker".to_owned(),
             Address::Tcp(url) => url.authority(),
         };
         let request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| EngineError::Lost(error.into()))?;
-        let unreachable = |error: std::io::Error| EngineError::Unreachable(error.into());
+        let request = request.map_err(|error| EngineError::ConnectionLost(error.into()))?;
+        let failed = |error: std::io::Error| EngineError::Connect(error.into());
         let mut sender = match &self.address {
-            Address::Unix(path) => shake_hands(UnixStream::connect(path).await.map_err(unreachable)?).await?,
-            Address::Tcp(url) => {
-                shake_hands(connect(url, CONNECT_TIMEOUT).await.map_err(unreachable)?).await?
-            }
+            Address::Unix(path) => handshake(UnixStream::connect(path).await.map_err(failed)?).await?,
+            Address::Tcp(url) => handshake(connect(url, CONNECT_TIMEOUT).await.map_err(failed)?).await?,
         };
-        let response = sender.send_request(request).await.map_err(|error| EngineError::Lost(error.into()))?;
+        let response =
+            sender.send_request(request).await.map_err(|error| EngineError::ConnectionLost(error.into()))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let body = read(response.into_body()).await.unwrap_or_default();
-        let said = serde_json::from_slice(&body).map(|refusal: Refusal| refusal.message);
-        Err(EngineError::Refused(status, said.unwrap_or_else(|_| "no reason given".to_owned())))
+        let message = serde_json::from_slice(&body).map(|body: ErrorBody| body.message);
+        Err(EngineError::Refused(status, message.unwrap_or_else(|_| "no reason given".to_owned())))
     }
 }
 
 impl Api {
-    /// What happens from now on, and what has happened since `since`, in nanoseconds of Unix time, as far as the engine
-    /// remembers.
+    /// Opens the event stream. `since` is its start in nanoseconds of Unix time, as far back as the engine
+    /// remembers events.
     pub(crate) async fn events(&self, since: u64) -> Result<Events, EngineError> {
         let path = self.path(&events::path(since));
-        Ok(Events::new(within(self.engine.send(path)).await?.into_body()))
+        Ok(Events::new(with_timeout(self.engine.send(path)).await?.into_body()))
     }
 
-    /// The node.
+    /// Describes the node.
     pub(crate) async fn info(&self) -> Result<Info, EngineError> {
         self.get("/info").await
     }
 
-    /// The containers that run, or are paused.
-    pub(crate) async fn containers(&self) -> Result<Vec<Listed>, EngineError> {
+    /// Lists running and paused containers.
+    pub(crate) async fn containers(&self) -> Result<Vec<ListedContainer>, EngineError> {
         self.get("/containers/json").await
     }
 
-    /// A container; none if there is none. One that shares another's network is shown with that one's.
+    /// Inspects a container. Returns `None` if it does not exist. For one that shares the network of another container,
+    /// the result shows the other's network.
     pub(crate) async fn container(&self, id: &str) -> Result<Option<Inspection>, EngineError> {
         let Some(mut inspection) = self.inspect(id).await? else { return Ok(None) };
         if let Some(other) = inspection.host_config.network_mode.strip_prefix("container:")
@@ -155,15 +199,15 @@ impl Api {
         }
     }
 
-    /// The swarm's services, which only a manager knows.
+    /// Lists the swarm's services. Only managers know them.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, EngineError> {
         self.get("/services").await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
         let path = self.path(path);
-        let body = within(async { read(self.engine.send(path).await?.into_body()).await }).await?;
-        serde_json::from_slice(&body).map_err(EngineError::Garbled)
+        let body = with_timeout(async { read(self.engine.send(path).await?.into_body()).await }).await?;
+        serde_json::from_slice(&body).map_err(EngineError::InvalidResponse)
     }
 
     fn path(&self, path: &str) -> String {
@@ -171,50 +215,77 @@ impl Api {
     }
 }
 
-async fn within<T>(answer: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
-    timeout(ANSWER_TIMEOUT, answer).await.unwrap_or(Err(EngineError::Late))
+async fn with_timeout<T>(response: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+    timeout(RESPONSE_TIMEOUT, response).await.unwrap_or(Err(EngineError::Timeout))
 }
 
-type Sender = http1::SendRequest<Empty<Bytes>>;
-
-async fn shake_hands<S>(stream: S) -> Result<Sender, EngineError>
+async fn handshake<S>(stream: S) -> Result<http1::SendRequest<Empty<Bytes>>, EngineError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| EngineError::Lost(error.into()))?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| EngineError::ConnectionLost(error.into()))?;
     tokio::spawn(async move {
-        // Whoever waits for the answer is told the error.
+        // The request reports the error.
         let _ = connection.await;
     });
     Ok(sender)
 }
 
 async fn read(body: Incoming) -> Result<Bytes, EngineError> {
-    let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(EngineError::Lost)?;
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(EngineError::ConnectionLost)?;
     Ok(body.to_bytes())
 }
 
-/// The body of an answer that is not 2xx.
+/// Body of a response that is not 2xx.
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     message: String,
 }
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(error) => {
+            Self::Connect(error) => {
                 let reason = error.downcast_ref::<std::io::Error>().map(cli::reason);
                 write!(f, "connecting: {}", reason.unwrap_or_else(|| error.to_string()))
             }
-            Self::Lost(error) => write!(f, "the connection was lost: {error}"),
-            Self::Late => f.write_str("no answer in time"),
+            Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
+            Self::Timeout => f.write_str("no response in time"),
             Self::Refused(status, reason) => write!(f, "status {}: {reason}", status.as_u16()),
-            Self::Garbled(error) => write!(f, "reading its answer: {error}"),
-            Self::Ended => f.write_str("it has ended the stream of events"),
+            Self::InvalidResponse(error) => write!(f, "invalid response: {error}"),
+            Self::StreamEnded => f.write_str("the event stream ended"),
         }
     }
 }
 
 impl std::error::Error for EngineError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_is_displayed_as_it_is_parsed() {
+        for text in ["unix:///run/docker.sock", "tcp://proxy:2375", "tcp://[::1]:2375"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        assert_eq!("http://proxy:2375/".parse::<Address>().unwrap().to_string(), "tcp://proxy:2375");
+    }
+
+    #[test]
+    fn invalid_address_names_the_cause() {
+        for (text, cause) in [
+            ("/run/docker.sock", "missing scheme"),
+            ("unix://run/docker.sock", "an absolute path"),
+            ("ssh://host", "scheme \"ssh\""),
+            ("npipe:////./pipe/docker", "scheme \"npipe\""),
+            ("tcp://proxy", "missing port"),
+            ("http://proxy:1/docker", "path \"/docker\""),
+        ] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert!(error.contains(cause), "{text}: {error}");
+        }
+    }
+}

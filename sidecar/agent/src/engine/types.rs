@@ -1,4 +1,4 @@
-//! What is read of an engine's answers: of each only what is used.
+//! Types of the engine's responses, with the fields that the agent uses.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::Deserialize as Derive;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// One line of `GET /containers/json`.
+/// Item of `GET /containers/json`.
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Listed {
+pub(crate) struct ListedContainer {
     pub(crate) id: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) labels: BTreeMap<String, String>,
@@ -22,24 +22,24 @@ pub(crate) struct Listed {
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Inspection {
     pub(crate) id: String,
-    /// With a slash in front.
+    /// Begins with a slash.
     pub(crate) name: String,
-    /// What is executed, with `args`: the entry point and the command.
+    /// The program. With `args` it combines entry point and command.
     pub(crate) path: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) args: Vec<String>,
-    pub(crate) state: State,
-    pub(crate) config: Config,
+    pub(crate) state: ContainerState,
+    pub(crate) config: ContainerConfig,
     pub(crate) host_config: HostConfig,
     pub(crate) network_settings: NetworkSettings,
 }
 
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
-pub(crate) struct State {
+pub(crate) struct ContainerState {
     pub(crate) running: bool,
     pub(crate) paused: bool,
-    /// Has ended and will be started again. Then it is `running` too.
+    /// Waits for a restart. `running` is then also true.
     pub(crate) restarting: bool,
     pub(crate) started_at: String,
     pub(crate) health: Option<Health>,
@@ -53,7 +53,7 @@ pub(crate) struct Health {
 
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Config {
+pub(crate) struct ContainerConfig {
     pub(crate) hostname: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) env: Vec<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "or_default")]
     pub(crate) exposed_ports: BTreeMap<String, Value>,
     pub(crate) stop_signal: Option<String>,
-    /// Seconds; -1 is for ever.
+    /// Seconds; -1 means unlimited.
     pub(crate) stop_timeout: Option<i64>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct NetworkSettings {
     pub(crate) networks: BTreeMap<String, Option<Endpoint>>,
 }
 
-/// A container's end on a network.
+/// A container's addresses on a network.
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(default)]
 pub(crate) struct Endpoint {
@@ -95,7 +95,7 @@ pub(crate) struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Info {
-    /// The host's.
+    /// Host name.
     pub(crate) name: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) swarm: Swarm,
@@ -104,21 +104,21 @@ pub(crate) struct Info {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Swarm {
-    /// Where the other nodes reach this one; empty outside a swarm.
+    /// Address at which other nodes reach this one; empty outside of a swarm.
     pub(crate) node_addr: String,
-    /// Whether it is a manager.
+    /// Whether the node is a manager.
     pub(crate) control_available: bool,
 }
 
-/// One line of `GET /services`.
+/// Item of `GET /services`.
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Service {
     pub(crate) version: Version,
     pub(crate) spec: ServiceSpec,
-    /// The one before, if there was one.
+    /// The previous specification, if there is one.
     pub(crate) previous_spec: Option<ServiceSpec>,
-    /// How the last update that replaces tasks goes. Gone as soon as the specification changes again.
+    /// State of the last update that replaces tasks. A change of the specification resets it.
     #[serde(deserialize_with = "or_default")]
     pub(crate) update_status: UpdateStatus,
 }
@@ -132,7 +132,7 @@ pub(crate) struct Version {
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct UpdateStatus {
-    /// Such as `updating`; empty if there was no update.
+    /// For example `updating`; empty without an update.
     pub(crate) state: String,
 }
 
@@ -142,13 +142,13 @@ pub(crate) struct ServiceSpec {
     pub(crate) name: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) labels: BTreeMap<String, String>,
-    /// Whole, since whatever changes in it replaces tasks.
+    /// Complete, because any change of it replaces tasks.
     pub(crate) task_template: Value,
-    /// The same.
+    /// Complete, for the same reason.
     pub(crate) endpoint_spec: Value,
 }
 
-/// A part of a task's template.
+/// Part of a task template.
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ContainerSpec {
@@ -160,11 +160,11 @@ pub(crate) struct ContainerSpec {
     pub(crate) args: Vec<String>,
 }
 
-/// One line of `GET /events`.
+/// Item of `GET /events`.
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Event {
-    /// Of what: `container`, `network`, `service`, `node`.
+    /// `container`, `network`, `service` or `node`.
     pub(crate) r#type: String,
     pub(crate) action: String,
     pub(crate) actor: Actor,
@@ -178,12 +178,12 @@ pub(crate) struct Event {
 pub(crate) struct Actor {
     #[serde(rename = "ID")]
     pub(crate) id: String,
-    /// A container's labels are among them.
+    /// For a container, they include its labels.
     #[serde(deserialize_with = "or_default")]
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
-/// Go writes `null` for what is empty.
+/// Reads `null` as the default: Go writes it for empty lists and maps.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

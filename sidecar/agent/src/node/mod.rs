@@ -1,8 +1,8 @@
-//! What is known of this node, and what the hub is to know of it. Pure: time is passed in, in nanoseconds of Unix time,
-//! as the engine gives it.
+//! The agent's knowledge of this node, and the registrations that follow from it. Pure: takes the time as a parameter, in
+//! nanoseconds of Unix time, like the engine's events.
 
+mod address;
 mod entry;
-mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -12,20 +12,20 @@ use std::time::Duration;
 
 use protocol::{Health, InstanceId, Registration, Services, Source};
 
-use crate::container::{self, Reading};
-use crate::engine::{Event, Info, Inspection, Listed, Service};
-use crate::network::addresses;
-use crate::services::published;
-use entry::{Entry, Kill, Question};
+use crate::container::{self, Inspected, addresses};
+use crate::engine::{Event, Info, Inspection, ListedContainer, Service};
+use crate::services::to_published;
+use crate::signal;
+use entry::{Entry, InFlight, Kill};
 
-/// What is said of all containers.
+/// Flags that concern all containers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    /// The network on which the router reaches those that no label gives another.
+    /// Network on which the router reaches containers, unless a label names another.
     pub(crate) network: Option<String>,
-    /// Where it reaches those on the host's own network.
+    /// Address at which the router reaches containers on the host's own network.
     pub(crate) host_address: Option<IpAddr>,
-    /// For how much longer than it may take to stop a container is taken to be stopping that was told to.
+    /// Time that is added to a container's stop timeout before it counts as running again.
     pub(crate) stop_margin: Duration,
 }
 
@@ -34,47 +34,44 @@ pub(crate) struct Settings {
 pub(crate) struct Node {
     settings: Settings,
     info: Info,
-    /// The local address of the connection to the hub.
-    local: Option<IpAddr>,
-    shared: Shared,
-    /// The network that each address of a container was on when they were last listed.
-    addresses: BTreeMap<IpAddr, Rc<str>>,
+    /// Local address of the connection to the hub.
+    local_address: Option<IpAddr>,
+    agent_network: AgentNetwork,
+    /// Network of each container's address, from the last list.
+    networks: BTreeMap<IpAddr, Rc<str>>,
     /// By the engine's ID.
     entries: BTreeMap<String, Entry>,
     wanted: BTreeMap<InstanceId, Rc<Registration>>,
     services: Option<Rc<Services>>,
-    services_asked: Question,
-    remarks: Vec<Remark>,
+    services_query: InFlight,
+    messages: Vec<LogMessage>,
 }
 
-/// Where this agent itself reaches the hub.
+/// The network on which this agent reaches the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Shared {
-    /// There was no connection yet, or no list of containers since.
+enum AgentNetwork {
+    /// Unknown until there is a connection and a list of containers.
     Unknown,
-    /// From no container: from the host's own network.
+    /// The host's own network: no container has the agent's address.
     Host,
-    /// On this one.
+    /// A network of containers.
     Network(Rc<str>),
 }
 
-/// What the engine is to be asked.
+/// A query to the engine that an event makes necessary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// Nothing.
+pub(crate) enum Query {
     None,
-    /// How a container is.
+    /// Inspect the container with this ID.
     Container(String),
-    /// What services there are.
     Services,
-    /// What this node is.
     Info,
 }
 
-/// Something to be logged.
+/// A message for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remark {
-    /// Whether somebody has to mend something.
+pub(crate) struct LogMessage {
+    /// Whether the operator has to act.
     pub(crate) is_warning: bool,
     pub(crate) text: String,
 }
@@ -84,111 +81,115 @@ impl Node {
         Self {
             settings,
             info: Info::default(),
-            local: None,
-            shared: Shared::Unknown,
-            addresses: BTreeMap::new(),
+            local_address: None,
+            agent_network: AgentNetwork::Unknown,
+            networks: BTreeMap::new(),
             entries: BTreeMap::new(),
             wanted: BTreeMap::new(),
             services: None,
-            services_asked: Question::default(),
-            remarks: Vec::new(),
+            services_query: InFlight::default(),
+            messages: Vec::new(),
         }
     }
 
-    /// What the hub is to know of containers.
+    /// Returns the registrations that the hub should have.
     pub(crate) fn wanted(&self) -> &BTreeMap<InstanceId, Rc<Registration>> {
         &self.wanted
     }
 
-    /// What the hub is to know of services, if this node is a manager or was one, and the name that it has.
+    /// Returns the services that the hub should have, and this node's name, if the node is or was a manager.
     pub(crate) fn services(&self) -> Option<(InstanceId, &Rc<Services>)> {
         Some((self.info.name.parse().ok()?, self.services.as_ref()?))
     }
 
-    /// What is to be logged since the last call.
-    pub(crate) fn take_remarks(&mut self) -> Vec<Remark> {
-        mem::take(&mut self.remarks)
+    /// Takes the log messages since the last call.
+    pub(crate) fn take_messages(&mut self) -> Vec<LogMessage> {
+        mem::take(&mut self.messages)
     }
 
-    /// The hub is reached from `local`. Tells whether containers have to be listed, to find the network that this is on.
+    /// Sets the local address of the connection to the hub. Returns whether containers have to be listed, to find its
+    /// network.
     pub(crate) fn connected(&mut self, local: IpAddr, now: u64) -> bool {
-        if self.local == Some(local) && self.shared != Shared::Unknown {
+        if self.local_address == Some(local) && self.agent_network != AgentNetwork::Unknown {
             return false;
         }
-        self.local = Some(local);
-        self.shared = match self.addresses.get(&local) {
-            Some(network) => Shared::Network(Rc::clone(network)),
-            None if local.is_loopback() => Shared::Host,
-            None => Shared::Unknown,
+        self.local_address = Some(local);
+        self.agent_network = match self.networks.get(&local) {
+            Some(network) => AgentNetwork::Network(Rc::clone(network)),
+            None if local.is_loopback() => AgentNetwork::Host,
+            None => AgentNetwork::Unknown,
         };
         self.refresh_all(now);
-        self.shared == Shared::Unknown
+        self.agent_network == AgentNetwork::Unknown
     }
 
-    /// The containers that run are these. The others are forgotten; what is returned is to be looked at.
-    pub(crate) fn listed(&mut self, list: &[Listed], now: u64) -> Vec<String> {
+    /// Applies a complete list of running containers, and forgets the others. Returns the IDs to inspect.
+    pub(crate) fn apply_list(&mut self, list: &[ListedContainer], now: u64) -> Vec<String> {
         let running: BTreeSet<&str> = list.iter().map(|listed| listed.id.as_str()).collect();
         let gone: Vec<_> = self.entries.keys().filter(|id| !running.contains(id.as_str())).cloned().collect();
         for id in gone {
             self.forget(&id);
         }
-        self.located(list, now);
-        let of_interest = list.iter().filter(|listed| container::is_of_interest(&listed.labels));
-        of_interest.filter_map(|listed| self.ask(&listed.id)).collect()
+        self.apply_addresses(list, now);
+        let relevant = list.iter().filter(|listed| container::is_relevant(&listed.labels));
+        relevant.filter_map(|listed| self.inspect(&listed.id)).collect()
     }
 
-    /// The addresses of containers are these.
-    pub(crate) fn located(&mut self, list: &[Listed], now: u64) {
+    /// Applies the addresses in a list of containers.
+    pub(crate) fn apply_addresses(&mut self, list: &[ListedContainer], now: u64) {
         let mut names: BTreeSet<Rc<str>> = BTreeSet::new();
-        self.addresses.clear();
+        self.networks.clear();
         for (network, address) in list.iter().flat_map(|listed| addresses(&listed.network_settings.networks))
         {
             let name = names.get(&*network).cloned().unwrap_or_else(|| Rc::from(network));
             names.insert(Rc::clone(&name));
-            self.addresses.insert(address, name);
+            self.networks.insert(address, name);
         }
-        if let (Shared::Unknown, Some(local)) = (&self.shared, self.local) {
-            let network = self.addresses.get(&local);
-            self.shared = network.map_or(Shared::Host, |network| Shared::Network(Rc::clone(network)));
+        if let (AgentNetwork::Unknown, Some(local)) = (&self.agent_network, self.local_address) {
+            let network = self.networks.get(&local);
+            self.agent_network =
+                network.map_or(AgentNetwork::Host, |network| AgentNetwork::Network(Rc::clone(network)));
             self.refresh_all(now);
         }
     }
 
-    /// This node is as `info` says. Tells whether its services are to be looked at, since it has become a manager or is
-    /// seen for the first time.
-    pub(crate) fn informed(&mut self, info: Info, now: u64) -> bool {
+    /// Applies a description of the node. Returns whether to query the services: the node has become a manager, or its
+    /// services are unknown.
+    pub(crate) fn apply_info(&mut self, info: Info, now: u64) -> bool {
         let was_manager = self.is_manager();
         if self.info != info {
             self.info = info;
             self.refresh_all(now);
         }
         if was_manager && !self.is_manager() {
-            // Others know better from now on.
+            // The remaining managers publish the services.
             self.services = Some(Rc::default());
         }
         self.is_manager() && (!was_manager || self.services.is_none())
     }
 
-    /// Whether it is a manager of a swarm.
-    pub(crate) fn is_manager(&self) -> bool {
+    fn is_manager(&self) -> bool {
         self.info.swarm.control_available
     }
 
-    /// Something has happened. What it means is to be looked up.
-    pub(crate) fn happened(&mut self, event: &Event, now: u64) -> Look {
+    /// Applies an event. Returns the query that shows its effect.
+    pub(crate) fn apply_event(&mut self, event: &Event, now: u64) -> Query {
         let action = event.action.split(':').next().unwrap_or_default();
         let id = event.actor.id.as_str();
         let attribute = |name| event.actor.attributes.get(name).map(String::as_str);
-        let asked = match (event.r#type.as_str(), action) {
+        let inspect = match (event.r#type.as_str(), action) {
             ("container", "kill") => {
-                let signal = attribute("signal").and_then(crate::signal::number);
-                if let Some(signal) = signal {
-                    self.killed(id, Kill { at: event.time, signal }, now);
+                if let Some(signal) = attribute("signal").and_then(signal::parse) {
+                    self.apply_kill(id, Kill { at: event.time, signal }, now);
                 }
                 None
             }
             ("container", "die") => {
-                self.died(id, event.time);
+                let container = self.entries.get(id).and_then(|entry| entry.container.as_ref());
+                // The event may be older than the last start.
+                if container.is_none_or(|container| container.started <= event.time) {
+                    self.forget(id);
+                }
                 None
             }
             ("container", "destroy") => {
@@ -198,28 +199,29 @@ impl Node {
             ("container", "create") => None,
             ("container", _) => {
                 let is_known =
-                    self.entries.contains_key(id) || container::is_of_interest(&event.actor.attributes);
-                is_known.then(|| self.ask(id)).flatten()
+                    self.entries.contains_key(id) || container::is_relevant(&event.actor.attributes);
+                is_known.then(|| self.inspect(id)).flatten()
             }
             ("network", "connect" | "disconnect") => {
-                attribute("container").filter(|id| self.entries.contains_key(*id)).and_then(|id| self.ask(id))
+                let id = attribute("container").filter(|id| self.entries.contains_key(*id));
+                id.and_then(|id| self.inspect(id))
             }
-            ("service", _) => return if self.is_manager() { Look::Services } else { Look::None },
-            ("node", _) => return Look::Info,
+            ("service", _) => return if self.is_manager() { Query::Services } else { Query::None },
+            ("node", _) => return Query::Info,
             _ => None,
         };
-        asked.map_or(Look::None, Look::Container)
+        inspect.map_or(Query::None, Query::Container)
     }
 
-    /// A container that was to be looked at is as `inspection` says; none if there is none. Tells whether it has to be
-    /// looked at once more, because something has happened to it meanwhile.
-    pub(crate) fn inspected(&mut self, id: &str, inspection: Option<Inspection>, now: u64) -> bool {
+    /// Applies the inspection of a container, or `None` if it does not exist. Returns whether to inspect it again,
+    /// because of an event in the meantime.
+    pub(crate) fn apply_inspection(&mut self, id: &str, inspection: Option<Inspection>, now: u64) -> bool {
         let Some(entry) = self.entries.get_mut(id) else { return false };
-        if !entry.asked.is_answered() {
-            return entry.asked.ask();
+        if !entry.inspection.finish() {
+            return entry.inspection.start();
         }
         match inspection.map(container::read) {
-            Some(Reading::Running(container)) => {
+            Some(Inspected::Running(container)) => {
                 let former = entry.container.as_ref().filter(|former| former.id != container.id);
                 if let Some(former) = former {
                     self.wanted.remove(&former.id);
@@ -228,23 +230,22 @@ impl Node {
                 entry.container = Some(*container);
                 self.refresh(id, now);
             }
-            None | Some(Reading::Ended | Reading::Another) => self.forget(id),
+            None | Some(Inspected::Ended | Inspected::Ignored) => self.forget(id),
         }
         false
     }
 
-    /// Services are to be looked at. Tells whether that is not under way already.
-    pub(crate) fn ask_services(&mut self) -> bool {
-        self.services_asked.ask()
+    /// Starts a query of the services. Returns false if one is in flight.
+    pub(crate) fn start_services_query(&mut self) -> bool {
+        self.services_query.start()
     }
 
-    /// The swarm's services are these; none if they could not be looked at. Tells whether they have to be looked at once
-    /// more.
-    pub(crate) fn served(&mut self, services: Option<Vec<Service>>) -> bool {
-        if !self.services_asked.is_answered() {
-            return self.services_asked.ask();
+    /// Applies the swarm's services, or `None` if the query failed. Returns whether to query them again.
+    pub(crate) fn apply_services(&mut self, services: Option<Vec<Service>>) -> bool {
+        if !self.services_query.finish() {
+            return self.services_query.start();
         }
-        if let Some(services) = services.filter(|_| self.is_manager()).map(published)
+        if let Some(services) = services.filter(|_| self.is_manager()).map(to_published)
             && self.services.as_deref() != Some(&services)
         {
             self.services = Some(Rc::new(services));
@@ -252,31 +253,28 @@ impl Node {
         false
     }
 
-    /// The engine is gone, and with it the answers to all questions. What is known stays: containers may live on.
+    /// Drops all queries after the connection to the engine is lost. Containers stay, since they may still run.
     pub(crate) fn disconnected(&mut self) {
-        self.services_asked = Question::default();
+        self.services_query = InFlight::default();
         self.entries.retain(|_, entry| {
-            entry.asked = Question::default();
+            entry.inspection = InFlight::default();
             entry.container.is_some()
         });
     }
 
-    /// When [`Node::advance`] will next have something to do.
+    /// Returns the next time at which [`Node::advance`] has an effect.
     pub(crate) fn next_change(&self) -> Option<u64> {
         let margin = self.settings.stop_margin;
-        self.entries
-            .values()
-            .filter_map(|entry| entry.stopping_until(margin))
-            .filter(|at| *at < u64::MAX)
-            .min()
+        let times = self.entries.values().filter_map(|entry| entry.stopping_until(margin));
+        times.filter(|at| *at < u64::MAX).min()
     }
 
-    /// Lets time pass: whoever was told to end, and has had the time to, lives on.
+    /// Restores containers that outlived their stop timeout.
     pub(crate) fn advance(&mut self, now: u64) {
         let margin = self.settings.stop_margin;
-        let survives = |entry: &Entry| entry.stopping_until(margin).is_some_and(|until| until <= now);
+        let has_survived = |entry: &Entry| entry.stopping_until(margin).is_some_and(|until| until <= now);
         let survivors: Vec<_> =
-            self.entries.iter().filter(|(_, entry)| survives(entry)).map(|(id, _)| id.clone()).collect();
+            self.entries.iter().filter(|(_, entry)| has_survived(entry)).map(|(id, _)| id.clone()).collect();
         for id in survivors {
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.kills.clear();
@@ -285,37 +283,30 @@ impl Node {
         }
     }
 
-    /// Returns the ID if nobody looks at that container already.
-    fn ask(&mut self, id: &str) -> Option<String> {
-        self.entries.entry(id.to_owned()).or_default().asked.ask().then(|| id.to_owned())
+    /// Starts an inspection. Returns the ID, or `None` if one is in flight.
+    fn inspect(&mut self, id: &str) -> Option<String> {
+        self.entries.entry(id.to_owned()).or_default().inspection.start().then(|| id.to_owned())
     }
 
-    fn killed(&mut self, id: &str, kill: Kill, now: u64) {
+    fn apply_kill(&mut self, id: &str, kill: Kill, now: u64) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        // Of a container that is not known yet neither are the signals that end it.
+        // Before the first inspection the stop signal is unknown, so the signal is kept.
         if entry.container.as_ref().is_none_or(|c| kill.at >= c.started && c.is_ended_by(kill.signal)) {
             entry.kills.push(kill);
         }
         self.refresh(id, now);
     }
 
-    /// A container has ended, unless that was in an earlier life.
-    fn died(&mut self, id: &str, at: u64) {
-        if self.entries.get(id).and_then(|entry| entry.container.as_ref()).is_none_or(|c| c.started <= at) {
-            self.forget(id);
-        }
-    }
-
-    /// Whoever is looking at it at this moment has to do so again.
+    /// Forgets a container. An inspection in flight becomes stale.
     fn forget(&mut self, id: &str) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         if let Some(container) = entry.container.take() {
             self.wanted.remove(&container.id);
         }
         entry.kills.clear();
-        entry.remarked = None;
-        if entry.asked.is_open {
-            entry.asked.again = true;
+        entry.last_message = None;
+        if entry.inspection.is_pending {
+            entry.inspection.is_stale = true;
         } else {
             self.entries.remove(id);
         }
@@ -328,18 +319,17 @@ impl Node {
         }
     }
 
-    /// Sees to it that the hub is to know what follows from what is known of a container.
+    /// Updates the registration of a container.
     fn refresh(&mut self, id: &str, now: u64) {
         let Some(entry) = self.entries.get(id) else { return };
-        // Before the hub is reached there is no telling on which network it is.
-        let Some(container) = entry.container.as_ref().filter(|_| self.shared != Shared::Unknown) else {
-            return;
-        };
+        // The address depends on the network on which the agent reaches the hub.
+        let is_ready = self.agent_network != AgentNetwork::Unknown;
+        let Some(container) = entry.container.as_ref().filter(|_| is_ready) else { return };
         let health = match entry.stopping_until(self.settings.stop_margin) {
             Some(until) if now < until => Health::Unhealthy,
             _ => container.health,
         };
-        let (address, remark) = self.address(container);
+        let (address, message) = self.address(container);
         let started = container.started / 1_000_000;
         let registration = match address {
             Some(address) => Some(Registration {
@@ -354,7 +344,7 @@ impl Node {
                 labels: container.labels.clone(),
                 source: Source::Agent,
             }),
-            // It may come back to the network that it has been taken off, but nobody does who has withdrawn.
+            // It may rejoin its network, but a withdrawal would be final. So it is unhealthy.
             None => self
                 .wanted
                 .get(&container.id)
@@ -369,12 +359,12 @@ impl Node {
                 }
             }
         }
-        let text = remark.as_ref().map(|remark| remark.text.clone());
+        let text = message.as_ref().map(|message| message.text.clone());
         if let Some(entry) = self.entries.get_mut(id)
-            && entry.remarked != text
+            && entry.last_message != text
         {
-            entry.remarked = text;
-            self.remarks.extend(remark);
+            entry.last_message = text;
+            self.messages.extend(message);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Times as the engine writes them.
+//! Timestamps of the engine.
 
 const NANOS: u64 = 1_000_000_000;
 
-/// Nanoseconds of Unix time of an RFC 3339 text such as `2026-02-03T04:05:06.789Z`. None for what is none, or is before
-/// 1970: the engine writes year 1 where nothing has happened yet.
-pub(crate) fn nanoseconds(text: &str) -> Option<u64> {
+/// Parses an RFC 3339 timestamp such as `2026-02-03T04:05:06.789Z` to nanoseconds of Unix time. Returns `None` if it is
+/// invalid or before 1970: the engine writes year 1 for events that have not happened.
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let mut date = date.splitn(3, '-').map(number);
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
@@ -13,8 +13,8 @@ pub(crate) fn nanoseconds(text: &str) -> Option<u64> {
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let mut clock = clock.splitn(3, ':').map(number);
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let fits = (1970..=2500).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !fits || hour > 23 || minute > 59 || second > 60 {
+    let is_valid = (1970..=2500).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_valid || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
@@ -29,13 +29,13 @@ pub(crate) fn nanoseconds(text: &str) -> Option<u64> {
     Some(seconds * NANOS + fraction_nanos(fraction)?)
 }
 
-/// Days since the first of January 1970.
+/// Days since 1 January 1970.
 fn days(year: u64, month: u64, day: u64) -> u64 {
-    // Years begin in March, so that the day that is not always there is the last one.
+    // Counts years from March, so that a leap day is the last day of its year.
     let year = if month <= 2 { year - 1 } else { year };
     let month = (month + 9) % 12;
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    // Days from the first of March of year 0 to 1970.
+    // Days from 1 March of year 0 to 1 January 1970.
     days - 719_468
 }
 
@@ -48,7 +48,7 @@ fn fraction_nanos(digits: &str) -> Option<u64> {
     Some(number(digits)? * 10_u64.pow(missing))
 }
 
-/// Of at most nine digits.
+/// Parses up to nine digits.
 fn number(digits: &str) -> Option<u64> {
     let fits = !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|digit| digit.is_ascii_digit());
     if fits { digits.parse().ok() } else { None }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_counted_from_1970() {
+    fn timestamps_count_from_1970() {
         for (text, seconds, nanos) in [
             ("1970-01-01T00:00:00Z", 0, 0),
             ("2000-02-29T12:00:00Z", 951_825_600, 0),
@@ -69,16 +69,16 @@ mod tests {
             ("2026-11-25T23:55:26+02:00", 1_795_643_726, 0),
             ("2026-11-25T19:25:26.000-02:30", 1_795_643_726, 0),
         ] {
-            assert_eq!(nanoseconds(text), Some(seconds * NANOS + nanos), "{text}");
+            assert_eq!(parse(text), Some(seconds * NANOS + nanos), "{text}");
         }
     }
 
     #[test]
-    fn what_has_not_happened_has_no_time() {
+    fn invalid_or_early_timestamps_are_none() {
         for text in
             ["0001-01-01T00:00:00Z", "", "now", "2026-11-25", "2026-13-01T00:00:00Z", "2026-1-1T1:1:1é", "é"]
         {
-            assert_eq!(nanoseconds(text), None, "{text:?}");
+            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 }

@@ -1,0 +1,133 @@
+//! Publishes this node to a hub, on one connection that holds all leases while it is open.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use client::{
+    Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
+};
+use hyper::StatusCode;
+use protocol::{Heartbeat, Lease, Routing};
+use tokio::select;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use crate::shared_node::SharedNode;
+use crate::sync_state::{Request, SyncState};
+
+/// Publishes forever. After each reconnect it publishes everything again.
+pub(crate) async fn publish(hub: &Hub, node: &SharedNode) -> Infallible {
+    let mut publisher = Publisher {
+        hub,
+        node,
+        state: SyncState::default(),
+        heartbeat_interval: INITIAL_HEARTBEAT_INTERVAL,
+        backoff: Backoff::default(),
+        log_once: LogOnce::default(),
+    };
+    loop {
+        let error = match hub.connect().await {
+            Ok(session) => publisher.run(session).await,
+            Err(error) => error,
+        };
+        publisher.state.reset();
+        if error.is_permanent() {
+            publisher.backoff.slow_down();
+        }
+        publisher.log_once.log(hub, &error);
+        sleep(publisher.backoff.next(random())).await;
+    }
+}
+
+struct Publisher<'a> {
+    hub: &'a Hub,
+    node: &'a SharedNode,
+    state: SyncState,
+    heartbeat_interval: Duration,
+    backoff: Backoff,
+    log_once: LogOnce,
+}
+
+impl Publisher<'_> {
+    /// Publishes on a connection until it is lost.
+    async fn run(&mut self, mut session: Session) -> HubError {
+        if self.node.update(|node, now| node.connected(session.local_ip(), now)) {
+            self.node.list_wanted.notify_one();
+        }
+        // The first heartbeat shows whether this is a hub and accepts the token.
+        let mut next_heartbeat = Instant::now();
+        loop {
+            let now = Instant::now();
+            if next_heartbeat <= now {
+                match session.heartbeat().await {
+                    Ok(heartbeat) => self.check_heartbeat(&heartbeat),
+                    Err(error) => return error,
+                }
+                next_heartbeat = now + self.heartbeat_interval;
+            }
+            let Some(request) = self.state.next(&self.node.read(), now.into_std()) else {
+                let retry = self.state.next_retry(now.into_std()).map(Instant::from);
+                let wake = retry.map_or(next_heartbeat, |retry| next_heartbeat.min(retry));
+                select! {
+                    () = sleep_until(wake) => {}
+                    () = self.node.changed.notified() => {}
+                    () = session.closed() => return HubError::Closed,
+                }
+                continue;
+            };
+            match self.send(&mut session, &request).await {
+                Ok(()) => self.state.acknowledge(request),
+                // The hub rejects this request only. Others continue.
+                Err(HubError::Refused(status, reason)) if status.is_client_error() => {
+                    log_rejection(&request, status, &reason);
+                    self.state.reject(request, now.into_std());
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn send(&mut self, session: &mut Session, request: &Request) -> Result<(), HubError> {
+        match request {
+            Request::Register(id, registration) => {
+                let Lease { routing, ttl_ms, .. } = session.register(id, registration, None).await?;
+                self.heartbeat_interval = heartbeat_interval(ttl_ms);
+                debug!(instance = %id, address = %registration.address, health = ?registration.health, "registered");
+                if let Routing::Refused { reason } = routing {
+                    error!(instance = %id, reason, "the hub refuses to route this container");
+                }
+            }
+            Request::Withdraw(id) => {
+                session.withdraw(id, None).await?;
+                debug!(instance = %id, "withdrawn");
+            }
+            Request::Publish(manager, services) => {
+                session.publish(manager, services).await?;
+                debug!(services = services.services.len(), "published the swarm's services");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_heartbeat(&mut self, heartbeat: &Heartbeat) {
+        self.heartbeat_interval = heartbeat_interval(heartbeat.ttl_ms);
+        self.backoff.reset();
+        if self.log_once.clear() {
+            info!(hub = %self.hub.url, "reconnected to the hub");
+        }
+        let leases = self.state.leases();
+        if heartbeat.leases != leases {
+            info!(expected = leases, held = heartbeat.leases, "the hub has lost leases; registering again");
+            self.state.reset();
+        }
+    }
+}
+
+fn log_rejection(request: &Request, status: StatusCode, reason: &str) {
+    let status = status.as_u16();
+    match request {
+        Request::Register(id, _) => warn!(instance = %id, status, reason, "the hub rejected a registration"),
+        Request::Withdraw(id) => debug!(instance = %id, status, reason, "the hub rejected a withdrawal"),
+        Request::Publish(..) => warn!(status, reason, "the hub rejected the swarm's services"),
+    }
+}
