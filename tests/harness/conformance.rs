@@ -1,4 +1,4 @@
-//! Checks of a server with tools of other projects: schemathesis for an OpenAPI description, the Python package websockets
+//! Checks of a server with tools of other projects: schemathesis for an `OpenAPI` description, the Python package websockets
 //! for a WebSocket server.
 
 use std::env;

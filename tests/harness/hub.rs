@@ -37,9 +37,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub and waits until it answers.
-    ///
-    /// `learn` is for this start only: where nothing was routed before, there is little to learn.
+    /// Starts a hub and waits until it answers. `learn` is its warm-up for this start only: the default is needed only if
+    /// routers use instances that have to register again.
     pub fn start(options: HubOptions, learn: Option<Duration>, spawn: SpawnOptions) -> Result<Self> {
         let process = start_process(&options, learn, spawn)?;
         let mut hub = Self { options, spawn, process };
@@ -81,8 +80,7 @@ impl Hub {
         self.process.kill()
     }
 
-    /// Kills it if it still runs, starts it anew at the same address with its default time to learn, and waits until
-    /// it answers.
+    /// Kills the hub if it is running, starts it with the same options and the default warm-up, and waits until it answers.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         self.process = start_process(&self.options, None, self.spawn)?;

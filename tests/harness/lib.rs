@@ -13,7 +13,7 @@
 //! | [`http`], [`load`] | single requests; load with a report |
 //! | [`browser`], [`pty`] | headless Chromium; a pseudo-terminal |
 //! | [`certificates`] | a certificate authority |
-//! | [`conformance`] | checks against an OpenAPI description, and of a WebSocket server |
+//! | [`conformance`] | checks against an `OpenAPI` description, and of a WebSocket server |
 //! | [`docker`], [`engine`], [`container`] | the Docker client, one engine in swarm mode, a container |
 //! | [`netns`] | running a thread in another network namespace |
 //! | [`images`], [`nginx`] | the project's images and Traefik's; an nginx image |

@@ -121,7 +121,7 @@ pub fn children_cpu() -> Result<Duration> {
     Ok(Duration::from_millis(10 * ticks))
 }
 
-/// What `pid` has used so far. Threads that have ended do not count any more.
+/// Returns the resources that `pid` has used so far, without threads that have exited.
 pub fn usage(pid: u32) -> Result<Usage> {
     let mut usage = Usage::default();
     let tasks = format!("/proc/{pid}/task");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Directories of documents.
-const DIRECTORIES: [&str; 5] = ["", "docs", "load", "services/echo", "xtask"];
+const DIRECTORIES: [&str; 6] = ["", "docs", "load", "services/echo", "tests", "xtask"];
 
 /// Beginnings of paths from the root of the repository.
 const TOP_LEVEL: [&str; 9] =

@@ -15,7 +15,7 @@ use super::timing::TestTime;
 use crate::build::{build_messages, cargo, executable, root};
 
 /// Packages whose tests start Traefik or Docker.
-pub(super) const INTEGRATION: [&str; 2] = ["tests", "xtask"];
+pub(super) const INTEGRATION: [&str; 3] = ["tests", "tests/harness", "xtask"];
 
 pub(super) struct Suite(Vec<TestProgram>);
 
