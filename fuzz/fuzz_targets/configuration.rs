@@ -1,18 +1,18 @@
-//! From labels to Traefik's configuration. The input is a list of instances, with an empty line between two: the name of
-//! a service, then its labels, `KEY=VALUE`. Where the whole begins with `#`, services without a router have a rule: the
-//! template is what follows, to the end of the line, or else one that there is always.
+//! From labels to Traefik's configuration. The input is a list of instances, separated by empty lines: the name of a
+//! service, then its labels, `KEY=VALUE`. If the input begins with `#`, the rest of the first line is the template of the
+//! default rule; an invalid template is replaced by a valid one.
 #![no_main]
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
 use fuzz::known::Known;
+use libfuzzer_sys::fuzz_target;
 use protocol::{Health, InstanceId, Labels, Registration};
+use serde_json::Value;
 use traefik::{Exposure, parse_labels, to_labels};
 
-use registry::{Registry, Settings, RouteState};
+use registry::{Registry, RouteState, Settings};
 
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
@@ -24,7 +24,7 @@ mod specs;
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
 
-/// More show nothing more.
+/// Maximum number of instances; more would only slow the target down.
 const MOST: usize = 8;
 
 fuzz_target!(|text: &str| {
@@ -54,17 +54,21 @@ fuzz_target!(|text: &str| {
         let service = registration.service.clone();
         let config = traefik_v1::read_config(&service, &registration.labels, &exposure);
         if let Ok(tree) = parse_labels(&registration.labels) {
-            assert_eq!(parse_labels(&to_labels(&tree)), Ok(tree), "printed labels say the same");
+            assert_eq!(
+                parse_labels(&to_labels(&tree)),
+                Ok(tree),
+                "labels of the tree parse to the same tree"
+            );
         }
         let Ok(id) = format!("instance-{number}").parse::<InstanceId>() else { return };
         assert_eq!(registry.register(now, false, &id, 1, registration), Ok(true));
 
         let json = registry.document().to_json();
-        let document: Value = serde_json::from_str(&json).expect("a document is JSON");
+        let document: Value = serde_json::from_str(&json).expect("the document is JSON");
         registry.set_generation(number as u64);
         KNOWN.check(&document);
-        let state = registry.route_state(&id).expect("it holds a lease");
-        // What YAML does not know.
+        let state = registry.route_state(&id).expect("the instance holds a lease");
+        // Characters that YAML does not allow.
         assert!(
             !json.contains(|letter| matches!(
                 letter,
@@ -73,7 +77,7 @@ fuzz_target!(|text: &str| {
         );
         if config.is_err() || (matches!(state, RouteState::Refused(_)) && !services.contains(&service)) {
             assert!(matches!(state, RouteState::Refused(_)), "{state:?}");
-            assert_eq!(before, document, "an instance that is refused is not in the document");
+            assert_eq!(before, document, "a refused instance is not in the document");
         }
         if !services.contains(&service) {
             assert_kept(&before, &document);
@@ -83,7 +87,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// What other services had is there as it was.
+/// Asserts that everything in `before` is unchanged in `after`.
 fn assert_kept(before: &Value, after: &Value) {
     for (protocol, kinds) in before.as_object().into_iter().flatten() {
         for (kind, names) in kinds.as_object().into_iter().flatten() {

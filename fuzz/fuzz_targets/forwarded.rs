@@ -1,13 +1,13 @@
-//! The way that a request came. The first line of the input says whom to trust, with spaces between; the others are the
-//! request's headers. A header `proxied` has what the PROXY protocol says: the client's address.
+//! The proxies that a request passed. The first line of the input lists trusted addresses, separated by spaces; the other
+//! lines are the request's headers. A header `proxied` stands for the client's address from the PROXY protocol.
 #![no_main]
 
-// For the little of it that is needed here.
+// Replaces the runtime, of which the sources below need only a few items.
 extern crate fuzz as runtime;
 
+use fuzz::Peer;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use fuzz::Peer;
 
 use forwarded::{Element, Node};
 use hops::{Arrival, Origin, Proxied, Trusted};
@@ -30,7 +30,7 @@ mod query;
 #[path = "../../services/runtime/src/trace.rs"]
 mod trace;
 
-/// Without TLS.
+/// Replaces TLS sessions, which this target does not use.
 mod transport {
     pub mod tls {
         #[derive(Clone, Debug)]
@@ -73,9 +73,9 @@ fuzz_target!(|text: &str| {
 fn follow(arrival: Arrival<'_>, trusted: &[Trusted]) {
     let way = hops::way(arrival, trusted);
     let is_heard = trusted.iter().any(|one| one.covers(arrival.peer));
-    let connection = way.hops.last().expect("there is the connection");
+    let connection = way.hops.last().expect("the last hop is the connection");
     assert!(connection.believed && connection.trusted == is_heard, "{way:?}");
-    // Whom one does not trust one does not believe, nor anybody before.
+    // Information from an untrusted hop is not believed.
     for pair in way.hops.windows(2) {
         assert_eq!(pair[0].believed, pair[1].trusted, "{way:?}");
     }

@@ -1,4 +1,4 @@
-//! Whom hello greets.
+//! The name that hello greets.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ fuzz_target!(|path: &str| {
             let name = greeting.strip_prefix("Hello, ").and_then(|rest| rest.strip_suffix("! (from host)\n"));
             let name = name.unwrap_or_else(|| panic!("{greeting:?}"));
             assert!(!name.is_empty() && !name.contains(char::is_control), "{name:?}");
-            // A letter may become three.
+            // An uppercase letter has up to three characters.
             assert!(name.chars().count() <= 3 * 128, "{name:?}");
         }
         Err(fault) => assert!(!fault.to_string().contains(char::is_control), "{fault}"),

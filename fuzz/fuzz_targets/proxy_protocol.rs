@@ -1,4 +1,4 @@
-//! What a proxy says of its client before that speaks, in one piece and byte by byte.
+//! Headers of the PROXY protocol, parsed at once and byte by byte.
 #![no_main]
 
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ mod transport {
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = parse(bytes);
-    // As soon as it can be told it is told, and what follows changes nothing.
+    // The result does not change once it is known.
     let decided = (0..=bytes.len()).find(|&length| parse(&bytes[..length]) != Ok(Beginning::Incomplete));
     let Some(decided) = decided else { return assert_eq!(whole, Ok(Beginning::Incomplete)) };
     assert_eq!(parse(&bytes[..decided]), whole);
     match whole {
-        Ok(Beginning::Incomplete) => panic!("{decided} bytes were enough"),
+        Ok(Beginning::Incomplete) => panic!("{decided} bytes are a complete header"),
         Ok(Beginning::Other) => {}
         Ok(Beginning::Header(header, length)) => {
-            // Never a byte of the client's own.
+            // The header ends before the client's first byte.
             assert_eq!(length, decided, "{header:?}");
             check(&header, &bytes[..length]);
         }
@@ -67,7 +67,7 @@ fn check(header: &Header, bytes: &[u8]) {
     assert_read(2, &header.ends, &written);
 }
 
-/// What the same ends are written as is read again.
+/// Asserts that `bytes` parse to a header with `ends`.
 fn assert_read(version: u8, ends: &Ends, bytes: &[u8]) {
     let expected = Header { version, ends: ends.clone() };
     assert_eq!(parse(bytes), Ok(Beginning::Header(expected, bytes.len())));

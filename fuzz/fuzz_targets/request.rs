@@ -1,11 +1,11 @@
-//! What requests ask echo for: a path and, behind a question mark, a query.
+//! Requests to echo: a path and, after a question mark, a query.
 #![no_main]
 
 use std::time::Duration;
 
+use fuzz::urlquery::urlquery;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
-use fuzz::urlquery::urlquery;
 
 use query::Query;
 use range::Asked;
@@ -57,7 +57,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// What is decoded is what another decoder makes of it, which lets pass what is not well-formed.
+/// Asserts that decoding agrees with another decoder, which leaves malformed sequences as they are.
 fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
     let decoded = query::text(text, plus_is_space)?;
     let text = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
@@ -65,7 +65,7 @@ fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
     Some(decoded)
 }
 
-/// What was read; a fault can be shown.
+/// The parsed value. Asserts that an error message is printable.
 fn read<T>(outcome: Result<T, String>) -> Option<T> {
     outcome.inspect_err(|fault| assert!(!fault.contains(char::is_control), "{fault:?}")).ok()
 }

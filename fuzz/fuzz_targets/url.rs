@@ -10,7 +10,7 @@ mod url;
 fuzz_target!(|text: &str| {
     let Ok(read) = text.parse::<url::Url>() else { return };
     assert_eq!(read.to_string().parse(), Ok(read.clone()), "{read}");
-    // These go into a request as they are.
+    // Authority and path are written into requests without escaping.
     let is_plain = |part: &str| part.chars().all(|c| c.is_ascii_graphic());
     assert!(is_plain(&read.authority()) && is_plain(&read.path), "{read:?}");
     assert!(read.path.starts_with('/') && read.port != 0, "{read:?}");

@@ -1,12 +1,13 @@
-//! Labels of Traefik 1. The first line of the input is the name of a service; then come its labels, `KEY=VALUE`.
+//! Labels of Traefik 1. The first line of the input is the name of a service; the other lines are its labels,
+//! `KEY=VALUE`.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
 use fuzz::known::Known;
+use libfuzzer_sys::fuzz_target;
 use protocol::Labels;
+use serde_json::Value;
 use traefik::{Document, Exposure, render};
 use traefik_v1::{is_v1, read_config, translate};
 
@@ -20,7 +21,7 @@ fuzz_target!(|text: &str| {
     let translation = translate(service, &labels, None);
     for diagnostic in translation.errors.iter().chain(&translation.warnings) {
         let is_there = diagnostic.label.split(", ").any(|label| labels.0.contains_key(label));
-        // A rule that is not there is one of which something is to be said.
+        // A diagnostic may be about a missing rule.
         assert!(is_there || diagnostic.label.ends_with("frontend.rule"), "{diagnostic}");
     }
     for (key, value) in &translation.labels.0 {
@@ -40,7 +41,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// Outside of backticks there is nothing but matchers, and what joins them.
+/// Asserts that a rule has only matchers and operators outside of backticks.
 fn well_formed(rule: &str) {
     let parts: Vec<_> = rule.split('`').collect();
     assert!(parts.len() % 2 == 1, "{rule}");

@@ -1,11 +1,11 @@
-//! Which documents Traefik does not reject as a whole. Read anew from the list of its fields, and from what its HTTP
-//! provider has beside labels, so that a fault of the hub's own reading does not hide itself.
+//! Checks whether Traefik accepts a document. It has its own reader of the list of fields, independent of the hub's, so
+//! that an error in one of them is found.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// One place in the tree of fields.
+/// A node in the tree of fields.
 #[derive(Default)]
 pub struct Known {
     below: BTreeMap<String, Known>,
@@ -15,14 +15,14 @@ pub struct Known {
 }
 
 impl Known {
-    /// The tree that `fields`, the text of fields.txt, describes.
+    /// Parses the tree from the text of fields.txt.
     pub fn read(fields: &str) -> Self {
         let mut root = Self::default();
         for line in fields.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (path, kind) = line.split_once(' ').unwrap_or_default();
             let is_list = matches!(kind, "list" | "names");
             match path.split_once(".loadbalancer.server.") {
-                // A document has servers instead, and no way to say half of an address.
+                // In a document, servers have whole addresses instead.
                 Some((_, "port" | "scheme")) => {}
                 Some((service, field)) => {
                     root.add(&format!("{service}.loadbalancer.servers.[n].{field}"), false)
@@ -51,7 +51,7 @@ impl Known {
     /// Panics if Traefik rejects `document`.
     pub fn check(&self, document: &Value) {
         let sections = document.as_object().expect("a document is a map");
-        // Of empty maps this one alone is legal.
+        // The document itself is the only map that may be empty.
         if !sections.is_empty() {
             self.check_value(document, "");
         }
@@ -71,15 +71,15 @@ impl Known {
                 }
             }
             Value::Array(items) if self.takes_list => {
-                assert!(items.iter().all(Value::is_string), "{path} is a list of texts");
+                assert!(items.iter().all(Value::is_string), "{path} is not a list of strings");
             }
             Value::Array(items) => {
                 let known = self.below.get("[n]");
-                let known = known.unwrap_or_else(|| panic!("{path} is no list"));
+                let known = known.unwrap_or_else(|| panic!("{path} is not a list"));
                 items.iter().for_each(|item| known.check_value(item, &format!("{path}[]")));
             }
             Value::String(_) => assert!(self.takes_value, "{path} takes no value"),
-            other => panic!("{path}: {other} is no text"),
+            other => panic!("{path}: {other} is not a string"),
         }
     }
 }

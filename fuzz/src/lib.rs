@@ -1,9 +1,9 @@
-//! What targets hold results against, and what stands in for crates that are not built for them.
+//! Independent checks of results, and replacements for crates that the targets do not build.
 
 pub mod known;
 pub mod urlquery;
 
-// All of the runtime that the pure part of a service needs.
+// The only part of the runtime that these sources need.
 #[path = "../../services/runtime/src/peer.rs"]
 mod peer;
 

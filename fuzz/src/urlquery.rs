@@ -1,8 +1,8 @@
-//! The other direction of `SIDECAR_LABELS`: what Go's `urlquery` makes of a text.
+//! Go's template function `urlquery`, which escapes the labels in `SIDECAR_LABELS`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but what Go leaves as it is; a space is seen to below.
+/// The characters that Go escapes, except for the space, which becomes `+`.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
 
 /// Escapes `text`.
