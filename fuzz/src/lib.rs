@@ -3,8 +3,21 @@
 pub mod known;
 pub mod urlquery;
 
-// The only part of the runtime that these sources need.
-#[path = "../../services/runtime/src/peer.rs"]
-mod peer;
+use std::fmt;
+use std::net::SocketAddr;
 
-pub use peer::Peer;
+/// Stand-in for `runtime::Peer`, the only part of the runtime that these sources need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Tcp(SocketAddr),
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}

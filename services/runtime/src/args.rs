@@ -1,65 +1,67 @@
-//! The command line that all services share.
+//! Command line of all services.
 
 use std::env;
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, Args, Command, FromArgMatches, value_parser};
 use cli::{EnvOption, LogArgs, env_option, parse_with};
+use parse::duration;
 
-use crate::faults::Rehearsal;
+use crate::app_info::RunSubcommand;
+use crate::faults::FaultInjection;
 use crate::sampler::parse_rate;
-use crate::subcommand::Ready;
-use crate::{AppInfo, Identity, Limits};
+use crate::{AppInfo, Identity};
 
 const FAULTS: &str = "faults";
 
-/// What is asked of the program.
-pub(crate) enum Asked<A> {
-    /// To serve, with the service's own flags.
+/// The parsed command line.
+pub(crate) enum Invocation<A> {
+    /// Serve, with the service's own flags.
     Serve(A, ServerArgs),
-    /// To say whether the service is well.
+    /// `healthcheck`
     Healthcheck(ServerArgs),
-    /// To show the running service's fault, or to begin or end one.
+    /// `faults [JSON|off]`
     Faults(Option<String>, ServerArgs),
-    /// For something else that the program can do.
-    Errand(Ready),
+    /// One of the program's own subcommands.
+    Subcommand(RunSubcommand),
 }
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
-    /// Address to listen on
+    /// IP address to listen on
     #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
     pub(crate) address: IpAddr,
-    /// Port to listen on; 0 is any free one
+    /// Port to listen on; 0 selects a free one
     #[arg(long, env = "SERVICE_PORT", value_name = "N", default_value = "8080")]
     pub(crate) port: u16,
     /// Unix socket to listen on, instead of address and port
     #[arg(long, env = "SERVICE_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Port for /healthz, /readyz, /metrics, /version, /log-level and /faults; 0 is any free one
+    /// Admin port: health, metrics, log level and fault injection; 0 selects a free one
     #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "N", default_value = "9090")]
     pub(crate) admin_port: u16,
-    /// Name to show to clients [default: the host's]
+    /// Host name shown to clients [default: this host's name]
     #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
     host: Option<String>,
-    /// Swarm's name of the task
+    /// Name of the Swarm task
     #[arg(long, env = "SERVICE_TASK", value_name = "NAME")]
     task: Option<String>,
-    /// Swarm's slot
+    /// Slot of the Swarm task
     #[arg(long, env = "SERVICE_SLOT", value_name = "SLOT")]
     slot: Option<String>,
-    /// Swarm's name of the node
+    /// Name of the Swarm node
     #[arg(long, env = "SERVICE_NODE", value_name = "NAME")]
     node: Option<String>,
-    /// How many threads serve, each of which can use one core
+    /// Number of serving threads, each of which can use one core
     #[arg(long, env = "SERVICE_THREADS", value_name = "N", default_value = "1")]
     #[arg(value_parser = value_parser!(u32).range(1..=1024))]
     pub(crate) threads: u32,
-    /// File with the token for what can be changed on the admin port; without one that is nothing
+    /// File with the bearer token for writes on the admin port; without it the port is read-only
     #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>)]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) admin_token_file: EnvOption<PathBuf>,
@@ -67,23 +69,71 @@ pub(crate) struct ServerArgs {
     pub(crate) limits: Limits,
     #[command(flatten, next_help_heading = "Logs")]
     pub(crate) log: LogArgs,
-    /// Log this part of all requests, from 0 to 1; at level debug each is logged
+    /// Fraction of requests to log, from 0 to 1; level debug logs all
     #[arg(long, env = "SERVICE_ACCESS_LOG", value_name = "RATE", value_parser = parse_rate, default_value = "0")]
     pub(crate) access_log: f64,
     #[command(flatten)]
-    pub(crate) rehearsal: Rehearsal,
+    pub(crate) fault_injection: FaultInjection,
+}
+
+/// Limits for clients and for the drain.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Time for in-flight requests to finish after SIGTERM
+    #[arg(long, env = "SERVICE_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub grace: Duration,
+    /// Time after SIGTERM during which new connections are accepted and idle ones kept
+    #[arg(long, env = "SERVICE_LINGER", value_name = "TIME", default_value = "250ms", value_parser = duration)]
+    pub linger: Duration,
+    /// Maximum time from the first to the last byte of a request header
+    #[arg(long, env = "SERVICE_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub header_timeout: Duration,
+    /// Maximum time to receive a request body
+    #[arg(long, env = "SERVICE_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub body_timeout: Duration,
+    /// Maximum time a client may stop reading a response
+    #[arg(long, env = "SERVICE_STALL_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub stall_timeout: Duration,
+    // Go's clients, and so Traefik, close a connection after 90 s without a request. A longer time makes the client close first,
+    // never the server just when a request is on its way.
+    /// Maximum time a connection may wait for its next request
+    #[arg(long, env = "SERVICE_IDLE_TIMEOUT", value_name = "TIME", default_value = "2m", value_parser = duration)]
+    pub idle_timeout: Duration,
+    /// Maximum size of a request header, in bytes, at least 8192
+    #[arg(long, env = "SERVICE_MAX_HEADER_BYTES", value_name = "N", default_value = "16384")]
+    #[arg(value_parser = value_parser!(u32).range(8192..))]
+    pub max_header_bytes: u32,
+    /// Maximum size of a request body, in bytes
+    #[arg(long, env = "SERVICE_MAX_BODY_BYTES", value_name = "N", default_value = "1048576")]
+    pub max_body_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(10),
+            linger: Duration::from_millis(250),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_mins(2),
+            max_header_bytes: 16 * 1024,
+            max_body_bytes: 1024 * 1024,
+        }
+    }
 }
 
 impl ServerArgs {
     pub(crate) fn identity(&self) -> Identity {
-        // A stack file's template leaves nothing where there is nothing to say.
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        // Templates in a stack file expand to an empty value where there is none.
+        let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Identity {
-            host: given(&self.host)
+            host: non_empty(&self.host)
                 .unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned()),
-            task: given(&self.task),
-            slot: given(&self.slot),
-            node: given(&self.node),
+            task: non_empty(&self.task),
+            slot: non_empty(&self.slot),
+            node: non_empty(&self.node),
         }
     }
 
@@ -96,70 +146,73 @@ impl ServerArgs {
     }
 }
 
-/// Reads command line and environment, or returns the code to exit with.
-pub(crate) fn parse<A: Args>(about: AppInfo) -> Result<Asked<A>, ExitCode> {
-    let errand = |name: &OsStr| about.subcommands.iter().find(|subcommand| name == subcommand.name);
-    if let Some(subcommand) = env::args_os().nth(1).as_deref().and_then(errand) {
-        // By itself: flags and variables of the server are nothing to it.
-        return parse_with(bare(about).subcommand(subcommand.command()), |matches| {
-            let (_, asked) = matches.subcommand().unwrap_or((subcommand.name, matches));
-            subcommand.read(asked).map(Asked::Errand)
+/// Parses command line and environment. The error is an exit code; the message is already printed.
+pub(crate) fn parse<A: Args>(app: AppInfo) -> Result<Invocation<A>, ExitCode> {
+    let own = |name: &OsStr| app.subcommands.iter().find(|subcommand| name == subcommand.name);
+    if let Some(subcommand) = env::args_os().nth(1).as_deref().and_then(own) {
+        // Parsed without the server's flags and variables, which do not concern this subcommand.
+        let command = Command::new(app.name).subcommand(subcommand.command()).disable_help_subcommand(true);
+        return parse_with(command, |matches| {
+            let (_, matches) = matches.subcommand().unwrap_or((subcommand.name, matches));
+            subcommand.read(matches).map(Invocation::Subcommand)
         });
     }
-    parse_with(command(about, A::augment_args), |matches| {
+    parse_with(command(app, A::augment_args), |matches| {
         let server = ServerArgs::from_arg_matches(matches)?;
-        if let Some((name, asked)) = matches.subcommand()
-            && let Some(subcommand) = errand(OsStr::new(name))
-        {
-            return subcommand.read(asked).map(Asked::Errand);
-        }
         Ok(match matches.subcommand() {
-            Some((FAULTS, asked)) => Asked::Faults(asked.get_one("order").cloned(), server),
-            Some(_) => Asked::Healthcheck(server),
-            None => Asked::Serve(A::from_arg_matches(matches)?, server),
+            None => Invocation::Serve(A::from_arg_matches(matches)?, server),
+            Some((FAULTS, matches)) => Invocation::Faults(matches.get_one("fault").cloned(), server),
+            Some((name, matches)) => match own(OsStr::new(name)) {
+                Some(subcommand) => Invocation::Subcommand(subcommand.read(matches)?),
+                None => Invocation::Healthcheck(server),
+            },
         })
     })
 }
 
-/// The program, without what it can be asked for.
-fn bare(about: AppInfo) -> Command {
-    Command::new(about.name).disable_help_subcommand(true)
-}
-
-fn command(about: AppInfo, own: fn(Command) -> Command) -> Command {
+fn command(app: AppInfo, own: fn(Command) -> Command) -> Command {
     let healthcheck =
-        Command::new("healthcheck").about("Asks the running service whether it is well: exit code 0 or 1");
+        Command::new("healthcheck").about("Check the running service: exit code 0 if healthy, else 1");
+    let example = r#"Fault to inject, such as {"rate": 0.3, "status": 503, "delay": "200ms", "for": "60s"}"#;
     let faults = Command::new(FAULTS)
-        .about("Shows the running service's fault, begins one, or ends it")
-        .arg(Arg::new("order").value_name("JSON|off").help(
-            "What to begin, such as {\"rate\": 0.3, \"status\": 503, \"delay\": \"200ms\", \"for\": \"60s\"}",
-        ))
-        .hide(!about.admin_port);
-    let command = ServerArgs::augment_args(Command::new(about.name))
-        // To be understood after `healthcheck` as well as before it.
+        .about("Show, start or stop fault injection in the running service")
+        .arg(Arg::new("fault").value_name("JSON|off").help(example))
+        .hide(!app.admin_port);
+    let command = ServerArgs::augment_args(Command::new(app.name))
+        // Accepted before and after `healthcheck`.
         .mut_args(|arg| arg.global(true))
-        .mut_arg("admin_port", |arg| arg.hide(!about.admin_port))
-        .mut_arg("admin_token_file", |arg| arg.hide(!about.admin_port))
+        .mut_arg("admin_port", |arg| arg.hide(!app.admin_port))
+        .mut_arg("admin_token_file", |arg| arg.hide(!app.admin_port))
         .next_help_heading(None);
     own(command)
-        .mut_args(|arg| named_otherwise(arg, about.env_aliases))
-        .version(about.version)
-        .about(about.description)
-        .after_help(format!("Examples:\n{}", about.examples.trim_matches('\n')))
+        .mut_args(|arg| with_alias(arg, app.env_aliases))
+        .version(app.version)
+        .about(app.description)
+        .after_help(format!("Examples:\n{}", app.examples.trim_matches('\n')))
         .subcommand(healthcheck)
         .subcommand(faults)
-        .subcommands(about.subcommands.iter().map(|subcommand| subcommand.command()))
+        .subcommands(app.subcommands.iter().map(|subcommand| subcommand.command()))
         .subcommand_negates_reqs(true)
         .disable_help_subcommand(true)
 }
 
-/// Has a flag take its value from the variable that stands in for its own.
-fn named_otherwise(arg: Arg, variables: &[(&'static str, &'static str)]) -> Arg {
-    let Some(own) = arg.get_env() else { return arg };
-    let Some((other, _)) = variables.iter().find(|(_, variable)| own == *variable) else { return arg };
-    let is_set = |name: &OsStr| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let stands_in = env::var_os(own).is_none() && is_set(OsStr::new(other));
-    let help = arg.get_help().map(|help| format!("{help}, also {other}"));
-    let arg = if stands_in { arg.env(other) } else { arg };
-    arg.help(help.unwrap_or_default())
+/// Makes a flag read the alias of its environment variable if only the alias is set.
+fn with_alias(arg: Arg, aliases: &[(&'static str, &'static str)]) -> Arg {
+    let Some(name) = arg.get_env() else { return arg };
+    let Some((alias, _)) = aliases.iter().find(|(_, variable)| name == *variable) else { return arg };
+    let is_used = env::var_os(name).is_none() && env::var_os(alias).is_some_and(|value| !value.is_empty());
+    let help = arg.get_help().map(|help| format!("{help}, also {alias}")).unwrap_or_default();
+    if is_used { arg.env(alias) } else { arg }.help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_limits_match_the_command_line() {
+        let command = Limits::augment_args(Command::new("test")).mut_args(|arg| arg.env(None));
+        let limits = Limits::from_arg_matches(&command.get_matches_from(["test"])).unwrap();
+        assert_eq!(limits, Limits::default());
+    }
 }

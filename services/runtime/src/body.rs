@@ -1,43 +1,46 @@
-//! Answers and their bodies.
+//! Responses, their bodies, and protocol upgrades.
 
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
-use crate::upgrade::{Upgrade, Upgraded};
+use crate::io::Io;
 
-/// What a service answers.
+/// A response.
 pub type Response = http::Response<Body>;
 
-/// Why a streamed body broke off.
+/// Error of a streamed body.
 pub(crate) type StreamError = Box<dyn Error + Send + Sync>;
 
-/// The body of a [`Response`]. One that is there whole costs no allocation beyond its bytes.
+/// Body of a [`Response`]. A complete body needs no allocation besides its bytes.
 pub struct Body(Kind);
 
 enum Kind {
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, StreamError>),
     Upgrade(Upgrade),
-    Cut,
+    Aborted,
 }
 
 impl Body {
-    /// No body.
+    /// Creates an empty body.
     pub const fn empty() -> Self {
         Self(Kind::Full(Bytes::new()))
     }
 
-    /// A body that comes bit by bit.
+    /// Creates a body that is sent as it is produced.
     pub fn stream<B>(body: B) -> Self
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
@@ -46,21 +49,22 @@ impl Body {
         Self(Kind::Stream(body.map_err(Into::into).boxed_unsync()))
     }
 
-    /// No body, and what goes on in place of HTTP/1 after an answer of 101; after any other it does not.
-    pub fn upgrade<F>(goes_on: impl FnOnce(Upgraded) -> F + Send + 'static) -> Self
+    /// Creates an empty body. After a response with code 101, `protocol` takes over the HTTP/1 connection; after other
+    /// responses it is dropped.
+    pub fn upgrade<F>(protocol: impl FnOnce(Upgraded) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Kind::Upgrade(Upgrade::new(goes_on)))
+        Self(Kind::Upgrade(Upgrade(Box::new(|upgraded| Box::pin(protocol(upgraded))))))
     }
 
-    /// No answer at all: HTTP/1's connection is closed, HTTP/2's stream reset.
+    /// Sends no response: closes the HTTP/1 connection, or resets the HTTP/2 stream.
     pub const fn abort() -> Self {
-        Self(Kind::Cut)
+        Self(Kind::Aborted)
     }
 
-    pub(crate) const fn is_cut(&self) -> bool {
-        matches!(self.0, Kind::Cut)
+    pub(crate) const fn is_aborted(&self) -> bool {
+        matches!(self.0, Kind::Aborted)
     }
 
     pub(crate) fn take_upgrade(&mut self) -> Option<Upgrade> {
@@ -86,7 +90,7 @@ impl fmt::Debug for Body {
             Kind::Full(bytes) => f.debug_tuple("Full").field(bytes).finish(),
             Kind::Stream(_) => f.write_str("Stream"),
             Kind::Upgrade(_) => f.write_str("Upgrade"),
-            Kind::Cut => f.write_str("Cut"),
+            Kind::Aborted => f.write_str("Aborted"),
         }
     }
 }
@@ -127,7 +131,7 @@ impl hyper::body::Body for Body {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(mem::take(bytes))))),
             Kind::Stream(stream) => Pin::new(stream).poll_frame(cx),
-            Kind::Upgrade(_) | Kind::Cut => Poll::Ready(None),
+            Kind::Upgrade(_) | Kind::Aborted => Poll::Ready(None),
         }
     }
 
@@ -135,7 +139,7 @@ impl hyper::body::Body for Body {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Stream(stream) => stream.is_end_stream(),
-            Kind::Upgrade(_) | Kind::Cut => true,
+            Kind::Upgrade(_) | Kind::Aborted => true,
         }
     }
 
@@ -143,21 +147,94 @@ impl hyper::body::Body for Body {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(stream) => stream.size_hint(),
-            Kind::Upgrade(_) | Kind::Cut => SizeHint::with_exact(0),
+            Kind::Upgrade(_) | Kind::Aborted => SizeHint::with_exact(0),
         }
     }
 }
 
-/// Answers 200 with `body` as plain text.
+/// Creates a response with code 200 and plain text.
 pub fn text(body: impl Into<Body>) -> Response {
     status(StatusCode::OK, body)
 }
 
-/// Answers `code` with `body` as plain text.
+/// Creates a response with `code` and plain text.
 pub fn status(code: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    let plain_text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain_text);
     response
+}
+
+/// Creates a response with code 405.
+pub(crate) fn method_not_allowed(allowed: &[Method]) -> Response {
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let mut response =
+        status(StatusCode::METHOD_NOT_ALLOWED, format!("method not allowed: expected one of {allowed}\n"));
+    if let Ok(allow) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// Protocol that follows HTTP/1 on a connection.
+pub(crate) struct Upgrade(Box<dyn FnOnce(Upgraded) -> UpgradeFuture + Send>);
+
+type UpgradeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Upgrade {
+    pub(crate) async fn run(self, upgraded: Upgraded) {
+        (self.0)(upgraded).await;
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrade")
+    }
+}
+
+/// A client's byte stream after an upgrade from HTTP/1.
+///
+/// The server's timeouts do not apply to it any more. The drain closes it at its end.
+#[derive(Debug)]
+pub struct Upgraded {
+    io: Io,
+    closing: watch::Receiver<bool>,
+}
+
+impl Upgraded {
+    pub(crate) fn new(io: Io, closing: watch::Receiver<bool>) -> Self {
+        Self { io, closing }
+    }
+
+    /// Resolves when the server closes its connections, so that the protocol can say goodbye to the client.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.closing.clone();
+        async move { drop(closing.wait_for(|&closing| closing).await) }
+    }
+}
+
+impl AsyncRead for Upgraded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
 }

@@ -1,161 +1,190 @@
-//! One connection, from its first byte to its end.
+//! One connection, from accept to close.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use cli::reason;
+use http::StatusCode;
 use hyper::service::service_fn;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
-use tokio::task::coop::has_budget_remaining;
 use tokio::time::{sleep, timeout};
 
-use crate::conversation::Conversation;
-use crate::exchange::exchange;
-use crate::io::Io;
-use crate::progress::Phase;
-use crate::server::Line;
-use crate::stream::Arrival;
-use crate::transport::Established;
-use crate::upgrade::Upgraded;
-use crate::watch::Watch;
-use crate::{Service, Stream, Transport};
+use crate::body::Upgrade;
+use crate::handler::handle;
+use crate::io::{ConnectionState, Io, Phase};
+use crate::listener::Accepted;
+use crate::metrics::{MethodIndex, RouteIndex, ThreadCounters};
+use crate::protocol::{Handler, Protocol};
+use crate::server::Server;
+use crate::timeouts::Timeouts;
+use crate::{Connection, Established, Service, Stream, Transport, Upgraded};
 
-/// How long a client that is still sending has to read why nobody listens.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time that a client which is still sending gets to read the last response.
+const LINGERING_CLOSE: Duration = Duration::from_secs(1);
 
-/// Serves one client until either side is done with the other. Once `closing` is true that is when no request is
-/// being sent or answered.
+/// Everything that the requests of one connection share.
+#[derive(Debug)]
+pub(crate) struct ConnectionContext<S: Service> {
+    pub(crate) server: Arc<Server<S>>,
+    pub(crate) connection: Connection,
+    pub(crate) state: Arc<ConnectionState>,
+    /// Protocol that takes over after HTTP/1.
+    upgrade: Mutex<Option<Upgrade>>,
+}
+
+impl<S: Service> ConnectionContext<S> {
+    pub(crate) fn new(server: Arc<Server<S>>, connection: Connection, counters: Arc<ThreadCounters>) -> Self {
+        let state = Arc::new(ConnectionState::new(counters));
+        Self { server, connection, state, upgrade: Mutex::new(None) }
+    }
+
+    pub(crate) fn set_upgrade(&self, upgrade: Upgrade) {
+        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    }
+
+    fn take_upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The last clone is dropped when nothing can call the service for this connection any more.
+impl<S: Service> Drop for ConnectionContext<S> {
+    fn drop(&mut self) {
+        self.state.close();
+        self.server.service.on_disconnect(&self.connection);
+    }
+}
+
+/// Serves one client until either side closes the connection. Once `closing` is true, the connection closes as soon as no
+/// request is being received or answered.
 pub(crate) async fn serve<S: Service>(
-    arrival: io::Result<Arrival>,
-    line: Line<S>,
+    socket: Accepted,
+    context: ConnectionContext<S>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let line = Arc::new(line);
-    // Dropped last, when nothing can call the service any more, even if this task is cut off.
-    let _end = End(Arc::clone(&line));
-    let stream = match arrival.and_then(Arrival::settle) {
+    let context = Arc::new(context);
+    let stream = match Stream::register(socket) {
         Ok(stream) => stream,
-        Err(error) => return tracing::warn!("handing a connection to its thread: {}", reason(&error)),
+        Err(error) => return tracing::warn!("registering a connection: {}", reason(&error)),
     };
-    let stream = match line.server.service.transport() {
+    let stream = match context.server.service.transport() {
         None => stream,
-        Some(transport) => match establish(transport, stream, &line, &mut closing).await {
+        Some(transport) => match establish(transport, stream, &context, &mut closing).await {
             Some(stream) => stream,
             None => return,
         },
     };
-    let io = Io::new(stream, Arc::clone(&line.progress), line.server.served_by.clone());
-    let limits = &line.server.limits;
-    let asked = Arc::clone(&line);
-    let service = service_fn(move |request| exchange(Arc::clone(&asked), request));
-    let mut conversation = if S::HTTP2 {
-        Conversation::either(io, service, limits.max_header_bytes)
+    let io = Io::new(stream, Arc::clone(&context.state));
+    let shared = Arc::clone(&context);
+    let handler = service_fn(move |request| handle(Arc::clone(&shared), request));
+    let max_header_bytes = context.server.limits.max_header_bytes;
+    let mut protocol = if S::HTTP2 {
+        Protocol::sniff(io, handler, max_header_bytes)
     } else {
-        Conversation::http1(io, service, limits.max_header_bytes)
+        Protocol::http1(io, handler, max_header_bytes)
     };
 
-    let told = closing.clone();
-    let mut close = pin!(closing.wait_for(|&closing| closing));
-    let mut watch = Watch::new(limits, &line.progress);
-    let mut is_closing = false;
-    let mut is_told = false;
-    let mut is_waiting = false;
-    let outcome = poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(outcome) = conversation.poll(cx) {
-                return Poll::Ready(Some(outcome));
-            }
-            // It wakes this task whenever it has been asked once, and is ready only in a drain.
-            if !is_closing && (!is_waiting || line.server.readiness.is_draining()) {
-                // Without any it is not asked, but this task told to come again.
-                is_waiting = has_budget_remaining();
-                is_closing = close.as_mut().poll(cx).is_ready();
-                // Whoever has several requests under way may well have no moment without any.
-                if is_closing && line.progress.is_multiplexed() {
-                    is_told = true;
-                    conversation.finish();
-                }
-            }
-            match watch.poll_expired(cx, is_closing) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Phase::Idle) if !is_told => {
-                    is_told = true;
-                    conversation.finish();
-                }
-                Poll::Ready(_) => return Poll::Ready(None),
+    let (peer, state) = (context.connection.peer, &context.state);
+    match drive(&mut protocol, &context, &mut closing).await {
+        Ok(()) => {}
+        Err(None) => return tracing::debug!(%peer, "serving a connection: client timed out"),
+        Err(Some(error)) => {
+            tracing::debug!(%peer, "serving a connection: {error}");
+            // In this case hyper has responded by itself.
+            if error.is_parse() && !error.is_parse_version_h2() {
+                let is_too_large = error.is_parse_too_large();
+                let code = if is_too_large {
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+                } else {
+                    StatusCode::BAD_REQUEST
+                };
+                state.counters.count_response(RouteIndex::UNKNOWN, MethodIndex::UNKNOWN, code);
+                state.set_unread();
             }
         }
-    })
-    .await;
-
-    let peer = line.connection.peer;
-    match outcome {
-        Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%peer, "serving a connection: {error}"),
-        None => return tracing::debug!(%peer, "serving a connection: the client is too slow"),
     }
-    if line.progress.is_unread() {
-        if let Some((io, _)) = conversation.into_io() {
-            discard(io).await;
+    if state.is_unread() {
+        if let Some(io) = protocol.into_io() {
+            linger(io).await;
         }
-    } else if let Some(upgrade) = line.take_upgrade()
-        && let Some((io, early)) = conversation.into_io()
+    } else if let Some(upgrade) = context.take_upgrade()
+        && let Some(io) = protocol.into_io()
     {
-        upgrade.go_on(Upgraded::new(io.with_early(early).without_signing(), told)).await;
+        upgrade.run(Upgraded::new(io, closing)).await;
     }
 }
 
-/// Has the service's transport do what comes before the first request.
-async fn establish<S>(
+/// Drives the connection to its end. `Err(None)` means that the client timed out.
+async fn drive<S: Service, H: Handler>(
+    protocol: &mut Protocol<H>,
+    context: &ConnectionContext<S>,
+    closing: &mut watch::Receiver<bool>,
+) -> Result<(), Option<hyper::Error>> {
+    let mut timeouts = Timeouts::new(&context.server.limits, &context.state);
+    let mut closed = pin!(closing.wait_for(|&closing| closing));
+    let (mut is_closing, mut is_shutting_down) = (false, false);
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = protocol.poll(cx) {
+                return Poll::Ready(result.map_err(Some));
+            }
+            is_closing = is_closing || closed.as_mut().poll(cx).is_ready();
+            let shut_down = match timeouts.poll_expired(cx, is_closing) {
+                Poll::Ready(phase) if phase != Phase::Idle || is_shutting_down => {
+                    return Poll::Ready(Err(None));
+                }
+                Poll::Ready(_) => true,
+                // An HTTP/2 connection with overlapping requests may never be idle.
+                Poll::Pending => is_closing && context.state.is_multiplexed() && !is_shutting_down,
+            };
+            if !shut_down {
+                return Poll::Pending;
+            }
+            is_shutting_down = true;
+            protocol.graceful_shutdown();
+        }
+    })
+    .await
+}
+
+/// Lets the service's transport perform its handshake. A client has as much time for it as for a request header.
+async fn establish<S: Service>(
     transport: &dyn Transport,
     stream: Stream,
-    line: &Line<S>,
+    context: &ConnectionContext<S>,
     closing: &mut watch::Receiver<bool>,
 ) -> Option<Stream> {
-    let (limits, peer) = (&line.server.limits, line.connection.peer);
-    // A client has as long to begin as if it spoke HTTP at once.
-    let time = limits.header_timeout;
+    let (limits, peer) = (&context.server.limits, context.connection.peer);
     let closed = async {
         drop(closing.wait_for(|&closing| closing).await);
         sleep(limits.linger).await;
     };
-    let outcome = tokio::select! {
-        outcome = timeout(time, transport.establish(stream, peer)) => outcome,
+    let result = tokio::select! {
+        result = timeout(limits.header_timeout, transport.establish(stream, peer)) => result,
         () = closed => return None,
     };
-    match outcome {
-        Ok(Ok(Established { stream, info: about })) => {
-            if let Some(about) = about {
-                line.connection.learn(about);
+    match result {
+        Ok(Ok(Established { stream, info })) => {
+            if let Some(info) = info {
+                context.connection.set_transport_info(info);
             }
             return Some(stream);
         }
         Ok(Err(error)) => tracing::debug!(%peer, "establishing a connection: {error}"),
-        Err(_) => tracing::debug!(%peer, "establishing a connection: the client is too slow"),
+        Err(_) => tracing::debug!(%peer, "establishing a connection: client timed out"),
     }
     None
 }
 
-/// Reads on after the last answer for a while: the kernel resets a connection that is closed with bytes unread, and
-/// the client might so lose the answer.
-async fn discard(mut io: Io) {
-    // Not part of the future, which every connection has.
+/// Keeps reading after the last response for a while. Closing a socket with unread bytes makes the kernel reset the
+/// connection, and the client might lose the response.
+async fn linger(mut io: Io) {
+    // On the heap, since every connection reserves the memory of this future.
     let mut bytes = vec![0; 1024];
     let read = async { while io.read(&mut bytes).await.is_ok_and(|count| count > 0) {} };
-    let _ = timeout(LAST_WORDS, read).await;
-}
-
-/// Tells of the connection's end.
-struct End<S: Service>(Arc<Line<S>>);
-
-impl<S: Service> Drop for End<S> {
-    fn drop(&mut self) {
-        self.0.progress.close();
-        self.0.server.service.on_disconnect(&self.0.connection);
-    }
+    let _ = timeout(LINGERING_CLOSE, read).await;
 }

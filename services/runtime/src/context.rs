@@ -1,4 +1,4 @@
-//! What a service is made from.
+//! Environment of a service.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,17 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::access::AccessLog;
-use crate::faults::{Faults, Rehearsal};
+use crate::access_log::AccessLog;
+use crate::faults::{FaultInjection, Faults};
 use crate::metrics::Metrics;
-use crate::server::Server;
-use crate::threads::Threads;
-use crate::{Admin, AppInfo, Identity, Latch, Limits, Readiness, Service};
+use crate::server::{Server, Threads};
+use crate::{Admin, AppInfo, Latch, Limits, Readiness, Service};
 
-/// What a service may know of its surroundings when it is made, and what [`run`](crate::run) runs it by.
+/// Environment of a service: identity, limits, readiness and operational endpoints. [`run`](crate::run) takes it as well.
 #[derive(Clone, Debug)]
 pub struct Context {
-    about: AppInfo,
+    app: AppInfo,
     identity: Identity,
     limits: Limits,
     readiness: Readiness,
@@ -25,96 +24,95 @@ pub struct Context {
     admin: Admin,
     threads: Threads,
     faults: Arc<Faults>,
-    /// The part of requests that the access log has a line of.
+    /// Fraction of requests to log.
     access_log: f64,
 }
 
 impl Context {
-    /// For a service that is known by this, or by a host's name alone. Control characters, which no header can carry, are
-    /// left out of it.
-    pub fn new(about: AppInfo, identity: impl Into<Identity>, limits: Limits) -> Self {
-        Self::on(about, identity.into(), limits, Threads::default())
+    /// Creates the context of a service on one thread. A string as identity is a host name. Control characters are removed
+    /// from it, since no HTTP header can carry them.
+    pub fn new(app: AppInfo, identity: impl Into<Identity>, limits: Limits) -> Self {
+        Self::with(app, identity.into(), limits, Threads::default())
     }
 
-    /// The same for a service that so many threads serve: the one that runs it, and others that are started now and end
-    /// with the last copy of this. None is as good as one.
+    /// Creates the context of a service on several threads: the one that calls [`run`](crate::run), and others that start now
+    /// and end when the last clone of this context is dropped.
     pub fn threaded(
-        about: AppInfo,
+        app: AppInfo,
         identity: impl Into<Identity>,
         limits: Limits,
         threads: usize,
     ) -> io::Result<Self> {
-        Ok(Self::on(about, identity.into(), limits, Threads::start(threads.saturating_sub(1))?))
+        Ok(Self::with(app, identity.into(), limits, Threads::start(threads.saturating_sub(1))?))
     }
 
-    fn on(about: AppInfo, identity: Identity, limits: Limits, threads: Threads) -> Self {
+    fn with(app: AppInfo, identity: Identity, limits: Limits, threads: Threads) -> Self {
         let identity = identity.printable();
         let (readiness, faults) = (Readiness::default(), Arc::<Faults>::default());
         let metrics = Arc::new(Metrics::new(1 + threads.others().len()));
         let admin =
-            Admin::new(about, identity.clone(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&faults));
-        Self { about, identity, limits, readiness, metrics, admin, threads, faults, access_log: 0.0 }
+            Admin::new(app, identity.clone(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&faults));
+        Self { app, identity, limits, readiness, metrics, admin, threads, faults, access_log: 0.0 }
     }
 
-    /// The same with an admin port on which whoever knows what is in this file may change something.
+    /// Sets the file with the bearer token for writes on the admin port.
     #[must_use]
-    pub fn with_admin_token_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.admin = self.admin.with_token_file(path.into());
+    pub fn with_admin_token_file(self, path: impl Into<PathBuf>) -> Self {
+        self.admin.set_token_file(path.into());
         self
     }
 
-    /// The same with a line in the log for this part of all requests, from 0 to 1.
+    /// Sets the fraction of requests to log, from 0 to 1.
     #[must_use]
     pub fn with_access_log(self, rate: f64) -> Self {
         Self { access_log: rate, ..self }
     }
 
-    /// Shows what goes wrong on purpose.
-    pub(crate) fn rehearse(&self, rehearsal: Rehearsal) {
-        self.faults.rehearse(rehearsal);
+    /// Sets the faults of the whole process, to be shown by the operational endpoints.
+    pub(crate) fn set_fault_injection(&self, flags: FaultInjection) {
+        self.faults.set_process_faults(flags);
     }
 
-    /// The name that clients see.
+    /// Host name that clients see.
     pub fn host(&self) -> &str {
         &self.identity.host
     }
 
-    /// Who answers, among other tasks and hosts.
+    /// Identity among other tasks and hosts.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The program's version.
+    /// Version of the program.
     pub fn version(&self) -> &'static str {
-        self.about.version
+        self.app.version
     }
 
-    /// The bounds in force.
+    /// Limits for clients and for the drain.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// One more thing that the service's readiness waits for, until it is dropped.
+    /// Keeps the service unready until the returned latch is dropped.
     pub fn latch(&self) -> Latch {
         self.readiness.latch()
     }
 
-    /// Whether the service is ready, and whether it drains.
+    /// Readiness of the service.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }
 
-    /// The operational endpoints, for a service that answers them itself.
+    /// Operational endpoints, for a service that serves them itself.
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
 
     pub(crate) fn server<S: Service>(&self, service: S) -> Server<S> {
         let service = Arc::new(service);
-        self.admin.show(&service);
+        self.admin.set_service(&service);
         self.metrics.set_routes(service.routes());
-        // Each answer has a copy. One that lives as long as the process needs no count of them, which threads would have
-        // to share.
+        // Leaked, so that the clone in each response needs no reference count, which threads would have to share.
         let host = Bytes::from_static(self.identity.host.clone().leak().as_bytes());
         Server {
             service,
@@ -126,5 +124,37 @@ impl Context {
             faults: Arc::clone(&self.faults),
             access_log: AccessLog::new(self.access_log),
         }
+    }
+}
+
+/// Identity of a process among the tasks of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Host name that clients see.
+    pub host: String,
+    /// Name of the Swarm task, such as `ping.1.u2w0…`.
+    pub task: Option<String>,
+    /// Slot of the Swarm task.
+    pub slot: Option<String>,
+    /// Name of the Swarm node.
+    pub node: Option<String>,
+}
+
+impl Identity {
+    /// Removes control characters.
+    fn printable(self) -> Self {
+        let printable = |text: String| text.replace(char::is_control, "");
+        Self {
+            host: printable(self.host),
+            task: self.task.map(printable),
+            slot: self.slot.map(printable),
+            node: self.node.map(printable),
+        }
+    }
+}
+
+impl From<&str> for Identity {
+    fn from(host: &str) -> Self {
+        Self { host: host.to_owned(), ..Self::default() }
     }
 }

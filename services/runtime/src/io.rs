@@ -1,92 +1,197 @@
-//! A connection's socket, as hyper sees it.
+//! The socket of a connection as hyper sees it, and the connection's state.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Stream;
-use crate::progress::Progress;
+use crate::metrics::ThreadCounters;
+use crate::{BodyError, Stream};
 
-/// The header that names the host which answered.
-pub(crate) static SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
+/// The event that a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The next request.
+    Idle,
+    /// The rest of a request header.
+    Header,
+    /// The service, or a request body, which has its own timeout.
+    Busy,
+    /// The client, which must read more of the response.
+    Stalled,
+}
 
-/// A socket that keeps its connection's [`Progress`] up to date.
+/// State of one connection.
 ///
-/// It also signs what hyper answers by itself to a client that it does not understand: bytes that are written while
-/// there is no request are such an answer.
+/// [`Io`] writes the fields about bytes, the handler those about requests, and the request body the last two. All of them run
+/// in the connection's task, so the relaxed atomics cost no more than plain integers.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    pub(crate) counters: Arc<ThreadCounters>,
+    /// Whether a part of a request header was received.
+    header: AtomicBool,
+    /// Whether the socket accepts no more bytes.
+    stalled: AtomicBool,
+    /// Whether the connection speaks HTTP/2, so that requests overlap.
+    multiplexed: AtomicBool,
+    /// Number of responses whose last byte the kernel has accepted.
+    flushed: AtomicU32,
+    /// Number of requests received.
+    started: AtomicU32,
+    /// Number of responses that hyper has taken completely.
+    finished: AtomicU32,
+    /// Number of events that restart the client's timeout.
+    steps: AtomicU32,
+    /// Whether bytes of the client will not be read.
+    unread: AtomicBool,
+    /// Status code and text for the first error of a request body. The rest of that body stays unread, so there is no later
+    /// request.
+    body_error: OnceLock<(StatusCode, String)>,
+}
+
+impl ConnectionState {
+    pub(crate) fn new(counters: Arc<ThreadCounters>) -> Self {
+        counters.connection_opened();
+        Self {
+            counters,
+            header: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            multiplexed: AtomicBool::new(false),
+            flushed: AtomicU32::new(0),
+            started: AtomicU32::new(0),
+            finished: AtomicU32::new(0),
+            steps: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
+            body_error: OnceLock::new(),
+        }
+    }
+
+    /// Records a complete request header.
+    pub(crate) fn request_started(&self) {
+        self.counters.request_started();
+        increment(&self.started);
+        increment(&self.steps);
+        self.header.store(false, Relaxed);
+    }
+
+    /// Records that hyper needs nothing more of a response.
+    pub(crate) fn response_finished(&self) {
+        increment(&self.finished);
+    }
+
+    /// Records that the client's remaining bytes will not be read. With HTTP/2 that concerns only one stream.
+    pub(crate) fn set_unread(&self) {
+        if !self.is_multiplexed() {
+            self.unread.store(true, Relaxed);
+        }
+    }
+
+    /// Records the error of a request body, to be sent as the response.
+    pub(crate) fn set_body_error(&self, error: &BodyError) {
+        if !self.is_multiplexed() {
+            let _ = self.body_error.set((error.code(), format!("{error}\n")));
+        }
+    }
+
+    /// Records the end of the connection, which aborts the requests without a complete response.
+    pub(crate) fn close(&self) {
+        let unanswered = self.started.load(Relaxed).wrapping_sub(self.flushed.load(Relaxed));
+        self.counters.requests_aborted(unanswered);
+        self.counters.connection_closed();
+    }
+
+    pub(crate) fn body_error(&self) -> Option<&(StatusCode, String)> {
+        self.body_error.get()
+    }
+
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Relaxed)
+    }
+
+    /// Whether the connection has received no request yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.started.load(Relaxed) == 0
+    }
+
+    fn is_busy(&self) -> bool {
+        self.started.load(Relaxed) != self.flushed.load(Relaxed)
+    }
+
+    /// Returns the current phase, and a number that changes whenever a phase restarts.
+    pub(crate) fn phase(&self) -> (Phase, u32) {
+        let phase = if self.stalled.load(Relaxed) {
+            Phase::Stalled
+        } else if self.is_busy() {
+            Phase::Busy
+        } else if self.header.load(Relaxed) {
+            Phase::Header
+        } else {
+            Phase::Idle
+        };
+        (phase, self.steps.load(Relaxed))
+    }
+
+    fn received(&self) {
+        if !self.is_busy() && !self.header.load(Relaxed) && !self.is_multiplexed() {
+            self.header.store(true, Relaxed);
+            increment(&self.steps);
+        }
+    }
+
+    fn written(&self, accepted: bool) {
+        if accepted && self.stalled.load(Relaxed) {
+            increment(&self.steps);
+        }
+        self.stalled.store(!accepted, Relaxed);
+    }
+
+    fn flushed(&self) {
+        let (finished, flushed) = (self.finished.load(Relaxed), self.flushed.load(Relaxed));
+        if finished != flushed {
+            self.counters.requests_answered(finished.wrapping_sub(flushed));
+            self.flushed.store(finished, Relaxed);
+            increment(&self.steps);
+        }
+    }
+}
+
+fn increment(counter: &AtomicU32) {
+    counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+}
+
+/// A socket that updates its connection's [`ConnectionState`].
 #[derive(Debug)]
 pub(crate) struct Io {
     stream: Stream,
-    progress: Arc<Progress>,
-    served_by: HeaderValue,
-    /// Whether what is written is HTTP/1.
-    signs: bool,
-    signed: Option<Signed>,
-    /// What has been read already, and is to be read again.
-    early: Bytes,
-}
-
-/// An answer of hyper's own with this host's name in it, and how much of it is written.
-#[derive(Debug)]
-struct Signed {
-    answer: Vec<u8>,
-    written: usize,
+    state: Arc<ConnectionState>,
 }
 
 impl Io {
-    pub(crate) fn new(stream: Stream, progress: Arc<Progress>, served_by: HeaderValue) -> Self {
-        Self { stream, progress, served_by, signs: true, signed: None, early: Bytes::new() }
+    pub(crate) fn new(stream: Stream, state: Arc<ConnectionState>) -> Self {
+        Self { stream, state }
     }
 
-    /// The same with `bytes` to be read first, which came from it.
-    pub(crate) fn with_early(self, bytes: Bytes) -> Self {
-        Self { early: bytes, ..self }
+    /// Puts bytes that were read back in front of the stream.
+    pub(crate) fn with_prefix(self, prefix: Bytes) -> Self {
+        Self { stream: self.stream.with_prefix(prefix), ..self }
     }
 
-    /// Ready when there is something to read, be it the end or an error.
-    pub(crate) fn poll_spoken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.early.is_empty() { self.stream.poll_read_ready(cx) } else { Poll::Ready(()) }
-    }
-
-    /// The same for HTTP/2.
+    /// Marks the connection as HTTP/2.
     pub(crate) fn multiplexed(self) -> Self {
-        self.progress.multiplex();
-        self.without_signing()
-    }
-
-    /// The same for another protocol than HTTP/1.
-    pub(crate) fn without_signing(self) -> Self {
-        Self { signs: false, ..self }
-    }
-
-    /// Says to the client that nothing more comes.
-    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    /// Adds this host's name below the status line: `HTTP/1.1 431 Request Header Fields Too Large`.
-    fn sign(&mut self, head: &[u8]) {
-        let code = head.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
-        self.progress.rejected(code.unwrap_or(StatusCode::BAD_REQUEST));
-        let line = head.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let name = SERVED_BY.as_str().as_bytes();
-        let answer = [&head[..line], name, b": ", self.served_by.as_bytes(), b"\r\n", &head[line..]].concat();
-        self.signed = Some(Signed { answer, written: 0 });
-    }
-
-    fn poll_signed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(signed) = &mut self.signed else { return Poll::Ready(Ok(())) };
-        while signed.written < signed.answer.len() {
-            let written = Pin::new(&mut self.stream).poll_write(cx, &signed.answer[signed.written..]);
-            self.progress.wrote(written.is_ready());
-            signed.written += ready!(written)?;
-        }
-        Poll::Ready(Ok(()))
+        self.state.multiplexed.store(true, Relaxed);
+        // A header that is incomplete does not tell that the whole connection waits for it.
+        self.state.header.store(false, Relaxed);
+        self
     }
 }
 
@@ -96,15 +201,10 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() {
-            let count = self.early.len().min(buffer.remaining());
-            buffer.put_slice(&self.early.split_to(count));
-            return Poll::Ready(Ok(()));
-        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.progress.received();
+            self.state.received();
         }
         Poll::Ready(Ok(()))
     }
@@ -112,30 +212,18 @@ impl AsyncRead for Io {
 
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.signs && !self.progress.is_busy() && self.signed.is_none() {
-            self.sign(bytes);
-            return Poll::Ready(Ok(bytes.len()));
-        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.progress.wrote(written.is_ready());
+        self.state.written(written.is_ready());
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_signed(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.progress.flushed();
+        self.state.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_signed(cx))?;
-        // Only a socket that is read from for a while after this one needs to be told; any other is closed anyway, unless a
-        // protocol of its own has something to say.
-        if self.progress.is_unread() || self.stream.is_layered() {
-            Pin::new(&mut self.stream).poll_shutdown(cx)
-        } else {
-            Poll::Ready(Ok(()))
-        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,142 +1,256 @@
-//! A whole program around a service.
+//! A whole program around a service, with the subcommands `healthcheck` and `faults`.
+//!
+//! The subcommands send requests to the running service, for images without curl.
 
 use std::fmt::Display;
 use std::future::{Pending, pending};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use cli::{Failure, LogFormat, exit_with, reason};
+use cli::{Failure, LogFormat, ProbeError, Token, exit_with, probe, probe_unix, reason, request};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use crate::args::{Asked, ServerArgs, parse};
-use crate::ask;
-use crate::faults::Rehearsal;
-use crate::front::Front;
-use crate::signals::Signals;
-use crate::threads::{block_on, runtime};
+use crate::admin::MainOrAdmin;
+use crate::args::{Invocation, ServerArgs, parse};
+use crate::server::{block_on, new_runtime};
 use crate::{AppInfo, Context, DrainReport, Listener, Service, run};
 
-/// Runs a service without flags of its own as a whole program. `make` is called within the runtime.
-pub fn main<S: Service>(about: AppInfo, make: impl FnOnce(&Context) -> S) -> ExitCode {
-    main_with(about, |_: NoFlags, context| Ok(make(context)))
+/// Time limit of each step of a request to the running service: connect, send, receive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs a program whose service has no flags of its own. `new` creates the service, within a tokio runtime.
+pub fn main<S: Service>(app: AppInfo, new: impl FnOnce(&Context) -> S) -> ExitCode {
+    main_with(app, |_: NoFlags, context| Ok(new(context)))
 }
 
 #[derive(Args)]
 struct NoFlags {}
 
-/// Runs a service with flags of its own as a whole program. `make` is called within the runtime.
+/// Runs a program whose service has flags of its own. `new` creates the service, within a tokio runtime.
 pub fn main_with<A: Args, S: Service>(
-    about: AppInfo,
-    make: impl FnOnce(A, &Context) -> Result<S, Failure>,
+    app: AppInfo,
+    new: impl FnOnce(A, &Context) -> Result<S, Failure>,
 ) -> ExitCode {
-    let outcome = match parse(about) {
-        Ok(Asked::Serve(own, args)) => serve(about, &args, |context| make(own, context)),
-        Ok(Asked::Healthcheck(args)) => ask::healthcheck(about, &args),
-        Ok(Asked::Faults(order, args)) => ask::faults(order.as_deref(), &args),
-        Ok(Asked::Errand(run)) => run(),
+    let result = match parse(app) {
+        Ok(Invocation::Serve(own, args)) => serve(app, &args, |context| new(own, context)),
+        Ok(Invocation::Healthcheck(args)) => healthcheck(app, &args),
+        Ok(Invocation::Faults(fault, args)) => control_faults(fault.as_deref(), &args),
+        Ok(Invocation::Subcommand(run)) => run(),
         Err(code) => return code,
     };
-    exit_with(about.name, outcome)
+    exit_with(app.name, result)
+}
+
+/// Requests the health endpoint of the running service.
+fn healthcheck(app: AppInfo, args: &ServerArgs) -> Result<ExitCode, Failure> {
+    let path = app.healthcheck_path;
+    let failure = |target: &dyn Display, error: ProbeError| {
+        Failure::new(format_args!("requesting {path} from {target}: {error}"))
+    };
+    if let (Some(socket), false) = (&args.socket, app.admin_port) {
+        probe_unix(socket, path, REQUEST_TIMEOUT).map_err(|error| failure(&socket.display(), error))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let address = if app.admin_port { args.admin_address() } else { args.service_address() };
+    let address = local(address)?;
+    probe(address, path, REQUEST_TIMEOUT).map_err(|error| failure(&address, error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the running service's fault. `fault` is the JSON of a fault to start, or "off" to stop it.
+fn control_faults(fault: Option<&str>, args: &ServerArgs) -> Result<ExitCode, Failure> {
+    let address = local(args.admin_address())?;
+    let (method, body) = match fault {
+        None => ("GET", ""),
+        Some("off") => ("DELETE", ""),
+        Some(json) => ("POST", json),
+    };
+    let authorization = match &args.admin_token_file.0 {
+        Some(path) => format!("authorization: {}\r\n", Token::read(path)?.header()),
+        None => String::new(),
+    };
+    let length = body.len();
+    let message = format!(
+        "{method} /faults HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}content-length: {length}\r\n\r\n{body}"
+    );
+    match request(address, message.as_bytes(), REQUEST_TIMEOUT) {
+        Ok((200, body)) => {
+            // A closed stdout is not an error.
+            let _ = io::stdout().write_all(body.as_bytes());
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok((_, error)) => Err(Failure::new(error.trim_end())),
+        Err(error) => Err(Failure::new(format_args!("requesting /faults from {address}: {error}"))),
+    }
+}
+
+/// Replaces the unspecified address, on which a service listens, by the loopback address.
+fn local(mut address: SocketAddr) -> Result<SocketAddr, Failure> {
+    if address.port() == 0 {
+        return Err(Failure::usage("port 0: expected the port on which the service listens"));
+    }
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(address)
 }
 
 fn serve<S: Service>(
-    about: AppInfo,
+    app: AppInfo,
     args: &ServerArgs,
-    make: impl FnOnce(&Context) -> Result<S, Failure>,
+    new: impl FnOnce(&Context) -> Result<S, Failure>,
 ) -> Result<ExitCode, Failure> {
     args.log.init();
-    let runtime = runtime().map_err(|error| failed("starting the runtime", &error))?;
-    let mut outcome = Ok(ExitCode::SUCCESS);
-    let serving = async {
-        // Before anything shows outside, so that whoever reacts to it by a signal does not kill the process.
-        let signals = Signals::catch().map_err(|error| failed("catching signals", &error))?;
-        let context = Context::threaded(about, args.identity(), args.limits.clone(), args.threads as usize)
-            .map_err(|error| failed(format_args!("starting {} threads", args.threads), &error))?
-            .with_access_log(args.access_log);
-        let context = match &args.admin_token_file.0 {
-            Some(path) => context.with_admin_token_file(path),
-            None => context,
-        };
-        let starting = context.latch();
-        let service = make(&context)?;
-        let listener = match &args.socket {
-            Some(path) => listen_unix(path)?,
-            None => listen_tcp(args.service_address())?,
-        };
-        let admin = if about.admin_port { Some(listen_tcp(args.admin_address())?) } else { None };
-        announce(args, &listener, admin.as_ref());
-        if let Some(admin) = admin {
-            serve_admin::<S>(about, admin, &context);
-        }
-        rehearse(&args.rehearsal, &context);
-        drop(starting);
-        let shutdown = signals.shutdown(args.rehearsal.ignore_sigterm);
-        conclude(args, run(listener, Front::Service(service), &context, shutdown).await);
-        if args.rehearsal.hang_on_drain {
-            pending::<()>().await;
-        }
-        Ok(())
+    let runtime = new_runtime().map_err(|error| failure("starting the runtime", &error))?;
+    let mut result = Ok(());
+    block_on(&runtime, Box::pin(async { result = serve_until_signal(app, args, new).await }));
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve_until_signal<S: Service>(
+    app: AppInfo,
+    args: &ServerArgs,
+    new: impl FnOnce(&Context) -> Result<S, Failure>,
+) -> Result<(), Failure> {
+    // Before the ports open, so that a signal which is sent as soon as they do does not kill the process.
+    let signals = Signals::register().map_err(|error| failure("registering signal handlers", &error))?;
+    let mut context = Context::threaded(app, args.identity(), args.limits.clone(), args.threads as usize)
+        .map_err(|error| failure(format_args!("starting {} threads", args.threads), &error))?
+        .with_access_log(args.access_log);
+    if let Some(path) = &args.admin_token_file.0 {
+        context = context.with_admin_token_file(path);
+    }
+    let starting = context.latch();
+    let service = new(&context)?;
+    let listener = match &args.socket {
+        Some(path) => listen_unix(path)?,
+        None => listen_tcp(args.service_address())?,
     };
-    block_on(&runtime, Box::pin(async { outcome = serving.await.map(|()| ExitCode::SUCCESS) }));
-    outcome
+    let admin = if app.admin_port { Some(listen_tcp(args.admin_address())?) } else { None };
+    log_addresses(args, &listener, admin.as_ref());
+    if let Some(listener) = admin {
+        spawn_admin::<S>(app, listener, &context);
+    }
+    inject_process_faults(args, &context);
+    drop(starting);
+    let shutdown = signals.shutdown(args.fault_injection.ignore_sigterm);
+    let report = run(listener, MainOrAdmin::Main(service), &context, shutdown).await;
+    log_drain(args, report);
+    if args.fault_injection.hang_on_drain {
+        pending::<()>().await;
+    }
+    Ok(())
 }
 
 fn listen_tcp(address: SocketAddr) -> Result<Listener, Failure> {
-    Listener::tcp(address).map_err(|error| failed(format_args!("listening on {address}"), &error))
+    Listener::tcp(address).map_err(|error| failure(format_args!("listening on {address}"), &error))
 }
 
 fn listen_unix(path: &Path) -> Result<Listener, Failure> {
-    Listener::unix(path).map_err(|error| failed(format_args!("listening on {}", path.display()), &error))
+    Listener::unix(path).map_err(|error| failure(format_args!("listening on {}", path.display()), &error))
 }
 
-fn announce(args: &ServerArgs, listener: &Listener, admin: Option<&Listener>) {
+fn log_addresses(args: &ServerArgs, listener: &Listener, admin: Option<&Listener>) {
     let address = listener.address().map(tracing::field::display);
     let socket = args.socket.as_deref().map(|path| tracing::field::display(path.display()));
     let admin = admin.and_then(Listener::address).map(tracing::field::display);
     tracing::info!(address, socket, admin, "listening");
 }
 
-/// Sets off what is to go wrong on purpose.
-fn rehearse(rehearsal: &Rehearsal, context: &Context) {
-    for sentence in rehearsal.sentences() {
-        tracing::warn!("rehearsal: {sentence}");
+/// Serves the admin port until the process exits: it has no drain.
+fn spawn_admin<S: Service>(app: AppInfo, listener: Listener, context: &Context) {
+    let own_context = Context::new(app, context.host(), context.limits().clone());
+    let admin = MainOrAdmin::<S>::Admin(context.admin().clone());
+    tokio::spawn(async move { run(listener, admin, &own_context, pending::<Pending<()>>()).await });
+}
+
+/// Starts the faults that flags ask for.
+fn inject_process_faults(args: &ServerArgs, context: &Context) {
+    let faults = &args.fault_injection;
+    for (_, description) in faults.active() {
+        tracing::warn!("fault: {description}");
     }
-    context.rehearse(rehearsal.clone());
-    if let Some(time) = rehearsal.slow_start.0 {
+    context.set_fault_injection(faults.clone());
+    if let Some(time) = faults.slow_start.0 {
         let latch = context.latch();
-        tokio::spawn(async move {
-            sleep(time).await;
-            drop(latch);
-        });
+        after(time, move || drop(latch));
     }
-    if let Some(time) = rehearsal.crash_after.0 {
-        tokio::spawn(async move {
-            sleep(time).await;
-            tracing::error!("rehearsal: aborting");
+    if let Some(time) = faults.crash_after.0 {
+        after(time, || {
+            tracing::error!("fault: aborting");
             std::process::abort();
         });
     }
 }
 
-/// Serves the admin port to the very end: it has no drain of its own.
-fn serve_admin<S: Service>(about: AppInfo, listener: Listener, context: &Context) {
-    let surroundings = Context::new(about, context.host(), context.limits().clone());
-    let admin = Front::<S>::Admin(context.admin().clone());
-    tokio::spawn(async move { run(listener, admin, &surroundings, pending::<Pending<()>>()).await });
+fn after(time: Duration, action: impl FnOnce() + Send + 'static) {
+    tokio::spawn(async move {
+        sleep(time).await;
+        action();
+    });
 }
 
-/// The last line that the process says.
-fn conclude(args: &ServerArgs, DrainReport { drained, aborted }: DrainReport) {
+/// Prints the last line of the process.
+fn log_drain(args: &ServerArgs, DrainReport { drained, aborted }: DrainReport) {
     match args.log.log_format {
-        // Nothing is left to do when stderr is closed.
+        // A closed stderr is not an error.
         LogFormat::Text => drop(writeln!(io::stderr(), "drained={drained} aborted={aborted}")),
         LogFormat::Json => tracing::info!(drained, aborted, "drained"),
     }
 }
 
-fn failed(action: impl Display, error: &io::Error) -> Failure {
+fn failure(action: impl Display, error: &io::Error) -> Failure {
     Failure::new(format_args!("{action}: {}", reason(error)))
+}
+
+/// SIGTERM, from container engines, and SIGINT, from Ctrl-C. A process with PID 1 ignores signals without a handler.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at the first signal. The output is a future that resolves at the second one.
+    async fn shutdown(mut self, ignore_sigterm: bool) -> impl Future<Output = ()> {
+        self.next(ignore_sigterm).await;
+        async move { self.next(ignore_sigterm).await }
+    }
+
+    async fn next(&mut self, ignore_sigterm: bool) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => if !ignore_sigterm { return },
+                _ = self.interrupt.recv() => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unspecified_address_is_reached_by_loopback() {
+        for (listening, expected) in [
+            ("0.0.0.0:9090", "127.0.0.1:9090"),
+            ("[::]:9090", "[::1]:9090"),
+            ("192.168.2.1:9090", "192.168.2.1:9090"),
+        ] {
+            assert_eq!(local(listening.parse().unwrap()).unwrap(), expected.parse().unwrap());
+        }
+    }
 }

@@ -1,15 +1,15 @@
-//! Readiness as a type: ready is who holds no latch any more.
+//! Readiness: the service is ready once every latch is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Whether a service is fit for requests: as soon as all latches are dropped, and until its drain begins.
+/// Readiness of a service for requests. It is ready once every [`Latch`] is dropped, until the drain begins.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Shared>);
 
-/// Keeps a [`Readiness`] from being ready for as long as it is held.
+/// Keeps a [`Readiness`] unready until it is dropped.
 #[derive(Debug)]
-#[must_use = "a latch that is dropped at once holds nothing back"]
+#[must_use = "a latch has no effect after it is dropped"]
 pub struct Latch(Arc<Shared>);
 
 #[derive(Debug, Default)]
@@ -18,19 +18,19 @@ struct Shared {
     draining: AtomicBool,
 }
 
-/// How far a service has got.
+/// Stage in the life of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadinessState {
     /// A latch is still held.
     Starting,
-    /// Requests are welcome.
+    /// Ready for requests.
     Serving,
     /// The drain has begun.
     Draining,
 }
 
 impl ReadinessState {
-    /// In one lower-case word.
+    /// Returns the state as one lower-case word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -41,18 +41,18 @@ impl ReadinessState {
 }
 
 impl Readiness {
-    /// One more thing to wait for.
+    /// Creates another latch.
     pub fn latch(&self) -> Latch {
         self.0.latches.fetch_add(1, Ordering::Relaxed);
         Latch(Arc::clone(&self.0))
     }
 
-    /// Whether requests are welcome.
+    /// Whether the service is ready for requests.
     pub fn is_ready(&self) -> bool {
         self.state() == ReadinessState::Serving
     }
 
-    /// How far the service has got.
+    /// Returns the current state.
     pub fn state(&self) -> ReadinessState {
         if self.is_draining() {
             ReadinessState::Draining
@@ -63,7 +63,7 @@ impl Readiness {
         }
     }
 
-    /// Whether the drain has begun; there is no way back.
+    /// Whether the drain has begun. A drain cannot be reverted.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Relaxed)
     }

@@ -12,58 +12,58 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use crate::progress::Progress;
+use crate::io::ConnectionState;
 use crate::{Limits, Response, status};
 
-/// What a service is asked.
+/// A request.
 pub type Request = http::Request<RequestBody>;
 
-/// The body of a [`Request`], which breaks off with a [`BodyError`] where it outgrows its limit, comes too slowly or is
-/// no body by HTTP's rules.
+/// Body of a [`Request`]. It ends with a [`BodyError`] if it is too large, too slow, or malformed.
 ///
-/// In these cases the client gets [`BodyError::response`] whatever the service answers; over HTTP/2 that is left to the
-/// service.
+/// Over HTTP/1 the client then receives [`BodyError::response`] in place of the service's response. Over HTTP/2 the service
+/// decides.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
-    /// Nothing where there is no body, or no more of it.
+    /// `None` if there is no body, or at its end.
     guard: Option<Guard>,
 }
 
+/// Enforces the limits of a body.
 #[derive(Debug)]
 struct Guard {
-    progress: Arc<Progress>,
-    limit: u64,
-    left: u64,
-    time: Duration,
-    /// Set once the client must be waited for.
+    state: Arc<ConnectionState>,
+    max_bytes: u64,
+    remaining: u64,
+    timeout: Duration,
+    /// Starts when the body has to wait for the client.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Why a request's body did not come whole.
+/// Error while receiving a request body.
 #[derive(Debug)]
 pub enum BodyError {
-    /// It is larger than this many bytes.
+    /// The body is larger than this number of bytes.
     TooLarge(u64),
-    /// It took longer than this.
+    /// The body took longer than this time.
     TooSlow(Duration),
-    /// The client went away, or broke HTTP's rules.
+    /// The client disconnected, or violated HTTP.
     Broken(hyper::Error),
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, limits: &Limits, progress: &Arc<Progress>) -> Self {
+    pub(crate) fn new(incoming: Incoming, limits: &Limits, state: &Arc<ConnectionState>) -> Self {
         let guard = (!incoming.is_end_stream()).then(|| Guard {
-            progress: Arc::clone(progress),
-            limit: limits.max_body_bytes,
-            left: limits.max_body_bytes,
-            time: limits.body_timeout,
+            state: Arc::clone(state),
+            max_bytes: limits.max_body_bytes,
+            remaining: limits.max_body_bytes,
+            timeout: limits.body_timeout,
             timer: None,
         });
         Self { incoming, guard }
     }
 
-    /// All of it.
+    /// Receives the whole body.
     pub async fn bytes(self) -> Result<Bytes, BodyError> {
         Ok(self.collect().await?.to_bytes())
     }
@@ -76,23 +76,14 @@ impl Guard {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.time)));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
             ready!(timer.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(self.refuse(BodyError::TooSlow(self.time)))));
+            return Poll::Ready(Some(Err(BodyError::TooSlow(self.timeout))));
         };
-        let frame = frame.transpose().map_err(|error| self.refuse(BodyError::Broken(error)))?;
-        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Some(frame) = frame.transpose().map_err(BodyError::Broken)? else { return Poll::Ready(None) };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
-        let Some(left) = self.left.checked_sub(size) else {
-            return Poll::Ready(Some(Err(self.refuse(BodyError::TooLarge(self.limit)))));
-        };
-        self.left = left;
+        self.remaining = self.remaining.checked_sub(size).ok_or(BodyError::TooLarge(self.max_bytes))?;
         Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn refuse(&self, error: BodyError) -> BodyError {
-        self.progress.refuse(error.code(), error.to_string());
-        error
     }
 }
 
@@ -107,8 +98,10 @@ impl Body for RequestBody {
         let Self { incoming, guard } = &mut *self;
         let Some(guarded) = guard else { return Poll::Ready(None) };
         let frame = ready!(guarded.poll_frame(incoming, cx));
-        if frame.is_none() {
-            *guard = None;
+        match &frame {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => guarded.state.set_body_error(error),
+            None => *guard = None,
         }
         Poll::Ready(frame)
     }
@@ -127,13 +120,13 @@ impl Drop for RequestBody {
         if let Some(guard) = &self.guard
             && !self.incoming.is_end_stream()
         {
-            guard.progress.leave_unread();
+            guard.state.set_unread();
         }
     }
 }
 
 impl BodyError {
-    /// The answer's status code.
+    /// Status code of the response.
     pub fn code(&self) -> StatusCode {
         match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -142,7 +135,7 @@ impl BodyError {
         }
     }
 
-    /// The answer.
+    /// Creates the response to the client.
     pub fn response(&self) -> Response {
         status(self.code(), format!("{self}\n"))
     }
@@ -151,9 +144,9 @@ impl BodyError {
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge(limit) => write!(f, "the request's body is larger than {limit} bytes"),
-            Self::TooSlow(limit) => write!(f, "the request's body took longer than {limit:?}"),
-            Self::Broken(error) => write!(f, "reading the request's body: {error}"),
+            Self::TooLarge(max) => write!(f, "request body larger than {max} bytes"),
+            Self::TooSlow(timeout) => write!(f, "request body not received within {timeout:?}"),
+            Self::Broken(error) => write!(f, "reading the request body: {error}"),
         }
     }
 }

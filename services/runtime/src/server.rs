@@ -1,21 +1,87 @@
-//! What a server's connections share.
+//! Serving a listener until shutdown, and the drain.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
+use cli::reason;
 use http::HeaderValue;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use crate::access::AccessLog;
+use crate::access_log::AccessLog;
+use crate::connection::{ConnectionContext, serve};
 use crate::faults::Faults;
+use crate::listener::{Accepted, Listener};
 use crate::metrics::Metrics;
-use crate::progress::Progress;
-use crate::threads::Threads;
-use crate::upgrade::Upgrade;
-use crate::{Connection, Limits, Readiness};
+use crate::{Connection, Context, Limits, Peer, Readiness, Service};
 
-/// What all connections share.
+/// Outcome of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Number of requests that were answered during the drain.
+    pub drained: u64,
+    /// Number of requests that were aborted at its end.
+    pub aborted: u64,
+}
+
+/// Serves until `shutdown` resolves, then drains. The output of `shutdown` is another future; when that one resolves, the
+/// drain ends at once.
+///
+/// The drain:
+/// 1. The service becomes unready, and each response carries `connection: close`.
+/// 2. For [`linger`](crate::Limits::linger) connections are still accepted and idle ones kept, because routers may not
+///    know about the shutdown yet.
+/// 3. The listener closes, after the connections in its queue are accepted. Idle connections are closed.
+/// 4. In-flight requests are answered, at most until [`grace`](crate::Limits::grace) after the start of the drain.
+pub async fn run<S, H>(
+    listener: Listener,
+    service: S,
+    context: &Context,
+    shutdown: impl Future<Output = H>,
+) -> DrainReport
+where
+    S: Service,
+    H: Future,
+{
+    let server = Arc::new(context.server(service));
+    let mut listener = listener;
+    let mut connections = Connections::new(Arc::clone(&server));
+    let hurry = connections.accept_until(&mut listener, shutdown).await;
+
+    server.readiness.drain();
+    let answered_before = server.metrics.answered();
+    tracing::info!(in_flight = server.metrics.in_flight(), "draining");
+    server.service.on_drain();
+    let drain = async {
+        connections.accept_until(&mut listener, sleep(server.limits.linger)).await;
+        match listener.close() {
+            Ok(queue) => queue.into_iter().for_each(|(socket, peer)| connections.spawn(socket, peer)),
+            Err(error) => tracing::warn!("accepting the last connections: {}", reason(&error)),
+        }
+        connections.closing.send_replace(true);
+        connections.join_all().await;
+    };
+    tokio::select! {
+        () = drain => {}
+        () = sleep(server.limits.grace) => {}
+        _ = hurry => {}
+    }
+    let aborted = server.metrics.in_flight();
+    connections.tasks.shutdown().await;
+    DrainReport { drained: server.metrics.answered() - answered_before, aborted }
+}
+
+/// State shared by all connections of a server.
 #[derive(Debug)]
 pub(crate) struct Server<S> {
     pub(crate) service: Arc<S>,
+    /// Value of the header `x-served-by`.
     pub(crate) served_by: HeaderValue,
     pub(crate) limits: Limits,
     pub(crate) readiness: Readiness,
@@ -25,26 +91,91 @@ pub(crate) struct Server<S> {
     pub(crate) access_log: AccessLog,
 }
 
-/// One connection's line to the server.
-#[derive(Debug)]
-pub(crate) struct Line<S> {
-    pub(crate) server: Arc<Server<S>>,
-    pub(crate) connection: Connection,
-    pub(crate) progress: Arc<Progress>,
-    /// What goes on in place of HTTP/1, once that has ended.
-    upgrade: Mutex<Option<Upgrade>>,
+/// Open connections, one task each. The calling thread accepts all of them and assigns them to the threads in turn.
+struct Connections<S> {
+    server: Arc<Server<S>>,
+    tasks: JoinSet<()>,
+    closing: watch::Sender<bool>,
+    /// Index of the thread that gets the next connection; 0 is the calling thread.
+    next_thread: usize,
 }
 
-impl<S> Line<S> {
-    pub(crate) const fn new(server: Arc<Server<S>>, connection: Connection, progress: Arc<Progress>) -> Self {
-        Self { server, connection, progress, upgrade: Mutex::new(None) }
+impl<S: Service> Connections<S> {
+    fn new(server: Arc<Server<S>>) -> Self {
+        Self { server, tasks: JoinSet::new(), closing: watch::Sender::new(false), next_thread: 0 }
     }
 
-    pub(crate) fn set_upgrade(&self, upgrade: Upgrade) {
-        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    /// Accepts connections until `end` resolves.
+    async fn accept_until<T>(&mut self, listener: &mut Listener, end: impl Future<Output = T>) -> T {
+        let counters = Arc::clone(&self.server.metrics.threads()[0]);
+        let mut end = pin!(end);
+        loop {
+            tokio::select! {
+                output = &mut end => return output,
+                Some(_) = self.tasks.join_next() => {}
+                (socket, peer) = listener.accept(&counters) => self.spawn(socket, peer),
+            }
+        }
     }
 
-    pub(crate) fn take_upgrade(&self) -> Option<Upgrade> {
-        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Serves a connection on the next thread.
+    fn spawn(&mut self, socket: Accepted, peer: Peer) {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let counters = self.server.metrics.threads();
+        let thread = self.next_thread;
+        self.next_thread = (thread + 1) % counters.len();
+        let connection = Connection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), peer);
+        let context =
+            ConnectionContext::new(Arc::clone(&self.server), connection, Arc::clone(&counters[thread]));
+        let task = serve(socket, context, self.closing.subscribe());
+        match thread.checked_sub(1) {
+            None => self.tasks.spawn(task),
+            Some(other) => self.tasks.spawn_on(task, &self.server.threads.others()[other]),
+        };
     }
+
+    /// Waits until all connections are closed.
+    async fn join_all(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Serving threads besides the one that calls [`run`]. They end when the last clone of this value is dropped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Threads {
+    others: Arc<[Handle]>,
+    /// Sends nothing: the threads wait for it to be dropped.
+    _alive: Option<watch::Sender<()>>,
+}
+
+impl Threads {
+    pub(crate) fn start(count: usize) -> io::Result<Self> {
+        let alive = watch::Sender::new(());
+        let others =
+            (0..count).map(|_| start_thread(alive.subscribe())).collect::<io::Result<Arc<[Handle]>>>()?;
+        Ok(Self { others, _alive: Some(alive) })
+    }
+
+    pub(crate) fn others(&self) -> &[Handle] {
+        &self.others
+    }
+}
+
+fn start_thread(mut alive: watch::Receiver<()>) -> io::Result<Handle> {
+    let runtime = new_runtime()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new().name("serve".to_owned()).spawn(move || {
+        block_on(&runtime, Box::pin(async { while alive.changed().await.is_ok() {} }));
+    })?;
+    Ok(handle)
+}
+
+/// Creates a runtime for one thread.
+pub(crate) fn new_runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_io().enable_time().build()
+}
+
+/// Runs `future` to its end. All threads pass the same type, so that the program contains tokio's event loop once.
+pub(crate) fn block_on(runtime: &Runtime, future: Pin<Box<dyn Future<Output = ()> + '_>>) {
+    runtime.block_on(future);
 }

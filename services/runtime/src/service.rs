@@ -1,58 +1,59 @@
-//! What a service is to the runtime.
+//! The trait that a service implements.
 
 use std::any::Any;
+use std::fmt;
 use std::future::{self, Future};
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use http::Method;
 
-use crate::{Peer, Request, Response, Transport};
+use crate::{Request, Response, Transport};
 
-/// What answers requests.
+/// A service: responds to requests.
 ///
 /// A closure `Fn(&Request) -> Response` is a service for `GET` and `HEAD`.
 pub trait Service: Send + Sync + 'static {
-    /// Whether clients may speak HTTP/2 as well, from their first byte on. It takes this crate's feature `http2`, which
-    /// programs whose services do not are smaller without.
+    /// Whether the service speaks HTTP/2 besides HTTP/1, with prior knowledge. Programs whose services do not are about 300 kB
+    /// smaller.
     const HTTP2: bool = false;
 
-    /// The methods answered; others get 405 from the runtime. `None`: the service sees each request whatever its
-    /// method. To `HEAD` the runtime sends all of the answer but its body.
+    /// Allowed methods; the runtime responds to others with 405. `None` passes every request to the service. The
+    /// runtime removes the body of responses to `HEAD`.
     fn methods(&self) -> Option<&[Method]> {
         Some(&[Method::GET, Method::HEAD])
     }
 
-    /// The routes that requests are counted and timed by, as metrics show them: few, whatever clients ask for.
+    /// Routes by which metrics count and time requests. Their number must not depend on clients.
     fn routes(&self) -> &'static [&'static str] {
         &["*"]
     }
 
-    /// Which of them a path is for, by its place.
+    /// Returns the index of a path's route in [`Service::routes`].
     fn route(&self, _path: &str) -> usize {
         0
     }
 
-    /// The answer to a request that need not wait for anything. Asked first, before [`Service::call`]; this is the
-    /// faster way.
+    /// Responds to a request that needs no waiting. Called before [`Service::call`], which is slower.
     fn try_sync(&self, _request: &Request) -> Option<Response> {
         None
     }
 
-    /// Answers one request. Dropped unfinished when the client goes away.
+    /// Responds to one request. The future is dropped when the client disconnects.
     fn call(&self, request: Request, connection: &Connection) -> impl Future<Output = Response> + Send;
 
-    /// What stands between clients' sockets and HTTP: nothing, if there is none.
+    /// Layer between clients' sockets and HTTP, if any.
     fn transport(&self) -> Option<&dyn Transport> {
         None
     }
 
-    /// A connection has ended, cleanly or not. Called exactly once for each one on which requests may have come.
+    /// Called exactly once after each connection on which requests may have been received.
     fn on_disconnect(&self, _connection: &Connection) {}
 
-    /// The drain has begun: requests that are held are to be answered now.
+    /// Called when the drain begins. The service must now respond to the requests that it holds.
     fn on_drain(&self) {}
 
-    /// Appends the service's own metrics, in Prometheus' text format, to what `/metrics` shows.
+    /// Appends the service's own metrics to `/metrics`, in Prometheus' text format.
     fn metrics(&self, _out: &mut String) {}
 }
 
@@ -69,28 +70,45 @@ where
     }
 }
 
-/// One client's connection.
+/// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// Unique in the process.
+    /// Number of the connection, unique in the process.
     pub id: u64,
-    /// The other end.
+    /// The client.
     pub peer: Peer,
-    transport: OnceLock<Box<dyn Any + Send + Sync>>,
+    transport_info: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Connection {
     pub(crate) const fn new(id: u64, peer: Peer) -> Self {
-        Self { id, peer, transport: OnceLock::new() }
+        Self { id, peer, transport_info: OnceLock::new() }
     }
 
-    /// What the service's [`Transport`] has told of this connection, if it is of this type.
+    /// Information about this connection from the service's [`Transport`], if it is of type `T`.
     pub fn transport_info<T: 'static>(&self) -> Option<&T> {
-        self.transport.get()?.downcast_ref()
+        self.transport_info.get()?.downcast_ref()
     }
 
-    /// Keeps what the transport tells.
-    pub(crate) fn learn(&self, transport: Box<dyn Any + Send + Sync>) {
-        let _ = self.transport.set(transport);
+    pub(crate) fn set_transport_info(&self, info: Box<dyn Any + Send + Sync>) {
+        let _ = self.transport_info.set(info);
+    }
+}
+
+/// The client's end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// TCP, from this address.
+    Tcp(SocketAddr),
+    /// Unix socket.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
     }
 }

@@ -1,13 +1,13 @@
-//! The trace that a request is part of, as W3C's Trace Context has it.
+//! W3C Trace Context.
 
 use std::fmt;
 
 use http::HeaderMap;
 
-/// The header that a [`TraceParent`] comes and goes in.
+/// Name of the header that carries a [`TraceParent`].
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Which trace a request is part of, and which of its spans has sent the request:
+/// Trace context of a request: the trace that it belongs to, and the span that sent it, as in
 /// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
@@ -17,7 +17,7 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// What a request's headers say. Nothing where they say it wrongly, or more than once.
+    /// Reads a request's headers. `None` if the header is missing, malformed or repeated.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT).iter();
         match (values.next(), values.next()) {
@@ -26,13 +26,13 @@ impl TraceParent {
         }
     }
 
-    /// Parses a header's value.
+    /// Parses a header value.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (known, rest) = value.split_at_checked(55)?;
         let mut parts = known.split(|&byte| byte == b'-');
         let mut number = |digits| hexadecimal(parts.next()?, digits);
         let (version, trace, parent, flags) = (number(2)?, number(32)?, number(16)?, number(2)?);
-        // Later versions may say more, after another dash.
+        // Later versions may have more fields, after another hyphen.
         let is_known = match version {
             0 => rest.is_empty(),
             0xff => false,
@@ -43,7 +43,7 @@ impl TraceParent {
     }
 }
 
-/// Exactly so many digits, of which none is a capital.
+/// Parses exactly `digits` lower-case hexadecimal digits.
 fn hexadecimal(text: &[u8], digits: usize) -> Option<u128> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (text.len() == digits && text.iter().all(is_digit)).then_some(())?;
@@ -66,13 +66,13 @@ mod tests {
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn what_is_parsed_is_printed_again() {
+    fn display_is_the_inverse_of_parse() {
         assert_eq!(TraceParent::parse(EXAMPLE.as_bytes()).unwrap().to_string(), EXAMPLE);
     }
 
     #[test]
-    fn a_later_version_may_say_more() {
-        for more in ["", "-", "-what the future holds"] {
+    fn later_versions_may_have_more_fields() {
+        for more in ["", "-", "-more"] {
             let text = format!("cc{}{more}", &EXAMPLE[2..]);
             assert_eq!(
                 TraceParent::parse(text.as_bytes()).map(|it| it.to_string()).as_deref(),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_nothing() {
+    fn malformed_values_are_rejected() {
         for bad in [
             "",
             "00",
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn two_of_them_are_none() {
+    fn repeated_headers_are_rejected() {
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, HeaderValue::from_static(EXAMPLE));
         assert!(TraceParent::from_headers(&headers).is_some());

@@ -13,7 +13,7 @@ fn slow_start_delays_readiness() {
     let ping = start(&["--slow-start", "100ms"]);
     eventually(TIMEOUT, || ping.get_admin("/readyz").starts_with("HTTP/1.1 200")).unwrap();
     assert!(started.elapsed() >= Duration::from_millis(100));
-    assert!(ping.get_admin("/readyz").ends_with("\r\n\r\nready\nrehearsal: unready for 100ms\n"));
+    assert!(ping.get_admin("/readyz").ends_with("\r\n\r\nready\nfault: unready for 100ms after the start\n"));
     assert!(ping.get_admin("/metrics").contains("swarmlings_fault_active{fault=\"slow-start\"} 1\n"));
 
     let ping = start(&["--slow-start", "1h"]);
@@ -25,7 +25,7 @@ fn slow_start_delays_readiness() {
 fn crash_after_aborts_the_process() {
     let (lines, status) = start(&["--crash-after", "10ms"]).wait();
     assert!(!status.success());
-    assert!(lines.iter().any(|line| line.contains("rehearsal: aborting")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("fault: aborting")), "{lines:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn faults_command_sets_and_clears_a_fault() {
     assert!(ping.get("/").starts_with("HTTP/1.1 200"));
 
     let (code, printed) = faults(&[r#"{"status":418}"#], token);
-    assert!(code == Some(1) && printed.starts_with("ping: \"for\" is missing"), "{printed}");
+    assert!(code == Some(1) && printed.starts_with("ping: missing field \"for\""), "{printed}");
     let (code, printed) = faults(&["off"], "");
     assert!(code == Some(1) && printed.contains("missing token"), "{printed}");
     let (code, printed) = faults(&["off"], "/no/such/file");

@@ -51,7 +51,7 @@ fn healthcheck_fails_without_a_running_service() {
     let output = run(&["healthcheck", "--admin-port", &port]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(stderr, format!("ping: asking 127.0.0.1:{port} for /readyz: connection refused\n"));
+    assert_eq!(stderr, format!("ping: requesting /readyz from 127.0.0.1:{port}: connection refused\n"));
 }
 
 #[test]

@@ -3,27 +3,27 @@ use std::time::Duration;
 use cli::{ProbeError, probe};
 use runtime::{Connection, Request, Response, Service, text};
 
-use crate::server::{Event, Holding, Server, context, limits};
+use crate::server::{Event, Holding, Server, context, eventually, limits};
 
 fn hello(_: &Request) -> Response {
     text("hello\n")
 }
 
 #[test]
-fn ready_only_once_the_last_latch_is_gone() {
+fn ready_once_the_last_latch_is_dropped() {
     let context = context(limits());
     let (first, second) = (context.latch(), context.latch());
     let admin = Server::admin(&context);
     let ask = || probe(admin.address, "/readyz", Duration::from_secs(10));
     drop(first);
     assert!(matches!(ask(), Err(ProbeError::Status(503))));
-    assert_eq!(admin.connect().get("/healthz").code, 200, "not ready is healthy all the same");
+    assert_eq!(admin.connect().get("/healthz").code, 200, "health does not depend on readiness");
     drop(second);
     assert!(ask().is_ok());
 }
 
 #[test]
-fn unready_as_soon_as_the_drain_begins() {
+fn unready_from_the_start_of_the_drain() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(limits(), service);
     let admin = Server::admin(&server.context);
@@ -37,7 +37,7 @@ fn unready_as_soon_as_the_drain_begins() {
 }
 
 #[test]
-fn metrics_tell_what_was_answered() {
+fn metrics_count_responses() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
     client.get("/");
@@ -53,12 +53,12 @@ fn metrics_tell_what_was_answered() {
         ("swarmlings_requests_total{method=\"other\",code=\"400\",route=\"other\"}", "1"),
         ("swarmlings_build_info{service=\"runtime\",version=\"0.1.0\"}", "1"),
     ] {
-        assert_eq!(server.metric(series).as_deref(), Some(count), "{series}");
+        eventually(series, || server.metric(series).as_deref() == Some(count));
     }
 }
 
 #[test]
-fn metrics_tell_what_is_going_on() {
+fn metrics_show_requests_in_flight_and_connections() {
     let (service, hold) = Holding::new();
     let server = Server::start(limits(), service);
     let mut client = server.connect_held(&hold);
@@ -73,7 +73,7 @@ fn metrics_tell_what_is_going_on() {
 }
 
 #[test]
-fn metrics_end_with_the_services_own() {
+fn metrics_include_those_of_the_service() {
     struct Counting;
     impl Service for Counting {
         async fn call(&self, _: Request, _: &Connection) -> Response {
@@ -88,7 +88,7 @@ fn metrics_end_with_the_services_own() {
 }
 
 #[test]
-fn version_and_unknown_paths_and_methods() {
+fn version_unknown_paths_and_methods() {
     let admin = Server::admin(&context(limits()));
     let mut client = admin.connect();
     assert_eq!(client.get("/version").body, "runtime 0.1.0\n");
@@ -98,7 +98,7 @@ fn version_and_unknown_paths_and_methods() {
 }
 
 #[test]
-fn metrics_are_openmetrics_where_that_is_asked_for() {
+fn metrics_are_openmetrics_on_request() {
     let server = Server::start(limits(), hello);
     server.connect().get("/");
     let admin = Server::admin(&server.context);
@@ -119,7 +119,7 @@ fn metrics_are_openmetrics_where_that_is_asked_for() {
 }
 
 #[test]
-fn requests_are_counted_and_timed_by_the_services_routes() {
+fn requests_are_counted_and_timed_by_route() {
     struct Two;
     impl Service for Two {
         fn routes(&self) -> &'static [&'static str] {

@@ -8,7 +8,7 @@ use crate::client::{Client, PATIENCE};
 use crate::server::{Chunks, Event, Holding, LONG, Server, eventually, limits};
 
 #[test]
-fn a_request_in_flight_is_answered_and_its_connection_closed() {
+fn in_flight_request_is_answered_and_its_connection_closed() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(limits(), service);
     let mut client = server.connect_held(&hold);
@@ -24,7 +24,7 @@ fn a_request_in_flight_is_answered_and_its_connection_closed() {
 }
 
 #[test]
-fn while_it_lingers_old_and_new_connections_are_served() {
+fn old_and_new_connections_are_served_during_the_linger() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(Limits { linger: LONG, ..limits() }, service);
     let mut old = server.connect();
@@ -54,12 +54,12 @@ fn idle_connections_are_closed_after_the_linger() {
 }
 
 #[test]
-fn who_waits_in_the_queue_when_the_listener_closes_is_served() {
+fn connections_in_the_accept_queue_are_served() {
     queue_is_served(1);
 }
 
 #[test]
-fn who_waits_in_the_queue_is_served_by_several_threads_too() {
+fn connections_in_the_accept_queue_are_served_by_several_threads() {
     queue_is_served(3);
 }
 
@@ -74,12 +74,12 @@ fn queue_is_served(threads: usize) {
         let answer = client.answer();
         assert_eq!((answer.code, answer.header("connection")), (200, Some("close")));
     }
-    // With the one that blocked.
+    // Including the request that blocked.
     assert_eq!(server.drained(), DrainReport { drained: 51, aborted: 0 });
 }
 
 #[test]
-fn who_is_let_in_late_has_time_for_a_first_request() {
+fn connection_accepted_late_has_time_for_its_first_request() {
     let (server, mut idle, block) = blocked_beyond_its_linger(1);
     let mut late = server.connect();
     block.send(()).unwrap();
@@ -88,8 +88,8 @@ fn who_is_let_in_late_has_time_for_a_first_request() {
     assert_eq!(late.get("/").code, 200);
 }
 
-/// A server that drains, and whose first thread, which lets clients in, has been stopped until after its linger; and a
-/// client that was there before.
+/// Returns a draining server whose first thread, which accepts connections, is blocked until after the linger, and a client
+/// that was connected before.
 fn blocked_beyond_its_linger(threads: usize) -> (Server, Client, mpsc::Sender<()>) {
     let linger = Duration::from_secs(2);
     let (block, blocked) = mpsc::channel();
@@ -102,7 +102,7 @@ fn blocked_beyond_its_linger(threads: usize) -> (Server, Client, mpsc::Sender<()
     });
     let (mut client, mut idle) = (server.connect(), server.connect());
     idle.get("/");
-    // Its thread may still have to count it, which the client does not wait for.
+    // The client can have the response before its thread has counted it.
     server.eventually_in_flight(0);
     server.shut_down();
     server.eventually_draining();
@@ -114,7 +114,7 @@ fn blocked_beyond_its_linger(threads: usize) -> (Server, Client, mpsc::Sender<()
 }
 
 #[test]
-fn a_request_that_is_still_being_sent_is_answered() {
+fn request_in_transmission_is_answered() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(limits(), service);
     let (mut slow, mut other) = (server.connect(), server.connect());
@@ -131,7 +131,7 @@ fn a_request_that_is_still_being_sent_is_answered() {
 }
 
 #[test]
-fn a_stream_is_sent_to_its_end() {
+fn streamed_response_is_sent_completely() {
     let (chunks, body) = unbounded_channel();
     let body = Mutex::new(Some(body));
     let mut server = Server::start(limits(), move |_: &Request| {
@@ -151,7 +151,7 @@ fn a_stream_is_sent_to_its_end() {
 }
 
 #[test]
-fn a_request_that_outlasts_the_grace_is_cut_off() {
+fn request_beyond_the_grace_period_is_aborted() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(Limits { grace: Duration::from_millis(50), ..limits() }, service);
     let mut client = server.connect_held(&hold);
@@ -164,7 +164,7 @@ fn a_request_that_outlasts_the_grace_is_cut_off() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_ends_the_drain_at_once() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(Limits { linger: LONG, ..limits() }, service);
     let mut client = server.connect_held(&hold);
@@ -176,7 +176,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_client_that_leaves_during_the_drain_is_neither_drained_nor_aborted() {
+fn request_of_a_client_that_disconnects_is_neither_drained_nor_aborted() {
     let (service, hold) = Holding::new();
     let mut server = Server::start(limits(), service);
     let client = server.connect_held(&hold);

@@ -12,7 +12,7 @@ fn hello(_: &Request) -> Response {
 }
 
 #[test]
-fn a_client_that_dribbles_its_header_is_cut() {
+fn slow_header_closes_the_connection() {
     let server = Server::start(Limits { header_timeout: SHORT, ..limits() }, hello);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nx-slow: ");
@@ -20,7 +20,7 @@ fn a_client_that_dribbles_its_header_is_cut() {
 }
 
 #[test]
-fn an_idle_connection_outlives_a_slow_one() {
+fn idle_connection_outlives_the_header_timeout() {
     let server = Server::start(Limits { header_timeout: SHORT, ..limits() }, hello);
     let (mut fresh, mut used) = (server.connect(), server.connect());
     used.get("/");
@@ -34,7 +34,7 @@ fn an_idle_connection_outlives_a_slow_one() {
 }
 
 #[test]
-fn a_second_request_has_its_header_time_out_too() {
+fn header_timeout_applies_to_later_requests() {
     let server = Server::start(Limits { header_timeout: SHORT, ..limits() }, hello);
     let mut client = server.connect();
     client.get("/");
@@ -43,7 +43,7 @@ fn a_second_request_has_its_header_time_out_too() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_in_the_end() {
+fn idle_connection_is_closed_after_the_idle_timeout() {
     let server = Server::start(Limits { idle_timeout: SHORT, ..limits() }, hello);
     let (mut fresh, mut used) = (server.connect(), server.connect());
     used.get("/");
@@ -52,7 +52,7 @@ fn an_idle_connection_is_closed_in_the_end() {
 }
 
 #[test]
-fn a_service_may_take_longer_than_any_client() {
+fn timeouts_do_not_apply_to_the_service() {
     let short = Limits { header_timeout: SHORT, idle_timeout: SHORT, stall_timeout: SHORT, ..limits() };
     let (service, hold) = Holding::new();
     let server = Server::start(short, service);
@@ -65,7 +65,7 @@ fn a_service_may_take_longer_than_any_client() {
 }
 
 #[test]
-fn a_client_that_takes_none_of_its_answer_is_cut() {
+fn client_that_reads_nothing_is_disconnected() {
     let endless = |_: &Request| Response::new(Body::stream(Endless));
     let server = Server::start(Limits { stall_timeout: SHORT, ..limits() }, endless);
     let mut client = server.connect();
@@ -75,33 +75,33 @@ fn a_client_that_takes_none_of_its_answer_is_cut() {
 }
 
 #[test]
-fn a_body_that_says_that_it_is_too_large_is_refused_unread() {
+fn body_with_excessive_content_length_is_rejected_unread() {
     let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, Measuring);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 11\r\n\r\n");
-    expect_refused(&mut client, 413, "the request's body is larger than 10 bytes\n");
+    expect_rejected(&mut client, 413, "request body larger than 10 bytes\n");
 }
 
 #[test]
-fn a_body_that_grows_too_large_is_refused_whatever_the_service_says() {
+fn chunked_body_beyond_the_limit_is_rejected_whatever_the_service_responds() {
     let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, Measuring);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");
     client.send("6\r\n123456\r\n5\r\n12345\r\n");
-    expect_refused(&mut client, 413, "the request's body is larger than 10 bytes\n");
+    expect_rejected(&mut client, 413, "request body larger than 10 bytes\n");
 }
 
 #[test]
-fn a_refused_client_that_still_sends_gets_its_answer() {
+fn client_that_is_still_sending_receives_the_rejection() {
     let server = Server::start(limits(), Measuring);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 3000000\r\n\r\n");
     client.send(vec![b'x'; 3_000_000]);
-    expect_refused(&mut client, 413, "the request's body is larger than 1048576 bytes\n");
+    expect_rejected(&mut client, 413, "request body larger than 1048576 bytes\n");
 }
 
 #[test]
-fn a_body_as_large_as_the_limit_is_taken() {
+fn body_of_exactly_the_limit_is_accepted() {
     let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, Measuring);
     let mut client = server.connect();
     for body in [
@@ -115,15 +115,15 @@ fn a_body_as_large_as_the_limit_is_taken() {
 }
 
 #[test]
-fn a_body_that_comes_too_slowly_is_refused() {
+fn body_that_stops_is_rejected_after_the_timeout() {
     let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, Measuring);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n123");
-    expect_refused(&mut client, 408, "the request's body took longer than 100ms\n");
+    expect_rejected(&mut client, 408, "request body not received within 100ms\n");
 }
 
 #[test]
-fn a_body_that_dribbles_is_refused_as_slow_though_each_byte_is_quick() {
+fn body_timeout_covers_the_whole_body_not_each_read() {
     let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, Measuring);
     for body in ["content-length: 1000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5;extension="] {
         let mut client = server.connect();
@@ -135,7 +135,7 @@ fn a_body_that_dribbles_is_refused_as_slow_though_each_byte_is_quick() {
 }
 
 #[test]
-fn a_body_that_dribbles_and_that_nobody_reads_is_cut_off() {
+fn unread_slow_body_closes_the_connection() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
@@ -144,16 +144,16 @@ fn a_body_that_dribbles_and_that_nobody_reads_is_cut_off() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_does_not_cost_the_answer() {
+fn unread_body_does_not_lose_the_response() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
     client.send(vec![b'x'; 1_000_000]);
-    expect_refused(&mut client, 200, "hello\n");
+    expect_rejected(&mut client, 200, "hello\n");
 }
 
 #[test]
-fn a_header_that_is_too_large_is_refused() {
+fn header_beyond_the_limit_gets_431() {
     let server = Server::start(Limits { max_header_bytes: 8192, ..limits() }, hello);
     let mut client = server.connect();
     let request = |size| format!("GET / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n", "a".repeat(size));
@@ -164,7 +164,7 @@ fn a_header_that_is_too_large_is_refused() {
     client.expect_end();
 }
 
-fn expect_refused(client: &mut Client, code: u16, body: &str) {
+fn expect_rejected(client: &mut Client, code: u16, body: &str) {
     let answer = client.answer();
     assert_eq!((answer.code, &*answer.body), (code, body));
     assert_eq!(answer.header("connection"), Some("close"));

@@ -1,25 +1,25 @@
-//! The runtime from outside: a server on a free port of this process, and clients that speak to it byte by byte.
+//! Tests of the runtime over real sockets: a server on a free port, and clients that send exact bytes.
 
 mod client;
 mod server;
 
-/// `/healthz`, `/readyz`, `/metrics`, `/version`, and the probe that asks for them.
+/// Admin port: health, readiness, metrics, version.
 mod admin;
-/// What an answer looks like, whatever the service.
-mod answers;
-/// More clients than hyper keeps buffers for.
-mod crowd;
-/// How a server ends.
+/// Drain and shutdown.
 mod drain;
-/// Faults that are made on purpose, and who may make them.
+/// Fault injection and its access control.
 mod faults;
-/// What clients may not do: send too much, or take too long.
+/// Limits on sizes and times.
 mod limits;
-/// HTTP/2 beside HTTP/1, what follows HTTP, and what comes before it.
+/// Keep-alive, pipelining and idle connections among many connections.
+mod many_connections;
+/// HTTP/2, upgrades and transports.
 mod protocols;
-/// What breaks HTTP's rules, or could be read in two ways.
-mod rules;
-/// Several threads.
+/// Responses that do not depend on the service.
+mod responses;
+/// Several serving threads.
 mod threads;
 /// Unix sockets.
 mod unix;
+/// Malformed and ambiguous requests.
+mod validation;

@@ -8,14 +8,14 @@ use runtime::{Connection, DrainReport, Limits, Request, Response, Service, text}
 use crate::client::{Client, PATIENCE};
 use crate::server::{Event, Holding, LONG, Server, limits};
 
-/// Answers with the thread that it runs on.
-fn where_am_i(_: &Request) -> Response {
+/// Responds with the ID of its thread.
+fn thread_id(_: &Request) -> Response {
     text(format!("{:?}", thread::current().id()))
 }
 
 #[test]
-fn connections_are_handed_round_and_stay_where_they_are() {
-    let server = Server::threaded(limits(), 3, where_am_i);
+fn connections_are_assigned_in_turn_and_stay_on_their_thread() {
+    let server = Server::threaded(limits(), 3, thread_id);
     let mut clients: Vec<_> = (0..6).map(|_| server.connect()).collect();
     let threads: Vec<_> = clients.iter_mut().map(|client| client.get("/").body).collect();
     assert_eq!(threads.iter().collect::<BTreeSet<_>>().len(), 3);
@@ -25,7 +25,7 @@ fn connections_are_handed_round_and_stay_where_they_are() {
 }
 
 #[test]
-fn a_thread_that_is_kept_busy_does_not_keep_the_others() {
+fn blocked_thread_does_not_block_the_others() {
     let (block, blocked) = mpsc::channel();
     let blocked = Mutex::new(blocked);
     let server = Server::threaded(limits(), 2, move |request: &Request| {
@@ -35,7 +35,7 @@ fn a_thread_that_is_kept_busy_does_not_keep_the_others() {
         text("served\n")
     });
     let (mut first, mut second) = (server.connect(), server.connect());
-    // So that both have been let in, by the first thread.
+    // Ensures that the first thread has accepted both.
     assert_eq!((first.get("/").code, second.get("/").code), (200, 200));
     first.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
     for _ in 0..10 {
@@ -46,7 +46,7 @@ fn a_thread_that_is_kept_busy_does_not_keep_the_others() {
 }
 
 #[test]
-fn a_drain_is_of_all_threads() {
+fn drain_covers_all_threads() {
     let (service, hold) = Holding::new();
     let mut server = Server::threaded(limits(), 3, service);
     let mut idle: Vec<_> = (0..3).map(|_| server.connect()).collect();
@@ -68,7 +68,7 @@ fn a_drain_is_of_all_threads() {
 }
 
 #[test]
-fn what_outlasts_the_grace_is_cut_off_on_all_threads() {
+fn second_signal_aborts_requests_on_all_threads() {
     let (service, hold) = Holding::new();
     let mut server = Server::threaded(Limits { linger: LONG, ..limits() }, 3, service);
     let mut waiting: Vec<_> = (0..6).map(|_| server.connect_held(&hold)).collect();
@@ -84,24 +84,24 @@ fn what_outlasts_the_grace_is_cut_off_on_all_threads() {
 }
 
 #[test]
-fn each_thread_minds_the_limits() {
+fn every_thread_enforces_the_limits() {
     let short = Duration::from_millis(100);
-    let server = Server::threaded(Limits { idle_timeout: short, ..limits() }, 3, where_am_i);
+    let server = Server::threaded(Limits { idle_timeout: short, ..limits() }, 3, thread_id);
     let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
     clients.iter_mut().for_each(Client::expect_end);
 }
 
 #[test]
-fn a_unix_socket_is_served_by_all_threads() {
-    struct Where;
-    impl Service for Where {
+fn unix_socket_is_served_by_all_threads() {
+    struct ThreadId;
+    impl Service for ThreadId {
         async fn call(&self, request: Request, _: &Connection) -> Response {
-            where_am_i(&request)
+            thread_id(&request)
         }
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _server = Server::on_socket(&path, 3, Where);
+    let _server = Server::on_socket(&path, 3, ThreadId);
     let answers: BTreeSet<_> = (0..3).map(|_| Client::connect_unix(&path).get("/").body).collect();
     assert_eq!(answers.len(), 3);
 }

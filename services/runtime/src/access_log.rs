@@ -1,4 +1,4 @@
-//! The access log.
+//! Access log.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tracing::Level;
 use crate::sampler::Sampler;
 use crate::{Peer, TraceParent};
 
-/// Says of which requests there is a line in the log: a sample of all, or with `--log-level debug` each.
+/// Selects the requests to log: a sample of all requests, or all of them at level debug.
 #[derive(Debug)]
 pub(crate) struct AccessLog(Sampler);
 
-/// What the line of one request says.
+/// Log record of one request.
 #[derive(Debug)]
 pub(crate) struct Record {
     is_sampled: bool,
@@ -24,12 +24,12 @@ pub(crate) struct Record {
 }
 
 impl AccessLog {
-    /// A line for this part of all requests.
+    /// Creates an access log of a fraction of all requests, from 0 to 1.
     pub(crate) const fn new(rate: f64) -> Self {
         Self(Sampler::new(rate))
     }
 
-    /// The beginning of this request's line, if it is to have one.
+    /// Starts the record of a request, if it is selected.
     pub(crate) fn record<B>(&self, request: &http::Request<B>, peer: Peer) -> Option<Box<Record>> {
         let is_sampled = self.0.sample();
         (is_sampled || tracing::enabled!(Level::DEBUG)).then(|| Record::boxed(is_sampled, request, peer))
@@ -49,14 +49,14 @@ impl Record {
         })
     }
 
-    /// Writes the line. Without a code the request was given up before it had an answer.
+    /// Logs the request. `code` is `None` if the request ended without a response.
     #[cold]
     pub(crate) fn log(&self, route: &str, code: Option<StatusCode>, time: Duration) {
         let Self { is_sampled, method, path, version, trace, peer } = self;
         let code = code.map(|code| code.as_u16());
         let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let trace = trace.as_ref().map(tracing::field::display);
-        // The level of a line is fixed where it is written.
+        // tracing requires a constant level at each call.
         if *is_sampled {
             tracing::info!(%method, path, ?version, route, code, microseconds, %peer, traceparent = trace, "request");
         } else {

@@ -5,13 +5,13 @@ use runtime::{Connection, Limits, Method, Request, Response, Service, text};
 use crate::client::Client;
 use crate::server::{Server, limits};
 
-/// More connections than hyper keeps buffers for.
+/// Number of idle connections besides the one under test.
 const CROWD: usize = 120;
 
-/// Answers at once, with the path, and only then reads the body.
-struct Hasty;
+/// Responds with the path, and reads the body afterwards.
+struct ReadsLate;
 
-impl Service for Hasty {
+impl Service for ReadsLate {
     fn methods(&self) -> Option<&[Method]> {
         None
     }
@@ -36,7 +36,7 @@ fn path(request: &Request) -> Response {
 }
 
 #[test]
-fn each_of_a_crowd_is_answered_again_and_again() {
+fn every_connection_is_served_repeatedly() {
     let server = Server::start(limits(), path);
     let mut crowd = crowd(&server);
     for turn in 0..3 {
@@ -48,7 +48,7 @@ fn each_of_a_crowd_is_answered_again_and_again() {
 }
 
 #[test]
-fn a_request_that_comes_in_part_with_another_is_answered_in_a_crowd() {
+fn request_that_arrives_in_part_with_another_is_answered() {
     let server = Server::start(limits(), path);
     let _crowd = crowd(&server);
     let mut client = server.connect();
@@ -59,7 +59,7 @@ fn a_request_that_comes_in_part_with_another_is_answered_in_a_crowd() {
 }
 
 #[test]
-fn a_header_that_comes_in_part_with_another_request_has_the_idle_time_out() {
+fn header_that_arrives_in_part_with_another_request_has_the_idle_timeout() {
     let server = Server::start(Limits { idle_timeout: Duration::from_millis(500), ..limits() }, path);
     let mut client = server.connect();
     client.send("GET /first HTTP/1.1\r\nhost: test\r\n\r\nGET /sec");
@@ -68,8 +68,8 @@ fn a_header_that_comes_in_part_with_another_request_has_the_idle_time_out() {
 }
 
 #[test]
-fn a_body_that_is_read_after_the_answer_is_not_taken_for_a_request_in_a_crowd() {
-    let server = Server::start(limits(), Hasty);
+fn body_read_after_the_response_is_not_parsed_as_a_request() {
+    let server = Server::start(limits(), ReadsLate);
     let _crowd = crowd(&server);
     let mut client = server.connect();
     let body = "GET /body HTTP/1.1\r\nhost: test\r\n\r\n";
@@ -81,7 +81,7 @@ fn a_body_that_is_read_after_the_answer_is_not_taken_for_a_request_in_a_crowd() 
 }
 
 #[test]
-fn who_asks_for_the_end_has_it_in_a_crowd() {
+fn connection_close_and_http_1_0_close_the_connection() {
     let server = Server::start(limits(), path);
     let _crowd = crowd(&server);
     for request in ["GET /1 HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n", "GET /1 HTTP/1.0\r\n\r\n"] {
@@ -94,7 +94,7 @@ fn who_asks_for_the_end_has_it_in_a_crowd() {
 }
 
 #[test]
-fn who_asks_for_the_end_behind_many_requests_has_it_in_a_crowd() {
+fn connection_close_after_pipelined_requests_closes_the_connection() {
     let server = Server::start(limits(), path);
     let _crowd = crowd(&server);
     for count in 10..20 {
@@ -110,13 +110,13 @@ fn who_asks_for_the_end_behind_many_requests_has_it_in_a_crowd() {
 }
 
 #[test]
-fn a_silent_crowd_is_closed_in_the_end() {
+fn idle_connections_are_closed_after_the_idle_timeout() {
     let server = Server::start(Limits { idle_timeout: Duration::from_millis(200), ..limits() }, path);
     crowd(&server).iter_mut().for_each(Client::expect_end);
 }
 
 #[test]
-fn a_drain_closes_a_silent_crowd() {
+fn drain_closes_idle_connections() {
     let mut server = Server::start(limits(), path);
     let mut crowd = crowd(&server);
     server.shut_down();

@@ -5,14 +5,14 @@ use runtime::{Request, Response, text};
 use crate::client::Answer;
 use crate::server::{Measuring, Server, limits};
 
-/// A second request, for whoever finds one in what follows the first.
+/// A second request, to be found if the server misjudges the length of the first.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: test\r\n\r\n";
 
 fn path(request: &Request) -> Response {
     text(format!("{} {}\n", request.method(), request.uri().path()))
 }
 
-/// All answers to `request` with a second one behind it, until the connection ends.
+/// Sends `request` followed by a second one. Returns all responses until the connection closes.
 fn answers(server: &Server, request: &str) -> Vec<Answer> {
     let mut client = server.connect();
     client.send(format!("{request}{SMUGGLED}"));
@@ -21,14 +21,14 @@ fn answers(server: &Server, request: &str) -> Vec<Answer> {
     answers
 }
 
-/// Expects one answer with this code, whatever stands behind the request, and then the end.
+/// Expects one response with this code and then a close, although a second request follows.
 fn expect_only(server: &Server, request: &str, code: u16) {
     let answers: Vec<_> = answers(server, request).iter().map(|answer| answer.code).collect();
     assert_eq!(answers, [code], "{request:?}");
 }
 
 #[test]
-fn a_request_of_unclear_length_is_refused_and_what_follows_is_not_answered() {
+fn ambiguous_length_gets_400_and_later_bytes_are_ignored() {
     let server = Server::start(limits(), Measuring);
     for headers in [
         "content-length: 5\r\ncontent-length: 6",
@@ -70,7 +70,7 @@ fn a_request_of_unclear_length_is_refused_and_what_follows_is_not_answered() {
 }
 
 #[test]
-fn no_transfer_encoding_but_chunked_is_taken() {
+fn transfer_encodings_other_than_chunked_get_501() {
     let server = Server::start(limits(), Measuring);
     for headers in [
         "transfer-encoding: gzip, chunked",
@@ -90,7 +90,7 @@ fn no_transfer_encoding_but_chunked_is_taken() {
 }
 
 #[test]
-fn an_encoding_beside_a_length_counts_and_is_the_last_of_its_connection() {
+fn transfer_encoding_overrides_content_length_and_closes_the_connection() {
     let server = Server::start(limits(), Measuring);
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
@@ -106,17 +106,17 @@ fn an_encoding_beside_a_length_counts_and_is_the_last_of_its_connection() {
 }
 
 #[test]
-fn lengths_that_agree_are_one() {
+fn equal_content_lengths_are_accepted() {
     let server = Server::start(limits(), Measuring);
     let mut client = server.connect_and_send(
         "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\ncontent-length: 05\r\n\r\nhello",
     );
     assert_eq!(client.answer().body, "5\n");
-    assert_eq!(client.get("/").body, "0\n", "the next request begins right behind it");
+    assert_eq!(client.get("/").body, "0\n", "the next request starts right after the body");
 }
 
 #[test]
-fn chunks_that_break_the_rules_are_refused_and_what_follows_is_not_answered() {
+fn malformed_chunks_get_400_and_later_bytes_are_ignored() {
     let server = Server::start(limits(), Measuring);
     let (extension, trailer) = (format!("5;{}", "a".repeat(20_000)), format!("x: {}", "a".repeat(20_000)));
     for body in [
@@ -145,7 +145,7 @@ fn chunks_that_break_the_rules_are_refused_and_what_follows_is_not_answered() {
 }
 
 #[test]
-fn unusual_chunks_are_taken() {
+fn unusual_valid_chunks_are_accepted() {
     let server = Server::start(limits(), Measuring);
     let mut client = server.connect();
     for body in [
@@ -160,7 +160,7 @@ fn unusual_chunks_are_taken() {
 }
 
 #[test]
-fn a_request_has_one_host() {
+fn exactly_one_valid_host_is_required() {
     let server = Server::start(limits(), path);
     for headers in
         ["", "x: y\r\n", "host: a\r\nhost: b\r\n", "host: a\r\nhost: a\r\n", "host: a b\r\n", "host: a/b\r\n"]
@@ -168,13 +168,13 @@ fn a_request_has_one_host() {
         expect_only(&server, &format!("GET / HTTP/1.1\r\n{headers}\r\n"), 400);
     }
     expect_only(&server, "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n", 400);
-    // Older than the header, and without a second request.
+    // HTTP/1.0 predates the header, and closes the connection.
     expect_only(&server, "GET / HTTP/1.0\r\n\r\n", 200);
     assert_eq!(server.connect_and_send("GET / HTTP/1.1\r\nhost:\r\n\r\n").answer().code, 200);
 }
 
 #[test]
-fn a_request_asks_for_a_path_or_for_a_url() {
+fn request_target_is_a_path_or_a_url() {
     let server = Server::start(limits(), path);
     for (target, path) in [
         ("/", "/"),
@@ -206,7 +206,7 @@ fn a_request_asks_for_a_path_or_for_a_url() {
         expect_only(&server, &format!("{line}\r\nhost: test\r\n\r\n"), 400);
     }
     let mut client = server.connect_and_send("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(client.answer().code, 405, "to be understood is one thing");
+    assert_eq!(client.answer().code, 405, "valid, but not an allowed method");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn lines_may_end_without_a_carriage_return() {
 }
 
 #[test]
-fn a_hundred_headers_are_enough() {
+fn more_than_a_hundred_headers_get_431() {
     let server = Server::start(limits(), path);
     let request = |count: usize| {
         let mut request = "GET / HTTP/1.1\r\nhost: test\r\n".to_owned();
@@ -233,7 +233,7 @@ fn a_hundred_headers_are_enough() {
 }
 
 #[test]
-fn a_thousand_requests_at_once_are_answered_in_order() {
+fn a_thousand_pipelined_requests_are_answered_in_order() {
     let server = Server::start(limits(), path);
     let mut client = server.connect();
     let requests: Vec<_> =
