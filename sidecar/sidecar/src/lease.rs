@@ -46,7 +46,7 @@ pub(crate) struct Lease<'a> {
     log_once: LogOnce,
 }
 
-/// What the hub may know of the task at most.
+/// State of the registration, as far as the hub may know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum RegistrationState {
     /// Never registered, or withdrawn.

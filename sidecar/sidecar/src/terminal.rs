@@ -1,7 +1,7 @@
 //! The controlling terminal of a task: `docker run -it`, or the sidecar in a shell.
 //!
 //! There are two conflicting needs. Ctrl-C must reach a server only after the withdrawal, so it has to go to the
-//! sidecar, and the sidecar's process group has to be in the foreground. A shell has to read the terminal and give
+//! sidecar, and the sidecar's process group has to be in the foreground. A shell reads the terminal and gives
 //! the foreground to its jobs, so its own group has to be in the foreground. tini and dumb-init always give the
 //! foreground to the service, and do not see Ctrl-C.
 //!

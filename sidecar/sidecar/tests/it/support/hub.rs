@@ -1,4 +1,4 @@
-//! A test double of the hub: it records what it is asked, in order, and answers as its script says.
+//! A scripted hub: records requests in order, and responds as its script says.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,18 +11,18 @@ use protocol::{Health, Lease, Registration, Routing, Withdrawal};
 
 use super::eventually;
 
-/// What happened at the hub.
+/// Event at the hub.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Asked(Box<Request>),
-    /// The connection's last request was answered.
+    /// The last request of a connection has its response.
     Answered(usize),
     Closed(usize),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Connections are counted from 0.
+    /// Number of the connection, from 0.
     pub(crate) connection: usize,
     pub(crate) method: String,
     pub(crate) uri: String,
@@ -44,15 +44,15 @@ impl Request {
     }
 }
 
-/// How the script answers a request.
+/// Response of the script to a request.
 pub(crate) enum Answer {
     Say(u16, String),
-    /// As soon as the test sends an answer; never, if it drops the sender.
+    /// The response that the test sends later; none if it drops the sender.
     Hold(Receiver<Answer>),
 }
 
 impl Answer {
-    /// A lease of `ttl_ms`, with the routing so.
+    /// A lease.
     pub(crate) fn lease(ttl_ms: u64, routing: Routing) -> Self {
         let lease = Lease { generation: 1, ttl_ms, routing };
         Self::Say(200, serde_json::to_string(&lease).unwrap())
@@ -67,8 +67,8 @@ impl Answer {
         Self::Say(status, format!(r#"{{"error":"{error}"}}"#))
     }
 
-    /// What a hub says when all is well: a healthy task is routed at once. Its leases live for longer than any test,
-    /// so that nothing is learnt from a heartbeat by chance.
+    /// The response of a working hub, which routes a healthy task at once. Its leases outlive any test, so that there
+    /// are no heartbeats.
     pub(crate) fn usual(request: &Request) -> Self {
         match request.health() {
             None => Self::withdrawn(),
@@ -78,14 +78,14 @@ impl Answer {
     }
 }
 
-/// The requests whose answers are held. They are never given if this is dropped.
+/// Requests whose responses are held. Dropping it leaves them without a response.
 #[derive(Clone, Default)]
 pub(crate) struct Held(Arc<Mutex<Vec<HeldAnswer>>>);
 
 type HeldAnswer = (Request, Sender<Answer>);
 
 impl Held {
-    /// Answers the last of them as usual.
+    /// Sends the usual response to the latest of them.
     #[track_caller]
     pub(crate) fn answer(&self) {
         let (request, sender) = eventually("held answer", || self.0.lock().unwrap().pop());
@@ -95,7 +95,7 @@ impl Held {
 
 type Script = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
 
-/// The hub. It dies when dropped, with all its connections.
+/// A scripted hub. Dropping it closes all connections.
 pub(crate) struct ScriptedHub {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -109,7 +109,7 @@ struct Shared {
 }
 
 impl ScriptedHub {
-    /// Starts at an address of its own, which nobody else takes while it is dead.
+    /// Starts at an address of its own, which stays free after the end of the hub.
     pub(crate) fn start(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         static COUNT: AtomicU8 = AtomicU8::new(1);
         let [.., high, low] = std::process::id().to_be_bytes();
@@ -117,7 +117,7 @@ impl ScriptedHub {
         Self::start_at(SocketAddr::from((ip, 0)), script)
     }
 
-    /// A hub that answers as usual, but holds its answers to requests like this until the test gives them.
+    /// Starts a hub with the usual responses, which holds those to requests that match until the test sends them.
     pub(crate) fn holding(like: fn(&Request) -> bool) -> (Self, Held) {
         let held = Held::default();
         let shared = held.clone();
@@ -132,12 +132,12 @@ impl ScriptedHub {
         (hub, held)
     }
 
-    /// Starts at the address of one that has died.
+    /// Starts at the address of an earlier hub.
     pub(crate) fn start_at(
         address: SocketAddr,
         script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        // Until the dead one is quite gone.
+        // The earlier hub may need a moment to end.
         let listener = eventually("free address", || TcpListener::bind(address).ok());
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -178,7 +178,7 @@ impl ScriptedHub {
         self.events().into_iter().filter_map(request).collect()
     }
 
-    /// Waits for the first request like this.
+    /// Waits for the first request that matches.
     #[track_caller]
     pub(crate) fn asked(&self, what: &str, like: impl Fn(&Request) -> bool) -> Request {
         eventually(what, || self.requests().into_iter().find(&like))
@@ -189,7 +189,7 @@ impl ScriptedHub {
         self.asked(&format!("PUT with health {health:?}"), |request| request.health() == Some(health))
     }
 
-    /// Waits for a connection to be closed by the sidecar.
+    /// Waits until the sidecar closes a connection.
     #[track_caller]
     pub(crate) fn closed(&self, connection: usize) {
         eventually(&format!("end of connection {connection}"), || self.is_closed(connection).then_some(()));
@@ -199,7 +199,7 @@ impl ScriptedHub {
         self.events().iter().any(|event| matches!(event, Event::Closed(closed) if *closed == connection))
     }
 
-    /// Dies at once, as under SIGKILL.
+    /// Ends at once, as with SIGKILL.
     pub(crate) fn die(self) {
         drop(self);
     }
@@ -208,7 +208,7 @@ impl ScriptedHub {
 impl Drop for ScriptedHub {
     fn drop(&mut self) {
         self.shared.dead.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then ends.
+        // Wakes the listener so that it ends.
         let _ = TcpStream::connect(self.address);
         for stream in self.shared.streams.lock().unwrap().iter() {
             let _ = stream.shutdown(Shutdown::Both);
@@ -221,7 +221,8 @@ impl Shared {
         self.events.lock().unwrap().push(event);
     }
 
-    /// Reads to the end of the connection, while another thread answers: so its end is seen during a held answer.
+    /// Reads to the end of the connection while another thread responds, so that its end is noticed during a held
+    /// response.
     fn serve(self: Arc<Self>, connection: usize, stream: &TcpStream) {
         let (questions, answers) = channel::<Request>();
         let mut writer = stream.try_clone().unwrap();
@@ -238,7 +239,7 @@ impl Shared {
                         },
                     }
                 };
-                // Recorded first: whatever the answer leads to comes after it.
+                // Recorded before the response can have an effect.
                 shared.record(Event::Answered(connection));
                 let head = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n\r\n", body.len());
                 let _ = writer.write_all(format!("{head}{body}").as_bytes());

@@ -1,4 +1,4 @@
-//! Processes as `/proc` shows them.
+//! Processes in `/proc`.
 
 use std::fs;
 use std::process::Command;
@@ -8,24 +8,24 @@ use rustix::process::Pid;
 use super::eventually;
 use super::sidecar::Sidecar;
 
-/// A field of `/proc/PID/status`; nothing if there is no such process.
+/// Returns a field of `/proc/PID/status`; `None` without the process.
 pub(crate) fn status(pid: Pid, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     status.lines().find_map(|line| Some(line.strip_prefix(field)?.trim_start_matches(':').trim().to_owned()))
 }
 
-/// A field that is a set of signals: bit N - 1 stands for signal N.
+/// Returns a field that is a set of signals: bit N - 1 is signal N.
 #[track_caller]
 pub(crate) fn signals(pid: Pid, field: &str) -> u64 {
     u64::from_str_radix(&status(pid, field).unwrap(), 16).unwrap()
 }
 
-/// Whether it is stopped, as by SIGSTOP.
+/// Returns whether a process is stopped.
 pub(crate) fn is_stopped(pid: Pid) -> bool {
     status(pid, "State").is_some_and(|state| state.starts_with('T'))
 }
 
-/// Whether its group is its terminal's foreground.
+/// Returns whether the group of a process is in the foreground of its terminal.
 pub(crate) fn has_foreground(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     // After the name: state, parent, group, session, terminal, the terminal's foreground group.
@@ -33,14 +33,14 @@ pub(crate) fn has_foreground(pid: Pid) -> bool {
     matches!(fields[..], [_, _, group, _, _, foreground, ..] if group == foreground)
 }
 
-/// The processes that a process without further threads has started or adopted.
+/// Returns the children of a single-threaded process, including adopted ones.
 pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     let pid = pid.as_raw_nonzero();
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect()
 }
 
-/// The child of `parent` that is called `name`, once there is one.
+/// Waits for a child of `parent` with this name.
 #[track_caller]
 pub(crate) fn child(parent: Pid, name: &str) -> Pid {
     eventually(&format!("start of {name}"), || {
@@ -48,13 +48,13 @@ pub(crate) fn child(parent: Pid, name: &str) -> Pid {
     })
 }
 
-/// The service, once it is called `name`.
+/// Waits until the service has this name.
 #[track_caller]
 pub(crate) fn service(sidecar: &Sidecar, name: &str) -> Pid {
     child(sidecar.pid(), name)
 }
 
-/// The command that makes the next one PID 1: as root, or with a user namespace.
+/// Returns a prefix that runs a command as PID 1: as root, or with a user namespace.
 pub(crate) fn unshare() -> &'static [&'static str; 6] {
     const ROOT: [&str; 6] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--"];
     const USER: [&str; 6] = ["unshare", "-Ur", "--fork", "--pid", "--mount-proc", "--kill-child"];
@@ -67,5 +67,5 @@ pub(crate) fn unshare() -> &'static [&'static str; 6] {
                 .output()
                 .is_ok_and(|out| out.status.success())
         })
-        .expect("a PID namespace is needed: `unshare` of util-linux, and root or user namespaces")
+        .expect("no PID namespace: this test needs `unshare` of util-linux, and root or user namespaces")
 }

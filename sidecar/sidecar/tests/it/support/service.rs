@@ -1,4 +1,4 @@
-//! What the sidecar probes: a small server inside the test, whose health the test decides upon.
+//! A server for the sidecar to probe, whose health the test sets.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ struct Shared {
 }
 
 impl Service {
-    /// Answers each request with `status`; 0 means not at all.
+    /// Starts a server that responds with `status`; with 0, it does not respond.
     pub(crate) fn start(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ impl Service {
         });
         let of_listener = Arc::clone(&shared);
         thread::spawn(move || {
-            // Those that get no answer stay open.
+            // Connections without a response stay open.
             let mut silent = Vec::new();
             for stream in listener.incoming() {
                 if of_listener.dead.load(Ordering::SeqCst) {

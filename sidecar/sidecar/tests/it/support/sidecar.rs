@@ -17,7 +17,7 @@ use super::service::Service;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sidecar");
 
-/// A service that says which signals it gets, and ends at TERM, INT or QUIT.
+/// A service that prints the signals that it gets, and exits at TERM, INT or QUIT.
 pub(crate) const TELLTALE: &str = "
     trap 'echo TERM; exit 0' TERM
     trap 'echo INT; exit 0' INT
@@ -29,7 +29,7 @@ pub(crate) const TELLTALE: &str = "
     echo ready
     while :; do sleep 1000 & wait $!; done";
 
-/// A service that only SIGKILL ends. It says which signals it got.
+/// A service that only SIGKILL ends. It prints the signals that it gets.
 pub(crate) const STUBBORN: &str = "
     trap 'echo TERM' TERM
     trap 'echo INT' INT
@@ -46,7 +46,7 @@ pub(crate) struct Sidecar {
     hub: Option<String>,
 }
 
-/// `sidecar run` to be, with an environment of its own.
+/// Builder of a `sidecar run` command.
 pub(crate) struct Run {
     prefix: Vec<String>,
     terminal: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Run {
     probe: String,
 }
 
-/// A URL that nothing listens at.
+/// A URL without a listener.
 const NOWHERE: &str = "tcp://127.0.0.1:1";
 
 impl Run {
@@ -73,7 +73,7 @@ impl Run {
         }
     }
 
-    /// With a hub that is not there: PID 1's duties do not depend on it.
+    /// Uses a hub that does not exist, since the duties of PID 1 do not depend on it.
     pub(crate) fn alone() -> Self {
         Self::new().hub("http://127.0.0.1:1")
     }
@@ -97,13 +97,13 @@ impl Run {
         self
     }
 
-    /// Starts the sidecar by way of another command.
+    /// Starts the sidecar with another command.
     pub(crate) fn under<const N: usize>(mut self, prefix: [&str; N]) -> Self {
         self.prefix = prefix.map(ToOwned::to_owned).into();
         self
     }
 
-    /// Starts it in a terminal of its own, which [`Sidecar::types`] types into.
+    /// Starts it in a terminal of its own; see [`Sidecar::types`].
     pub(crate) fn in_terminal(mut self) -> Self {
         self.terminal = true;
         self
