@@ -39,9 +39,9 @@ impl Buildah {
         let mut command = self.command("build");
         // The OCI format has no health check (see `layout`). The identity label would contain buildah's version.
         command.args(["--format", "docker", "--identity-label=false", "--quiet", "--pull-never"]);
-        command.args(["--timestamp", &origin.time().to_string(), "--build-arg", "BINARIES=outside"]);
+        command.args(["--timestamp", &origin.time.to_string(), "--build-arg", "BINARIES=outside"]);
         command.args(["--target", image, "--manifest", image, "--platform", platform.name()]);
-        command.args(origin.labels().iter().flat_map(|label| ["--label", label]));
+        command.args(origin.labels.iter().flat_map(|label| ["--label", label]));
         command.arg("--file").arg(root().join("Dockerfile")).arg(context);
         run_ok(&mut command)
             .map(drop)

@@ -90,7 +90,7 @@ impl Names {
     fn build_with(&self, docker: &Docker, origin: &Origin, profile: Profile) -> Result<Images> {
         let architecture = docker.architecture()?;
         let binaries = build_programs(Platform::of_engine(&architecture)?, profile)?;
-        let images = Images::new(&self.prefix, &self.tag).with_labels(origin.labels());
+        let images = Images::new(&self.prefix, &self.tag).with_labels(origin.labels.clone());
         for image in images.build(docker, &architecture, &binaries)? {
             // 1 kB is 1,000 bytes, as in Docker's output.
             println!("{:<28} {:>5} kB", image.name, image.bytes / 1000);

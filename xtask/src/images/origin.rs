@@ -7,16 +7,16 @@ use anyhow::{Context, Result};
 
 use crate::build::root;
 
-/// The checkout that images are built from.
+/// Labels and time stamp of images built from a checkout.
 pub(crate) struct Origin {
-    source: Option<String>,
-    revision: Option<String>,
-    /// Unix time of the commit in seconds; 0 without git.
-    time: u64,
+    /// OCI labels, each `KEY=VALUE`.
+    pub(crate) labels: Vec<String>,
+    /// Unix time in seconds: `SOURCE_DATE_EPOCH`, or the time of the commit, or 0.
+    pub(crate) time: u64,
 }
 
 impl Origin {
-    /// Reads commit and remote with git, if there are any. `SOURCE_DATE_EPOCH` overrides the time of the commit.
+    /// Reads commit and remote with git, if there are any.
     pub(crate) fn of_checkout(source: Option<&str>) -> Result<Self> {
         let time = match env::var("SOURCE_DATE_EPOCH") {
             Ok(text) => {
@@ -24,27 +24,18 @@ impl Origin {
             }
             Err(_) => git(&["log", "-1", "--format=%ct"]).and_then(|time| time.parse().ok()).unwrap_or(0),
         };
-        let source = source.map(str::to_owned);
-        let source = source.or_else(|| git(&["remote", "get-url", "origin"]).map(|url| without_user(&url)));
+        let remote = || git(&["remote", "get-url", "origin"]).map(|url| without_user(&url));
         let revision = git(&["rev-parse", "HEAD"]).map(|revision| {
             let is_clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
             if is_clean { revision } else { format!("{revision}-dirty") }
         });
-        Ok(Self { source, revision, time })
-    }
-
-    /// Unix time of the images in seconds.
-    pub(crate) fn time(&self) -> u64 {
-        self.time
-    }
-
-    /// OCI labels, each `KEY=VALUE`.
-    pub(crate) fn labels(&self) -> Vec<String> {
-        let label = |name: &str, value: &str| format!("org.opencontainers.image.{name}={value}");
-        let mut labels = vec![label("version", env!("CARGO_PKG_VERSION"))];
-        labels.extend(self.revision.iter().map(|revision| label("revision", revision)));
-        labels.extend(self.source.iter().map(|source| label("source", source)));
-        labels
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        let source = source.map(str::to_owned).or_else(remote);
+        let values = [("version", version), ("revision", revision), ("source", source)];
+        let label = |(name, value): (&str, Option<String>)| {
+            value.map(|value| format!("org.opencontainers.image.{name}={value}"))
+        };
+        Ok(Self { labels: values.into_iter().filter_map(label).collect(), time })
     }
 }
 
@@ -82,9 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn unknown_values_have_no_label() {
-        let origin = Origin { source: None, revision: Some("abc".to_owned()), time: 0 };
-        let version = format!("org.opencontainers.image.version={}", env!("CARGO_PKG_VERSION"));
-        assert_eq!(origin.labels(), [version.as_str(), "org.opencontainers.image.revision=abc"]);
+    fn labels_contain_version_and_source() {
+        let labels = Origin::of_checkout(Some("https://example.org/a.git")).unwrap().labels;
+        assert_eq!(labels[0], format!("org.opencontainers.image.version={}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(labels.last().unwrap(), "org.opencontainers.image.source=https://example.org/a.git");
     }
 }

@@ -35,29 +35,27 @@ impl Platform {
 
     /// The name in Docker, such as `linux/arm/v7`.
     pub(crate) fn name(self) -> &'static str {
+        self.names().0
+    }
+
+    /// The Rust target of static programs.
+    pub(crate) fn target(self) -> &'static str {
+        self.names().1
+    }
+
+    fn names(self) -> (&'static str, &'static str) {
         match self {
-            Self::Amd64 => "linux/amd64",
-            Self::Arm64 => "linux/arm64",
-            Self::I386 => "linux/386",
-            Self::ArmV7 => "linux/arm/v7",
-            Self::Riscv64 => "linux/riscv64",
+            Self::Amd64 => ("linux/amd64", "x86_64-unknown-linux-musl"),
+            Self::Arm64 => ("linux/arm64", "aarch64-unknown-linux-musl"),
+            Self::I386 => ("linux/386", "i686-unknown-linux-musl"),
+            Self::ArmV7 => ("linux/arm/v7", "armv7-unknown-linux-musleabihf"),
+            Self::Riscv64 => ("linux/riscv64", "riscv64gc-unknown-linux-musl"),
         }
     }
 
     /// The directory in the Dockerfile's build context: architecture and variant, such as `armv7`.
     pub(crate) fn directory(self) -> String {
         self.name().trim_start_matches("linux/").replace('/', "")
-    }
-
-    /// The Rust target of static programs.
-    pub(crate) fn target(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86_64-unknown-linux-musl",
-            Self::Arm64 => "aarch64-unknown-linux-musl",
-            Self::I386 => "i686-unknown-linux-musl",
-            Self::ArmV7 => "armv7-unknown-linux-musleabihf",
-            Self::Riscv64 => "riscv64gc-unknown-linux-musl",
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::build::{Profile, cargo, check, musl_target, programs, root};
 use crate::images::Platform;
 use crate::needs;
 use fuzz::Fuzzing;
-use suite::Suite;
+use suite::TestProgram;
 use timing::Timing;
 
 mod fuzz;
@@ -71,20 +71,10 @@ enum Step {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut run = Run { args, timing: Timing::start(), suite: None, fuzzing: None };
-    for step in selected(&args.only) {
-        eprintln!("== {step}");
-        run.step(step).with_context(|| format!("step {step} failed"))?;
-        run.timing.finish(step.to_string());
-    }
-    // Integration tests mostly wait, and take longer than fuzzing on most machines.
-    if let Some(fuzzing) = run.fuzzing {
-        eprintln!("== waiting for the fuzz targets");
-        fuzzing.finish().context("fuzzing failed")?;
-        run.timing.finish("rest of fuzzing".to_owned());
-    }
+    let mut run = Run { args, timing: Timing::start(), tests: Vec::new(), fuzzing: None };
+    let outcome = run.all_steps();
     eprint!("{}", run.timing);
-    Ok(())
+    outcome
 }
 
 /// All steps, or those in `only` and the steps that they need.
@@ -102,11 +92,28 @@ fn targets() -> [String; 2] {
 struct Run<'a> {
     args: &'a Args,
     timing: Timing,
-    suite: Option<Suite>,
+    tests: Vec<TestProgram>,
     fuzzing: Option<Fuzzing>,
 }
 
 impl Run<'_> {
+    fn all_steps(&mut self) -> Result<()> {
+        for step in selected(&self.args.only) {
+            eprintln!("== {step}");
+            let outcome = self.step(step);
+            self.timing.finish(step.to_string());
+            outcome.with_context(|| format!("step {step} failed"))?;
+        }
+        // Integration tests mostly wait, and take longer than fuzzing on most machines.
+        if let Some(fuzzing) = self.fuzzing.take() {
+            eprintln!("== waiting for the fuzz targets");
+            let outcome = fuzzing.finish();
+            self.timing.finish("rest of fuzzing".to_owned());
+            outcome.context("fuzzing failed")?;
+        }
+        Ok(())
+    }
+
     fn step(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Packages => needs::packages(),
@@ -117,12 +124,12 @@ impl Run<'_> {
             }
             Step::Lint => {
                 let dockerfiles =
-                    ["Dockerfile", "stacks/nginx/Dockerfile", "xtask/src/new/template/own/Dockerfile"];
+                    ["Dockerfile", "stacks/nginx/Dockerfile", "xtask/src/new/template/repository/Dockerfile"];
                 check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
             Step::Compile => {
-                self.suite = Some(Suite::compile()?);
+                self.tests = suite::compile()?;
                 Ok(())
             }
             Step::Unit => {
@@ -155,8 +162,7 @@ impl Run<'_> {
 
     /// Runs the compiled tests of the packages that `is_wanted` accepts, and stops at the first that fails.
     fn run_tests(&mut self, is_wanted: impl Fn(&str) -> bool, prepare: impl Fn(&mut Command)) -> Result<()> {
-        let suite = self.suite.as_ref().context("tests were not compiled")?;
-        for test in suite.programs().filter(|test| is_wanted(test.package())) {
+        for test in self.tests.iter().filter(|test| is_wanted(test.package())) {
             let mut command = test.command(self.args.filter.as_deref(), self.args.all);
             prepare(&mut command);
             eprintln!("running the tests {}", test.name());

@@ -17,8 +17,6 @@ use crate::build::{build_messages, cargo, executable, root};
 /// Packages whose tests start Traefik or Docker.
 pub(super) const INTEGRATION: [&str; 3] = ["tests", "tests/harness", "xtask"];
 
-pub(super) struct Suite(Vec<TestProgram>);
-
 /// A program with the tests of one target of a package.
 pub(super) struct TestProgram {
     /// The package's directory, relative to the workspace.
@@ -28,17 +26,11 @@ pub(super) struct TestProgram {
     log: PathBuf,
 }
 
-impl Suite {
-    pub(super) fn compile() -> Result<Self> {
-        let messages = build_messages(cargo("test").args(["--workspace", "--no-run"]))?;
-        let logs = target_directory()?.join("tmp");
-        let programs = messages.iter().filter_map(|message| TestProgram::from_message(message, &logs));
-        Ok(Self(programs.collect()))
-    }
-
-    pub(super) fn programs(&self) -> impl Iterator<Item = &TestProgram> {
-        self.0.iter()
-    }
+/// Compiles all tests of the workspace.
+pub(super) fn compile() -> Result<Vec<TestProgram>> {
+    let messages = build_messages(cargo("test").args(["--workspace", "--no-run"]))?;
+    let logs = target_directory()?.join("tmp");
+    Ok(messages.iter().filter_map(|message| TestProgram::from_message(message, &logs)).collect())
 }
 
 impl TestProgram {
