@@ -1,4 +1,8 @@
-//! Sends what a plan says, and counts what comes of it.
+//! Sends the requests of a [`Plan`] and records their results.
+//!
+//! Each thread runs a [`Worker`]: a single-threaded tokio runtime with its share of the connections. The worker's
+//! [`schedule`] hands out slots; a [`virtual_user`] takes a slot, sends a request over its HTTP/1.1 or HTTP/2 connection, and
+//! records the result in the thread's [`Recorder`]. Threads do not wait for each other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -9,50 +13,50 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
-use crate::exchange::preflight;
-use crate::fault::Fault;
-use crate::over_time::LatencyOverTime;
-use crate::plan::{Http, Plan};
+use crate::error::RequestError;
+use crate::plan::{HttpVersion, Plan};
 use crate::recorder::Recorder;
-use crate::report::{Class, Ended, Report};
-use crate::summary::{self, Course};
+use crate::report::{EndReason, ErrorClass, Report};
+use crate::summary::{self, RunInfo};
+use crate::timeline::LatencySeries;
 
-mod deadline;
-mod gate;
-mod lane;
-mod turns;
+mod codec;
+mod connect;
+mod http1;
+mod http2;
+mod schedule;
+mod virtual_user;
 mod worker;
 
-use gate::Gate;
 use worker::Worker;
 
-/// How the load is to be ended before its time.
+/// Requested end of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
-    /// Not at all.
+pub(crate) enum Stop {
+    /// The run continues.
     #[default]
     No,
-    /// Nothing more is sent; what is under way is awaited.
+    /// No more requests are sent; requests in flight are completed.
     Drain,
-    /// Nothing more is awaited.
+    /// Requests in flight are abandoned.
     Now,
 }
 
-/// Has the load ended before its time.
+/// Handle that stops a run early.
 #[derive(Clone, Debug, Default)]
 pub struct Stopper {
     stop: Arc<watch::Sender<Stop>>,
-    /// When it was used first.
+    /// Time of the first call.
     at: Arc<OnceLock<Instant>>,
 }
 
 impl Stopper {
-    /// One that has not been used.
+    /// Creates a handle that has not been used.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ends the load, if it is not ended so already: first politely, and when called again at once.
+    /// Stops the run: requests in flight are completed after the first call, and abandoned after the second.
     pub fn stop(&self) {
         self.at.get_or_init(Instant::now);
         self.stop.send_modify(|stop| {
@@ -61,157 +65,110 @@ impl Stopper {
     }
 }
 
-/// So long after a second an answer of the next one is likely to have come, by which threads see that it is over.
-const SETTLED: Duration = Duration::from_millis(20);
-
-/// What threads have in common.
-pub(crate) struct Common {
-    pub(crate) plan: Plan,
-    /// How each host is spoken to.
-    pub(crate) spoken: Vec<Http>,
-    started: OnceLock<Instant>,
-    /// Where all threads meet before the load.
-    gate: Gate,
-    /// When the latest good answer was there, in nanoseconds since the start.
-    latest: AtomicU64,
-    over_time: Mutex<LatencyOverTime>,
-    stopper: Stopper,
-}
-
-impl Common {
-    /// When the load started.
-    pub(crate) fn started(&self) -> Instant {
-        *self.started.get_or_init(Instant::now)
-    }
-
-    /// For how long it has been sent.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started().elapsed()
-    }
-
-    /// Tells when the load is to be ended.
-    pub(crate) fn stop(&self) -> watch::Receiver<Stop> {
-        self.stopper.stop.subscribe()
-    }
-
-    /// When the load ended, or will: no later than this. What is answered afterwards is answered, and says nothing of the
-    /// time for which nobody did.
-    pub(crate) fn end(&self) -> Duration {
-        let stopped = self.stopper.at.get().map(|at| at.saturating_duration_since(self.started()));
-        [self.plan.duration, stopped].into_iter().flatten().min().unwrap_or(Duration::MAX)
-    }
-
-    /// Notes a good answer, and says when the one before it was there, whichever thread had it. Of two threads one may be
-    /// held up between looking at the clock and this, so that a gap seems longer by as much.
-    pub(crate) fn answered(&self, at: Duration) -> Duration {
-        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(self.latest.fetch_max(at, Ordering::Relaxed))
-    }
-
-    pub(crate) fn over_time(&self) -> MutexGuard<'_, LatencyOverTime> {
-        lock(&self.over_time)
-    }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Finds out how each host is spoken to, by connecting to it once, or why it cannot be.
-pub fn check(plan: &Plan) -> Result<Vec<Http>, Fault> {
+/// Connects once to each host, without a request, and returns the version of HTTP for each.
+pub fn negotiate(plan: &Plan) -> Result<Vec<HttpVersion>, RequestError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Fault::io("starting to connect", &error))?;
-    let spoken = runtime.block_on(preflight(plan, plan.timeout));
-    // A name's resolution that nobody waits for any more is not waited for.
+    let runtime = runtime.map_err(|error| RequestError::io("starting the runtime", &error))?;
+    let versions = runtime.block_on(connect::negotiate(plan));
+    // A DNS lookup that has timed out may still block a thread.
     runtime.shutdown_background();
-    spoken
+    versions
 }
 
-/// Sends load until it has ended. `observe` is shown what has come of it so far, each time that `every` is over.
+/// Delay of an interim report after a full second: by then each thread has usually seen a response of the next second and
+/// closed the last one.
+const INTERIM_DELAY: Duration = Duration::from_millis(20);
+
+/// Sends requests until the run ends. Calls `observe` with an interim report after each `interval`.
 pub fn run(
     plan: Plan,
-    spoken: Vec<Http>,
+    versions: Vec<HttpVersion>,
     stopper: &Stopper,
-    every: Duration,
+    interval: Duration,
     mut observe: impl FnMut(&Report),
-) -> Result<Report, Fault> {
-    let running = Running::start(plan, spoken, stopper)?;
-    let mut next = running.common.started() + every + SETTLED;
-    while !running.wait(next)? {
+) -> Result<Report, RequestError> {
+    let running = Running::start(plan, versions, stopper)?;
+    let mut next = running.state.started() + interval + INTERIM_DELAY;
+    while !running.wait_until(next)? {
         observe(&running.so_far());
-        next += every;
+        next += interval;
     }
     running.finish()
 }
 
-/// Load that is being sent. Dropped, it ends at once.
+/// A run in progress. Dropping it abandons the run.
 pub struct Running {
-    common: Arc<Common>,
-    /// What each thread has counted.
+    state: Arc<RunState>,
+    /// One recorder per thread.
     recorders: Vec<Arc<Mutex<Recorder>>>,
     threads: Vec<JoinHandle<()>>,
-    /// Of each thread that has ended. Nobody is left to send one when all have, also without a word: a thread that panics
-    /// has said so itself.
-    outcomes: Receiver<Result<(), Fault>>,
+    /// Results of threads. Disconnected when all threads have ended, including those that panicked.
+    outcomes: Receiver<Result<(), RequestError>>,
     started_at: SystemTime,
-    /// The processor time that had been used before.
-    used: Duration,
+    /// Processor time used by the process before the run.
+    cpu_before: Duration,
 }
 
 impl Running {
-    /// Starts to send. That fails if this machine has no thread left.
-    pub fn start(plan: Plan, spoken: Vec<Http>, stopper: &Stopper) -> Result<Self, Fault> {
-        let common = Arc::new(Common {
-            spoken,
-            started: OnceLock::new(),
-            gate: Gate::default(),
+    /// Starts the threads. Returns once all of them send.
+    pub fn start(plan: Plan, versions: Vec<HttpVersion>, stopper: &Stopper) -> Result<Self, RequestError> {
+        let state = Arc::new(RunState {
             plan,
-            latest: AtomicU64::new(0),
-            over_time: Mutex::default(),
+            versions,
+            started: OnceLock::new(),
+            latest_ok: AtomicU64::new(0),
+            latencies: Mutex::default(),
             stopper: stopper.clone(),
         });
         let (done, outcomes) = mpsc::channel();
-        let mut recorders = Vec::new();
-        let mut threads = Vec::new();
-        for number in 0..common.plan.threads {
-            let recorder = Arc::new(Mutex::new(Recorder::new(common.plan.gap)));
+        let (ready, all_ready) = mpsc::channel();
+        let (mut recorders, mut threads, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..state.plan.threads {
+            let recorder = Arc::new(Mutex::new(Recorder::new(state.plan.outage_threshold)));
             recorders.push(Arc::clone(&recorder));
-            let (shared, done) = (Arc::clone(&common), done.clone());
+            let (start, started) = mpsc::channel();
+            starts.push(start);
+            let (state, done, ready) = (Arc::clone(&state), done.clone(), ready.clone());
             let work = move || {
-                let outcome = Worker::run(&shared, number, &recorder);
-                // Whoever waits for it has given up only if this program ends, or does not want to know.
+                let outcome = Worker::run(&state, number, &recorder, ready, &started);
                 let _ = done.send(outcome);
             };
-            match thread::Builder::new().name(format!("load-{number}")).spawn(work) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    // Those that are there already go home.
-                    common.gate.open(false);
-                    return Err(Fault::io("starting a thread", &error));
-                }
-            }
+            // If this fails, dropping `starts` ends the threads that wait for the start.
+            let thread = thread::Builder::new().name(format!("load-{number}")).spawn(work);
+            threads.push(thread.map_err(|error| RequestError::io("starting a thread", &error))?);
         }
-        common.gate.wait_for(common.plan.threads);
-        common.started();
-        common.gate.open(true);
-        Ok(Self { common, recorders, threads, outcomes, started_at: SystemTime::now(), used: cpu_time() })
+        drop(ready);
+        // Disconnected when each thread has dropped its sender: after preparing, failing to, or a panic.
+        let _: Result<(), _> = all_ready.recv();
+        state.started();
+        for start in starts {
+            let _ = start.send(());
+        }
+        Ok(Self {
+            state,
+            recorders,
+            threads,
+            outcomes,
+            started_at: SystemTime::now(),
+            cpu_before: cpu_time(),
+        })
     }
 
-    /// What has come of it so far. Its end is now, even if all has been sent.
+    /// Returns an interim report, which ends now.
     pub fn so_far(&self) -> Report {
-        self.report(Ended::Running, self.common.elapsed())
+        self.report(EndReason::Running, self.state.elapsed())
     }
 
-    /// How many good answers there are so far.
+    /// Number of successful requests so far.
     pub fn ok(&self) -> u64 {
         self.recorders.iter().map(|recorder| lock(recorder).ok).sum()
     }
 
-    /// Waits until all has ended, and is true then; false when it is `until` before that. An error means that nothing
-    /// could be sent.
-    pub fn wait(&self, until: Instant) -> Result<bool, Fault> {
+    /// Waits until the run has ended (`true`) or `deadline` is reached (`false`). An error means that a thread could not
+    /// start sending.
+    pub fn wait_until(&self, deadline: Instant) -> Result<bool, RequestError> {
         loop {
-            match self.outcomes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(outcome) => outcome?,
                 Err(RecvTimeoutError::Timeout) => return Ok(false),
                 Err(RecvTimeoutError::Disconnected) => return Ok(true),
@@ -219,58 +176,57 @@ impl Running {
         }
     }
 
-    /// Waits until all has ended, for as long as it takes, and says what has come of it.
-    pub fn finish(mut self) -> Result<Report, Fault> {
+    /// Waits until the run has ended, and returns its report.
+    pub fn finish(mut self) -> Result<Report, RequestError> {
         while let Ok(outcome) = self.outcomes.recv() {
             outcome?;
         }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                return Err(Fault::new(Class::Local, "a thread that sends load has panicked"));
+                return Err(RequestError::new(ErrorClass::Local, "a load thread panicked"));
             }
         }
-        let (plan, of_all) = (&self.common.plan, || self.recorders.iter().map(|recorder| lock(recorder)));
+        let plan = &self.state.plan;
+        let recorders = || self.recorders.iter().map(|recorder| lock(recorder));
         let all_sent = plan
             .requests
-            .is_some_and(|requests| of_all().map(|recorder| recorder.requests()).sum::<u64>() >= requests);
+            .is_some_and(|requests| recorders().map(|recorder| recorder.requests()).sum::<u64>() >= requests);
         if all_sent {
-            let last = of_all().map(|recorder| recorder.last_done).max().unwrap_or_default();
-            return Ok(self.report(Ended::Requests, last));
+            let last = recorders().map(|recorder| recorder.last_done).max().unwrap_or_default();
+            return Ok(self.report(EndReason::Requests, last));
         }
-        let end = self.common.end();
+        let end = self.state.end();
         Ok(if plan.duration == Some(end) {
-            // All that was due may have been answered a little before.
-            self.report(Ended::Duration, end)
+            // The last response may have come a little before the end.
+            self.report(EndReason::Duration, end)
         } else {
-            self.report(Ended::Interrupted, end.min(self.common.elapsed()))
+            self.report(EndReason::Interrupted, end.min(self.state.elapsed()))
         })
     }
 
-    fn report(&self, ended: Ended, elapsed: Duration) -> Report {
-        let Common { plan, spoken, latest, .. } = &*self.common;
-        let mut sum = Recorder::new(plan.gap);
+    fn report(&self, ended: EndReason, elapsed: Duration) -> Report {
+        let RunState { plan, versions, latest_ok, .. } = &*self.state;
+        let mut sum = Recorder::new(plan.outage_threshold);
         for recorder in &self.recorders {
             sum.merge(&lock(recorder));
         }
-        let course = Course {
+        let info = RunInfo {
             ended,
             elapsed,
-            // By a clock that is before 1970 it was then.
             started_at: self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default(),
             cores: thread::available_parallelism().map_or(1, usize::from),
-            cpu: cpu_time().saturating_sub(self.used),
-            latest: Duration::from_nanos(latest.load(Ordering::Relaxed)),
+            cpu: cpu_time().saturating_sub(self.cpu_before),
+            latest_ok: Duration::from_nanos(latest_ok.load(Ordering::Relaxed)),
         };
-        summary::report(plan, spoken, sum, &self.common.over_time(), &course)
+        summary::report(plan, versions, sum, &self.state.latencies(), &info)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
-            // Nobody wants to know what comes of it.
-            self.common.stopper.stop();
-            self.common.stopper.stop();
+            self.state.stopper.stop();
+            self.state.stopper.stop();
         }
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -278,7 +234,57 @@ impl Drop for Running {
     }
 }
 
-/// The processor time that this program has used.
+/// State shared by all threads of a run.
+struct RunState {
+    plan: Plan,
+    /// Version of HTTP for each host.
+    versions: Vec<HttpVersion>,
+    started: OnceLock<Instant>,
+    /// Time of the latest successful response, in nanoseconds since the start.
+    latest_ok: AtomicU64,
+    latencies: Mutex<LatencySeries>,
+    stopper: Stopper,
+}
+
+impl RunState {
+    /// Start of the run.
+    fn started(&self) -> Instant {
+        *self.started.get_or_init(Instant::now)
+    }
+
+    /// Time since the start.
+    fn elapsed(&self) -> Duration {
+        self.started().elapsed()
+    }
+
+    /// Subscribes to the requested end of the run.
+    fn stop(&self) -> watch::Receiver<Stop> {
+        self.stopper.stop.subscribe()
+    }
+
+    /// Latest possible end of the run. Responses after it are counted, but do not extend outages.
+    fn end(&self) -> Duration {
+        let stopped = self.stopper.at.get().map(|at| at.saturating_duration_since(self.started()));
+        [self.plan.duration, stopped].into_iter().flatten().min().unwrap_or(Duration::MAX)
+    }
+
+    /// Notes a successful response and returns the time of the previous one, of any thread. A thread that is preempted
+    /// between reading the clock and this call makes an outage seem longer by that delay.
+    fn note_ok(&self, at: Duration) -> Duration {
+        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.latest_ok.fetch_max(at, Ordering::Relaxed))
+    }
+
+    fn latencies(&self) -> MutexGuard<'_, LatencySeries> {
+        lock(&self.latencies)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Processor time used by this process.
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -1,14 +1,15 @@
-//! Sends load, and says which instance answered, how evenly, and for how long nobody did.
+//! Load tester for routers: throughput and latency, and the share, outages and handovers of each instance.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cli::{Failure, exit_with, parse};
 use load::args::Args;
 use load::engine::{self, Stopper};
-use load::plan::{Http, Plan};
-use load::terminal::Live;
-use load::{descriptors, output, signals};
+use load::live::LiveView;
+use load::output::Output;
+use load::plan::HttpVersion;
+use load::system;
 
 fn main() -> ExitCode {
     match parse::<Args>() {
@@ -19,44 +20,45 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
     let plan = args.plan()?;
-    descriptors::allow(u64::from(plan.connections) * plan.origins.len() as u64)?;
-    let output = output::Output::open(args)?;
-    let spoken =
-        if args.unchecked { assumed(&plan) } else { engine::check(&plan).map_err(Failure::usage)? };
-    let stopper = Stopper::new();
-    let live = Arc::new(Mutex::new((!args.quiet).then(Live::on_stderr)));
-    let heard = {
-        let live = Arc::clone(&live);
-        let said = "no more is sent; Ctrl-C again does not wait for answers either";
-        move || {
-            if let Some(live) = lock(&live).as_mut() {
-                live.say(said);
-            }
-        }
+    system::raise_file_limit(u64::from(plan.connections) * plan.hosts() as u64)?;
+    let output = Output::open(args)?;
+    let versions = if args.unchecked {
+        vec![plan.http.unwrap_or(HttpVersion::Http1); plan.hosts()]
+    } else {
+        engine::negotiate(&plan).map_err(Failure::usage)?
     };
-    signals::end_by_signals(&stopper, heard)
-        .map_err(|error| Failure::new(format_args!("catching signals: {error}")))?;
-    let show = |report: &_| {
-        if let Some(live) = lock(&live).as_mut() {
-            live.show(report);
-        }
-    };
-    let report = engine::run(plan, spoken, &stopper, args.every, show);
-    // Takes away what was drawn.
-    drop(lock(&live).take());
+    let (stopper, view) = (Stopper::new(), SharedView::new(!args.quiet));
+    let first_signal = view.clone();
+    system::stop_on_signals(&stopper, move || {
+        first_signal
+            .with(|view| view.say("finishing requests in flight; press Ctrl-C again to abandon them"));
+    })
+    .map_err(|error| Failure::new(format_args!("installing signal handlers: {error}")))?;
+    let show = |report: &_| view.with(|view| view.show(report));
+    let report = engine::run(plan, versions, &stopper, args.every, show);
+    view.close();
     let mut report = report.map_err(Failure::new)?;
-    report.demands = args.demands().check(&report);
+    report.assertions = args.assertions.check(&report);
     output.write(&report)?;
-    let met = report.demands.iter().all(|demand| demand.met);
-    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_met = report.assertions.iter().all(|assertion| assertion.met);
+    Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn lock<T>(live: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What was drawn half is drawn anew the next time.
-    live.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// The live view, shared with the thread that handles signals. Empty with --quiet and after the run.
+#[derive(Clone)]
+struct SharedView(Arc<Mutex<Option<LiveView<std::io::Stderr>>>>);
 
-/// How hosts are spoken to that have not been asked.
-fn assumed(plan: &Plan) -> Vec<Http> {
-    plan.origins.iter().map(|_| plan.http.unwrap_or(Http::One)).collect()
+impl SharedView {
+    fn new(is_shown: bool) -> Self {
+        Self(Arc::new(Mutex::new(is_shown.then(LiveView::on_stderr))))
+    }
+
+    fn with(&self, action: impl FnOnce(&mut LiveView<std::io::Stderr>)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(action);
+    }
+
+    /// Erases the view.
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }

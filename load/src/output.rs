@@ -1,8 +1,8 @@
-//! Where the report goes.
+//! Writes the report to stdout and files.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cli::{Failure, reason};
 
@@ -11,72 +11,65 @@ use crate::page::page;
 use crate::report::Report;
 use crate::text::text;
 
-/// Where the report goes. Files are created before the load, so that it is not sent for nothing.
+/// Destinations of the report. Files are created before the run, so that an invalid path does not waste it.
 #[derive(Debug)]
 pub struct Output {
-    json: Option<Json>,
-    html: Option<Created>,
+    json: Option<Destination>,
+    html: Option<Destination>,
 }
 
+/// A file, or stdout if it is `None`, with the name for error messages.
 #[derive(Debug)]
-enum Json {
-    Stdout,
-    File(Created),
-}
-
-/// A file that was created, and its path.
-#[derive(Debug)]
-struct Created(PathBuf, File);
+struct Destination(String, Option<File>);
 
 impl Output {
-    /// As the flags have it.
+    /// Creates the files that the flags name.
     pub fn open(args: &Args) -> Result<Self, Failure> {
-        let json = match &args.json {
-            None => None,
-            Some(path) if path.as_os_str() == "-" => Some(Json::Stdout),
-            Some(path) => Some(Json::File(Created::new(path)?)),
-        };
-        let html = args.html.as_deref().map(Created::new).transpose()?;
-        Ok(Self { json, html })
+        let json = args.json.as_deref().map(|path| match path.to_str() {
+            Some("-") => Ok(Destination::stdout()),
+            _ => Destination::create(path),
+        });
+        let html = args.html.as_deref().map(Destination::create);
+        Ok(Self { json: json.transpose()?, html: html.transpose()? })
     }
 
-    /// Writes the report: as text to stdout, unless JSON goes there.
+    /// Writes the report, as text too unless stdout is the destination of the JSON report.
     pub fn write(self, report: &Report) -> Result<(), Failure> {
-        let json = || {
-            let json = serde_json::to_vec(report);
-            json.map_err(|error| Failure::new(format_args!("making JSON of the report: {error}")))
+        if let Some(html) = self.html {
+            html.write(page(report).as_bytes())?;
+        }
+        let mut has_stdout = false;
+        if let Some(json) = self.json {
+            has_stdout = json.1.is_none();
+            let mut text = serde_json::to_vec(report)
+                .map_err(|error| Failure::new(format_args!("serializing the report: {error}")))?;
+            text.push(b'\n');
+            json.write(&text)?;
+        }
+        if has_stdout { Ok(()) } else { Destination::stdout().write(text(report).as_bytes()) }
+    }
+}
+
+impl Destination {
+    fn stdout() -> Self {
+        Self("stdout".to_owned(), None)
+    }
+
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        match File::create(path) {
+            Ok(file) => Ok(Self(name, Some(file))),
+            Err(error) => Err(Failure::usage(format_args!("creating {name}: {}", reason(&error)))),
+        }
+    }
+
+    fn write(self, bytes: &[u8]) -> Result<(), Failure> {
+        let Self(name, file) = self;
+        let written = match file {
+            Some(mut file) => file.write_all(bytes),
+            None => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
         };
-        if let Some(mut file) = self.html {
-            file.put(page(report).as_bytes())?;
-        }
-        let mut stdout = io::stdout().lock();
-        match self.json {
-            None => put(&mut stdout, text(report).as_bytes(), "stdout"),
-            Some(Json::Stdout) => put(&mut stdout, &[json()?, b"\n".to_vec()].concat(), "stdout"),
-            Some(Json::File(mut file)) => {
-                file.put(&[json()?, b"\n".to_vec()].concat())?;
-                put(&mut stdout, text(report).as_bytes(), "stdout")
-            }
-        }
+        written
+            .map_err(|error| Failure::new(format_args!("writing the report to {name}: {}", reason(&error))))
     }
-}
-
-impl Created {
-    fn new(path: &Path) -> Result<Self, Failure> {
-        let created = File::create(path);
-        created
-            .map(|file| Self(path.to_owned(), file))
-            .map_err(|error| Failure::usage(format_args!("creating {}: {}", path.display(), reason(&error))))
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let Self(path, file) = self;
-        put(file, bytes, &path.display().to_string())
-    }
-}
-
-fn put(to: &mut impl Write, bytes: &[u8], name: &str) -> Result<(), Failure> {
-    to.write_all(bytes)
-        .and_then(|()| to.flush())
-        .map_err(|error| Failure::new(format_args!("writing the report to {name}: {}", reason(&error))))
 }

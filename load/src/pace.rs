@@ -1,26 +1,26 @@
-//! When requests are due.
+//! Due times of requests, and the order of URLs.
 
 use std::time::Duration;
 
 use crate::statistics::float;
 
-/// The times of requests at a rate, however long answers take.
+/// Due times of an open loop: a fixed rate, independent of response times.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     rate: f64,
     ramp: f64,
 }
 
 impl Pace {
-    /// So many in each second, after the rate has risen from nothing for the time of `ramp`.
-    pub fn new(rate: f64, ramp: Duration) -> Self {
+    /// Sends `rate` requests per second, after a linear rise from zero during `ramp`.
+    pub(crate) fn new(rate: f64, ramp: Duration) -> Self {
         Self { rate, ramp: ramp.as_secs_f64() }
     }
 
-    /// When request number `number` is due, from 0, since the load's start. Up to any time there are never more due than
-    /// the rate allows.
-    pub fn due(self, number: u64) -> Duration {
-        // The rate at time t of the ramp is rate·t/ramp, so that rate·t²/(2·ramp) are due until then.
+    /// Due time of request `number` (from 0), since the start of the run. At any time, the number of due requests is at
+    /// most the integral of the rate, plus one.
+    pub(crate) fn due(self, number: u64) -> Duration {
+        // During the ramp the rate at time t is rate·t/ramp, so rate·t²/(2·ramp) requests are due by then.
         let in_ramp = self.rate * self.ramp / 2.0;
         let number = float(number);
         let seconds = if number < in_ramp {
@@ -32,13 +32,13 @@ impl Pace {
     }
 }
 
-/// How many of the requests `first`, `first + step` and so on are due before `end`, and have numbers below `most`.
-pub fn due_before(pace: Pace, first: u64, step: u64, most: u64, end: Duration) -> u64 {
-    // Due times ascend: the first that is not is found by halving.
-    let is_due = |turn: u64| {
-        let number = turn.checked_mul(step).and_then(|more| more.checked_add(first));
-        number.is_some_and(|number| number < most && pace.due(number) < end)
+/// Counts the requests `first`, `first + step`, ... that are numbered below `limit` and due before `end`.
+pub(crate) fn due_before(pace: Pace, first: u64, step: u64, limit: u64, end: Duration) -> u64 {
+    let is_due = |index: u64| {
+        let number = index.checked_mul(step).and_then(|offset| offset.checked_add(first));
+        number.is_some_and(|number| number < limit && pace.due(number) < end)
     };
+    // Due times ascend, so a binary search finds the first one that is not before the end.
     let (mut low, mut high) = (0, 1 << 40);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -47,33 +47,32 @@ pub fn due_before(pace: Pace, first: u64, step: u64, most: u64, end: Duration) -
     low
 }
 
-/// When connection `number` of `count` begins, where each sends as fast as it is answered: one after the other over the
-/// time of the ramp.
-pub fn begin(number: u32, count: u32, ramp: Duration) -> Duration {
+/// Start time of connection `number` of `count` in a closed loop: starts are spread evenly over the ramp.
+pub(crate) fn connection_start(number: u32, count: u32, ramp: Duration) -> Duration {
     ramp.mul_f64(f64::from(number) / f64::from(count.max(1)))
 }
 
-/// The order in which URLs of these weights have their turn: each as often as its weight has it, and as far from each
-/// other as that allows. It is repeated.
-pub fn turns(weights: &[u32]) -> Vec<usize> {
+/// Order of URLs with these weights (smooth weighted round robin): each URL appears as often as its weight says, and its
+/// occurrences are spread out. The order repeats.
+pub(crate) fn interleave(weights: &[u32]) -> Vec<usize> {
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
     let sum: i64 = weights.iter().sum();
-    // Each gains its weight in each turn; whoever has most has its turn, and pays for it what all have gained.
+    // In each step all URLs gain their weight as credit; the one with the most credit is chosen and pays the sum.
     let mut credits = vec![0; weights.len()];
-    let mut turns = Vec::new();
+    let mut order = Vec::new();
     for _ in 0..sum {
         credits.iter_mut().zip(&weights).for_each(|(credit, weight)| *credit += weight);
-        let mut most = 0;
-        for place in 1..credits.len() {
-            if credits[place] > credits[most] {
-                most = place;
+        let mut chosen = 0;
+        for index in 1..credits.len() {
+            if credits[index] > credits[chosen] {
+                chosen = index;
             }
         }
-        credits[most] -= sum;
-        turns.push(most);
+        credits[chosen] -= sum;
+        order.push(chosen);
     }
-    turns
+    order
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
@@ -87,7 +86,7 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn at_a_rate_each_request_has_its_time() {
+    fn requests_at_a_rate_are_due_at_equal_intervals() {
         let pace = Pace::new(2000.0, Duration::ZERO);
         assert_eq!(
             [0, 1, 2000, 120_000].map(|n| pace.due(n)),
@@ -97,17 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn in_a_ramp_half_of_the_rate_is_sent() {
+    fn ramp_sends_half_the_rate_on_average() {
         let pace = Pace::new(100.0, S(10));
         assert_eq!(pace.due(500), S(10));
-        assert_eq!(pace.due(125), S(5), "a quarter until the middle");
+        assert_eq!(pace.due(125), S(5), "a quarter of them in the first half");
         assert_eq!(pace.due(600), S(11));
-        let dues: Vec<_> = (0..700).map(|n| pace.due(n)).collect();
-        assert!(dues.is_sorted());
+        let due_times: Vec<_> = (0..700).map(|n| pace.due(n)).collect();
+        assert!(due_times.is_sorted());
     }
 
     #[test]
-    fn no_more_is_due_than_the_rate_allows() {
+    fn due_requests_never_exceed_the_rate() {
         for rate in [0.3, 3.0, 7.7, 1234.5, 33_333.0] {
             let pace = Pace::new(rate, Duration::ZERO);
             for second in 1..20 {
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_can_be_counted() {
+    fn due_requests_are_counted() {
         let pace = Pace::new(100.0, Duration::ZERO);
         assert_eq!(due_before(pace, 0, 1, u64::MAX, S(2)), 200);
         assert_eq!(due_before(pace, 190, 3, u64::MAX, S(2)), 4, "190, 193, 196, 199");
@@ -127,18 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn connections_begin_one_after_the_other() {
-        assert_eq!([0, 1, 3].map(|n| begin(n, 4, S(8))), [S(0), S(2), S(6)]);
-        assert_eq!(begin(3, 4, S(0)), S(0));
+    fn connection_starts_are_spread_over_the_ramp() {
+        assert_eq!([0, 1, 3].map(|n| connection_start(n, 4, S(8))), [S(0), S(2), S(6)]);
+        assert_eq!(connection_start(3, 4, S(0)), S(0));
     }
 
     #[test]
-    fn urls_have_their_turns_by_weight_and_spread_out() {
-        assert_eq!(turns(&[1]), [0]);
-        assert_eq!(turns(&[2, 2]), [0, 1]);
-        assert_eq!(turns(&[3, 1]), [0, 0, 1, 0]);
-        let turns = turns(&[50, 10, 20]);
-        assert_eq!(turns.len(), 8);
-        assert_eq!([0, 1, 2].map(|url| turns.iter().filter(|turn| **turn == url).count()), [5, 1, 2]);
+    fn urls_are_interleaved_by_weight() {
+        assert_eq!(interleave(&[1]), [0]);
+        assert_eq!(interleave(&[2, 2]), [0, 1]);
+        assert_eq!(interleave(&[3, 1]), [0, 0, 1, 0]);
+        let order = interleave(&[50, 10, 20]);
+        assert_eq!(order.len(), 8);
+        assert_eq!([0, 1, 2].map(|url| order.iter().filter(|one| **one == url).count()), [5, 1, 2]);
     }
 }

@@ -1,10 +1,10 @@
-//! The report as a page for a browser: one file that needs no other.
+//! The report as a self-contained HTML page.
 //!
-//! Its own script draws it from the report's JSON, which is in it. Whatever strings are in there, those of servers among
-//! them, become text nodes; and its policy forbids the page to load or to send anything.
+//! A script in the page draws it from the report's JSON, which is embedded. The script inserts all strings as text nodes,
+//! since some come from servers, and the content security policy forbids network access.
 
-use crate::headline::headline;
 use crate::report::Report;
+use crate::text::headline;
 
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -16,11 +16,11 @@ const SCRIPT: &str = concat!(
     include_str!("page/sections.js"),
 );
 
-/// The page.
+/// Renders the page.
 pub fn page(report: &Report) -> String {
-    // Nothing in a report is without a form in JSON; a page without it would say so in the browser's console.
+    // Serializing a report cannot fail. The browser would report an empty string on its console.
     let json = serde_json::to_string(report).unwrap_or_default();
-    let (headline, json) = (text(&headline(report)), within_script(&json));
+    let (headline, json) = (escape_html(&headline(report)), escape_script(&json));
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + json.len());
     let mut rest = TEMPLATE;
     while let Some((before, (name, after))) =
@@ -38,13 +38,13 @@ pub fn page(report: &Report) -> String {
     page + rest
 }
 
-/// JSON that no parser of HTML takes for an end of the script or for a comment in it: outside of strings it has none of
-/// these signs.
-fn within_script(json: &str) -> String {
+/// Escapes JSON so that an HTML parser finds neither the end of the script nor a comment in it. These characters occur only
+/// in strings.
+fn escape_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-fn text(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
@@ -54,24 +54,24 @@ mod tests {
     use crate::sample::sample;
 
     #[test]
-    fn no_string_of_a_report_ends_the_script_or_begins_another() {
+    fn strings_of_the_report_cannot_end_the_script() {
         let hostile = "</script><script>alert(1)</script><!-- <script> ]]> & \u{2028}{{style}}";
         let mut report = sample();
-        report.asked.urls[0].url = hostile.to_owned();
-        report.asked.instance = hostile.to_owned();
+        report.settings.urls[0].url = hostile.to_owned();
+        report.settings.instance = hostile.to_owned();
         report.warnings = vec![hostile.to_owned()];
         report.instances[0].name = Some(hostile.to_owned());
         report.failures.listed[0].text = hostile.to_owned();
         let page = page(&report);
-        assert_eq!(page.matches("</script").count(), 2, "those of the template");
+        assert_eq!(page.matches("</script").count(), 2, "only those of the template");
         assert_eq!(page.matches("<!--").count(), 0);
         let (_, data) = page.split_once("id=\"data\">").unwrap();
         let (data, _) = data.split_once("</script>").unwrap();
-        assert_eq!(serde_json::from_str::<Report>(data).unwrap(), report, "and it is still the same");
+        assert_eq!(serde_json::from_str::<Report>(data).unwrap(), report, "the data is unchanged");
     }
 
     #[test]
-    fn nothing_of_it_comes_from_elsewhere() {
+    fn page_loads_nothing() {
         let page = page(&sample());
         let (before, after) = page.split_once("id=\"data\">").unwrap();
         let own = [before, after.split_once("</script>").unwrap().1].concat();
@@ -81,13 +81,13 @@ mod tests {
         let addresses: Vec<_> = own.match_indices("http://").map(|(at, _)| &own[at..at + 18]).collect();
         assert!(
             addresses.iter().all(|address| *address == "http://www.w3.org/"),
-            "names only: {addresses:?}"
+            "namespaces only: {addresses:?}"
         );
         assert!(!own.contains("https://"));
     }
 
     #[test]
-    fn its_title_and_its_heading_say_it_in_one_sentence() {
+    fn title_and_heading_are_the_headline() {
         let page = page(&sample());
         let sentence = "10 s · 20,000 requests · 1 failed · longest gap 300 ms";
         assert!(page.contains(&format!("<title>{sentence}</title>")));

@@ -1,84 +1,116 @@
-//! What is to be done, after all has been checked that can be without a connection.
+//! The validated settings of a run.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use rustls::ClientConfig;
 
-use crate::instance::Key;
-use crate::pace::Pace;
+use crate::instance::InstanceKey;
+use crate::pace::{Pace, interleave};
 use crate::target::{Origin, Target};
 
-/// How HTTP is spoken.
+/// Version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Http {
+pub enum HttpVersion {
     /// HTTP/1.1.
-    One,
-    /// HTTP/2: by TLS as agreed upon, and without it because it is known that the server speaks it.
-    Two,
+    Http1,
+    /// HTTP/2: negotiated over TLS, with prior knowledge without TLS.
+    Http2,
 }
 
-/// All that is to be done.
+/// Settings of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The URLs.
-    pub targets: Vec<Target>,
-    /// The hosts that they are of, each once.
-    pub origins: Vec<Origin>,
-    /// For each of the targets, which of the hosts it is of.
-    pub origin_of: Vec<usize>,
-    /// In which order the targets have their turn, again and again.
-    pub turns: Vec<usize>,
-    /// The method of all requests.
-    pub method: http::Method,
+    /// The URLs with their weights.
+    pub(crate) targets: Vec<Target>,
+    /// Distinct hosts of the targets.
+    pub(crate) origins: Vec<Origin>,
+    /// For each target, the index of its host in `origins`.
+    pub(crate) origin_of: Vec<usize>,
+    /// Indexes of targets in the order of requests, which repeats.
+    pub(crate) order: Vec<usize>,
+    /// Method of all requests.
+    pub method: Method,
     /// Header fields of all requests.
-    pub fields: Vec<(String, String)>,
-    /// The body of all requests.
+    pub headers: Vec<(String, String)>,
+    /// Body of all requests.
     pub body: Vec<u8>,
-    /// How HTTP is spoken; nothing leaves it to the server, by TLS, and is HTTP/1.1 without.
-    pub http: Option<Http>,
-    /// Whether connections serve several requests.
+    /// Version of HTTP; `None` means the server's preference over TLS, and HTTP/1.1 without TLS.
+    pub http: Option<HttpVersion>,
+    /// Whether connections are reused.
     pub keep_alive: bool,
-    /// The most connections at a time to each host.
+    /// Maximum number of connections per host.
     pub connections: u32,
-    /// The most requests at a time on each connection: 1 but for HTTP/2.
+    /// Maximum number of concurrent requests per connection; more than 1 needs HTTP/2.
     pub streams: u32,
-    /// Threads that send.
+    /// Number of threads.
     pub threads: u32,
-    /// Requests per second; without it each connection sends as fast as it is answered.
+    /// Requests per second (open loop); `None` means a closed loop.
     pub rate: Option<f64>,
-    /// How long rate or connections rise.
+    /// Time over which the rate, or the number of connections, rises from zero.
     pub ramp: Duration,
-    /// For how long it is sent.
+    /// Maximum duration of the run.
     pub duration: Option<Duration>,
-    /// How many requests are sent.
+    /// Maximum number of requests.
     pub requests: Option<u64>,
-    /// Within what time each has its answer.
+    /// Time limit of a request, including connecting.
     pub timeout: Duration,
-    /// What tells instances apart.
-    pub instance: Key,
-    /// Gaps of at least this are listed.
-    pub gap: Duration,
-    /// How TLS is spoken, but for the protocols that are offered in it. There is one if any host is asked by TLS.
+    /// Where responses name their instance.
+    pub instance: InstanceKey,
+    /// Minimum duration of a reported outage.
+    pub outage_threshold: Duration,
+    /// TLS settings except ALPN. Needed if any target is an `https` URL.
     pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Plan {
-    /// The hosts of targets, each once, and which of them each target is of.
-    pub fn origins(targets: &[Target]) -> (Vec<Origin>, Vec<usize>) {
+    /// Creates a plan that sends GET requests to `targets` in a closed loop over 64 connections, without end.
+    pub fn new(targets: Vec<Target>) -> Self {
         let mut origins: Vec<Origin> = Vec::new();
-        let places = targets.iter().map(|target| {
+        let origin_of = targets.iter().map(|target| {
             origins.iter().position(|origin| *origin == target.origin).unwrap_or_else(|| {
                 origins.push(target.origin.clone());
                 origins.len() - 1
             })
         });
-        let places = places.collect();
-        (origins, places)
+        let origin_of = origin_of.collect();
+        Self {
+            order: interleave(&targets.iter().map(|target| target.weight).collect::<Vec<_>>()),
+            targets,
+            origins,
+            origin_of,
+            method: Method::GET,
+            headers: Vec::new(),
+            body: Vec::new(),
+            http: None,
+            keep_alive: true,
+            connections: 64,
+            streams: 1,
+            threads: 1,
+            rate: None,
+            ramp: Duration::ZERO,
+            duration: None,
+            requests: None,
+            timeout: Duration::from_secs(10),
+            instance: InstanceKey::default(),
+            outage_threshold: Duration::from_millis(250),
+            tls: None,
+        }
     }
 
-    /// When requests are due, if there is a rate.
-    pub fn pace(&self) -> Option<Pace> {
+    /// Number of distinct hosts.
+    pub fn hosts(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Whether any target is an `https` URL.
+    pub fn uses_tls(&self) -> bool {
+        self.origins.iter().any(|origin| origin.tls)
+    }
+
+    /// Due times of requests, if there is a rate.
+    pub(crate) fn pace(&self) -> Option<Pace> {
         self.rate.map(|rate| Pace::new(rate, self.ramp))
     }
 }

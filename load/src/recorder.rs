@@ -1,273 +1,246 @@
-//! What a thread that sends writes down, and what all of them make together.
+//! Records the results of requests: one recorder per thread, merged for reports.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::counts::Counts;
-use crate::fault::Fault;
-use crate::gaps::GapLog;
-use crate::report::Class;
-use crate::seconds::micros;
+use crate::error::RequestError;
+use crate::outages::OutageLog;
+use crate::report::{ErrorClass, micros};
+use crate::timeline::TimeSeries;
 
-/// How many failures are listed.
-pub(crate) const LISTED: usize = 1000;
+/// Maximum number of failures that are listed.
+pub(crate) const MAX_LISTED: usize = 1000;
 
-/// How many instances are told apart. More are no instances: somebody named a header that is another one in each answer.
-pub(crate) const INSTANCES: usize = 256;
+/// Maximum number of instances. More than this means that the key is not the name of an instance.
+pub(crate) const MAX_INSTANCES: usize = 256;
 
-/// What stands for all instances beyond [`INSTANCES`].
+/// Name of the entry for all instances beyond [`MAX_INSTANCES`].
 pub(crate) const OTHERS: &str = "(others)";
 
-/// A send that is later than this is late.
+/// A request that is sent later than this after its due time is late.
 pub(crate) const LATE: Duration = Duration::from_millis(1);
 
-/// The times of one request, since the load's start.
+/// Times of a request, since the start of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// When it should have been sent. Without a rate: when it was.
+    /// Due time. Without a rate, the time of sending.
     pub due: Duration,
-    /// When it was sent.
+    /// Time of sending.
     pub sent: Duration,
-    /// When the answer was whole, or it was known that there will be none.
+    /// Time of the complete response, or of the error.
     pub done: Duration,
 }
 
-/// A whole answer. The instance's name is kept elsewhere.
+/// A complete response. The name of the instance is kept separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Its status.
+pub struct Response {
+    /// Status code.
     pub status: u16,
-    /// How long its body is.
+    /// Length of the body in bytes.
     pub bytes: u64,
 }
 
-/// How a request came to be sent when it was.
+impl Response {
+    /// Whether the request was successful.
+    pub(crate) fn is_ok(self) -> bool {
+        self.status < 400
+    }
+}
+
+/// Reason for the time at which a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Send {
-    /// As soon as the answer before was there.
-    Free,
-    /// At its time, by a connection that had been idle.
-    Due,
-    /// After its time, when a connection was no longer busy.
+pub enum SendRecord {
+    /// Closed loop: sent after the previous response.
+    Immediate,
+    /// Open loop: sent when due, over an idle connection.
+    Scheduled,
+    /// Open loop: sent after the due time, since all connections were busy.
     Waited,
 }
 
-/// What is known of one instance.
+/// Counters of one instance.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    /// Its name as it gives it; empty where it gave none.
+pub(crate) struct InstanceStats {
+    /// Name as sent by the instance; empty if it sent none.
     pub(crate) name: Box<[u8]>,
-    pub(crate) ok: Counts,
-    pub(crate) failed: Counts,
+    pub(crate) ok: TimeSeries,
+    pub(crate) failed: TimeSeries,
     pub(crate) ok_count: u64,
-    pub(crate) failures: BTreeMap<Class, u64>,
+    pub(crate) failures: BTreeMap<ErrorClass, u64>,
     pub(crate) latency: Histogram<u32>,
-    /// When its first answer was there, and its last one.
+    /// Times of the first and the last response.
     pub(crate) first: Duration,
     pub(crate) last: Duration,
-    /// When the first request was sent that it answered, and the last one.
+    /// Times at which the first and the last request that it answered were sent.
     pub(crate) first_sent: Duration,
     pub(crate) last_sent: Duration,
 }
 
 /// A failure that is listed.
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
-    pub(crate) at: Duration,
-    pub(crate) sent: Duration,
-    pub(crate) fault: Fault,
+pub(crate) struct ListedFailure {
+    pub(crate) times: Times,
+    pub(crate) error: RequestError,
     pub(crate) status: Option<u16>,
-    /// Whose bad answer it is.
+    /// Instance that sent the response.
     pub(crate) instance: Option<Box<[u8]>>,
     pub(crate) url: usize,
 }
 
-/// Counts everything.
-#[derive(Clone, Debug)]
+/// Counters of a thread, or of several after a merge.
+#[derive(Clone, Debug, Default)]
 pub struct Recorder {
     pub(crate) abandoned: u64,
     pub(crate) ok: u64,
     pub(crate) bytes: u64,
-    pub(crate) instances: Vec<Seen>,
+    pub(crate) instances: Vec<InstanceStats>,
     index: HashMap<Box<[u8]>, usize>,
-    /// Who answered last: often it is the same one again.
+    /// Index of the instance that responded last, which is often the next one too.
     latest: usize,
-    pub(crate) gaps: GapLog,
-    pub(crate) by_class: BTreeMap<Class, (u64, Counts)>,
+    pub(crate) outages: OutageLog,
+    pub(crate) by_class: BTreeMap<ErrorClass, (u64, TimeSeries)>,
     pub(crate) by_status: BTreeMap<u16, u64>,
-    pub(crate) listed: Vec<Listed>,
+    pub(crate) listed: Vec<ListedFailure>,
     pub(crate) late: u64,
     pub(crate) waited: u64,
+    /// Requests that were due and have not been sent.
     pub(crate) unsent: u64,
-    pub(crate) latest_send: Duration,
+    pub(crate) max_delay: Duration,
     pub(crate) last_done: Duration,
+    /// Connections that were opened.
     pub(crate) opened: u64,
+    /// Connections that the server closed while they were idle.
     pub(crate) closed_idle: u64,
 }
 
 impl Recorder {
-    /// An empty one, to list gaps of at least `gap`.
-    pub fn new(gap: Duration) -> Self {
-        Self {
-            abandoned: 0,
-            ok: 0,
-            bytes: 0,
-            instances: Vec::new(),
-            index: HashMap::new(),
-            latest: 0,
-            gaps: GapLog::new(gap),
-            by_class: BTreeMap::new(),
-            by_status: BTreeMap::new(),
-            listed: Vec::new(),
-            late: 0,
-            waited: 0,
-            unsent: 0,
-            latest_send: Duration::ZERO,
-            last_done: Duration::ZERO,
-            opened: 0,
-            closed_idle: 0,
-        }
+    /// Creates an empty recorder that lists outages of at least `outage_threshold`.
+    pub fn new(outage_threshold: Duration) -> Self {
+        Self { outages: OutageLog::new(outage_threshold), ..Self::default() }
     }
 
-    /// So many requests are no longer awaited.
-    pub fn abandoned(&mut self, count: u64) {
-        self.abandoned += count;
-    }
-
-    /// So many requests were due, and will not be sent.
-    pub fn unsent(&mut self, count: u64) {
-        self.unsent += count;
-    }
-
-    /// A connection was made.
-    pub fn opened(&mut self) {
-        self.opened += 1;
-    }
-
-    /// The server has closed a connection that was idle.
-    pub fn closed_idle(&mut self) {
-        self.closed_idle += 1;
-    }
-
-    /// A request is done. `gap` says of a good answer's time since when there was none before, of all threads, and until
-    /// when that counts.
-    pub fn end(
+    /// Records the result of a request. For a successful response, `gap` maps its time to the gap that it ends: from the
+    /// previous success of any thread to that time, or to the end of the run if that is earlier.
+    pub fn record(
         &mut self,
         times: Times,
-        send: Send,
+        send: SendRecord,
         url: usize,
-        outcome: Result<Answer, Fault>,
+        outcome: Result<Response, RequestError>,
         instance: &[u8],
         gap: impl FnOnce(Duration) -> (Duration, Duration),
     ) {
         self.last_done = self.last_done.max(times.done);
-        self.punctuality(times, send);
-        match outcome {
-            Ok(answer) if answer.status < 400 => {
-                self.ok += 1;
-                self.bytes += answer.bytes;
-                let (from, to) = gap(times.done);
-                self.gaps.add(from, to);
-                let seen = self.seen(instance, times);
-                seen.ok_count += 1;
-                seen.ok.add(times.done.as_secs());
-                record(&mut seen.latency, times.done.saturating_sub(times.due));
-            }
-            Ok(Answer { status, .. }) => {
-                let class = if status < 500 { Class::Status4xx } else { Class::Status5xx };
-                let seen = self.seen(instance, times);
-                *seen.failures.entry(class).or_default() += 1;
-                seen.failed.add(times.done.as_secs());
-                *self.by_status.entry(status).or_default() += 1;
-                let fault = Fault::new(class, format_args!("status {status}"));
-                self.fail(times, url, fault, Some(status), Some(instance));
-            }
-            Err(fault) => self.fail(times, url, fault, None, None),
-        }
-    }
-
-    fn punctuality(&mut self, times: Times, send: Send) {
-        let behind = times.sent.saturating_sub(times.due);
-        self.latest_send = self.latest_send.max(behind);
-        if behind > LATE {
+        let delay = times.sent.saturating_sub(times.due);
+        self.max_delay = self.max_delay.max(delay);
+        if delay > LATE {
             match send {
-                Send::Free => {}
-                Send::Due => self.late += 1,
-                Send::Waited => self.waited += 1,
+                SendRecord::Immediate => {}
+                SendRecord::Scheduled => self.late += 1,
+                SendRecord::Waited => self.waited += 1,
             }
         }
-    }
-
-    fn fail(&mut self, times: Times, url: usize, fault: Fault, status: Option<u16>, instance: Option<&[u8]>) {
-        let (count, over_time) = self.by_class.entry(fault.class).or_default();
-        *count += 1;
-        over_time.add(times.done.as_secs());
-        if self.listed.len() < LISTED {
-            let instance = instance.filter(|name| !name.is_empty()).map(Into::into);
-            self.listed.push(Listed { at: times.done, sent: times.sent, fault, status, instance, url });
+        match outcome {
+            Ok(response) if response.is_ok() => {
+                self.ok += 1;
+                self.bytes += response.bytes;
+                let (from, to) = gap(times.done);
+                self.outages.add(from, to);
+                let stats = self.instance(instance, times);
+                stats.ok_count += 1;
+                stats.ok.add(times.done.as_secs());
+                record(&mut stats.latency, times.done.saturating_sub(times.due));
+            }
+            Ok(Response { status, .. }) => {
+                let class = if status < 500 { ErrorClass::Status4xx } else { ErrorClass::Status5xx };
+                let stats = self.instance(instance, times);
+                *stats.failures.entry(class).or_default() += 1;
+                stats.failed.add(times.done.as_secs());
+                *self.by_status.entry(status).or_default() += 1;
+                let error = RequestError::new(class, format_args!("status {status}"));
+                self.fail(times, url, error, Some(status), Some(instance));
+            }
+            Err(error) => self.fail(times, url, error, None, None),
         }
     }
 
-    fn seen(&mut self, name: &[u8], times: Times) -> &mut Seen {
-        let place = self.place(name);
-        let seen = &mut self.instances[place];
-        seen.first = seen.first.min(times.done);
-        seen.last = seen.last.max(times.done);
-        seen.first_sent = seen.first_sent.min(times.sent);
-        seen.last_sent = seen.last_sent.max(times.sent);
-        seen
+    fn fail(
+        &mut self,
+        times: Times,
+        url: usize,
+        error: RequestError,
+        status: Option<u16>,
+        instance: Option<&[u8]>,
+    ) {
+        let (count, series) = self.by_class.entry(error.class).or_default();
+        *count += 1;
+        series.add(times.done.as_secs());
+        if self.listed.len() < MAX_LISTED {
+            let instance = instance.filter(|name| !name.is_empty()).map(Into::into);
+            self.listed.push(ListedFailure { times, error, status, instance, url });
+        }
     }
 
-    fn place(&mut self, name: &[u8]) -> usize {
-        if self.instances.get(self.latest).is_some_and(|seen| *seen.name == *name) {
+    fn instance(&mut self, name: &[u8], times: Times) -> &mut InstanceStats {
+        let index = self.index_of(name);
+        let stats = &mut self.instances[index];
+        stats.first = stats.first.min(times.done);
+        stats.last = stats.last.max(times.done);
+        stats.first_sent = stats.first_sent.min(times.sent);
+        stats.last_sent = stats.last_sent.max(times.sent);
+        stats
+    }
+
+    fn index_of(&mut self, name: &[u8]) -> usize {
+        if self.instances.get(self.latest).is_some_and(|stats| *stats.name == *name) {
             return self.latest;
         }
         let known = self.index.get(name).copied();
         self.latest = known.unwrap_or_else(|| {
-            let is_one_too_many = self.instances.len() >= INSTANCES;
-            let name = if is_one_too_many { OTHERS.as_bytes() } else { name };
+            let is_full = self.instances.len() >= MAX_INSTANCES;
+            let name = if is_full { OTHERS.as_bytes() } else { name };
             let instances = &mut self.instances;
             *self.index.entry(name.into()).or_insert_with(|| {
-                instances.push(Seen::new(name));
+                instances.push(InstanceStats::new(name));
                 instances.len() - 1
             })
         });
         self.latest
     }
 
-    /// Takes in what another one has counted, of other requests.
-    pub fn merge(&mut self, other: &Self) {
+    /// Adds the counters of another thread.
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.abandoned += other.abandoned;
         self.ok += other.ok;
         self.bytes += other.bytes;
         for theirs in &other.instances {
-            let place = self.place(&theirs.name);
-            self.instances[place].merge(theirs);
+            let index = self.index_of(&theirs.name);
+            self.instances[index].merge(theirs);
         }
-        self.gaps.merge(&other.gaps);
-        for (class, (count, over_time)) in &other.by_class {
+        self.outages.merge(&other.outages);
+        for (class, (count, series)) in &other.by_class {
             let ours = self.by_class.entry(*class).or_default();
             ours.0 += count;
-            ours.1.merge(over_time);
+            ours.1.merge(series);
         }
         for (status, count) in &other.by_status {
             *self.by_status.entry(*status).or_default() += count;
         }
         self.listed.extend_from_slice(&other.listed);
-        self.listed.sort_by_key(|listed| listed.at);
-        self.listed.truncate(LISTED);
+        self.listed.sort_by_key(|listed| listed.times.done);
+        self.listed.truncate(MAX_LISTED);
         self.late += other.late;
         self.waited += other.waited;
         self.unsent += other.unsent;
-        self.latest_send = self.latest_send.max(other.latest_send);
+        self.max_delay = self.max_delay.max(other.max_delay);
         self.last_done = self.last_done.max(other.last_done);
         self.opened += other.opened;
         self.closed_idle += other.closed_idle;
     }
 
-    /// All requests that were sent.
+    /// Number of requests that were sent.
     pub(crate) fn requests(&self) -> u64 {
         self.ok + self.failed() + self.abandoned
     }
@@ -277,13 +250,12 @@ impl Recorder {
     }
 }
 
-impl Seen {
-    /// One that has not answered yet.
+impl InstanceStats {
     fn new(name: &[u8]) -> Self {
         Self {
             name: name.into(),
-            ok: Counts::default(),
-            failed: Counts::default(),
+            ok: TimeSeries::default(),
+            failed: TimeSeries::default(),
             ok_count: 0,
             failures: BTreeMap::new(),
             latency: histogram(),
@@ -309,18 +281,18 @@ impl Seen {
     }
 }
 
-/// Of microseconds, exact to three digits, as long as is needed.
-pub(crate) fn histogram() -> Histogram<u32> {
-    Histogram::new(3).expect("three digits are possible")
+/// Creates a histogram of microseconds with three significant digits, which grows as needed.
+pub fn histogram() -> Histogram<u32> {
+    Histogram::new(3).expect("three digits are supported")
 }
 
 /// Records a latency.
-pub(crate) fn record(histogram: &mut Histogram<u32>, latency: Duration) {
-    // It grows as it must, and cannot fail for values that are times.
+pub fn record(histogram: &mut Histogram<u32>, latency: Duration) {
+    // A histogram that grows as needed accepts every value.
     let _ = histogram.record(micros(latency));
 }
 
-/// Adds one to the other, which grows as it must.
+/// Adds one histogram to another.
 pub(crate) fn add(histogram: &mut Histogram<u32>, other: &Histogram<u32>) {
-    histogram.add(other).expect("a histogram that grows has room for another");
+    histogram.add(other).expect("the histogram grows as needed");
 }

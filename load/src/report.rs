@@ -1,327 +1,336 @@
-//! What came of load: the one value that text, JSON and pages are made from.
+//! The report of a run, from which text, JSON and the HTML page are made.
 //!
-//! As JSON it is versioned by [`VERSION`]: fields may be added under the same number, and none is taken away, renamed or
-//! given another meaning. All times are seconds, and those of events are since the load's start.
+//! The JSON form is versioned by [`VERSION`]: fields may be added within a version, but are never removed, renamed or
+//! redefined. All times are in seconds; those of events are since the start of the run. A request is successful if its
+//! response is complete and has a status below 400.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The schema's version.
+use crate::statistics::float;
+
+/// Version of the JSON form.
 pub const VERSION: u32 = 1;
 
-/// What came of load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The report of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The schema's version, [`VERSION`].
+    /// Version of the JSON form: [`VERSION`].
     pub version: u32,
-    /// What was asked for.
-    pub asked: Asked,
-    /// When the load started: milliseconds since 1970, UTC.
+    /// Settings of the run.
+    #[serde(rename = "asked")]
+    pub settings: Settings,
+    /// Start of the run in milliseconds since 1970-01-01 UTC.
     pub started_unix_ms: u64,
-    /// How long it was sent. Answers that came afterwards to what was under way are counted all the same.
+    /// Duration of the run. Responses that arrive after it are counted nevertheless.
     pub seconds: f64,
-    /// Why it ended.
-    pub ended: Ended,
-    /// Requests that were sent, or that no connection was to be had for: the sum of `ok`, `failed` and `abandoned`.
+    /// Reason for the end of the run.
+    pub ended: EndReason,
+    /// Requests, including those for which no connection could be opened: `ok` + `failed` + `abandoned`.
     pub requests: u64,
-    /// Those answered well: with a whole answer and a status below 400.
+    /// Successful requests.
     pub ok: u64,
-    /// Those that failed.
+    /// Failed requests.
     pub failed: u64,
-    /// Those that were under way when a second signal ended everything.
+    /// Requests in flight when a second signal abandoned the run.
     pub abandoned: u64,
-    /// Answers to requests in each second, good or bad.
+    /// Completed requests per second, successful or not.
     pub rate: f64,
-    /// Bytes of good answers' bodies.
+    /// Bytes of the bodies of successful responses.
     pub bytes: u64,
-    /// How long good answers took.
+    /// Latency of successful requests.
     pub latency: Latency,
-    /// Requests that were sent later than they were due. None without a rate.
+    /// Requests that were sent after their due time; `None` without a rate.
     pub late: Option<Late>,
-    /// Who answered, in the order of first answers.
+    /// Instances that responded, in the order of their first responses.
     pub instances: Vec<Instance>,
-    /// How evenly. None where fewer than two instances answered side by side.
+    /// Evenness of the shares; `None` unless two instances responded at the same time.
     pub evenness: Option<Evenness>,
-    /// For how long nobody answered well.
-    pub gaps: Gaps,
-    /// Instances that took each other's place.
+    /// Times without a successful response.
+    #[serde(rename = "gaps")]
+    pub outages: Outages,
+    /// Replacements of instances.
     pub handovers: Vec<Handover>,
-    /// What failed.
+    /// Failed requests.
     pub failures: Failures,
-    /// Connections.
+    /// Connection counters.
     pub connections: Connections,
-    /// All of it over time.
+    /// Counts and latencies over time.
     pub timeline: Timeline,
-    /// What the generator used of the processor cores that it may use, from 0 to 1.
+    /// Processor time of the load generator as a fraction of the cores that its threads may use, from 0 to 1.
     pub generator_load: f64,
-    /// What makes the figures doubtful.
+    /// Reasons to doubt the figures.
     pub warnings: Vec<String>,
-    /// What was demanded, and whether it is met.
-    pub demands: Vec<Demand>,
+    /// Assertions and their results.
+    #[serde(rename = "demands")]
+    pub assertions: Vec<Assertion>,
 }
 
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
-    /// Where requests go.
+/// Settings of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Target URLs.
     pub urls: Vec<WeightedUrl>,
-    /// Their method.
+    /// Method of the requests.
     pub method: String,
-    /// `1.1`, `2`, or `auto`, which is what the server chose by TLS.
+    /// Version of HTTP: `1.1`, `2`, or `1.1 and 2` if hosts differ.
     pub http: String,
-    /// Whether connections serve several requests.
+    /// Whether connections are reused.
     pub keep_alive: bool,
-    /// The most connections at a time.
+    /// Maximum number of connections per host.
     pub connections: u32,
-    /// The most requests at a time on each of them.
+    /// Maximum number of concurrent requests per connection.
     pub streams: u32,
-    /// Threads that send.
+    /// Number of threads.
     pub threads: u32,
-    /// Requests in each second; none where each connection sends as soon as it has its answer.
+    /// Requests per second; `None` for a closed loop.
     pub rate: Option<f64>,
-    /// For how long the rate or the number of connections rises, in seconds.
+    /// Time over which the rate or the number of connections rises.
     pub ramp: f64,
-    /// For how long it should be sent, in seconds.
+    /// Maximum duration.
     pub duration: Option<f64>,
-    /// How many requests should be sent.
+    /// Maximum number of requests.
     pub requests: Option<u64>,
-    /// Within what time each answer should have come, in seconds.
+    /// Time limit of a request.
     pub timeout: f64,
-    /// What tells instances apart, such as `header:x-served-by`.
+    /// Key of instances, for example `header:x-served-by`.
     pub instance: String,
 }
 
-/// One of the URLs, and its part.
+/// A URL and its weight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightedUrl {
     /// The URL.
     pub url: String,
-    /// Its part of the requests is this by the sum of all weights.
+    /// Weight: the URL's share of the requests is this divided by the sum of all weights.
     pub weight: u32,
 }
 
-/// Why the load ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Reason for the end of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ended {
-    /// It has not: this is what came of it so far.
+pub enum EndReason {
+    /// The run has not ended: this is an interim report.
+    #[default]
     Running,
-    /// Its time was over.
+    /// The duration is over.
     Duration,
     /// All requests were sent.
     Requests,
-    /// A signal ended it.
+    /// A signal stopped the run.
     Interrupted,
 }
 
-/// How long good answers took, in seconds: from when a request was due, or without a rate from when it was sent. All is
-/// 0 where there was none.
+/// Latency of successful requests, from the due time, or without a rate from the time of sending, to the complete response.
+/// All values are 0 if there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many they are.
+    /// Number of requests.
     pub count: u64,
-    /// The least.
+    /// Minimum.
     pub min: f64,
-    /// The mean.
+    /// Mean.
     pub mean: f64,
-    /// Half took no longer.
+    /// Median.
     pub p50: f64,
-    /// Nine of ten took no longer.
+    /// 90th percentile.
     pub p90: f64,
-    /// 99 of 100.
+    /// 99th percentile.
     pub p99: f64,
-    /// 999 of 1,000.
+    /// 99.9th percentile.
     pub p999: f64,
-    /// The greatest.
+    /// Maximum.
     pub max: f64,
-    /// How many took how long, in ascending order, without empty ones.
+    /// Histogram: non-empty buckets in ascending order.
     pub buckets: Vec<Bucket>,
 }
 
-/// Answers that took about the same time.
+/// A bucket of a latency histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// They took no longer than this, in seconds, and longer than the bucket before.
+    /// Inclusive upper bound in seconds. The lower bound is the upper bound of the bucket before.
     pub up_to: f64,
-    /// How many they are.
+    /// Number of requests.
     pub count: u64,
 }
 
-/// Requests that were sent later than they were due.
+/// Requests that were sent after their due time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Late {
-    /// Later by more than this counts, in seconds.
+    /// Delay above which a request is late.
     pub threshold: f64,
-    /// How many were late though a connection was free: the generator could not keep up.
+    /// Late requests for which a connection was idle: the load generator could not keep up.
     pub count: u64,
-    /// How many waited for a connection, since all were busy: there were too few, or the server could not keep up.
+    /// Late requests that waited for a connection: the server could not keep up, or there were too few connections.
     pub waited: u64,
-    /// The latest one, in seconds.
+    /// Maximum delay.
     pub max: f64,
-    /// How many were due and never sent, since the time was over before it was their turn. They count nowhere else.
+    /// Requests that were due but not sent before the end of the run. Not counted anywhere else.
     pub unsent: u64,
 }
 
-/// One who answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// An instance that responded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
-    /// Its name. None stands for whoever gave none.
+    /// Name; `None` collects responses without a name.
     pub name: Option<String>,
-    /// Its part of all good answers, from 0 to 1.
+    /// Share of all successful requests, from 0 to 1.
     pub share: f64,
-    /// Its good answers.
+    /// Successful requests.
     pub ok: u64,
-    /// Its bad ones.
+    /// Failed requests that it responded to.
     pub failed: u64,
-    /// The bad ones by class.
-    pub failures: BTreeMap<Class, u64>,
-    /// How long its good answers took.
+    /// Failed requests by class.
+    pub failures: BTreeMap<ErrorClass, u64>,
+    /// Latency of successful requests.
     pub latency: Latency,
-    /// When its first answer was there, good or bad.
+    /// Time of the first response, successful or not.
     pub first: f64,
-    /// When its last one was.
+    /// Time of the last response.
     pub last: f64,
-    /// When the first request was sent that it answered, well or badly.
+    /// Sending time of the first request that it responded to.
     pub first_sent: f64,
-    /// When the last one was: whether one that has been told to stop is still asked.
+    /// Sending time of the last request that it responded to.
     pub last_sent: f64,
-    /// Whether it came while load was sent, as far as can be told by its silence before.
+    /// Whether it started to respond during the run.
     pub joined: bool,
-    /// Whether it went while load was sent.
+    /// Whether it ceased to respond during the run.
     pub left: bool,
-    /// Its good answers in each of the timeline's spans.
+    /// Successful requests in each span of the timeline.
     pub ok_over_time: Vec<u64>,
-    /// Its bad ones.
+    /// Failed requests in each span of the timeline.
     pub failed_over_time: Vec<u64>,
 }
 
-/// How evenly instances answered, over the spans in which the same ones were there from beginning to end.
+/// Evenness of the shares, over the spans during which the same instances responded from beginning to end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evenness {
     /// Pearson's χ² against equal shares.
     pub chi_squared: f64,
-    /// Its degrees of freedom.
+    /// Degrees of freedom.
     pub degrees: u32,
-    /// How likely chance alone makes shares at least that uneven. Below 0.01 something prefers an instance.
+    /// p-value: probability that random choice yields shares at least this uneven. Below 0.01 an instance is preferred.
     pub p: f64,
-    /// How far an instance is from its equal share at most, as a part of that: 0.1 is 10 % more or less.
-    pub skew: f64,
+    /// Maximum deviation of an instance from an equal share, relative to that share: 0.1 is 10 % more or less.
+    #[serde(rename = "skew")]
+    pub imbalance: f64,
 }
 
-/// For how long nobody answered well.
+/// Times without a successful response.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Gaps {
-    /// The longest time between two good answers, or to start or end, in seconds.
+pub struct Outages {
+    /// Longest gap between two successful responses, or between one and the start or end of the run.
     pub longest: f64,
-    /// When that began.
+    /// Start of the longest gap.
     pub longest_at: f64,
-    /// Gaps of at least this are listed, in seconds.
+    /// Minimum duration of a gap that is an outage.
     pub threshold: f64,
-    /// How many there were.
+    /// Number of outages.
     pub count: u64,
-    /// Their sum, in seconds.
+    /// Total duration of outages.
     pub total: f64,
-    /// The first of them, up to 1,000.
-    pub listed: Vec<Gap>,
+    /// The first outages, up to 1,000.
+    pub listed: Vec<Outage>,
 }
 
-/// A time without a good answer.
+/// A gap between two successful responses that reached the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gap {
-    /// When the answer before was there.
+pub struct Outage {
+    /// Time of the response before.
     pub from: f64,
-    /// When the next one was there.
+    /// Time of the response after.
     pub to: f64,
 }
 
-/// An instance that left, and the one that took its place.
+/// An instance that left, and the one that replaced it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
-    /// Who left.
+    /// Instance that left.
     pub left: Option<String>,
-    /// When its last answer was there.
+    /// Time of its last response.
     pub left_at: f64,
-    /// Who came.
+    /// Instance that joined.
     pub joined: Option<String>,
-    /// When its first answer was there.
+    /// Time of its first response.
     pub joined_at: f64,
-    /// For how long both answered, in seconds; negative where neither did.
+    /// Time during which both responded; negative if neither did.
     pub overlap: f64,
 }
 
-/// What failed. Each failure is counted in exactly one class.
+/// Failed requests. Each is counted in exactly one class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failures {
-    /// How many of each class.
-    pub by_class: BTreeMap<Class, u64>,
-    /// How many with each status of 400 and above.
+    /// Failed requests by class.
+    pub by_class: BTreeMap<ErrorClass, u64>,
+    /// Failed requests by status, for statuses of 400 and above.
     pub by_status: BTreeMap<u16, u64>,
-    /// The first ones, up to 1,000, by their times.
-    pub listed: Vec<Failed>,
-    /// How many more there are, which only the timeline has.
+    /// The first failed requests, up to 1,000.
+    pub listed: Vec<FailedRequest>,
+    /// Failed requests that are not listed.
     pub unlisted: u64,
 }
 
-/// A request that failed.
+/// A failed request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failed {
-    /// When that was known.
+pub struct FailedRequest {
+    /// Time of the failure.
     pub at: f64,
-    /// When it was sent.
+    /// Time of sending.
     pub sent: f64,
-    /// Why.
-    pub class: Class,
-    /// The status, if there was one.
+    /// Error class.
+    pub class: ErrorClass,
+    /// Status of the response, if there was one.
     pub status: Option<u16>,
-    /// Who answered, if that was said.
+    /// Instance that responded, if it gave its name.
     pub instance: Option<String>,
-    /// Which of the URLs it was for, from 0.
+    /// Index of the URL.
     pub url: usize,
-    /// What went wrong, for people.
+    /// Error message.
     pub text: String,
 }
 
-/// Why a request failed.
+/// Class of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Class {
-    /// Nobody listened.
+pub enum ErrorClass {
+    /// Connection refused.
     #[serde(rename = "refused")]
     Refused,
-    /// The connection was reset.
+    /// Connection reset.
     #[serde(rename = "reset")]
     Reset,
-    /// No whole answer in time.
+    /// No complete response within the time limit.
     #[serde(rename = "timeout")]
     Timeout,
-    /// The host's name could not be resolved.
+    /// Name resolution failed.
     #[serde(rename = "dns")]
     Dns,
-    /// TLS could not be agreed upon, or the certificate is not to be believed.
+    /// TLS handshake failed, or the certificate is not trusted.
     #[serde(rename = "tls")]
     Tls,
-    /// The connection was closed before the answer was whole.
+    /// Connection closed before the response was complete.
     #[serde(rename = "closed")]
     Closed,
-    /// A status of 400 to 499.
+    /// Status from 400 to 499.
     #[serde(rename = "4xx")]
     Status4xx,
-    /// A status of 500 and above.
+    /// Status of 500 and above.
     #[serde(rename = "5xx")]
     Status5xx,
-    /// What came was no HTTP, or not what had been agreed upon.
+    /// Invalid HTTP, or not the negotiated version.
     #[serde(rename = "protocol")]
     Protocol,
-    /// No way leads to the host or its network.
+    /// Host or network unreachable.
     #[serde(rename = "unreachable")]
     Unreachable,
-    /// This machine had no port, descriptor or memory left: the fault is the generator's.
+    /// No port, file descriptor or memory left on the machine of the load generator.
     #[serde(rename = "local")]
     Local,
 }
 
-impl Class {
-    /// All of them.
+impl ErrorClass {
+    /// All classes.
     pub const ALL: [Self; 11] = [
         Self::Refused,
         Self::Reset,
@@ -336,7 +345,7 @@ impl Class {
         Self::Local,
     ];
 
-    /// Its name, as JSON has it.
+    /// Name in JSON and in texts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -354,44 +363,53 @@ impl Class {
     }
 }
 
-/// Connections.
+/// Connection counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connections {
-    /// How many were made.
+    /// Connections opened.
     pub opened: u64,
-    /// How many the server had closed while they were idle, which costs no request.
+    /// Connections that the server closed while they were idle. This fails no request.
     pub closed_idle: u64,
 }
 
-/// What happened when. All lists have the same length: one entry for each span.
+/// Counts and latencies over time. All lists have one entry per span.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// How long a span is, in seconds: 1 at first, and twice as long whenever there would be more than 1,800.
+    /// Length of a span in seconds: 1, doubled whenever there would be more than 1,800 spans.
     pub width: f64,
-    /// Good answers.
+    /// Successful requests.
     pub ok: Vec<u64>,
-    /// Failures by class, for the classes that occurred.
-    pub failed: BTreeMap<Class, Vec<u64>>,
-    /// Half of the good answers took no longer, in seconds; 0 where there was none. Of a span that is longer than a
-    /// second: its worst second's.
+    /// Failed requests by class, for the classes that occurred.
+    pub failed: BTreeMap<ErrorClass, Vec<u64>>,
+    /// Median latency of successful requests, 0 without any. In a span of several seconds, that of the worst second.
     pub p50: Vec<f64>,
-    /// 99 of 100.
+    /// 99th percentile of latency.
     pub p99: Vec<f64>,
-    /// All of them.
+    /// Maximum latency.
     pub max: Vec<f64>,
 }
 
-/// What was demanded.
+/// An assertion and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Demand {
-    /// The option's name: `max-gap`.
+pub struct Assertion {
+    /// Name of the flag, for example `max-gap`.
     pub name: String,
-    /// What it asks for, for people: `≤ 250 ms`.
+    /// Condition, for example `≤ 250 ms`.
     pub wanted: String,
-    /// What came of it: `3 ms`.
+    /// Measured value, for example `3 ms`.
     pub got: String,
-    /// Whether it is met.
+    /// Whether the condition is met.
     pub met: bool,
+}
+
+/// Converts a time to seconds, rounded to the microsecond, which is the precision of measurements.
+pub(crate) fn seconds(time: Duration) -> f64 {
+    float(micros(time)) / 1e6
+}
+
+/// Rounds a time to whole microseconds.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from((time.as_nanos() + 500) / 1000).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -399,8 +417,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_the_names_of_classes() {
-        for class in Class::ALL {
+    fn classes_have_the_same_name_in_json() {
+        for class in ErrorClass::ALL {
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         }
     }

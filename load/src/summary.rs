@@ -1,123 +1,114 @@
-//! The report, made from what was counted.
+//! Makes the report of what the recorders have counted.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::counts::Counts;
-use crate::over_time::LatencyOverTime;
-use crate::plan::{Http, Plan};
+use crate::plan::{HttpVersion, Plan};
 use crate::presence::{Presence, evenness, handovers};
-use crate::recorder::{LATE, OTHERS, Recorder, Seen, histogram};
+use crate::recorder::{InstanceStats, LATE, MAX_INSTANCES, OTHERS, Recorder, add, histogram};
 use crate::report::{
-    Asked, Bucket, Connections, Ended, Failed, Failures, Instance, Late, Latency, Report, Timeline, VERSION,
-    WeightedUrl,
+    Bucket, Connections, EndReason, FailedRequest, Failures, Instance, Late, Latency, Report, Settings,
+    Timeline, VERSION, WeightedUrl, seconds,
 };
-use crate::seconds::seconds;
 use crate::statistics::float;
+use crate::timeline::{LatencySeries, TimeSeries, doublings_for};
 
-/// What is known of the load as a whole.
+/// Facts about the run as a whole.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Course {
-    pub(crate) ended: Ended,
-    /// For how long it was sent.
-    pub(crate) elapsed: Duration,
-    /// When it was started: since 1970, UTC.
-    pub(crate) started_at: Duration,
-    /// The processor time that was used.
-    pub(crate) cpu: Duration,
-    /// How many processor cores there are.
-    pub(crate) cores: usize,
-    /// When the last good answer was there.
-    pub(crate) latest: Duration,
+pub struct RunInfo {
+    /// Reason for the end of the run.
+    pub ended: EndReason,
+    /// Duration of the run.
+    pub elapsed: Duration,
+    /// Start of the run, since 1970-01-01 UTC.
+    pub started_at: Duration,
+    /// Processor time used during the run.
+    pub cpu: Duration,
+    /// Number of processor cores.
+    pub cores: usize,
+    /// Time of the latest successful response.
+    pub latest_ok: Duration,
 }
 
-/// The report of all that was counted.
-pub(crate) fn report(
+/// Makes the report. `versions` holds the version of HTTP for each host of the plan.
+pub fn report(
     plan: &Plan,
-    spoken: &[Http],
+    versions: &[HttpVersion],
     mut sum: Recorder,
-    over_time: &LatencyOverTime,
-    course: &Course,
+    latencies: &LatencySeries,
+    info: &RunInfo,
 ) -> Report {
-    let end = course.elapsed.max(sum.last_done);
-    sum.gaps.add(course.latest, course.elapsed);
-    sum.instances.sort_by_key(|seen| seen.first);
+    sum.outages.add(info.latest_ok, info.elapsed);
+    sum.instances.sort_by_key(|stats| stats.first);
 
-    let elapsed = seconds(course.elapsed);
-    let finished = sum.ok + sum.failed();
-    let spans = Spans::until(end, &sum);
-    let threads = course.cores.min(plan.threads as usize);
+    let elapsed = seconds(info.elapsed);
+    let per_second = |value: f64| if elapsed > 0.0 { value / elapsed } else { 0.0 };
+    let spans = Spans::of(info.elapsed.max(sum.last_done), &sum);
     let mut all = histogram();
-    for seen in &sum.instances {
-        crate::recorder::add(&mut all, &seen.latency);
+    for stats in &sum.instances {
+        add(&mut all, &stats.latency);
     }
-    let present: Vec<_> = sum.instances.iter().map(|seen| presence(seen, course, plan.gap)).collect();
-    let answering = || sum.instances.iter().zip(&present).filter(|(seen, _)| seen.ok_count > 0);
-    let shares: Vec<_> = answering().map(|(seen, presence)| (presence.clone(), spans.of(&seen.ok))).collect();
-    let named: Vec<_> = answering().map(|(seen, presence)| (name(&seen.name), presence.clone())).collect();
+    let presences = sum.instances.iter().map(|stats| presence(stats, info, plan.outage_threshold));
+    let presences: Vec<_> = presences.collect();
+    let responding = || sum.instances.iter().zip(&presences).filter(|(stats, _)| stats.ok_count > 0);
+    let shares: Vec<_> =
+        responding().map(|(stats, presence)| (presence.clone(), spans.counts(&stats.ok))).collect();
+    let named: Vec<_> = responding().map(|(stats, presence)| (name(&stats.name), presence.clone())).collect();
+    let instances = sum.instances.iter().zip(&presences);
     let mut report = Report {
         version: VERSION,
-        asked: asked(plan, spoken),
-        started_unix_ms: u64::try_from(course.started_at.as_millis()).unwrap_or(u64::MAX),
+        settings: settings(plan, versions),
+        started_unix_ms: u64::try_from(info.started_at.as_millis()).unwrap_or(u64::MAX),
         seconds: elapsed,
-        ended: course.ended,
+        ended: info.ended,
         requests: sum.requests(),
         ok: sum.ok,
         failed: sum.failed(),
         abandoned: sum.abandoned,
-        rate: if elapsed > 0.0 { float(finished) / elapsed } else { 0.0 },
+        rate: per_second(float(sum.ok + sum.failed())),
         bytes: sum.bytes,
         latency: latency(&all),
         late: plan.rate.map(|_| Late {
             threshold: seconds(LATE),
             count: sum.late,
             waited: sum.waited,
-            max: seconds(sum.latest_send),
+            max: seconds(sum.max_delay),
             unsent: sum.unsent,
         }),
-        instances: sum
-            .instances
-            .iter()
-            .zip(&present)
-            .map(|(seen, there)| instance(seen, there, sum.ok, &spans))
-            .collect(),
+        instances: instances.map(|(stats, presence)| instance(stats, presence, sum.ok, &spans)).collect(),
         evenness: evenness(&shares, spans.width()),
-        gaps: sum.gaps.report(),
+        outages: sum.outages.report(),
         handovers: handovers(&named),
         failures: failures(&sum),
         connections: Connections { opened: sum.opened, closed_idle: sum.closed_idle },
-        timeline: timeline(&sum, over_time, &spans),
-        generator_load: if elapsed > 0.0 {
-            course.cpu.as_secs_f64() / elapsed / float(threads as u64)
-        } else {
-            0.0
-        },
+        timeline: timeline(&sum, latencies, &spans),
+        generator_load: per_second(info.cpu.as_secs_f64())
+            / float(info.cores.min(plan.threads as usize) as u64),
         warnings: Vec::new(),
-        demands: Vec::new(),
+        assertions: Vec::new(),
     };
     report.warnings = warnings(&report);
     report
 }
 
-/// How time is cut for all lists of a report.
+/// Number and width of the spans of all time series.
 struct Spans {
     doublings: u32,
     count: usize,
 }
 
 impl Spans {
-    fn until(end: Duration, sum: &Recorder) -> Self {
+    fn of(end: Duration, sum: &Recorder) -> Self {
         let last = u64::try_from(end.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX).max(1) - 1;
-        // An answer may have come at the very end of a second.
+        // A response at the very start of a second belongs to that second.
         let last = last.max(if sum.ok + sum.failed() > 0 { sum.last_done.as_secs() } else { 0 });
-        let doublings = crate::counts::doublings_for(last);
+        let doublings = doublings_for(last);
         Self { doublings, count: usize::try_from((last >> doublings) + 1).unwrap_or(usize::MAX) }
     }
 
-    fn of(&self, counts: &Counts) -> Vec<u64> {
-        counts.spans(self.doublings, self.count)
+    fn counts(&self, series: &TimeSeries) -> Vec<u64> {
+        series.spans(self.doublings, self.count)
     }
 
     fn width(&self) -> f64 {
@@ -125,21 +116,18 @@ impl Spans {
     }
 }
 
-fn asked(plan: &Plan, spoken: &[Http]) -> Asked {
-    let is_all = |http| spoken.iter().all(|one| *one == http);
-    let http = if is_all(Http::One) {
+fn settings(plan: &Plan, versions: &[HttpVersion]) -> Settings {
+    let all_speak = |version| versions.iter().all(|one| *one == version);
+    let http = if all_speak(HttpVersion::Http1) {
         "1.1"
-    } else if is_all(Http::Two) {
+    } else if all_speak(HttpVersion::Http2) {
         "2"
     } else {
         "1.1 and 2"
     };
-    Asked {
-        urls: plan
-            .targets
-            .iter()
-            .map(|target| WeightedUrl { url: target.url.clone(), weight: target.weight })
-            .collect(),
+    let urls = plan.targets.iter();
+    Settings {
+        urls: urls.map(|target| WeightedUrl { url: target.url.clone(), weight: target.weight }).collect(),
         method: plan.method.to_string(),
         http: http.to_owned(),
         keep_alive: plan.keep_alive,
@@ -155,32 +143,32 @@ fn asked(plan: &Plan, spoken: &[Http]) -> Asked {
     }
 }
 
-fn presence(seen: &Seen, course: &Course, patience: Duration) -> Presence {
-    let count = seen.ok_count + seen.failures.values().sum::<u64>();
-    let [first, last, end, patience] = [seen.first, seen.last, course.elapsed, patience].map(seconds);
-    Presence::of(first, last, count, end, patience)
+fn presence(stats: &InstanceStats, info: &RunInfo, tolerance: Duration) -> Presence {
+    let count = stats.ok_count + stats.failures.values().sum::<u64>();
+    let [first, last, end, tolerance] = [stats.first, stats.last, info.elapsed, tolerance].map(seconds);
+    Presence::new(first, last, count, end, tolerance)
 }
 
 fn name(name: &[u8]) -> Option<String> {
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-fn instance(seen: &Seen, there: &Presence, all: u64, spans: &Spans) -> Instance {
+fn instance(stats: &InstanceStats, presence: &Presence, ok: u64, spans: &Spans) -> Instance {
     Instance {
-        name: name(&seen.name),
-        share: if all > 0 { float(seen.ok_count) / float(all) } else { 0.0 },
-        ok: seen.ok_count,
-        failed: seen.failures.values().sum(),
-        failures: seen.failures.clone(),
-        latency: latency(&seen.latency),
-        first: there.first,
-        last: there.last,
-        first_sent: seconds(seen.first_sent),
-        last_sent: seconds(seen.last_sent),
-        joined: there.joined,
-        left: there.left,
-        ok_over_time: spans.of(&seen.ok),
-        failed_over_time: spans.of(&seen.failed),
+        name: name(&stats.name),
+        share: if ok > 0 { float(stats.ok_count) / float(ok) } else { 0.0 },
+        ok: stats.ok_count,
+        failed: stats.failures.values().sum(),
+        failures: stats.failures.clone(),
+        latency: latency(&stats.latency),
+        first: presence.first,
+        last: presence.last,
+        first_sent: seconds(stats.first_sent),
+        last_sent: seconds(stats.last_sent),
+        joined: presence.joined,
+        left: presence.left,
+        ok_over_time: spans.counts(&stats.ok),
+        failed_over_time: spans.counts(&stats.failed),
     }
 }
 
@@ -188,30 +176,33 @@ fn latency(histogram: &Histogram<u32>) -> Latency {
     if histogram.is_empty() {
         return Latency::default();
     }
-    let time = |micros| seconds(Duration::from_micros(micros));
-    let quantile = |quantile| time(histogram.value_at_quantile(quantile));
+    let quantile = |quantile| from_micros(histogram.value_at_quantile(quantile));
     Latency {
         count: histogram.len(),
-        min: time(histogram.min()),
-        mean: (histogram.mean()).round() / 1e6,
+        min: from_micros(histogram.min()),
+        mean: histogram.mean().round() / 1e6,
         p50: quantile(0.5),
         p90: quantile(0.9),
         p99: quantile(0.99),
         p999: quantile(0.999),
-        max: time(histogram.max()),
+        max: from_micros(histogram.max()),
         buckets: buckets(histogram),
     }
 }
 
-/// Buckets of which four double the time.
+fn from_micros(micros: u64) -> f64 {
+    seconds(Duration::from_micros(micros))
+}
+
+/// Joins the values of a histogram in buckets, four for each doubling of latency.
 fn buckets(histogram: &Histogram<u32>) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
     let mut bound = None;
     for recorded in histogram.iter_recorded() {
         let (value, count) = (recorded.value_iterated_to(), u64::from(recorded.count_at_value()));
         if bound.is_none_or(|bound| value > bound) {
-            let next = bound_of(value);
-            buckets.push(Bucket { up_to: seconds(Duration::from_micros(next)), count: 0 });
+            let next = upper_bound(value);
+            buckets.push(Bucket { up_to: from_micros(next), count: 0 });
             bound = Some(next);
         }
         if let Some(bucket) = buckets.last_mut() {
@@ -221,106 +212,107 @@ fn buckets(histogram: &Histogram<u32>) -> Vec<Bucket> {
     buckets
 }
 
-/// The least bound that is no less than a number of microseconds.
-fn bound_of(micros: u64) -> u64 {
+/// Upper bound of the bucket of a latency, both in microseconds.
+fn upper_bound(micros: u64) -> u64 {
     let mut bound = 10.0_f64;
     while bound.round() < float(micros) {
         bound *= 2.0_f64.powf(0.25);
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is a positive number of microseconds"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and in range")]
     let bound = bound.round() as u64;
     bound
 }
 
 fn failures(sum: &Recorder) -> Failures {
+    let listed = sum.listed.iter().map(|listed| FailedRequest {
+        at: seconds(listed.times.done),
+        sent: seconds(listed.times.sent),
+        class: listed.error.class,
+        status: listed.status,
+        instance: listed.instance.as_deref().and_then(name),
+        url: listed.url,
+        text: listed.error.text.clone(),
+    });
     Failures {
         by_class: sum.by_class.iter().map(|(class, (count, _))| (*class, *count)).collect(),
         by_status: sum.by_status.clone(),
-        listed: sum
-            .listed
-            .iter()
-            .map(|listed| Failed {
-                at: seconds(listed.at),
-                sent: seconds(listed.sent),
-                class: listed.fault.class,
-                status: listed.status,
-                instance: listed.instance.as_deref().and_then(name),
-                url: listed.url,
-                text: listed.fault.text.clone(),
-            })
-            .collect(),
+        listed: listed.collect(),
         unlisted: sum.failed() - sum.listed.len() as u64,
     }
 }
 
-fn timeline(sum: &Recorder, over_time: &LatencyOverTime, spans: &Spans) -> Timeline {
-    let mut ok = Counts::default();
-    for seen in &sum.instances {
-        ok.merge(&seen.ok);
+fn timeline(sum: &Recorder, latencies: &LatencySeries, spans: &Spans) -> Timeline {
+    let mut ok = TimeSeries::default();
+    for stats in &sum.instances {
+        ok.merge(&stats.ok);
     }
-    let figures = over_time.spans(spans.doublings, spans.count);
-    let all = |which: usize| {
-        figures.iter().map(|figures| seconds(Duration::from_micros(figures[which]))).collect::<Vec<_>>()
-    };
-    let failed: BTreeMap<_, _> =
-        sum.by_class.iter().map(|(class, (_, counts))| (*class, spans.of(counts))).collect();
-    Timeline { width: spans.width(), ok: spans.of(&ok), failed, p50: all(0), p99: all(1), max: all(2) }
+    let percentiles = latencies.spans(spans.doublings, spans.count);
+    let column = |index: usize| percentiles.iter().map(|span| from_micros(span[index])).collect::<Vec<_>>();
+    Timeline {
+        width: spans.width(),
+        ok: spans.counts(&ok),
+        failed: sum.by_class.iter().map(|(class, (_, series))| (*class, spans.counts(series))).collect(),
+        p50: column(0),
+        p99: column(1),
+        max: column(2),
+    }
 }
 
-/// A part of the requests that is too great to be an accident.
-const SHARE: f64 = 0.001;
+/// Fraction of requests above which late requests are reported.
+const LATE_FRACTION: f64 = 0.001;
 
-/// The generator's part of its cores from which on it may be what limits the rate.
+/// Processor usage above which the load generator may limit the rate.
 const BUSY: f64 = 0.95;
 
 fn warnings(report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
-    let share = |count: u64| float(count) / float(report.requests.max(1));
+    let settings = &report.settings;
     if let Some(late) = &report.late {
-        let (max, asked) = (late.max * 1e3, &report.asked);
-        if share(late.count) > SHARE {
+        let fraction = |count: u64| float(count) / float(report.requests.max(1));
+        let (percent, max) = (|count| fraction(count) * 100.0, late.max * 1e3);
+        if fraction(late.count) > LATE_FRACTION {
             warnings.push(format!(
-                "the generator is the bottleneck: it sent {} requests ({:.1} %) more than 1 ms late, {max:.0} ms at \
-                 most; give it a processor core more and --threads {}, or a lower --rate",
+                "the load generator is the bottleneck: {} requests ({:.1} %) were sent more than 1 ms late, by up to \
+                 {max:.0} ms; give it another processor core and --threads {}, or lower --rate",
                 late.count,
-                share(late.count) * 100.0,
-                asked.threads + 1
+                percent(late.count),
+                settings.threads + 1
             ));
         }
-        if share(late.waited) > SHARE {
+        if fraction(late.waited) > LATE_FRACTION {
             warnings.push(format!(
-                "{} requests ({:.1} %) waited for a connection, {max:.0} ms at most, as all {} were busy: the server \
-                 cannot keep up, or --connections is too low",
+                "{} requests ({:.1} %) waited for a connection, for up to {max:.0} ms, since all {} were busy: the \
+                 server cannot keep up, or --connections is too low",
                 late.waited,
-                share(late.waited) * 100.0,
-                asked.connections
+                percent(late.waited),
+                settings.connections
             ));
         }
+        if late.unsent > 0 {
+            warnings
+                .push(format!("{} requests were due but not sent before the end of the run", late.unsent));
+        }
     }
-    if let Some(unsent) = report.late.map(|late| late.unsent).filter(|unsent| *unsent > 0) {
+    // At a rate, late requests are the better sign, since the generator waits busily at high rates.
+    if settings.rate.is_none() && report.generator_load > BUSY {
         warnings.push(format!(
-            "{unsent} requests were due and have not been sent: their turn did not come in time"
-        ));
-    }
-    // At a rate it is whether it is late that tells: at a high one it does not sleep.
-    if report.asked.rate.is_none() && report.generator_load > BUSY {
-        warnings.push(format!(
-            "the generator used {:.0} % of the {} it may use: it may be what limits the rate and slows answers down",
+            "the load generator used {:.0} % of its processor {}: it may limit the rate and increase latency",
             report.generator_load * 100.0,
-            if report.asked.threads == 1 { "processor core" } else { "processor cores" }
+            if settings.threads == 1 { "core" } else { "cores" }
         ));
     }
     for instance in &report.instances {
-        let (asked, ok) = (&report.asked.instance, instance.ok);
-        if instance.name.is_none() && ok > 0 {
-            warnings.push(format!("{ok} answers do not say whose they are, by {asked}: see --instance"));
+        let key = &settings.instance;
+        if instance.name.is_none() && instance.ok > 0 {
+            warnings.push(format!(
+                "{} responses do not name their instance by {key}; set --instance",
+                instance.ok
+            ));
         }
         if instance.name.as_deref() == Some(OTHERS) {
-            warnings.push(format!("{asked} tells more than 256 instances apart: those beyond are {OTHERS}"));
+            warnings.push(format!(
+                "{key} yields more than {MAX_INSTANCES} names; further ones are counted as {OTHERS}"
+            ));
         }
     }
     warnings
@@ -340,7 +332,7 @@ mod tests {
         let buckets = buckets(&latencies);
         assert_eq!(buckets.iter().map(|bucket| bucket.count).sum::<u64>(), values.len() as u64);
         assert!(buckets.is_sorted_by(|one, next| one.up_to < next.up_to), "{buckets:?}");
-        // 10, and then 10 times the fourth roots of 2, 4 and so on.
+        // Bounds are 10 µs times powers of the fourth root of 2.
         let bounds: Vec<_> = buckets.iter().take(3).map(|bucket| (bucket.up_to, bucket.count)).collect();
         assert_eq!(bounds, [(0.00001, 3), (0.000_012, 2), (0.000_014, 1)]);
     }

@@ -1,4 +1,4 @@
-//! Where requests go.
+//! Weighted URLs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,19 +7,19 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::Scheme;
 
-/// A host, and how to speak to it.
+/// A host and port, and whether it speaks TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Whether by TLS.
+    /// Whether the scheme is `https`.
     pub tls: bool,
-    /// Its name or address, without brackets.
+    /// Host name or IP address, without brackets.
     pub host: String,
-    /// Its port.
+    /// Port.
     pub port: u16,
 }
 
 impl Origin {
-    /// The address, where it is one.
+    /// The IP address, if the host is one.
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
@@ -35,23 +35,23 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A URL with its part of the requests, as the command line has it: `http://swarm/ping` or `3:http://swarm/ping`.
+/// A URL with its weight, in the form of the command line: `http://swarm/ping` or `3:http://swarm/ping`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The URL as it was given.
+    /// The URL as given.
     pub url: String,
-    /// Its part by the sum of all parts.
+    /// Weight of the URL: its share of the requests is this divided by the sum of all weights.
     pub weight: u32,
-    /// Its host.
+    /// Host, port and scheme.
     pub origin: Origin,
-    /// Host and port as the URL has them.
+    /// Host and port as given in the URL.
     pub authority: String,
     /// Path and query.
     pub path: String,
 }
 
-/// The greatest weight: the order of turns is a list.
-const HEAVIEST: u32 = 1000;
+/// Maximum weight, which bounds the length of [`interleave`](crate::pace)d orders.
+const MAX_WEIGHT: u32 = 1000;
 
 impl FromStr for Target {
     type Err = String;
@@ -59,31 +59,31 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         let (weight, url) = match text.split_once(':') {
             Some((weight, url)) if !weight.is_empty() && weight.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let weight = weight.parse().ok().filter(|weight| (1..=HEAVIEST).contains(weight));
-                (weight.ok_or_else(|| format!("a weight of 1 to {HEAVIEST} is expected before {url}"))?, url)
+                let weight = weight.parse().ok().filter(|weight| (1..=MAX_WEIGHT).contains(weight));
+                (weight.ok_or_else(|| format!("the weight must be from 1 to {MAX_WEIGHT}"))?, url)
             }
             _ => (1, text),
         };
-        if !["http://", "https://"].iter().any(|scheme| begins(url, scheme)) {
-            return Err("it does not begin with http:// or https://".to_owned());
+        let has_scheme =
+            |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+        if !has_scheme("http://") && !has_scheme("https://") {
+            return Err("the URL must start with http:// or https://".to_owned());
         }
         let uri: Uri =
-            url.parse().map_err(|error| format!("{error}; a URL such as http://swarm/ping is expected"))?;
+            url.parse().map_err(|error| format!("{error}; expected a URL such as http://swarm/ping"))?;
         let tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let authority = uri.authority().ok_or("it names no host")?;
+        let authority = uri.authority().ok_or("the URL has no host")?;
         if authority.as_str().contains('@') {
-            return Err(
-                "a user's name in it is not sent; give --header 'authorization: …' instead".to_owned()
-            );
+            return Err("user names in URLs are not supported; use --header 'authorization: ...'".to_owned());
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
-            return Err("it names no host".to_owned());
+            return Err("the URL has no host".to_owned());
         }
         let port = match authority.as_str().rsplit_once(':') {
             Some((_, port)) if !port.ends_with(']') => {
                 let port = port.parse().ok().filter(|port| *port != 0);
-                port.ok_or("its port is none from 1 to 65535")?
+                port.ok_or("the port must be from 1 to 65535")?
             }
             _ if tls => 443,
             _ => 80,
@@ -95,16 +95,12 @@ impl FromStr for Target {
     }
 }
 
-fn begins(url: &str, scheme: &str) -> bool {
-    url.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn url_is_split_into_its_parts() {
         for (text, weight, tls, host, port, authority, path) in [
             ("http://swarm/ping", 1, false, "swarm", 80, "swarm", "/ping"),
             ("http://swarm", 1, false, "swarm", 80, "swarm", "/"),
@@ -121,26 +117,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_with_its_fault() {
-        for (bad, fault) in [
-            ("swarm/ping", "it does not begin with http:// or https://"),
-            ("/ping", "it does not begin with http:// or https://"),
-            ("ftp://swarm/", "it does not begin with http:// or https://"),
+    fn invalid_url_is_rejected_with_the_reason() {
+        for (invalid, reason) in [
+            ("swarm/ping", "the URL must start with http:// or https://"),
+            ("/ping", "the URL must start with http:// or https://"),
+            ("ftp://swarm/", "the URL must start with http:// or https://"),
             ("http:///ping", "invalid"),
             ("http://sw arm/", "invalid uri character"),
-            ("http://swarm:0/", "its port is none"),
-            ("http://swarm:99999/", "its port is none"),
-            ("http://me@swarm/", "a user's name in it is not sent"),
-            ("0:http://swarm/", "a weight of 1 to 1000"),
-            ("", "it does not begin with http:// or https://"),
+            ("http://swarm:0/", "the port must be from 1 to 65535"),
+            ("http://swarm:99999/", "the port must be from 1 to 65535"),
+            ("http://me@swarm/", "user names in URLs are not supported"),
+            ("0:http://swarm/", "the weight must be from 1 to 1000"),
+            ("", "the URL must start with http:// or https://"),
         ] {
-            let error = bad.parse::<Target>().unwrap_err();
-            assert!(error.starts_with(fault), "{bad:?}: {error}");
+            let error = invalid.parse::<Target>().unwrap_err();
+            assert!(error.starts_with(reason), "{invalid:?}: {error}");
         }
     }
 
     #[test]
-    fn an_origin_is_written_with_its_port() {
+    fn origin_is_displayed_with_its_port() {
         let origin = |url: &str| url.parse::<Target>().unwrap().origin.to_string();
         assert_eq!(
             (origin("http://a"), origin("https://[::1]")),

@@ -1,24 +1,24 @@
-//! The report as text, of at most 80 columns.
+//! The report as text of at most 80 columns.
 
-use std::fmt::Write;
-
-use crate::figures::{count, moment, percent, rate, time};
-use crate::headline::headline;
-use crate::report::{Ended, Instance, Report};
+use crate::format::{brief, count, moment, percent, rate, time};
+use crate::report::{EndReason, Instance, Report};
 use crate::statistics::float;
 
-/// The widest that a name may be.
-const NAME: usize = 20;
+/// Maximum width of the text.
+const WIDTH: usize = 80;
 
-/// The widest that a course may be.
-const COURSE: usize = 56;
+/// Maximum width of the name of an instance.
+const NAME_WIDTH: usize = 20;
 
-/// How many gaps and failures are shown.
-const SHOWN: usize = 10;
+/// Maximum width of a chart over time.
+const CHART_WIDTH: usize = 56;
 
-/// The whole report.
+/// Maximum number of outages and of failures that are shown.
+const MAX_SHOWN: usize = 10;
+
+/// Formats the whole report.
 pub fn text(report: &Report) -> String {
-    let mut lines = vec![first(report)];
+    let mut lines = vec![first_line(report)];
     lines.extend(latency(report));
     if !report.instances.is_empty() {
         lines.push(String::new());
@@ -26,9 +26,9 @@ pub fn text(report: &Report) -> String {
     }
     lines.extend(evenness(report));
     lines.extend(report.handovers.iter().map(|handover| {
-        let how = if handover.overlap < 0.0 { "nobody of the two for" } else { "overlap" };
+        let kind = if handover.overlap < 0.0 { "gap" } else { "overlap" };
         format!(
-            "handover {} → {}: {} → {} ({how} {})",
+            "handover {} → {}: {} → {} ({kind} {})",
             short(handover.left.as_deref()),
             short(handover.joined.as_deref()),
             moment(handover.left_at),
@@ -36,28 +36,39 @@ pub fn text(report: &Report) -> String {
             time(handover.overlap.abs())
         )
     }));
-    lines.extend(gaps(report));
+    lines.extend(outages(report));
     lines.extend(failures(report));
-    lines.extend(report.warnings.iter().map(|warning| wrapped("warning: ", warning)));
-    lines.extend(report.demands.iter().map(|demand| {
-        let verdict = if demand.met { "met" } else { "NOT MET" };
-        format!("--{} {}: {}: {verdict}", demand.name, demand.wanted, demand.got)
+    lines.extend(report.warnings.iter().map(|warning| wrap("warning: ", warning)));
+    lines.extend(report.assertions.iter().map(|assertion| {
+        let verdict = if assertion.met { "met" } else { "NOT MET" };
+        format!("--{} {}: {}: {verdict}", assertion.name, assertion.wanted, assertion.got)
     }));
     lines.join("\n") + "\n"
 }
 
-/// What there is to say first, how fast it was, and whether it was ended.
-fn first(report: &Report) -> String {
+/// Summarises the report in one sentence: `60 s · 120,000 requests · 0 failed · longest gap 3 ms`.
+pub fn headline(report: &Report) -> String {
+    let requests = if report.requests == 1 { "request" } else { "requests" };
+    let failed = count(report.failed);
+    let gap = if report.ok == 0 {
+        "no successful response".to_owned()
+    } else {
+        format!("longest gap {}", brief(report.outages.longest))
+    };
+    format!("{} · {} {requests} · {failed} failed · {gap}", brief(report.seconds), count(report.requests))
+}
+
+fn first_line(report: &Report) -> String {
     let mut parts = vec![headline(report), rate(report.rate)];
     if report.abandoned > 0 {
         parts.push(format!("{} abandoned", count(report.abandoned)));
     }
     match report.ended {
-        Ended::Interrupted => parts.push("interrupted".to_owned()),
-        Ended::Running => parts.push("still running".to_owned()),
-        Ended::Duration | Ended::Requests => {}
+        EndReason::Interrupted => parts.push("interrupted".to_owned()),
+        EndReason::Running => parts.push("still running".to_owned()),
+        EndReason::Duration | EndReason::Requests => {}
     }
-    wrapped("", &parts.join(" · "))
+    wrap("", &parts.join(" · "))
 }
 
 fn latency(report: &Report) -> Option<String> {
@@ -81,7 +92,7 @@ fn instances(report: &Report) -> Vec<String> {
             (false, false) => "",
             (true, false) => " ← joined",
             (false, true) => " ← left",
-            (true, true) => " ← guest",
+            (true, true) => " ← transient",
         };
         let quantile = |seconds| if one.ok > 0 { time(seconds) } else { "–".to_owned() };
         let cells = [
@@ -95,60 +106,56 @@ fn instances(report: &Report) -> Vec<String> {
         ];
         lines.push(row(cells.map(String::as_str), mark));
     }
-    if report.timeline.ok.len() > 2 {
+    let spans = report.timeline.ok.len();
+    if spans > 2 {
+        let seconds = report.timeline.width * float(spans.div_ceil(CHART_WIDTH) as u64);
         lines.push(String::new());
-        lines.push(format!("{:<width$} good answers over time, {}", "", span(report)));
-        lines.extend(report.instances.iter().map(|one| course(one, width, report)));
+        lines.push(format!("{:<width$} successful responses per {seconds:.0} s", ""));
+        lines.extend(report.instances.iter().map(|one| chart(one, width, report)));
     }
     lines.push(String::new());
     lines
 }
 
-fn span(report: &Report) -> String {
-    let together = report.timeline.ok.len().div_ceil(COURSE);
-    let seconds = report.timeline.width * float(together as u64);
-    format!("{seconds:.0} s each")
-}
-
-/// How often an instance answered well over time, as heights.
-fn course(instance: &Instance, width: usize, report: &Report) -> String {
+/// Bar chart of the successful responses of an instance.
+fn chart(instance: &Instance, width: usize, report: &Report) -> String {
     const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let together = report.timeline.ok.len().div_ceil(COURSE);
+    let spans_per_bar = report.timeline.ok.len().div_ceil(CHART_WIDTH);
     let sums = |one: &Instance| {
-        one.ok_over_time.chunks(together).map(|spans| spans.iter().sum()).collect::<Vec<u64>>()
+        one.ok_over_time.chunks(spans_per_bar).map(|spans| spans.iter().sum()).collect::<Vec<u64>>()
     };
     let highest = report.instances.iter().flat_map(&sums).max().unwrap_or(0).max(1);
-    let heights: String = sums(instance)
+    let bars: String = sums(instance)
         .into_iter()
         .map(|sum| HEIGHTS[usize::try_from((sum * 8).div_ceil(highest)).unwrap_or(0).min(8)])
         .collect();
-    format!("{:<width$} {}", short(instance.name.as_deref()), heights.trim_end())
+    format!("{:<width$} {}", short(instance.name.as_deref()), bars.trim_end())
 }
 
 fn evenness(report: &Report) -> Option<String> {
     let even = report.evenness?;
     let p = if even.p < 0.0001 { "< 0.0001".to_owned() } else { format!("= {:.2}", even.p) };
     let (chi_squared, degrees) = (even.chi_squared, even.degrees);
-    Some(format!("evenness χ² {chi_squared:.2} ({degrees} df), p {p} · skew {}", percent(even.skew)))
+    Some(format!("evenness χ² {chi_squared:.2} ({degrees} df), p {p} · skew {}", percent(even.imbalance)))
 }
 
-fn gaps(report: &Report) -> Vec<String> {
-    let gaps = &report.gaps;
-    if gaps.count == 0 {
+fn outages(report: &Report) -> Vec<String> {
+    let outages = &report.outages;
+    if outages.count == 0 {
         return Vec::new();
     }
+    let plural = if outages.count == 1 { "" } else { "s" };
     let mut lines = vec![format!(
-        "{} of {} or more, {} in all:",
-        plural(gaps.count, "gap"),
-        time(gaps.threshold),
-        time(gaps.total)
+        "{} outage{plural} of {} or more, {} in total:",
+        count(outages.count),
+        time(outages.threshold),
+        time(outages.total)
     )];
-    lines.extend(
-        gaps.listed.iter().take(SHOWN).map(|gap| {
-            format!("  {} from {} to {}", time(gap.to - gap.from), moment(gap.from), moment(gap.to))
-        }),
-    );
-    lines.extend(more(gaps.count));
+    lines.extend(outages.listed.iter().take(MAX_SHOWN).map(|outage| {
+        let length = time(outage.to - outage.from);
+        format!("  {length} from {} to {}", moment(outage.from), moment(outage.to))
+    }));
+    lines.extend(more(outages.count));
     lines
 }
 
@@ -157,58 +164,49 @@ fn failures(report: &Report) -> Vec<String> {
     if report.failed == 0 {
         return Vec::new();
     }
-    let classes: Vec<_> = failures
-        .by_class
-        .iter()
-        .map(|(class, number)| format!("{} {}", count(*number), class.name()))
-        .collect();
+    let classes = failures.by_class.iter();
+    let classes: Vec<_> =
+        classes.map(|(class, number)| format!("{} {}", count(*number), class.name())).collect();
     let mut lines = vec![format!("failed: {}", classes.join(", "))];
-    lines.extend(failures.listed.iter().take(SHOWN).map(|failed| {
-        let by =
+    lines.extend(failures.listed.iter().take(MAX_SHOWN).map(|failed| {
+        let from =
             failed.instance.as_deref().map(|name| format!(" from {}", short(Some(name)))).unwrap_or_default();
-        format!("  at {:.3} s: {}{by}", failed.at, failed.text)
+        format!("  at {:.3} s: {}{from}", failed.at, failed.text)
     }));
     lines.extend(more(report.failed));
     lines
 }
 
-fn more(all: u64) -> Option<String> {
-    let hidden = all.checked_sub(SHOWN as u64).filter(|hidden| *hidden > 0)?;
+fn more(total: u64) -> Option<String> {
+    let hidden = total.checked_sub(MAX_SHOWN as u64).filter(|hidden| *hidden > 0)?;
     Some(format!("  and {} more", count(hidden)))
 }
 
-/// A name that fits.
+/// The name of an instance in at most [`NAME_WIDTH`] characters, without control characters.
 fn short(name: Option<&str>) -> String {
-    let name = name.unwrap_or("(unnamed)");
-    // What would move the cursor is no part of a name.
-    let mut letters: Vec<char> =
-        name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-    if letters.len() > NAME {
-        letters.truncate(NAME - 1);
+    let name = name.unwrap_or("(unnamed)").chars();
+    let mut letters: Vec<char> = name.map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+    if letters.len() > NAME_WIDTH {
+        letters.truncate(NAME_WIDTH - 1);
         letters.push('…');
     }
     letters.into_iter().collect()
 }
 
-fn plural(number: u64, what: &str) -> String {
-    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-/// Text in lines of 80 columns.
-fn wrapped(begin: &str, text: &str) -> String {
-    let mut wrapped = begin.to_owned();
-    let mut column = begin.chars().count();
-    for (place, word) in text.split(' ').enumerate() {
+/// Wraps text at [`WIDTH`] columns, after a prefix. Further lines are indented.
+fn wrap(prefix: &str, text: &str) -> String {
+    let mut wrapped = prefix.to_owned();
+    let mut column = prefix.chars().count();
+    for (index, word) in text.split(' ').enumerate() {
         let length = word.chars().count();
-        if place > 0 && column + 1 + length > 80 {
+        if index > 0 && column + 1 + length > WIDTH {
             wrapped.push_str("\n  ");
             column = 2;
-        } else if place > 0 {
+        } else if index > 0 {
             wrapped.push(' ');
             column += 1;
         }
-        // Into a string it never fails.
-        let _ = write!(wrapped, "{word}");
+        wrapped.push_str(word);
         column += length;
     }
     wrapped
@@ -220,16 +218,24 @@ mod tests {
     use crate::sample::sample;
 
     #[test]
-    fn the_first_line_says_how_fast_it_was_and_whether_it_was_ended() {
+    fn first_line_has_rate_and_reason_of_an_early_end() {
         let first_line = |report: &Report| text(report).lines().next().unwrap_or_default().to_owned();
         let mut report = sample();
         let sentence = headline(&report);
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s"));
-        report.ended = Ended::Interrupted;
+        report.ended = EndReason::Interrupted;
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · interrupted"));
-        // As long as it may be on a terminal, and the rest in the next line.
+        // The rest continues in the second line.
         report.abandoned = 1234;
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · 1,234"));
         assert!(text(&report).contains("\n  abandoned · interrupted\n"));
+    }
+
+    #[test]
+    fn headline_without_success_has_no_gap() {
+        let mut report = sample();
+        assert_eq!(headline(&report), "10 s · 20,000 requests · 1 failed · longest gap 300 ms");
+        (report.ok, report.requests) = (0, 1);
+        assert_eq!(headline(&report), "10 s · 1 request · 1 failed · no successful response");
     }
 }

@@ -1,4 +1,4 @@
-//! TLS as a client speaks it.
+//! TLS client settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tls::files;
 
-/// Where Debian, Alpine and others keep the certificates of all authorities that a system believes.
+/// The system's CA certificates on Debian, Alpine and others.
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Believes whoever an authority in `file` vouches for, or one of the system's, or with `insecure` anybody.
+/// Creates settings that trust the CA certificates in `file`, by default those of the system. With `insecure`, any server
+/// certificate is accepted.
 pub fn config(file: Option<&Path>, insecure: bool) -> Result<ClientConfig, Failure> {
     let provider = tls::provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
-        .map_err(|error| Failure::new(format_args!("preparing TLS: {error}")))?;
+        .map_err(|error| Failure::new(format_args!("creating TLS settings: {error}")))?;
     if insecure {
-        let anybody = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)));
-        return Ok(anybody.with_no_client_auth());
+        let verifier = Arc::new(AnyCertificate(provider));
+        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
     let roots = match file {
         Some(file) => files::roots("root certificates", file).map_err(Failure::usage)?,
@@ -31,22 +32,22 @@ pub fn config(file: Option<&Path>, insecure: bool) -> Result<ClientConfig, Failu
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The system's. One that is not understood is left out, as others may be enough.
+/// Reads the system's CA certificates. Those that are not supported are skipped.
 fn system() -> Result<RootCertStore, Failure> {
     let certificates =
         files::certificates("the system's root certificates", Path::new(SYSTEM)).map_err(|failure| {
-            Failure::usage(format_args!("{failure}; give --ca FILE, or --insecure to believe anybody"))
+            Failure::usage(format_args!("{failure}; use --ca PATH, or --insecure to accept any certificate"))
         })?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     Ok(roots)
 }
 
-/// Believes any certificate, but checks that the server has its key.
+/// Accepts any certificate, but verifies that the server holds its key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -64,7 +65,7 @@ impl ServerCertVerifier for Anybody {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+        Err(Error::General("TLS 1.2 is not supported".to_owned()))
     }
 
     fn verify_tls13_signature(

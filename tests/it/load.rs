@@ -1,4 +1,4 @@
-//! `load` and the real thing: services behind Traefik, and servers of others.
+//! `load` with services behind Traefik, and with nginx and Python.
 
 use std::fs;
 use std::net::{IpAddr, TcpStream};
@@ -15,7 +15,7 @@ mod tls;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Load that runs, and writes its report to a file.
+/// A running `load`, with a file for its report.
 struct Load {
     process: Process,
     directory: TempDir,
@@ -33,7 +33,7 @@ impl Load {
         Self { process, directory }
     }
 
-    /// Waits until so many more requests have been answered well.
+    /// Waits for more successful requests.
     fn wait_for_more(&mut self, requests: u64) {
         let log = self.process.log();
         let ok = || {
@@ -46,13 +46,13 @@ impl Load {
         eventually(PATIENCE, || ok() >= wanted).unwrap();
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Interrupts it, as Ctrl-C does, and waits for its end.
     fn interrupt(mut self) -> (i32, Value) {
         self.process.signal(Signal::INT).unwrap();
         self.end()
     }
 
-    /// Waits for its end: exit code and report.
+    /// Waits for its end, and returns its exit code and report.
     fn end(mut self) -> (i32, Value) {
         let status = self.process.wait(PATIENCE).unwrap();
         let json = fs::read(self.directory.path().join("report.json")).unwrap();
@@ -66,7 +66,7 @@ fn load(url: &str, args: &[&str]) -> (i32, Value) {
     Load::start(url, args).end()
 }
 
-/// The names of instances, in the order of their first answers.
+/// Names of instances, in the order of their first responses.
 fn names(report: &Value) -> Vec<&str> {
     report["instances"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect()
 }
@@ -93,18 +93,19 @@ fn three_instances_behind_traefik_have_even_shares() {
 }
 
 #[test]
-fn while_the_only_instance_is_away_there_is_a_gap() {
+fn restart_of_the_only_instance_is_an_outage() {
     let fleet = Fleet::start().unwrap();
     let mut instances = fleet.start_all("ping", 1).unwrap();
     let instance = &mut instances[0];
-    let mut load = Load::start(&ping_url(&fleet), &["--rate", "100", "--for", "10m", "--max-gap", "1ms"]);
+    let mut load =
+        Load::start(&ping_url(&fleet), &["--rate", "100", "--duration", "10m", "--max-gap", "1ms"]);
     load.wait_for_more(20);
     let begin = Instant::now();
     instance.kill().unwrap();
     let url = ping_url(&fleet);
     eventually(PATIENCE, || http::get(&url).is_ok_and(|answer| answer.status != 200)).unwrap();
     let (gone, away) = (Instant::now(), Duration::from_millis(400));
-    // Nobody answers meanwhile: this is a time to be measured, not one to be waited for.
+    // The length of the outage, which load has to measure.
     thread::sleep(away);
     let surely = gone.elapsed();
     instance.restart().unwrap();
@@ -127,10 +128,10 @@ fn while_the_only_instance_is_away_there_is_a_gap() {
 }
 
 #[test]
-fn of_a_replacement_it_says_who_left_who_joined_and_how_long_both_answered() {
+fn replacement_is_reported_as_a_handover() {
     let fleet = Fleet::start().unwrap();
     let mut old = fleet.start_all("ping", 1).unwrap();
-    let args = ["--rate", "200", "--for", "10m", "--max-failed", "0", "--gap", "200ms"];
+    let args = ["--rate", "200", "--duration", "10m", "--max-failed", "0", "--gap", "200ms"];
     let mut load = Load::start(&ping_url(&fleet), &args);
     load.wait_for_more(100);
     let mut new = fleet.launch(fleet.spec("ping", "ping-2").unwrap()).unwrap();
@@ -149,7 +150,7 @@ fn of_a_replacement_it_says_who_left_who_joined_and_how_long_both_answered() {
     assert!(handover["overlap"].as_f64().unwrap() > 0.0, "{handover}");
 }
 
-/// `echo`, routed at `/`.
+/// Starts `echo`, routed at `/`.
 fn echo(fleet: &Fleet, flags: &[&str]) -> Instance {
     let program = Binaries::find().unwrap().path("echo");
     let mut spec = fleet.spec_for(&program, "echo", "echo-1").unwrap();
@@ -167,7 +168,7 @@ fn echo(fleet: &Fleet, flags: &[&str]) -> Instance {
 }
 
 #[test]
-fn what_it_counts_is_what_the_service_has_counted() {
+fn counts_agree_with_those_of_the_service() {
     let fleet = Fleet::start().unwrap();
     let service = echo(&fleet, &[]);
     let url = format!("{}/status/200:7,404:1,503:2", fleet.traefik.url());
@@ -184,11 +185,11 @@ fn what_it_counts_is_what_the_service_has_counted() {
         let answered = metrics.lines().find_map(|line| line.strip_prefix(&series));
         assert_eq!(answered.unwrap().parse::<u64>().unwrap(), counted.as_u64().unwrap(), "{code}: {metrics}");
     }
-    assert_eq!(report["instances"][0]["failed"], report["failed"], "the service gave all of them itself");
+    assert_eq!(report["instances"][0]["failed"], report["failed"], "all failures come from the service");
 }
 
 #[test]
-fn what_is_cut_off_or_comes_late_is_a_failure_and_what_comes_in_pieces_is_not() {
+fn closed_and_late_responses_fail_and_streamed_ones_do_not() {
     let fleet = Fleet::start().unwrap();
     let _service = echo(&fleet, &[]);
     let [close, hang, stream] =
@@ -196,7 +197,7 @@ fn what_is_cut_off_or_comes_late_is_a_failure_and_what_comes_in_pieces_is_not() 
     let (_, closed) = load(&close, &["--requests", "10"]);
     assert_eq!(
         closed["failures"]["by_class"]["5xx"], 10,
-        "Traefik has no answer to give: {}",
+        "Traefik responds with 502: {}",
         closed["failures"]
     );
     let (_, silent) = load(&hang, &["--requests", "4", "--timeout", "300ms"]);
@@ -207,7 +208,7 @@ fn what_is_cut_off_or_comes_late_is_a_failure_and_what_comes_in_pieces_is_not() 
 }
 
 #[test]
-fn whoami_is_known_by_its_body() {
+fn whoami_is_identified_by_its_body() {
     let fleet = Fleet::start().unwrap();
     let _echo = echo(&fleet, &[]);
     let (_, report) =
@@ -216,7 +217,7 @@ fn whoami_is_known_by_its_body() {
 }
 
 #[test]
-fn python_of_the_article_is_known_by_its_body() {
+fn python_server_is_identified_by_its_body() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/bench/src/services/peers/pong.py");
     let address = Loopback::new().free().unwrap();
     let mut python = Command::new("python3");
@@ -224,21 +225,21 @@ fn python_of_the_article_is_known_by_its_body() {
     let mut python = Process::spawn("python", &mut python, SpawnOptions::default()).unwrap();
     let url = format!("http://{address}/");
     python.wait_until(PATIENCE, || http::get_ok(&url)).unwrap();
-    // It serves one connection at a time, and closes each after its answer.
+    // It serves one connection at a time, and closes it after the response.
     let (_, report) =
         load(&url, &["--requests", "30", "--connections", "2", "--instance", r"body:from (\S+)"]);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     assert_eq!((names(&report), &report["ok"]), (vec![host.trim()], &30.into()), "{}", report["failures"]);
 }
 
-/// nginx with the configuration that benches have.
+/// nginx with the configuration of the benchmarks.
 struct Nginx {
     url: String,
     process: Process,
     _directory: TempDir,
 }
 
-/// Its parent is asked to end the worker, which would outlive it otherwise.
+/// Terminates the master process, which ends its worker. If it were killed, the worker would go on.
 impl Drop for Nginx {
     fn drop(&mut self) {
         if let Err(error) = self.process.terminate(PATIENCE) {
@@ -248,7 +249,7 @@ impl Drop for Nginx {
 }
 
 impl Nginx {
-    /// One whose configuration is changed first, and that is asked by `scheme`.
+    /// Starts nginx with a changed configuration, for URLs of this scheme.
     fn start(scheme: &str, change: impl FnOnce(String, IpAddr) -> String) -> Self {
         let (address, directory) = (Loopback::new().free().unwrap(), tempfile::tempdir().unwrap());
         let conf = include_str!("../../xtask/bench/src/services/peers/nginx.conf").to_owned();
@@ -268,7 +269,7 @@ impl Nginx {
 }
 
 #[test]
-fn nginx_is_known_by_a_header_of_its_own() {
+fn nginx_is_identified_by_its_server_header() {
     let nginx = Nginx::start("http", |conf, _| conf);
     let (_, report) = load(&nginx.url, &["--requests", "500", "--instance", "header:server"]);
     let by = names(&report).concat();

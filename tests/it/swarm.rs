@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use harness::docker::eventually_on_engine;
-use harness::load::{HELLO, PONG, all_go_on};
+use harness::load::{HELLO, PONG, wait_for_all};
 use harness::{Load, LoadOptions, SwarmStack, eventually, http};
 use serde_json::Value;
 
@@ -145,7 +145,7 @@ fn update_under_load(service: &str) {
     let loads = loads.into_iter().flatten().collect::<Vec<_>>();
     let before = hosts(&stack, service);
 
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     stack.stack().force_update(service).unwrap();
     // Swarm completes an update before the old tasks have exited.
     eventually_on_engine(LONG, || {
@@ -153,7 +153,7 @@ fn update_under_load(service: &str) {
         after.len() == before.len() && !after.iter().any(|host| before.contains(host))
     })
     .unwrap();
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
 
     for load in loads {
         load.pass().unwrap();

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use harness::LabStack;
-use harness::load::{HELLO, PONG, all_go_on};
+use harness::load::{HELLO, PONG, wait_for_all};
 use harness::{Load, LoadOptions, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -19,9 +19,9 @@ fn updates_of_the_classic_stack_fail_no_request() {
         })
         .collect();
 
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     classic.stack().replace(&["ping", "hello"], LONG).unwrap();
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }

@@ -5,7 +5,7 @@ use harness::Container;
 use harness::LabStack;
 use harness::docker::eventually_on_engine;
 use harness::lab::Node;
-use harness::load::{HELLO, PONG, all_go_on};
+use harness::load::{HELLO, PONG, wait_for_all};
 use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -20,11 +20,11 @@ fn killed_task_fails_no_request_on_a_route_with_retries() {
     let victim = container_on(&demo, "ping", other);
     let address = victim.address().unwrap();
     let loads = [leader, worker].map(|node| load(&demo.url(node, "/ping"), PONG));
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
 
     victim.kill().unwrap();
     wait_unrouted(&demo, &[leader, worker, other], &address);
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -83,17 +83,17 @@ fn loss_and_return_of_the_hubs_node_fail_no_request_to_other_nodes() {
     move_hub(&demo, victim);
     let lost_ping = container_on(&demo, "ping", victim).address().unwrap();
     let loads = [leader, worker].map(|node| load(&demo.url(node, "/plain/hello/viktor"), HELLO));
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
 
     demo.lab().disconnect(victim).unwrap();
     // Swarm gives up the node and starts another hub, at which only the remaining tasks register.
     wait_unrouted(&demo, &[leader, worker], &lost_ping);
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
 
     // The old hub is still running, and Swarm stops it only now.
     demo.lab().reconnect(victim).unwrap();
     demo.wait_routed().unwrap();
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -105,7 +105,7 @@ fn restarted_traefik_gets_every_route_back() {
     let [leader, worker, _] = nodes(&demo);
     let others = [load(&demo.url(leader, "/ping"), PONG)];
     let own = load(&demo.url(worker, "/ping"), PONG);
-    all_go_on(&others, 100, LONG).unwrap();
+    wait_for_all(&others, 100, LONG).unwrap();
     own.wait_for_more(100, LONG).unwrap();
 
     container_on(&demo, "traefik", worker).kill().unwrap();
@@ -158,6 +158,6 @@ fn wait_unrouted(demo: &LabStack, by: &[&Node], address: &str) {
 
 fn load(url: &str, instance: &'static str) -> Load {
     http::get(url).unwrap();
-    let longest = Duration::from_mins(10);
-    Load::start(url, &LoadOptions { rate: 200, instance, longest, ..LoadOptions::default() }).unwrap()
+    let max_duration = Duration::from_mins(10);
+    Load::start(url, &LoadOptions { rate: 200, instance, max_duration, ..LoadOptions::default() }).unwrap()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::LabStack;
-use harness::load::all_go_on;
+use harness::load::wait_for_all;
 use harness::{Load, LoadOptions, eventually, http, images, nginx};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -35,7 +35,7 @@ fn updates_of_nginx_with_and_without_sidecar_fail_no_request() {
             LoadOptions { rate: 100, instance: r"body:^nginx on (\S+)\n$", ..LoadOptions::default() };
         Load::start(demo.url(worker, &format!("/{service}/")), &options).unwrap()
     });
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     stack.replace(&["wrapped", "plain"], LONG).unwrap();
     for load in loads {
         load.wait_for_more(100, LONG).unwrap();

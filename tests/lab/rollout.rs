@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use harness::LabStack;
-use harness::load::{HELLO, PONG, all_go_on};
+use harness::load::{HELLO, PONG, wait_for_all};
 use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -11,11 +11,11 @@ fn updates_of_services_and_hub_fail_no_request() {
     let demo = LabStack::demo().unwrap();
     let loads = loads(&demo);
     for services in [&["ping", "hello"][..], &["hub"]] {
-        all_go_on(&loads, 100, LONG).unwrap();
+        wait_for_all(&loads, 100, LONG).unwrap();
         demo.stack().replace(services, LONG).unwrap();
         demo.wait_routed().unwrap();
     }
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -26,14 +26,14 @@ fn scaling_up_and_down_fails_no_request() {
     let demo = LabStack::demo().unwrap();
     let loads = loads(&demo);
     for replicas in [6, 2] {
-        all_go_on(&loads, 100, LONG).unwrap();
+        wait_for_all(&loads, 100, LONG).unwrap();
         let scale = format!("{}={replicas}", demo.stack().service("hello"));
         demo.lab().docker().run(&["service", "scale", "--detach=false", &scale]).unwrap();
         // The client does not wait for removed tasks to exit.
         eventually(LONG, || demo.stack().containers_of("hello").unwrap().len() == replicas).unwrap();
     }
     demo.wait_routed().unwrap();
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }
@@ -48,7 +48,7 @@ fn changed_labels_apply_at_once_to_tasks_of_both_generations() {
     let before: Vec<_> =
         demo.stack().containers_of("hello").unwrap().iter().map(|old| old.host().unwrap()).collect();
     let loads = loads(&demo);
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
 
     let service = demo.stack().service("hello");
     let labels = [
@@ -75,7 +75,7 @@ fn changed_labels_apply_at_once_to_tasks_of_both_generations() {
     .unwrap();
     greetings.wait_for_more(100, LONG).unwrap();
     greetings.pass().unwrap();
-    all_go_on(&loads, 100, LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
     for load in loads {
         load.pass().unwrap();
     }

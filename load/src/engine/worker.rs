@@ -1,7 +1,8 @@
-//! A thread that sends.
+//! One thread of a run.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -9,154 +10,161 @@ use hdrhistogram::Histogram;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
-use super::lane::Lane;
-use super::turns::{Turn, Turns};
-use super::{Common, Stop, lock};
-use crate::exchange::{Dialer, Shared, Template};
-use crate::fault::Fault;
-use crate::http1;
-use crate::pace::begin;
-use crate::plan::Http;
-use crate::recorder::{Answer, Recorder, Times, histogram, record};
+use super::connect::Connector;
+use super::http2::{SharedHttp2, Template};
+use super::schedule::{Schedule, Slot};
+use super::virtual_user::VirtualUser;
+use super::{RunState, Stop, codec, lock};
+use crate::error::RequestError;
+use crate::pace::connection_start;
+use crate::plan::HttpVersion;
+use crate::recorder::{Recorder, Response, Times, histogram, record};
 
-/// A thread that sends, with all of its connections.
+/// One thread of a run, with its connections.
 pub(super) struct Worker {
-    pub(super) common: Arc<Common>,
-    pub(super) turns: Turns,
+    pub(super) state: Arc<RunState>,
+    pub(super) schedule: Schedule,
     recorder: Arc<Mutex<Recorder>>,
-    /// For each host.
-    pub(super) dialers: Vec<Dialer>,
-    /// For each target, how it is asked for.
-    pub(super) requests: Vec<Prepared>,
-    under_way: Cell<u64>,
-    /// When it was told to send no more.
-    ended: Cell<Option<Duration>>,
-    /// A second, and how long its good answers took.
+    /// One per host.
+    pub(super) connectors: Vec<Connector>,
+    /// One per URL.
+    pub(super) requests: Vec<PreparedRequest>,
+    in_flight: Cell<u64>,
+    /// Time at which the run was stopped early.
+    stopped: Cell<Option<Duration>>,
+    /// The current second, and the latencies of its successful responses.
     second: RefCell<(u64, Histogram<u32>)>,
 }
 
-/// What is needed to send.
-type Prepare = (Runtime, LocalSet, Rc<Worker>, Vec<(Lane, Duration)>);
-
-/// At a rate, connections are made beforehand that are needed for the requests of so many seconds.
-const SOON: f64 = 0.1;
-
-/// A request that is ready to be sent.
-pub(super) enum Prepared {
-    One(Vec<u8>),
-    Two(Box<Template>),
+/// A request in the form in which it is sent.
+pub(super) enum PreparedRequest {
+    Http1(Vec<u8>),
+    Http2(Box<Template>),
 }
 
+/// Virtual users, each with its start time.
+type Users = Vec<(VirtualUser, Duration)>;
+
+/// At a rate, connections for the requests of this many seconds are opened before the run.
+const CONNECT_AHEAD: f64 = 0.1;
+
 impl Worker {
-    /// Sends one thread's part until it is done.
+    /// Prepares, waits for the start, and sends this thread's part of the requests. `ready` is dropped when the thread is
+    /// prepared; if `start` is disconnected, nothing is sent.
     pub(super) fn run(
-        common: &Arc<Common>,
-        number: u32,
+        state: &Arc<RunState>,
+        thread: u32,
         recorder: &Arc<Mutex<Recorder>>,
-    ) -> Result<(), Fault> {
-        let coming = common.gate.coming();
-        let prepared = Self::prepare(common, number, recorder);
-        // Whoever cannot send must not keep the others waiting.
-        let sends = coming.arrive();
-        let (runtime, local, worker, lanes) = prepared?;
-        if !sends {
+        ready: Sender<()>,
+        start: &Receiver<()>,
+    ) -> Result<(), RequestError> {
+        let prepared = Self::prepare(state, thread, recorder);
+        drop(ready);
+        let is_started = start.recv().is_ok();
+        let (runtime, local, worker, users) = prepared?;
+        if !is_started {
             return Ok(());
         }
-        let outcome = local.block_on(&runtime, worker.clone().send(lanes));
-        // Whatever is under way is dropped with its connections.
+        let outcome = local.block_on(&runtime, worker.clone().send(users));
+        // Drops requests in flight, with their connections.
         drop(local);
         worker.close_second();
-        worker.recorder().abandoned(worker.under_way.get());
-        worker.recorder().unsent(worker.turns.unsent(worker.ended.get().unwrap_or(Duration::MAX)));
+        worker.recorder().abandoned += worker.in_flight.get();
+        worker.recorder().unsent += worker.schedule.unsent(worker.stopped.get().unwrap_or(Duration::MAX));
         runtime.shutdown_background();
         outcome
     }
 
-    /// All that can be done before the load.
-    fn prepare(common: &Arc<Common>, number: u32, recorder: &Arc<Mutex<Recorder>>) -> Result<Prepare, Fault> {
+    fn prepare(
+        state: &Arc<RunState>,
+        thread: u32,
+        recorder: &Arc<Mutex<Recorder>>,
+    ) -> Result<(Runtime, LocalSet, Rc<Self>, Users), RequestError> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Fault::io("starting to send", &error))?;
-        let (worker, local) = (Rc::new(Self::new(common, number, recorder)?), LocalSet::new());
-        let lanes = local.block_on(&runtime, worker.lanes(number));
-        Ok((runtime, local, worker, lanes))
+        let runtime = runtime.map_err(|error| RequestError::io("starting the runtime", &error))?;
+        let (worker, local) = (Rc::new(Self::new(state, thread, recorder)?), LocalSet::new());
+        let users = local.block_on(&runtime, worker.users(thread));
+        Ok((runtime, local, worker, users))
     }
 
-    fn new(common: &Arc<Common>, number: u32, recorder: &Arc<Mutex<Recorder>>) -> Result<Self, Fault> {
-        let plan = &common.plan;
-        let hosts = plan.origins.iter().zip(&common.spoken);
-        let dialers = hosts.map(|(origin, http)| Dialer::new(origin, plan.tls.as_ref(), *http));
+    fn new(
+        state: &Arc<RunState>,
+        thread: u32,
+        recorder: &Arc<Mutex<Recorder>>,
+    ) -> Result<Self, RequestError> {
+        let plan = &state.plan;
+        let hosts = plan.origins.iter().zip(&state.versions);
+        let connectors = hosts.map(|(origin, version)| Connector::new(origin, plan.tls.as_ref(), *version));
         let requests = plan.targets.iter().zip(&plan.origin_of).map(|(target, origin)| {
-            Ok(match common.spoken[*origin] {
-                Http::One => Prepared::One(http1::request(
+            Ok(match state.versions[*origin] {
+                HttpVersion::Http1 => PreparedRequest::Http1(codec::request(
                     plan.method.as_str(),
                     &target.path,
                     &target.authority,
-                    &plan.fields,
+                    &plan.headers,
                     plan.keep_alive,
                     &plan.body,
                 )),
-                Http::Two => Prepared::Two(Box::new(Template::new(plan, target)?)),
+                HttpVersion::Http2 => PreparedRequest::Http2(Box::new(Template::new(plan, target)?)),
             })
         });
         Ok(Self {
-            common: Arc::clone(common),
-            turns: Turns::new(common, number),
+            state: Arc::clone(state),
+            schedule: Schedule::new(state, thread),
             recorder: Arc::clone(recorder),
-            dialers: dialers.collect::<Result<_, Fault>>()?,
-            requests: requests.collect::<Result<_, Fault>>()?,
-            under_way: Cell::new(0),
-            ended: Cell::new(None),
+            connectors: connectors.collect::<Result<_, RequestError>>()?,
+            requests: requests.collect::<Result<_, RequestError>>()?,
+            in_flight: Cell::new(0),
+            stopped: Cell::new(None),
             second: RefCell::new((0, histogram())),
         })
     }
 
-    /// All who send, each with when it begins. At a rate, those are connected that will be needed soon.
-    async fn lanes(self: &Rc<Self>, number: u32) -> Vec<(Lane, Duration)> {
-        let plan = &self.common.plan;
-        let soon =
-            plan.rate.filter(|_| plan.keep_alive && plan.ramp.is_zero()).map_or(0.0, |rate| rate * SOON);
-        let mut connecting = JoinSet::new();
-        let mut lanes = Vec::new();
-        for connection in (number..plan.connections).step_by(plan.threads as usize) {
-            let shared: Rc<[Shared]> = plan.origins.iter().map(|_| Shared::default()).collect();
-            let ramp = if plan.rate.is_none() { plan.ramp } else { Duration::ZERO };
-            let begin = begin(connection, plan.connections, ramp);
+    /// Creates the virtual users. At a rate, opens the connections that are needed soon.
+    async fn users(self: &Rc<Self>, thread: u32) -> Users {
+        let plan = &self.state.plan;
+        let needed_soon = plan
+            .rate
+            .filter(|_| plan.keep_alive && plan.ramp.is_zero())
+            .map_or(0.0, |rate| rate * CONNECT_AHEAD);
+        let ramp = if plan.rate.is_none() { plan.ramp } else { Duration::ZERO };
+        let (mut connecting, mut users) = (JoinSet::new(), Vec::new());
+        for connection in (thread..plan.connections).step_by(plan.threads as usize) {
+            let shared: Rc<[SharedHttp2]> = plan.origins.iter().map(|_| SharedHttp2::default()).collect();
             for _ in 0..plan.streams {
-                let lane = Lane::new(self, connection as usize, &shared);
-                if f64::from(connection) < soon {
-                    connecting.spawn_local(lane.connect());
+                let user = VirtualUser::new(self, connection as usize, &shared);
+                if f64::from(connection) < needed_soon {
+                    connecting.spawn_local(user.connect());
                 } else {
-                    lanes.push((lane, begin));
+                    users.push((user, connection_start(connection, plan.connections, ramp)));
                 }
             }
         }
-        let connected = connecting.join_all().await.into_iter().map(|lane| (lane, Duration::ZERO));
-        // They are the first to have their turn.
-        connected.chain(lanes).collect()
+        // Connected users come first, so that they take the first slots.
+        let connected = connecting.join_all().await.into_iter().map(|user| (user, Duration::ZERO));
+        connected.chain(users).collect()
     }
 
-    /// Sends by all connections, until they are done or nobody wants to wait for them.
-    async fn send(self: Rc<Self>, senders: Vec<(Lane, Duration)>) -> Result<(), Fault> {
-        let mut lanes = JoinSet::new();
-        for (lane, begin) in senders {
-            lanes.spawn_local(lane.run(begin));
+    /// Runs all virtual users until they are done or the run is abandoned.
+    async fn send(self: Rc<Self>, users: Users) -> Result<(), RequestError> {
+        let mut tasks = JoinSet::new();
+        for (user, start) in users {
+            tasks.spawn_local(user.run(start));
         }
         let this = Rc::clone(&self);
-        let waking = spawn_local(async move { this.turns.wake(&this.common).await });
+        let waking = spawn_local(async move { this.schedule.wake_users(&this.state).await });
         let done = async {
-            while lanes.join_next().await.is_some() {}
-            // It is over when there is nothing to send any more.
+            while tasks.join_next().await.is_some() {}
             match waking.await {
-                Ok(Err(error)) => Err(Fault::io("setting a timer", &error)),
+                Ok(Err(error)) => Err(RequestError::io("creating a timer", &error)),
                 _ => Ok(()),
             }
         };
-        let mut stop = self.common.stop();
+        let mut stop = self.state.stop();
         let stopped = async {
-            // Whoever could stop it is there as long as it runs: it has one itself.
             let _ = stop.wait_for(|stop| *stop != Stop::No).await;
-            self.ended.set(Some(self.common.elapsed()));
-            self.turns.end();
+            self.stopped.set(Some(self.state.elapsed()));
+            self.schedule.end();
             let _ = stop.wait_for(|stop| *stop == Stop::Now).await;
         };
         tokio::select! {
@@ -169,22 +177,22 @@ impl Worker {
         lock(&self.recorder)
     }
 
-    /// A request is under way.
+    /// Counts a request as in flight.
     pub(super) fn begin(&self) {
-        self.under_way.set(self.under_way.get() + 1);
+        self.in_flight.set(self.in_flight.get() + 1);
     }
 
-    /// It is no longer.
+    /// Records the result of a request. `name` is the instance that responded.
     pub(super) fn end(
         &self,
-        turn: Turn,
+        slot: Slot,
         times: Times,
         url: usize,
-        outcome: Result<Answer, Fault>,
+        outcome: Result<Response, RequestError>,
         name: &[u8],
     ) {
-        self.under_way.set(self.under_way.get() - 1);
-        if outcome.as_ref().is_ok_and(|answer| answer.status < 400) {
+        self.in_flight.set(self.in_flight.get() - 1);
+        if outcome.as_ref().is_ok_and(|response| response.is_ok()) {
             let second = times.done.as_secs();
             if second != self.second.borrow().0 {
                 self.close_second();
@@ -192,15 +200,15 @@ impl Worker {
             }
             record(&mut self.second.borrow_mut().1, times.done.saturating_sub(times.due));
         }
-        let gap = |at| (self.common.answered(at), at.min(self.common.end()));
-        self.recorder().end(times, turn.send, url, outcome, name, gap);
+        let gap = |at| (self.state.note_ok(at), at.min(self.state.end()));
+        self.recorder().record(times, slot.record, url, outcome, name, gap);
     }
 
-    /// Hands over how long a second's answers took.
+    /// Adds the latencies of the current second to those of all threads.
     fn close_second(&self) {
         let (second, latencies) = &mut *self.second.borrow_mut();
         if !latencies.is_empty() {
-            self.common.over_time().add(*second, latencies);
+            self.state.latencies().add(*second, latencies);
             latencies.reset();
         }
     }

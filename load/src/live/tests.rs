@@ -1,175 +1,227 @@
+//! Tests on a pseudo-terminal. [`Screen`] interprets the ANSI sequences that the view uses.
+
+use std::fs::File;
+use std::io::Read;
+
+use harness::Pty;
+use rustix::termios::tcgetattr;
+
 use super::*;
-use crate::printable::width;
-use crate::report::{Class, Failed};
+use crate::sample::sample;
 
-fn answering(name: &str, share: f64) -> Answering {
-    Answering {
-        name: Some(name.to_owned()),
-        share,
-        rate: 2000.0 * share,
-        p99: 0.0031,
-        ..Answering::default()
+fn live(pty: &Pty, colours: bool) -> LiveView<File> {
+    LiveView::new(pty.program.try_clone().unwrap(), Mode::Screen { colours })
+}
+
+/// Reads what was written since the last call. A marker is written first, to know where that ends.
+fn written(pty: &Pty) -> String {
+    (&pty.program).write_all(b"\x04").unwrap();
+    let mut written = Vec::new();
+    while written.last() != Some(&4) {
+        let mut byte = [0];
+        (&pty.master).read_exact(&mut byte).unwrap();
+        written.push(byte[0]);
     }
+    written.pop();
+    String::from_utf8(written).unwrap()
 }
 
-fn snapshot() -> Snapshot {
-    let gone = Answering { presence: Presence::Left(3.2), ..answering("ping.1@leader", 0.0) };
-    let came = Answering { presence: Presence::JustCame(3.5), ..answering("ping.1@worker-2", 0.334) };
-    let failed = Failed {
-        at: 11.231,
-        sent: 11.2,
-        class: Class::Status5xx,
-        status: Some(503),
-        instance: Some("ping.3@worker-1".to_owned()),
-        url: 0,
-        text: "503 Service Unavailable".to_owned(),
-    };
-    Snapshot {
-        elapsed: 12.4,
-        duration: Some(60.0),
-        asked_rate: Some(2000.0),
-        rates: vec![1990.0, 2000.0, 2000.0, 900.0, 1998.0],
-        p99: vec![0.002, 0.003, 0.0, 0.4, 0.0032],
-        p50: 812e-6,
-        ok: 24_811,
-        failed: 3,
-        by_class: vec![(Class::Status5xx, 2), (Class::Refused, 1)],
-        longest_gap: 0.42,
-        instances: vec![gone, answering("ping.2@worker-1", 0.331), answering("ping.3@worker-1", 0.335), came],
-        failures: vec![failed],
-        ..Snapshot::default()
+/// Content and state of a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Screen {
+    rows: Vec<Vec<char>>,
+    at: (usize, usize),
+    cursor: bool,
+    plain: bool,
+}
+
+impl Screen {
+    fn new(height: usize) -> Self {
+        Self { rows: vec![Vec::new(); height], at: (0, 0), cursor: true, plain: true }
     }
-}
 
-fn many(number: u32) -> Snapshot {
-    let instances = (0..number).map(|n| answering(&format!("ping.{n}@worker"), 1.0 / f64::from(number)));
-    Snapshot { instances: instances.collect(), ..snapshot() }
-}
-
-fn drawn(snapshot: &Snapshot, width: u16, height: u16) -> Vec<String> {
-    screen(snapshot, width, height).iter().map(|line| line.text().trim_end().to_owned()).collect()
-}
-
-#[test]
-fn at_80_columns_there_is_all_of_it() {
-    let expected = "\
-12.4 s of 60 s                                               1,998/s of 2,000/s
-━━━━━━━━━━━━━━━━───────────────────────────────────────────────────────────────
-24,811 ok · 3 failed · 0 late                                longest gap 420 ms
-rate ███▄█                                                            ≤ 2,000/s
-p99  ▁▁ █▁                                              p50 812 µs · p99 3.2 ms
-
-– ping.1@leader                                                    left 3 s ago
-● ping.2@worker-1 ██████████████████████████████▋  33.1 %    662/s   p99 3.1 ms
-● ping.3@worker-1 ███████████████████████████████  33.5 %    670/s   p99 3.1 ms
-+ ping.1@worker-2 ████████████████ joined 4 s ago  33.4 %    668/s   p99 3.1 ms
-
-failed  5xx 2 · refused 1
-   11.231 s  503 Service Unavailable from ping.3@worker-1";
-    assert_eq!(drawn(&snapshot(), 80, 24).join("\n"), expected);
-}
-
-#[test]
-fn at_40_columns_there_is_what_matters_most() {
-    let expected = "\
-12.4 s of 60 s       1,998/s of 2,000/s
-━━━━━━━━───────────────────────────────
-24,811 ok · 3 failed · 0 late
-longest gap 420 ms
-rate ███▄█                    ≤ 2,000/s
-p99  ▁▁ █▁                       3.2 ms
-
-– ping.1@leader            left 3 s ago
-● ping.2@…rker-1 █████████████▉  33.1 %
-● ping.3@…rker-1 ██████████████  33.5 %
-+ ping.1@…rker-2 ██████████████  33.4 %
-
-failed  5xx 2 · refused 1
-   11.231 s  503 Service Unavailable fr";
-    assert_eq!(drawn(&snapshot(), 40, 24).join("\n"), expected);
-}
-
-#[test]
-fn it_fits_whatever_the_size_is() {
-    for number in [0, 1, 4, 30, 256] {
-        let mut snapshot = many(number);
-        snapshot.gap = Some(1.3);
-        for columns in (0..130).chain([500]) {
-            for rows in [0, 1, 2, 5, 10, 24, 50] {
-                let lines = screen(&snapshot, columns, rows);
-                assert!(lines.len() <= usize::from(rows).saturating_sub(1), "{number} in {columns}×{rows}");
-                for line in lines {
-                    let wide = width(&line.text());
-                    assert!(
-                        wide <= usize::from(columns).saturating_sub(1),
-                        "{wide} of {columns}: {}",
-                        line.text()
-                    );
+    fn take(&mut self, written: &str) {
+        let mut chars = written.chars();
+        while let Some(char) = chars.next() {
+            match char {
+                '\r' => self.at.1 = 0,
+                '\n' if self.at.0 + 1 == self.rows.len() => {
+                    self.rows.remove(0);
+                    self.rows.push(Vec::new());
+                }
+                '\n' => self.at.0 += 1,
+                '\x1b' => {
+                    assert_eq!(chars.next(), Some('['));
+                    let parameter: String = chars.clone().take_while(|char| !char.is_alphabetic()).collect();
+                    let command = chars.nth(parameter.chars().count()).unwrap();
+                    self.execute(&parameter, command);
+                }
+                char => {
+                    assert!(!char.is_control(), "{char:?}");
+                    let (row, column) = self.at;
+                    let row = &mut self.rows[row];
+                    row.resize(row.len().max(column + 1), ' ');
+                    row[column] = char;
+                    self.at.1 += 1;
                 }
             }
         }
     }
-}
 
-#[test]
-fn thirty_instances_are_beside_each_other_where_there_is_room() {
-    let wide = drawn(&many(30), 80, 24).join("\n");
-    assert_eq!(wide.matches("ping.").count(), 30, "{wide}");
-    assert!(wide.contains("failed  5xx 2"), "{wide}");
-    let narrow = drawn(&many(30), 40, 24).join("\n");
-    assert!(narrow.contains(" more, "), "{narrow}");
-    let high = drawn(&many(30), 40, 60).join("\n");
-    assert_eq!(high.matches("● ping.").count(), 30, "{high}");
-}
-
-#[test]
-fn whoever_has_left_makes_room_first() {
-    let mut snapshot = many(30);
-    snapshot.instances[0].presence = Presence::Left(9.0);
-    let shown = drawn(&snapshot, 40, 24).join("\n");
-    assert!(!shown.contains("ping.0@") && shown.contains("ping.1@"), "{shown}");
-}
-
-#[test]
-fn what_others_say_never_reaches_the_terminal_as_a_command() {
-    let mut snapshot = snapshot();
-    let hostile = "\u{1b}[2J\u{1b}]0;title\u{7}\r\n\u{9b}31m";
-    snapshot.instances[1].name = Some(hostile.to_owned());
-    snapshot.failures[0].text = hostile.to_owned();
-    snapshot.failures[0].instance = Some(hostile.to_owned());
-    for width in [40, 80, 160] {
-        for line in screen(&snapshot, width, 24) {
-            assert!(!line.text().contains(char::is_control), "{:?}", line.text());
+    fn execute(&mut self, parameter: &str, command: char) {
+        let (row, column) = self.at;
+        match (parameter, command) {
+            (number, 'A') => self.at.0 = row.saturating_sub(number.parse().unwrap()),
+            ("", 'K') => self.rows[row].truncate(column),
+            ("", 'J') => {
+                self.rows[row].truncate(column);
+                self.rows[row + 1..].iter_mut().for_each(Vec::clear);
+            }
+            ("?25", 'l') => self.cursor = false,
+            ("?25", 'h') => self.cursor = true,
+            (code, 'm') => self.plain = code.is_empty(),
+            _ => panic!("{parameter}{command} is not supported"),
         }
     }
-    assert!(!line(&snapshot).contains(char::is_control));
+
+    fn text(&self) -> String {
+        let rows: Vec<String> =
+            self.rows.iter().map(|row| row.iter().collect::<String>().trim_end().to_owned()).collect();
+        rows.join("\n").trim_end().to_owned()
+    }
+}
+
+fn running(seconds: f64) -> Report {
+    Report { seconds, ..sample() }
 }
 
 #[test]
-fn without_terminal_it_is_one_line() {
+fn view_is_redrawn_in_place_and_erased_at_the_end() {
+    let pty = Pty::open(80, 24).unwrap();
+    let mut shown = Screen::new(24);
+    shown.take("$ load\r\n");
+    let before = shown.clone();
+    let mut live = live(&pty, true);
+    for seconds in [3.0, 4.0, 5.0] {
+        live.show(&running(seconds));
+        shown.take(&written(&pty));
+        let text = shown.text();
+        assert!(text.starts_with(&format!("$ load\n{seconds:.1} s of 10 s")), "{text}");
+        assert_eq!(text.matches(" of 10 s").count(), 1, "{text}");
+        assert_eq!(text.matches("ping.1@leader").count(), 1, "{text}");
+    }
+    drop(live);
+    shown.take(&written(&pty));
+    assert_eq!(shown, before);
+}
+
+#[test]
+fn each_update_leaves_the_terminal_in_its_normal_state() {
+    let pty = Pty::open(80, 24).unwrap();
+    let modes = |pty: &Pty| format!("{:?}", tcgetattr(&pty.program).unwrap());
+    let before = modes(&pty);
+    let mut live = live(&pty, true);
+    for seconds in [3.0, 4.0] {
+        live.show(&running(seconds));
+        let mut shown = Screen::new(24);
+        shown.take(&written(&pty));
+        assert!(shown.cursor && shown.plain && shown.at.1 == 0, "{shown:?}");
+        assert_eq!(modes(&pty), before);
+    }
+}
+
+#[test]
+fn panic_message_is_printed_below_the_view() {
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = live(&pty, true);
+    live.show(&running(3.0));
+    let mut shown = Screen::new(24);
+    shown.take(&written(&pty));
+    // With panic=abort, nothing is dropped.
+    std::mem::forget(live);
+    let above = shown.text();
+    shown.take("thread 'main' panicked\r\n");
+    assert_eq!(shown.text(), format!("{above}\nthread 'main' panicked"));
+}
+
+#[test]
+fn message_stays_above_the_view() {
+    let pty = Pty::open(80, 24).unwrap();
+    let mut shown = Screen::new(24);
+    let mut live = live(&pty, true);
+    live.say("first");
+    live.show(&running(3.0));
+    live.say("second");
+    live.show(&running(4.0));
+    shown.take(&written(&pty));
+    let text = shown.text();
+    assert!(text.starts_with("first\nsecond\n4.0 s of 10 s"), "{text}");
+    assert_eq!(text.matches(" of 10 s").count(), 1, "{text}");
+    drop(live);
+    shown.take(&written(&pty));
+    assert_eq!(shown.text(), "first\nsecond");
+}
+
+#[test]
+fn view_follows_the_size_of_the_terminal() {
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = live(&pty, false);
+    live.show(&running(3.0));
+    written(&pty);
+    for (width, height) in [(40, 24), (120, 30), (30, 10), (80, 5)] {
+        pty.resize(width, height).unwrap();
+        live.show(&running(4.0));
+        let mut shown = Screen::new(40);
+        shown.take(&written(&pty));
+        let lines = shown.text();
+        assert!(lines.lines().count() < usize::from(height), "{lines}");
+        assert!(lines.lines().all(|line| line.chars().count() < usize::from(width)), "{lines}");
+    }
+}
+
+#[test]
+fn lines_that_a_narrower_terminal_wrapped_are_redrawn() {
+    let line = |text: &str| Line::new().with(line::Style::Plain, text);
     assert_eq!(
-        line(&snapshot()),
-        "12.4 s · 1,998/s · 24,811 ok · 3 failed · 0 late · p50 812 µs · p99 3.2 ms · longest gap 420 ms · 3 of 4 \
-         instances there"
+        frame(&[79, 10, 40], &[line("a")], 40, 24, false),
+        "\x1b[?25l\r\x1b[4Aa\x1b[K\r\n\x1b[J\x1b[?25h"
+    );
+    assert_eq!(
+        frame(&[79; 30], &[], 40, 24, false),
+        "\x1b[?25l\r\x1b[23A\x1b[J\x1b[?25h",
+        "limited to the height"
+    );
+    assert_eq!(frame(&[], &[], 0, 0, false), "\x1b[?25l\r\x1b[J\x1b[?25h");
+}
+
+#[test]
+fn no_colour_mode_uses_no_colours() {
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = live(&pty, false);
+    live.show(&running(3.0));
+    let sequences: Vec<String> =
+        written(&pty).split('\x1b').skip(1).map(|rest| rest.chars().take(2).collect()).collect();
+    assert!(
+        sequences.iter().all(|sequence| ["[?", "[K", "[J"].contains(&sequence.as_str())),
+        "{sequences:?}"
     );
 }
 
 #[test]
-fn a_gap_that_goes_on_is_said() {
-    let snapshot = Snapshot { gap: Some(1.25), ..snapshot() };
-    assert!(drawn(&snapshot, 80, 24)[2].ends_with("no good answer for 1.25 s"));
-    assert!(drawn(&snapshot, 40, 24).contains(&"no good answer for 1.25 s".to_owned()));
-    assert!(line(&snapshot).contains("no good answer for 1.25 s"));
-}
+fn status_lines_are_used_without_a_capable_terminal() {
+    let screen = |colours| Mode::Screen { colours };
+    assert_eq!(Mode::select(true, Some("xterm-256color"), None), screen(true));
+    assert_eq!(Mode::select(true, Some("xterm"), Some("")), screen(true));
+    assert_eq!(Mode::select(true, Some("xterm"), Some("1")), screen(false));
+    assert_eq!(Mode::select(true, Some("dumb"), None), Mode::Lines);
+    assert_eq!(Mode::select(true, None, None), Mode::Lines);
+    assert_eq!(Mode::select(false, Some("xterm"), None), Mode::Lines);
 
-#[test]
-fn colours_are_the_only_difference_that_colours_make() {
-    for line in screen(&snapshot(), 80, 24) {
-        let mut plain = String::new();
-        for (place, part) in line.coloured().split('\u{1b}').enumerate() {
-            plain += if place == 0 { part } else { part.split_once('m').unwrap().1 };
-        }
-        assert_eq!(plain, line.text());
-        assert!(!line.coloured().contains('\u{1b}') || line.coloured().contains("\u{1b}[m"));
-    }
+    let pty = Pty::open(80, 24).unwrap();
+    let mut live = LiveView::new(pty.program.try_clone().unwrap(), Mode::Lines);
+    live.show(&running(3.0));
+    drop(live);
+    let written = written(&pty);
+    assert!(written.ends_with("\r\n") && written.matches('\n').count() == 1, "{written:?}");
+    assert!(!written.contains('\x1b'));
 }

@@ -1,4 +1,4 @@
-// What all charts have in common: axes, what is shown under the pointer, and being drawn anew at another width.
+// Common parts of charts: axes, outages, tooltips, tables.
 
 const charts = [];
 const ruler = document.createElement('canvas').getContext('2d');
@@ -9,13 +9,13 @@ function widthOf(text, font = '12px ui-monospace, "SF Mono", "DejaVu Sans Mono",
   return ruler.measureText(text).width;
 }
 
-/** The text, or so much of its beginning and end as there is room for. */
+/** Shortens text in the middle so that it fits. */
 function fitting(text, room) {
   if (widthOf(text) <= room) return text;
-  const signs = [...text];
+  const chars = [...text];
   let least = 0;
-  let most = signs.length;
-  const cut = (kept) => signs.slice(0, Math.ceil(kept / 2)).join('') + '…' + (kept > 1 ? signs.slice(-Math.floor(kept / 2)).join('') : '');
+  let most = chars.length;
+  const cut = (kept) => chars.slice(0, Math.ceil(kept / 2)).join('') + '…' + (kept > 1 ? chars.slice(-Math.floor(kept / 2)).join('') : '');
   while (least < most) {
     const kept = Math.ceil((least + most) / 2);
     if (widthOf(cut(kept)) <= room) least = kept;
@@ -27,20 +27,20 @@ function fitting(text, room) {
 const text = (x, y, what, kind = '', anchor = 'start') => svg('text', { x, y, class: kind, 'text-anchor': anchor }, what);
 const line = (x1, y1, x2, y2, kind) => svg('line', { x1, y1, x2, y2, class: kind });
 
-/** A name that is cut where there is no room, and whole under the pointer. */
+/** A name that is shortened to fit, with the full name as its tooltip. */
 function label(x, y, name, room, anchor = 'start') {
   const shown = text(x, y, fitting(name, room), 'name', anchor);
   shown.append(svg('title', {}, name));
   return shown;
 }
 
-/** The least of 1, 2 and 5 with zeros that is no smaller. */
+/** Rounds up to 1, 2 or 5 times a power of ten. */
 function roundedUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.9999);
 }
 
-/** How high a chart of these goes: up to the highest, unless that stands far above all others, as what had waited does after a gap. */
+/** Upper end of an axis: the highest value, or a lower one if that is an outlier, such as the responses after an outage. */
 function highest(values) {
   const sorted = values.filter((value) => value > 0).sort((one, next) => one - next);
   if (!sorted.length) return { top: 1, above: 0 };
@@ -52,15 +52,15 @@ function highest(values) {
   return { top: rounded, above: most > rounded ? most : 0 };
 }
 
-/** Even steps from 0 to `end`, no more than `most`. */
+/** Equal steps from 0 to `end`, at most `most`. */
 function steps(end, most) {
   const least = end / Math.max(1, most);
   const clock = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
   const step = least > 50 ? (clock.find((one) => one >= least) ?? roundedUp(least)) : roundedUp(least);
-  return Array.from({ length: Math.floor(end / step + 1e-6) + 1 }, (_, place) => place * step);
+  return Array.from({ length: Math.floor(end / step + 1e-6) + 1 }, (_, index) => index * step);
 }
 
-/** Lines of time from top to bottom, with what they stand for. */
+/** Vertical grid lines of time with labels. */
 function timeAxis(x, left, right, top, bottom) {
   const marks = steps(END, (right - left) / 74);
   const shown = (seconds) => (seconds === 0 ? '0' : seconds % 60 === 0 && END >= 120 ? `${seconds / 60} min` : time(seconds));
@@ -70,7 +70,7 @@ function timeAxis(x, left, right, top, bottom) {
   ]), line(left, bottom, right, bottom, 'axis'));
 }
 
-/** Powers of ten with 2 and 5 between them, from one number to another. */
+/** Marks of a logarithmic axis: 1, 2 and 5 times powers of ten. */
 function decades(from, to) {
   const marks = [];
   for (let power = Math.floor(Math.log10(from)); power <= Math.ceil(Math.log10(to)); power++) {
@@ -79,7 +79,7 @@ function decades(from, to) {
   return marks.filter((mark) => mark.value >= from * 0.999 && mark.value <= to * 1.001);
 }
 
-/** What surrounds all of these, so that it begins and ends at 1, 2 or 5. */
+/** Range of a logarithmic axis that includes all values. */
 function surrounding(values) {
   const some = values.filter((value) => value > 0);
   if (!some.length) return null;
@@ -93,7 +93,7 @@ const logarithmic = (from, to, start, end) => {
   return (value) => linear(Math.log(Math.max(value, from)));
 };
 
-/** An area of steps over `base`. Each is given by where it begins and ends, and its height. Those that touch are one. */
+/** An area of steps above `base`, each with its start, end and height. Adjacent steps share a path. */
 function area(parts, base, kind) {
   const at = (number) => number.toFixed(1);
   let path = '';
@@ -115,17 +115,17 @@ const HATCH = () => svg('defs', {}, svg('pattern',
   { id: 'hatch', width: 6, height: 6, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
   line(0, 0, 0, 6, 'hatch')));
 
-/** Times without a good answer, across the whole chart, and how long the longest of them were. */
-function gaps(x, top, bottom, left, right, labelled) {
+/** Outages as bands across the chart, the longest ones with a label. */
+function outages(x, top, bottom, left, right, labelled) {
   const taken = [];
   const group = svg('g', {});
-  for (const gap of [...report.gaps.listed].sort((one, next) => next.to - next.from - (one.to - one.from))) {
-    const from = x(gap.from);
-    const wide = Math.max(2, x(Math.min(gap.to, END)) - from);
+  for (const outage of [...report.gaps.listed].sort((one, next) => next.to - next.from - (one.to - one.from))) {
+    const from = x(outage.from);
+    const wide = Math.max(2, x(Math.min(outage.to, END)) - from);
     group.append(svg('rect', { x: from, y: top, width: wide, height: bottom - top, class: 'gap' }));
     group.append(line(from, top, from, bottom, 'gapedge'), line(from + wide, top, from + wide, bottom, 'gapedge'));
     if (!labelled) continue;
-    const words = `gap ${time(gap.to - gap.from)}`;
+    const words = `outage ${time(outage.to - outage.from)}`;
     const half = widthOf(words, '620 12px system-ui, sans-serif') / 2 + 4;
     const middle = Math.min(Math.max(from + wide / 2, left + half), right - half);
     if (taken.some((other) => Math.abs(other.middle - middle) < other.half + half)) continue;
@@ -149,8 +149,8 @@ function showTip(content, clientX, clientY) {
   tip.style.top = `${Math.max(8, Math.min(clientY + 14, innerHeight - height - 8))}px`;
 }
 
-/** Shows exact values of the column under the pointer; with arrow keys, of the one before or after. */
-function explained(drawing, parts, x, top, bottom, describe) {
+/** Adds a tooltip with exact values to a chart. The column follows the pointer and the arrow keys. */
+function withTooltip(drawing, parts, x, top, bottom, describe) {
   if (!parts.length) return drawing;
   const cursor = line(0, top, 0, bottom, 'cursor');
   cursor.setAttribute('visibility', 'hidden');
@@ -158,8 +158,8 @@ function explained(drawing, parts, x, top, bottom, describe) {
   drawing.setAttribute('tabindex', '0');
   let at = -1;
   const hide = () => { tip.hidden = true; cursor.setAttribute('visibility', 'hidden'); };
-  const show = (place, clientX, clientY) => {
-    at = Math.max(0, Math.min(place, parts.length - 1));
+  const show = (index, clientX, clientY) => {
+    at = Math.max(0, Math.min(index, parts.length - 1));
     const middle = (x(parts[at].from) + x(parts[at].to)) / 2;
     cursor.setAttribute('x1', middle);
     cursor.setAttribute('x2', middle);
@@ -170,8 +170,8 @@ function explained(drawing, parts, x, top, bottom, describe) {
   const follow = (event) => {
     const box = drawing.getBoundingClientRect();
     const where = ((event.clientX - box.left) * drawing.viewBox.baseVal.width) / box.width;
-    const place = parts.findIndex((part) => where < x(part.to));
-    show(place < 0 ? parts.length - 1 : place, event.clientX, event.clientY);
+    const index = parts.findIndex((part) => where < x(part.to));
+    show(index < 0 ? parts.length - 1 : index, event.clientX, event.clientY);
   };
   drawing.addEventListener('pointermove', follow);
   drawing.addEventListener('pointerdown', follow);
@@ -185,7 +185,7 @@ function explained(drawing, parts, x, top, bottom, describe) {
   return drawing;
 }
 
-/** A place for a chart that is drawn for the width that it has. */
+/** A container whose chart is drawn for its current width. */
 function chart(draw, id) {
   const node = html('div', { class: 'chart', id });
   charts.push(() => node.clientWidth && node.replaceChildren(draw(node.clientWidth)));
@@ -195,7 +195,7 @@ function chart(draw, id) {
 const drawing = (width, height, words, ...parts) =>
   svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': words }, HATCH(), parts);
 
-/** A table that is made once somebody wants to see it. */
+/** A collapsed table that is created when it is opened. */
 function asTable(words, make) {
   const details = html('details', {}, html('summary', {}, words));
   details.addEventListener('toggle', () => { if (details.open && details.children.length === 1) details.append(scrolling(make(), words)); });
@@ -207,6 +207,6 @@ const scrolling = (table, words) => html('div', { class: 'scroll', tabindex: 0, 
 /** A table; columns are `[heading, kind]`. */
 const table = (headings, rows) => html('table', {},
   html('thead', {}, html('tr', {}, headings.map(([words, kind]) => html('th', { scope: 'col', class: kind }, words)))),
-  html('tbody', {}, rows.map((cells) => html('tr', {}, cells.map((cell, place) =>
+  html('tbody', {}, rows.map((cells) => html('tr', {}, cells.map((cell, index) =>
     cell instanceof Element && /^T[HD]$/i.test(cell.tagName) ? cell
-      : html(place ? 'td' : 'th', { class: headings[place][1], scope: place ? undefined : 'row' }, cell))))));
+      : html(index ? 'td' : 'th', { class: headings[index][1], scope: index ? undefined : 'row' }, cell))))));

@@ -1,4 +1,4 @@
-// How long good answers took: over time, and how they are spread.
+// Charts of latency: over time, and as a distribution.
 
 const QUANTILES = [['p50', 'p50'], ['p90', 'p90'], ['p99', 'p99'], ['p999', 'p99.9'], ['max', 'max']];
 
@@ -11,52 +11,52 @@ function drawLatency(width) {
   const parts = columns((right - left) / 2);
   const series = [['p50', timeline.p50], ['p99', timeline.p99], ['max', timeline.max]];
   const ends = [];
-  const lines = series.map(([name, list], place) => {
+  const lines = series.map(([name, list], index) => {
     let path = '', single = [], broken = true, last = null;
     for (const column of parts) {
-      const value = mostIn(list, column);
+      const value = maxIn(list, column);
       if (!value) { broken = true; continue; }
       const [cx, cy] = [(x(column.from) + x(column.to)) / 2, y(value)];
       path += `${broken ? 'M' : 'L'}${cx.toFixed(1)},${cy.toFixed(1)}`;
       if (broken) single.push([cx, cy]);
       [broken, last] = [false, [cx, cy]];
     }
-    if (last) ends.push({ name, place, at: last[1] });
+    if (last) ends.push({ name, index, at: last[1] });
     const few = parts.length <= 2;
-    return [path && svg('path', { d: path, class: `l l${place}`, 'stroke-dasharray': place === 2 ? '2 3' : undefined }),
-      (few ? single : []).map(([cx, cy]) => svg('circle', { cx, cy, r: 3.5, class: `d${place}` }))];
+    return [path && svg('path', { d: path, class: `l l${index}`, 'stroke-dasharray': index === 2 ? '2 3' : undefined }),
+      (few ? single : []).map(([cx, cy]) => svg('circle', { cx, cy, r: 3.5, class: `d${index}` }))];
   });
-  // From the top down, each at least its own height below the one before.
+  // Labels from top to bottom, without overlap.
   ends.sort((one, next) => one.at - next.at);
-  ends.forEach((end, place) => { end.at = Math.max(end.at, place ? ends[place - 1].at + 13 : top + 4); });
+  ends.forEach((end, index) => { end.at = Math.max(end.at, index ? ends[index - 1].at + 13 : top + 4); });
   const over = Math.max(0, (ends.at(-1)?.at ?? 0) - bottom);
-  const names = ends.map((end) => [svg('circle', { cx: right + 8, cy: end.at - over, r: 3.5, class: `d${end.place}` }), text(right + 15, end.at - over + 4, end.name, 'soft')]);
+  const names = ends.map((end) => [svg('circle', { cx: right + 8, cy: end.at - over, r: 3.5, class: `d${end.index}` }), text(right + 15, end.at - over + 4, end.name, 'soft')]);
   const marks = decades(from, to).filter((mark) => mark.whole || to / from < 200).map((mark) => [
     line(left, y(mark.value), right, y(mark.value), 'grid'),
     narrow ? text(left, y(mark.value) - 3, time(mark.value), 'soft halo') : text(left - 10, y(mark.value) + 4, time(mark.value), 'soft', 'end')]);
-  const words = `Latency over time: half of the answers within ${time(report.latency.p50)}, 99 of 100 within ${time(report.latency.p99)}, all within ${time(report.latency.max)}`;
-  const result = drawing(width, bottom + 22, words, timeAxis(x, left, right, top, bottom), marks, gaps(x, top, bottom, left, right, false), lines, names);
-  return explained(result, parts, x, top, bottom, (column) => ({
+  const words = `Latency over time: p50 ${time(report.latency.p50)}, p99 ${time(report.latency.p99)}, maximum ${time(report.latency.max)}`;
+  const result = drawing(width, bottom + 22, words, timeAxis(x, left, right, top, bottom), marks, outages(x, top, bottom, left, right, false), lines, names);
+  return withTooltip(result, parts, x, top, bottom, (column) => ({
     title: between(column),
-    rows: series.map(([name, list], place) => [`d${place}`, name, mostIn(list, column) ? time(mostIn(list, column)) : 'no answer']),
+    rows: series.map(([name, list], index) => [`d${index}`, name, maxIn(list, column) ? time(maxIn(list, column)) : 'no success']),
   }));
 }
 
-/** By how much a bucket's upper end is above its lower one: those between which some are left out tell nothing of that. */
-const WIDTH = Math.min(2, ...report.latency.buckets.slice(1).map((bucket, place) => bucket.up_to / report.latency.buckets[place].up_to));
+/** Ratio of the bounds of a bucket: the smallest ratio of successive bounds, since empty buckets are omitted. */
+const BUCKET_RATIO = Math.min(2, ...report.latency.buckets.slice(1).map((bucket, index) => bucket.up_to / report.latency.buckets[index].up_to));
 
-/** How many answers took how long, in bins that are equally wide on a logarithmic axis. */
+/** Distributes a histogram to bins that have equal widths on a logarithmic axis. */
 function binned(latency, edges) {
   const bins = edges.slice(1).map(() => 0);
   const [first, ratio] = [Math.log(edges[0]), Math.log(edges[1] / edges[0])];
   let before = 0;
-  for (const { up_to: to, count: many } of latency.buckets) {
-    const low = Math.max(to / before < WIDTH * 1.03 ? before : to / WIDTH, edges[0]);
+  for (const { up_to: to, count: number } of latency.buckets) {
+    const low = Math.max(to / before < BUCKET_RATIO * 1.03 ? before : to / BUCKET_RATIO, edges[0]);
     const [start, end] = [(Math.log(low) - first) / ratio, (Math.log(Math.max(to, low)) - first) / ratio];
     const [from, last] = [start, end].map((at) => Math.min(bins.length - 1, Math.max(0, Math.floor(at))));
     for (let bin = from; bin <= last; bin++) {
       const part = end - start < 1e-9 || from === last ? 1 : (Math.min(end, bin + 1) - Math.max(start, bin)) / (end - start);
-      bins[bin] += many * Math.max(0, part);
+      bins[bin] += number * Math.max(0, part);
     }
     before = to;
   }
@@ -69,21 +69,21 @@ function drawDistribution(width) {
   const { narrow, left, right, above } = layout(width);
   const [from, to] = surrounding([report.latency.min, report.latency.max]) ?? [1e-3, 1];
   const x = logarithmic(from, to, left, right);
-  const many = Math.max(20, Math.round((right - left) / 5));
-  const edges = Array.from({ length: many + 1 }, (_, place) => from * (to / from) ** (place / many));
-  const parts = edges.slice(1).map((edge, place) => ({ from: edges[place], to: edge, place }));
+  const number = Math.max(20, Math.round((right - left) / 5));
+  const edges = Array.from({ length: number + 1 }, (_, index) => from * (to / from) ** (index / number));
+  const parts = edges.slice(1).map((edge, index) => ({ from: edges[index], to: edge, index }));
   const all = binned(report.latency, edges);
   const each = instances.map((instance) => binned(instance.latency, edges));
   const most = Math.max(1, ...all), mostEach = Math.max(1, ...each.flat());
-  // Of one in ten thousand something has to be seen, too.
+  // The height is logarithmic with a minimum, so that rare values are visible.
   const tall = (number, of) => (number <= 0 ? 0 : Math.max(0.04, Math.log1p(number) / Math.log1p(of)));
 
   const top = 46, height = 96, lane = Math.min(34, laneHeight(instances.length)), space = lane > 20 ? 8 : 3;
   const allBottom = top + height;
-  const laneBottom = (place) => allBottom + 12 + (place + 1) * (lane + above + space);
+  const laneBottom = (index) => allBottom + 12 + (index + 1) * (lane + above + space);
   const bottom = instances.length > 1 ? laneBottom(instances.length - 1) + 4 : allBottom;
 
-  // Those that are written the same have one mark.
+  // Percentiles that are displayed equally share a mark.
   const quantiles = [];
   for (const [field, name] of QUANTILES) {
     const shown = time(report.latency[field]);
@@ -101,40 +101,40 @@ function drawDistribution(width) {
     const y = 12 + row * 15;
     return [line(at, y + 4, at, allBottom, 'mark'), text(start, y, words, 'halo')];
   });
-  const lanes = instances.length > 1 && instances.map((instance, place) => {
-    const low = laneBottom(place);
-    const shape = area(parts.map((part) => ({ from: x(part.from), to: x(part.to), high: low - (lane - 4) * tall(each[place][part.place], mostEach) })), low, `f${place % 8}`);
+  const lanes = instances.length > 1 && instances.map((instance, index) => {
+    const low = laneBottom(index);
+    const shape = area(parts.map((part) => ({ from: x(part.from), to: x(part.to), high: low - (lane - 4) * tall(each[index][part.index], mostEach) })), low, `f${index % 8}`);
     const { p50, p99, max } = instance.latency;
     const middle = low - lane / 2;
     return svg('g', { class: 'lane' }, line(left, low, right, low, 'base'), shape,
       line(x(p50), low - lane + 2, x(p50), low + 2, 'mark'),
       svg('path', { d: `M${x(p99)},${middle - 5}l5,5l-5,5l-5,-5z`, class: 'markfill rim' }),
       svg('circle', { cx: x(max), cy: middle, r: 3.5, class: 'markfill rim' }),
-      narrow ? [label(left, low - lane - 4, names[place], right - left - 90), text(right, low - lane - 4, `p99 ${time(p99)}`, 'soft', 'end')]
-        : [label(left - 10, middle + 4, names[place], left - 14, 'end'), text(right + 8, middle + 4, time(p99), 'soft')]);
+      narrow ? [label(left, low - lane - 4, names[index], right - left - 90), text(right, low - lane - 4, `p99 ${time(p99)}`, 'soft', 'end')]
+        : [label(left - 10, middle + 4, names[index], left - 14, 'end'), text(right + 8, middle + 4, time(p99), 'soft')]);
   });
   const span = Math.log10(to / from);
   const dense = (right - left) / Math.max(span, 0.1) / 3 > 46;
   const axis = decades(from, to).filter((mark) => mark.whole || dense).map((mark) => [
     line(x(mark.value), top, x(mark.value), bottom, 'grid'),
     text(x(mark.value), bottom + 15, time(mark.value), 'soft', x(mark.value) > right - 20 ? 'end' : x(mark.value) < left + 12 ? 'start' : 'middle')]);
-  const shape = area(parts.map((part) => ({ from: x(part.from), to: x(part.to), high: allBottom - (height - 2) * tall(all[part.place], most) })), allBottom, 'all');
-  const words = `How long answers took: ${QUANTILES.map(([field, name]) => `${name} ${time(report.latency[field])}`).join(', ')}`;
+  const shape = area(parts.map((part) => ({ from: x(part.from), to: x(part.to), high: allBottom - (height - 2) * tall(all[part.index], most) })), allBottom, 'all');
+  const words = `Distribution of latency: ${QUANTILES.map(([field, name]) => `${name} ${time(report.latency[field])}`).join(', ')}`;
   const result = drawing(width, bottom + 22, words, axis, shape, narrow ? null : text(left - 10, allBottom - height / 2, 'all', '', 'end'),
     !narrow && instances.length > 1 && text(right + 8, allBottom + 6, 'p99', 'soft'),
     line(left, allBottom, right, allBottom, 'axis'), lanes, line(left, bottom, right, bottom, 'axis'), marks);
-  const sofar = all.map((_, place) => total(all.slice(0, place + 1)));
-  return explained(result, parts, x, top, bottom, (part) => ({
+  const sofar = all.map((_, index) => total(all.slice(0, index + 1)));
+  return withTooltip(result, parts, x, top, bottom, (part) => ({
     title: `${time(part.from)} – ${time(part.to)}`,
-    rows: [[null, 'all', `${count(all[part.place])} (${percent(all[part.place] / report.latency.count)})`],
-      [null, 'no longer than that', percent(sofar[part.place] / report.latency.count)],
-      ...instances.map((_, place) => [`f${place % 8}`, names[place], each[place][part.place]]).filter((row) => row[2] >= 0.5)
+    rows: [[null, 'all', `${count(all[part.index])} (${percent(all[part.index] / report.latency.count)})`],
+      [null, 'up to this', percent(sofar[part.index] / report.latency.count)],
+      ...instances.map((_, index) => [`f${index % 8}`, names[index], each[index][part.index]]).filter((row) => row[2] >= 0.5)
         .sort((one, next) => next[2] - one[2]).slice(0, 8).map(([kind, name, number]) => [kind, name, count(number)])],
   }));
 }
 
 function latencyTable() {
-  const headings = [['', 'long name'], ['answers', 'right'], ['least', 'right'], ['mean', 'right'], ...QUANTILES.map(([, name]) => [name, 'right'])];
+  const headings = [['', 'long name'], ['responses', 'right'], ['min', 'right'], ['mean', 'right'], ...QUANTILES.map(([, name]) => [name, 'right'])];
   const row = (name, latency) => [name, count(latency.count), time(latency.min), time(latency.mean), ...QUANTILES.map(([field]) => time(latency[field]))];
   return table(headings, [row('all', report.latency), ...report.instances.map((instance) => row(nameOf(instance.name), instance.latency))]);
 }

@@ -1,8 +1,8 @@
-// Who answered when, and what failed when.
+// Charts of responses and failures over time.
 
-const laneHeight = (many) => (many <= 6 ? 44 : many <= 16 ? 32 : many <= 40 ? 22 : 15);
+const laneHeight = (lanes) => (lanes <= 6 ? 44 : lanes <= 16 ? 32 : lanes <= 40 ? 22 : 15);
 
-/** How charts are laid out, all of them alike: names beside lanes where there is room, and above them otherwise. */
+/** Horizontal layout of all charts: names beside lanes, or above them on narrow screens. */
 function layout(width) {
   const narrow = width < 600;
   const names = report.instances.map((instance) => nameOf(instance.name));
@@ -11,23 +11,23 @@ function layout(width) {
   return { narrow, left, right: width - (narrow ? 4 : 62), above: narrow ? 18 : 0 };
 }
 
-/** Failures at their very times where all of them are known, and otherwise in their spans: where each begins, ends, and how many. */
-function failing(list, parts, x, of) {
+/** Bars of failures: at their exact times if all are listed, otherwise one for each span. */
+function failureBars(list, parts, x, of) {
   if (report.failures.unlisted) {
-    return parts.map((column) => ({ from: x(column.from), to: Math.max(x(column.to), x(column.from) + 2), many: sumIn(list, column) })).filter((bar) => bar.many);
+    return parts.map((column) => ({ from: x(column.from), to: Math.max(x(column.to), x(column.from) + 2), number: sumIn(list, column) })).filter((bar) => bar.number);
   }
   const bars = new Map();
   for (const failed of report.failures.listed.filter(of)) {
-    const place = Math.floor(x(failed.at) / 3);
-    bars.set(place, (bars.get(place) ?? 0) + 1);
+    const index = Math.floor(x(failed.at) / 3);
+    bars.set(index, (bars.get(index) ?? 0) + 1);
   }
-  return [...bars].sort(([one], [next]) => one - next).map(([place, many]) => ({ from: place * 3, to: place * 3 + 3, many }));
+  return [...bars].sort(([one], [next]) => one - next).map(([index, number]) => ({ from: index * 3, to: index * 3 + 3, number }));
 }
 
-/** They hang from the top, so that they differ from answers by more than their colour. */
+/** Draws bars from the top down, so that failures differ from successes by more than their colour. */
 function hanging(bars, top, height) {
-  const most = Math.max(1, ...bars.map((bar) => bar.many));
-  return area(bars.map((bar) => ({ ...bar, low: top, high: top + Math.max(4, (height * bar.many) / most) })), top, 'fail');
+  const most = Math.max(1, ...bars.map((bar) => bar.number));
+  return area(bars.map((bar) => ({ ...bar, low: top, high: top + Math.max(4, (height * bar.number) / most) })), top, 'fail');
 }
 
 function drawTimeline(width) {
@@ -38,15 +38,15 @@ function drawTimeline(width) {
   const x = scale(0, END, left, right);
   const top = 22, strip = 14, stack = narrow ? 84 : 104, lane = laneHeight(instances.length), space = lane > 20 ? 8 : 3;
   const stackTop = top + strip, stackBottom = stackTop + stack;
-  const laneBottom = (place) => stackBottom + 14 + (place + 1) * (lane + above + space);
+  const laneBottom = (index) => stackBottom + 14 + (index + 1) * (lane + above + space);
   const bottom = instances.length ? laneBottom(instances.length - 1) + 4 : stackBottom;
 
   const all = parts.map((column) => rateIn(timeline.ok, column));
   const { top: most, above: over } = highest(all);
   const y = (value) => scale(0, most, stackBottom, stackTop + 2)(Math.min(value, most));
   const base = parts.map(() => 0);
-  // Of a crowd each would be thinner than its rim.
-  const stacked = instances.length > 16 ? [[timeline.ok, 'all']] : instances.map((instance, place) => [instance.ok_over_time, `f${place % 8} rim`]);
+  // With number instances, layers would be thinner than their borders.
+  const stacked = instances.length > 16 ? [[timeline.ok, 'all']] : instances.map((instance, index) => [instance.ok_over_time, `f${index % 8} rim`]);
   const layers = stacked.map(([list, kind]) => area(parts.map((column, at) => {
     const low = base[at];
     base[at] += rateIn(list, column);
@@ -56,20 +56,20 @@ function drawTimeline(width) {
   const beyond = peak && text(Math.min(x(peak.to) + 4, right - 90), stackTop + 12, `▲ up to ${rate(over)}`, 'soft halo');
 
   const tallest = highest(instances.flatMap((instance) => parts.map((column) => rateIn(instance.ok_over_time, column)))).top;
-  const lanes = instances.map((instance, place) => {
-    const low = laneBottom(place);
+  const lanes = instances.map((instance, index) => {
+    const low = laneBottom(index);
     const high = (value) => scale(0, tallest, low, low - lane + (lane > 20 ? 2 : 0))(Math.min(value, tallest));
     const group = svg('g', { class: 'lane' }, line(left, low, right, low, 'base'),
-      area(parts.map((column) => ({ from: x(column.from), to: x(column.to), high: high(rateIn(instance.ok_over_time, column)) })), low, `f${place % 8}`),
-      hanging(failing(instance.failed_over_time, parts, x, (failed) => failed.instance === instance.name && instance.failed), low - lane, lane * 0.5));
+      area(parts.map((column) => ({ from: x(column.from), to: x(column.to), high: high(rateIn(instance.ok_over_time, column)) })), low, `f${index % 8}`),
+      hanging(failureBars(instance.failed_over_time, parts, x, (failed) => failed.instance === instance.name && instance.failed), low - lane, lane * 0.5));
     const words = instance.failed ? `${percent(instance.share)} · ${count(instance.failed)} ✕` : percent(instance.share);
     if (narrow) {
-      group.append(label(left, low - lane - 4, names[place], right - left - 110), text(right, low - lane - 4, words, 'soft', 'end'));
+      group.append(label(left, low - lane - 4, names[index], right - left - 110), text(right, low - lane - 4, words, 'soft', 'end'));
     } else {
-      group.append(label(left - 10, low - lane / 2 + 4, names[place], left - 14, 'end'), text(right + 8, low - lane / 2 + 4, percent(instance.share), 'soft'));
+      group.append(label(left - 10, low - lane / 2 + 4, names[index], left - 14, 'end'), text(right + 8, low - lane / 2 + 4, percent(instance.share), 'soft'));
     }
-    if (instance.joined) group.append(...coming(x(instance.first), low, lane, `joined ${moment(instance.first)}`, left, right));
-    if (instance.left) group.append(...going(x(instance.last), low, lane, `left ${moment(instance.last)}`, right));
+    if (instance.joined) group.append(...joinMark(x(instance.first), low, lane, `joined ${moment(instance.first)}`, left, right));
+    if (instance.left) group.append(...leaveMark(x(instance.last), low, lane, `left ${moment(instance.last)}`, right));
     return group;
   });
 
@@ -78,7 +78,7 @@ function drawTimeline(width) {
     const [from, to] = [laneOf(handover.left), laneOf(handover.joined)];
     if (from < 0 || to < 0) return null;
     const [x1, x2] = [x(handover.left_at), x(handover.joined_at)];
-    // From the end of one lane to the begin of the other, whichever is above.
+    // From the end of one lane to the start of the other.
     const down = to > from;
     const [y1, y2] = down ? [laneBottom(from), laneBottom(to) - lane + 1] : [laneBottom(from) - lane, laneBottom(to) + 1];
     const bend = (y1 + y2) / 2;
@@ -88,37 +88,37 @@ function drawTimeline(width) {
   const arrow = svg('defs', {}, svg('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto-start-reverse' },
     svg('path', { d: 'M0,0.5L8,4L0,7.5Z', class: 'markfill' })));
 
-  const failed = timeline.ok.map((_, place) => total(Object.values(timeline.failed).map((list) => list[place] ?? 0)));
+  const failed = timeline.ok.map((_, index) => total(Object.values(timeline.failed).map((list) => list[index] ?? 0)));
   const ended = END - report.seconds > END * 0.02 && [line(x(report.seconds), stackTop, x(report.seconds), bottom, 'ended'),
-    text(x(report.seconds) - 4, stackTop + 10, 'last request sent', 'soft halo', 'end')];
+    text(x(report.seconds) - 4, stackTop + 10, 'end of run', 'soft halo', 'end')];
   const levels = [most / 2, most].map((value) => [
     line(left, y(value), right, y(value), 'grid'),
     narrow ? text(left, y(value) - 3, rate(value), 'soft halo') : text(left - 10, y(value) + 4, rate(value), 'soft', 'end'),
   ]);
-  const words = `Who answered when: ${plural(instances.length, 'instance')} over ${time(END)}, ${plural(report.gaps.count, 'gap')}, ${plural(report.handovers.length, 'handover')}`;
+  const words = `Responses over time, by instance: ${plural(instances.length, 'instance')} over ${time(END)}, ${plural(report.gaps.count, 'outage')}, ${plural(report.handovers.length, 'handover')}`;
   const result = drawing(width, bottom + 22, words, arrow, timeAxis(x, left, right, stackTop, bottom), narrow ? null : levels,
     narrow ? null : text(left - 10, stackBottom + 4, '0', 'soft', 'end'),
-    layers, beyond, narrow && levels, line(left, stackBottom, right, stackBottom, 'axis'), hanging(failing(failed, parts, x, () => true), top, strip),
-    lanes, gaps(x, top, bottom, left, right, true), hands, ended);
-  return explained(result, parts, x, top, bottom, (column) => {
-    const rows = instances.map((instance, place) => [`f${place % 8}`, names[place], rateIn(instance.ok_over_time, column), sumIn(instance.failed_over_time, column)])
+    layers, beyond, narrow && levels, line(left, stackBottom, right, stackBottom, 'axis'), hanging(failureBars(failed, parts, x, () => true), top, strip),
+    lanes, outages(x, top, bottom, left, right, true), hands, ended);
+  return withTooltip(result, parts, x, top, bottom, (column) => {
+    const rows = instances.map((instance, index) => [`f${index % 8}`, names[index], rateIn(instance.ok_over_time, column), sumIn(instance.failed_over_time, column)])
       .filter(([, , good, bad]) => good || bad).sort((one, next) => next[2] - one[2]);
     const shown = rows.slice(0, 9).map(([kind, name, good, bad]) => [kind, name, bad ? `${rate(good)}, ${count(bad)} failed` : rate(good)]);
     if (rows.length > 9) shown.push([null, `and ${rows.length - 9} more`, rate(total(rows.slice(9).map((row) => row[2])))]);
-    return { title: between(column), rows: [[null, 'all', rate(rateIn(timeline.ok, column))], ...shown, ...happened(column)] };
+    return { title: between(column), rows: [[null, 'all', rate(rateIn(timeline.ok, column))], ...shown, ...eventsIn(column)] };
   });
 }
 
 const handoverWords = (handover) => `${nameOf(handover.left)} → ${nameOf(handover.joined)}, ${handover.overlap >= 0
-  ? `${time(handover.overlap)} both` : `${time(-handover.overlap)} neither`}`;
+  ? `overlap ${time(handover.overlap)}` : `gap ${time(-handover.overlap)}`}`;
 
-/** What happened in a column beside answers. */
-function happened(column) {
+/** Events in a column: failures, outages, instances that joined or left. */
+function eventsIn(column) {
   const within = (when) => when >= column.from && (when < column.to || column.to >= END);
   const rows = Object.entries(report.timeline.failed).map(([name, list]) => ['fail', `failed: ${name}`, sumIn(list, column)])
-    .filter((row) => row[2]).map(([kind, name, many]) => [kind, name, count(many)]);
-  for (const gap of report.gaps.listed.filter((gap) => gap.from < column.to && gap.to > column.from).slice(0, 3)) {
-    rows.push(['fail', `gap from ${moment(gap.from, 3)}`, time(gap.to - gap.from)]);
+    .filter((row) => row[2]).map(([kind, name, number]) => [kind, name, count(number)]);
+  for (const outage of report.gaps.listed.filter((outage) => outage.from < column.to && outage.to > column.from).slice(0, 3)) {
+    rows.push(['fail', `outage from ${moment(outage.from, 3)}`, time(outage.to - outage.from)]);
   }
   for (const instance of report.instances) {
     if (instance.joined && within(instance.first)) rows.push([null, `${nameOf(instance.name)} joined`, moment(instance.first)]);
@@ -127,8 +127,8 @@ function happened(column) {
   return rows.slice(0, 12);
 }
 
-/** An instance that came: its mark, and when, before the mark where there is room. */
-function coming(at, low, lane, words, left, right) {
+/** Mark of an instance that joined, with a label before it if there is room. */
+function joinMark(at, low, lane, words, left, right) {
   const small = lane < 20;
   const room = widthOf(words, '11px system-ui, sans-serif') + 12;
   const before = at - left > room;
@@ -138,8 +138,8 @@ function coming(at, low, lane, words, left, right) {
   ];
 }
 
-/** One that went. */
-function going(at, low, lane, words, right) {
+/** Mark of an instance that left. */
+function leaveMark(at, low, lane, words, right) {
   const small = lane < 20;
   const room = widthOf(words, '11px system-ui, sans-serif') + 12;
   const after = right - at > room;
@@ -152,8 +152,8 @@ function going(at, low, lane, words, right) {
 function timelineTable() {
   const { instances, timeline } = report;
   const headings = [['from', 'right'], ['ok', 'right'], ['failed', 'right'], ...instances.map((instance) => [nameOf(instance.name), 'right name'])];
-  return table(headings, timeline.ok.map((good, place) => [moment(place * timeline.width), count(good),
-    count(total(Object.values(timeline.failed).map((list) => list[place] ?? 0))), ...instances.map((instance) => count(instance.ok_over_time[place] ?? 0))]));
+  return table(headings, timeline.ok.map((good, index) => [moment(index * timeline.width), count(good),
+    count(total(Object.values(timeline.failed).map((list) => list[index] ?? 0))), ...instances.map((instance) => count(instance.ok_over_time[index] ?? 0))]));
 }
 
 function drawFailures(width) {
@@ -163,11 +163,11 @@ function drawFailures(width) {
   const x = scale(0, END, left, right);
   const lane = 28, top = 4;
   const bottom = top + classes.length * (lane + above + 6) + 2;
-  const failures = classes.map(([name, list]) => failing(list, parts, x, (failed) => failed.class === name));
-  const most = Math.max(1, ...failures.flat().map((bar) => bar.many));
-  const lanes = classes.map(([name, list], place) => {
-    const low = top + (place + 1) * (lane + above + 6);
-    const bars = failures[place].map((bar) => ({ ...bar, high: low - Math.max(5, ((lane - 2) * bar.many) / most) }));
+  const failures = classes.map(([name, list]) => failureBars(list, parts, x, (failed) => failed.class === name));
+  const most = Math.max(1, ...failures.flat().map((bar) => bar.number));
+  const lanes = classes.map(([name, list], index) => {
+    const low = top + (index + 1) * (lane + above + 6);
+    const bars = failures[index].map((bar) => ({ ...bar, high: low - Math.max(5, ((lane - 2) * bar.number) / most) }));
     const words = count(total(list));
     return svg('g', { class: 'class' }, line(left, low, right, low, 'base'), area(bars, low, 'fail'),
       narrow ? [label(left, low - lane - 4, name, right - left - 60), text(right, low - lane - 4, words, 'soft', 'end')]
@@ -175,8 +175,8 @@ function drawFailures(width) {
   });
   const words = `Failures over time: ${classes.map(([name, list]) => `${count(total(list))} ${name}`).join(', ')}`;
   const result = drawing(width, bottom + 22, words, timeAxis(x, left, right, top, bottom), lanes);
-  return explained(result, parts, x, top, bottom, (column) => {
-    const rows = happened(column);
+  return withTooltip(result, parts, x, top, bottom, (column) => {
+    const rows = eventsIn(column);
     return { title: between(column), rows: rows.length ? rows : [[null, 'nothing failed', '']] };
   });
 }

@@ -1,63 +1,60 @@
-//! Never more than it was told.
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::peer::{Deed, Peer};
 use crate::run::report;
+use crate::server::{Action, TestServer};
 
 #[test]
-fn there_are_no_more_connections_than_it_was_told() {
-    let peer = Peer::start(|number| {
-        // Some connections have to be made anew.
-        if number % 7 == 0 { Deed::Close } else { Deed::Answer(200, "a") }
+fn connections_do_not_exceed_the_maximum() {
+    let server = TestServer::start(|number| {
+        // Some connections have to be replaced.
+        if number % 7 == 0 { Action::Close } else { Action::Respond(200, "a") }
     });
     for args in [&["--requests", "500"][..], &["--requests", "200", "--rate", "2000"]] {
-        report(&[&[peer.url().as_str(), "--connections", "3"], args].concat());
+        report(&[&[server.url().as_str(), "--connections", "3"], args].concat());
     }
-    // The one that it finds out by whether there is somebody, and one that the server has not seen the end of.
-    assert!(peer.most_connections() <= 5, "{}", peer.most_connections());
+    // Plus the connection before the run, and one whose end the server has not noticed yet.
+    assert!(server.max_connections() <= 5, "{}", server.max_connections());
 }
 
 #[test]
-fn at_a_rate_all_is_sent_when_it_is_due_and_not_before() {
-    let peer = Peer::good();
-    // Nothing is due before it is started.
+fn requests_at_a_rate_are_never_early_and_all_are_sent() {
+    let server = TestServer::ok();
     let begun = Instant::now();
-    let (_, report) = report(&[&peer.url(), "--rate", "200", "--for", "2s"]);
+    let (_, report) = report(&[&server.url(), "--rate", "200", "--duration", "2s"]);
     let late = report.late.unwrap();
     assert_eq!((report.ok + report.failed, late.unsent), (400, 0));
-    for (number, at) in (0_u32..).zip(&peer.times()) {
+    for (number, at) in (0_u32..).zip(&server.times()) {
         let due = Duration::from_millis(5) * number;
         assert!(*at - begun >= due, "request {number} after {:?}, due after {due:?}", *at - begun);
     }
 }
 
 #[test]
-fn in_a_ramp_the_rate_rises() {
-    let peer = Peer::good();
-    let (_, report) = report(&[&peer.url(), "--rate", "300", "--for", "2s", "--ramp", "2s"]);
-    assert_eq!(report.requests, 300, "half of the rate, in the mean");
+fn rate_rises_during_the_ramp() {
+    let server = TestServer::ok();
+    let (_, report) = report(&[&server.url(), "--rate", "300", "--duration", "2s", "--ramp", "2s"]);
+    assert_eq!(report.requests, 300, "half the rate on average");
     assert!(report.timeline.ok[0] < report.timeline.ok[1], "{:?}", report.timeline.ok);
 }
 
 #[test]
-fn latency_at_a_rate_is_from_when_a_request_was_due() {
+fn latency_at_a_rate_is_measured_from_the_due_time() {
     const STALL: Duration = Duration::from_millis(400);
-    let peer = Peer::start(|number| {
+    let server = TestServer::start(|number| {
         if number == 0 {
             thread::sleep(STALL);
         }
-        Deed::Answer(200, "a")
+        Action::Respond(200, "a")
     });
-    // One is due each 10 ms, and the only connection waits for the first one's answer.
-    let args = [&peer.url(), "--rate", "100", "--requests", "40", "--connections", "1"];
+    // A request is due every 10 ms, while the only connection waits for the first response.
+    let args = [&server.url(), "--rate", "100", "--requests", "40", "--connections", "1"];
     let (_, report) = report(&args);
     assert_eq!(report.ok, 40);
     let late = report.late.unwrap();
     assert!(late.waited >= 30, "{late:?}");
-    // Those that were due in the first half of the stall have waited for the other one.
+    // Requests due in the first half of the stall wait for at least its second half.
     assert!(report.latency.p50 >= 0.15 && report.latency.max >= 0.4, "{:?}", report.latency);
-    assert!(report.gaps.longest >= 0.4, "{:?}", report.gaps);
+    assert!(report.outages.longest >= 0.4, "{:?}", report.outages);
     assert!(report.warnings.iter().any(|warning| warning.contains("waited for a connection")));
 }

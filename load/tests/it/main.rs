@@ -1,13 +1,13 @@
-//! Runs `load` as a process, against servers that know what they were asked.
+//! Runs `load` as a process against test servers.
 
-/// Counts: each request once, each failure in its class.
+/// Counters: each request once, each failure in its class.
 mod counts;
-/// How it ends: by itself, by signals, with which exit code.
+/// End of a run: by itself, by signals, exit codes.
 mod end;
-/// Never more than it was told.
+/// Limits on connections, requests and rate.
 mod limits;
-mod peer;
 mod run;
+mod server;
 mod terminal;
-/// Bad usage, which no request is sent for.
+/// Invalid usage, which is rejected before any request.
 mod usage;

@@ -12,24 +12,24 @@ fn load(args: &[&str]) -> Command {
     load
 }
 
-/// Runs it until it exits by itself.
+/// Runs `load` until it exits by itself.
 pub(crate) fn run(args: &[&str]) -> Output {
     process::run(&mut load(args)).unwrap()
 }
 
-/// Its exit code and its report.
+/// Runs `load`, and returns its exit code and report.
 pub(crate) fn report(args: &[&str]) -> (i32, Report) {
     Running::start(&[args, &["--quiet"]].concat()).end()
 }
 
-/// Its exit code and what it says, where it has no report to give.
+/// Runs `load` with invalid usage, and returns its exit code and error message.
 pub(crate) fn refusal(args: &[&str]) -> (i32, String) {
     let output = run(args);
     assert!(output.stdout.is_empty(), "{output:?}");
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// One that runs, and writes its report to a file.
+/// A running `load`, with a file for its report.
 pub(crate) struct Running {
     process: Process,
     directory: tempfile::TempDir,
@@ -44,17 +44,17 @@ impl Running {
         Self { process: Process::spawn("load", &mut load, SpawnOptions::default()).unwrap(), directory }
     }
 
-    /// Sends it what Ctrl-C does.
+    /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&mut self) {
         self.process.signal(Signal::INT).unwrap();
     }
 
-    /// Waits until it says something with `text` in it.
+    /// Waits for output that contains `text`.
     pub(crate) fn says(&self, text: &str) {
         self.process.log().wait_for(text, TIMEOUT).unwrap();
     }
 
-    /// Waits for its end: exit code and report.
+    /// Waits for its end, and returns its exit code and report.
     pub(crate) fn end(mut self) -> (i32, Report) {
         let status = self.process.wait(TIMEOUT).unwrap();
         let json = std::fs::read(self.directory.path().join("report.json")).unwrap();

@@ -1,4 +1,4 @@
-//! On a terminal: how it stands, in place, and the report when it has ended.
+//! The live view on a pseudo-terminal.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::thread;
 use harness::process::{Streams, command};
 use harness::{Process, Pty, Signal, SpawnOptions, TIMEOUT, eventually};
 
-use crate::peer::Peer;
+use crate::server::TestServer;
 
 /// A terminal, and a `load` that draws on it.
 struct Terminal {
@@ -38,18 +38,18 @@ impl Terminal {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
-    /// The last whole drawing, as its lines without what moves the cursor and colours.
+    /// Lines of the last complete drawing, without ANSI sequences.
     fn drawing(&self) -> Option<Vec<String>> {
         let written = self.written();
         let (before, _) = written.rsplit_once("\x1b[J\x1b[?25h")?;
         let (_, frame) = before.rsplit_once("\x1b[?25l\r")?;
-        // Of a line's end the terminal makes a carriage return more.
+        // The terminal adds a carriage return to each line.
         Some(frame.lines().map(|line| plain(line.trim_end_matches('\r'))).collect())
     }
 
-    /// Waits for a drawing that is as it should be.
-    fn shows(&self, is_well: impl Fn(&[String]) -> bool) {
-        let shown = || self.drawing().is_some_and(|drawing| is_well(&drawing));
+    /// Waits for a drawing that meets a condition.
+    fn shows(&self, condition: impl Fn(&[String]) -> bool) {
+        let shown = || self.drawing().is_some_and(|drawing| condition(&drawing));
         eventually(TIMEOUT, shown).unwrap_or_else(|error| panic!("{error}: {:#?}", self.drawing()));
     }
 
@@ -72,24 +72,24 @@ fn plain(text: &str) -> String {
 }
 
 #[test]
-fn it_is_drawn_in_place_in_any_width_and_taken_away_for_the_report() {
-    let peer = Peer::good();
-    let args = [&peer.url(), "--rate", "200", "--for", "10m", "--every", "100ms"];
+fn view_adapts_to_the_terminal_and_is_erased_before_the_report() {
+    let server = TestServer::ok();
+    let args = [&server.url(), "--rate", "200", "--duration", "10m", "--every", "100ms"];
     let mut terminal = Terminal::start(80, &args);
     let fits = |drawing: &[String], width| drawing.iter().all(|line| line.chars().count() <= width);
-    let is_whole = |drawing: &[String]| {
+    let is_complete = |drawing: &[String]| {
         ["of 10 min", "of 200/s", "longest gap", "100.0 %"].iter().all(|part| drawing.concat().contains(part))
     };
-    terminal.shows(|drawing| is_whole(drawing) && fits(drawing, 80) && !fits(drawing, 60));
-    // The cursor goes up, and what follows takes the place of what was there.
+    terminal.shows(|drawing| is_complete(drawing) && fits(drawing, 80) && !fits(drawing, 60));
+    // The cursor moves up to redraw in place.
     eventually(TIMEOUT, || terminal.written().contains("\x1b[7A")).unwrap();
     terminal.pty.resize(40, 24).unwrap();
     terminal.shows(|drawing| fits(drawing, 40) && drawing.concat().contains("longest gap"));
 
-    let (code, said) = terminal.interrupt();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.lines().next().unwrap().ends_with(" · interrupted"), "{said}");
-    // As many lines are taken away as were drawn, and the cursor is there.
+    let (code, stdout) = terminal.interrupt();
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.lines().next().unwrap().ends_with(" · interrupted"), "{stdout}");
+    // All lines that were drawn are erased.
     terminal.shows(|drawing| drawing.concat().is_empty());
     let written = terminal.written();
     let drawings: Vec<_> = written.split("\x1b[?25l\r").collect();

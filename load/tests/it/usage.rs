@@ -1,40 +1,38 @@
-//! Bad usage, which no request is sent for.
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
 use harness::Loopback;
 
-use crate::peer::Peer;
 use crate::run::refusal;
+use crate::server::TestServer;
 
 #[test]
-fn nonsense_is_refused_before_any_load() {
-    let peer = Peer::good();
-    let url = peer.url();
+fn invalid_flags_are_rejected_before_any_request() {
+    let server = TestServer::ok();
+    let url = server.url();
     for (args, expected) in [
-        (&["--rate", "0"][..], "more than 0 requests in each second"),
-        (&["--for", "0s"], "greater than zero"),
+        (&["--rate", "0"][..], "expected a number greater than 0"),
+        (&["--duration", "0s"], "greater than zero"),
         (&["--requests", "0"], "0 is not in 1.."),
-        (&["--instance", "body:from ("], "is no regular expression"),
+        (&["--instance", "body:from ("], "invalid regular expression"),
         (&["--json", "/nowhere/report.json"], "creating /nowhere/report.json: no such file or directory"),
         (&["--html", "/nowhere/report.html"], "creating /nowhere/report.html: no such file or directory"),
         (&["--http", "2", "--streams", "0"], "0 is not in 1.."),
-        (&["--connections", "65536"], "the limit on open files allows"),
+        (&["--connections", "65536"], "the limit on open files permits"),
     ] {
-        // Where the limit is higher than anybody has connections, that is no nonsense.
-        if args[0] == "--connections" && rustix_limit_is_high() {
+        if args[0] == "--connections" && is_file_limit_high() {
             continue;
         }
-        let (code, said) = refusal(&[&[url.as_str()], args].concat());
-        assert_eq!(code, 64, "{args:?}: {said}");
-        assert!(said.contains(expected), "{args:?}: {said}");
+        let (code, message) = refusal(&[&[url.as_str()], args].concat());
+        assert_eq!(code, 64, "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
     }
-    assert_eq!(peer.requests(), 0);
+    assert_eq!(server.requests(), 0);
 }
 
-fn rustix_limit_is_high() -> bool {
+/// Whether the hard limit on open files permits the maximum number of connections.
+fn is_file_limit_high() -> bool {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let hard = files.split_whitespace().nth(4).unwrap();
@@ -42,20 +40,20 @@ fn rustix_limit_is_high() -> bool {
 }
 
 #[test]
-fn a_host_that_is_not_there_is_refused_with_the_reason() {
-    let nobody = format!("http://{}/", Loopback::new().free().unwrap());
-    let (code, said) = refusal(&[&nobody]);
-    assert_eq!(code, 64, "{said}");
-    assert!(said.contains("connecting to ") && said.ends_with(": connection refused\n"), "{said}");
+fn unreachable_host_is_rejected_with_the_reason() {
+    let free = format!("http://{}/", Loopback::new().free().unwrap());
+    let (code, message) = refusal(&[&free]);
+    assert_eq!(code, 64, "{message}");
+    assert!(message.contains("connecting to ") && message.ends_with(": connection refused\n"), "{message}");
 
-    let (code, said) = refusal(&["http://nobody.invalid/"]);
-    assert_eq!(code, 64, "{said}");
-    assert!(said.starts_with("load: resolving nobody.invalid: "), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let (code, message) = refusal(&["http://unknown.invalid/"]);
+    assert_eq!(code, 64, "{message}");
+    assert!(message.starts_with("load: resolving unknown.invalid: "), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
 }
 
 #[test]
-fn a_host_without_tls_is_no_host_with_tls() {
+fn host_without_tls_is_rejected_for_an_https_url() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -63,7 +61,7 @@ fn a_host_without_tls_is_no_host_with_tls() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let (code, said) = refusal(&[&url, "--insecure"]);
-    assert_eq!(code, 64, "{said}");
-    assert!(said.contains("speaking TLS with 127.0.0.1:"), "{said}");
+    let (code, message) = refusal(&[&url, "--insecure"]);
+    assert_eq!(code, 64, "{message}");
+    assert!(message.contains("TLS handshake with 127.0.0.1:"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! `load` by TLS, with certificates that openssl has made.
+//! `load` over TLS.
 
 use harness::certificates::{Certificates, P256, P384};
 use harness::process::command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Nginx, PATIENCE, load, names};
 
-/// What it says when it does not even begin.
+/// Runs `load` with invalid usage, and returns its error message.
 fn refusal(url: &str, args: &[&str]) -> String {
     let mut stranger = command(Binaries::find().unwrap().path("load"));
     let stranger = stranger.arg(url).args(args).output().unwrap();
@@ -16,7 +16,7 @@ fn refusal(url: &str, args: &[&str]) -> String {
 }
 
 #[test]
-fn http_2_is_spoken_with_and_without_tls() {
+fn http_2_works_with_and_without_tls() {
     let (address, admin) = (Loopback::new().free().unwrap(), Loopback::new().free().unwrap());
     let authority = Certificates::new(P256);
     let [cert, key] = authority.issue_for_address(address.ip(), P256);
@@ -47,13 +47,13 @@ fn http_2_is_spoken_with_and_without_tls() {
     is_well(load(&url, &["--insecure", "--requests", "100", "--connections", "3"]), "2", 3);
     let one = ["--http", "1.1", "--ca", &ca, "--requests", "100", "--connections", "3"];
     is_well(load(&url, &one), "1.1", 3);
-    // Without a word on whom to believe, nobody does.
+    // The system's CA certificates do not include this one.
     assert!(refusal(&url, &[]).contains("UnknownIssuer"));
 }
 
 #[test]
-fn keys_of_authorities_and_of_servers_may_be_of_p384() {
-    // The second is what openssl does when it is not told otherwise.
+fn p384_keys_are_accepted() {
+    // The second is openssl's default.
     for (authority, hash, server) in
         [(P384, "-sha384", P256), (P384, "-sha256", P256), (P384, "-sha384", P384), (P256, "-sha256", P384)]
     {
@@ -74,7 +74,7 @@ fn keys_of_authorities_and_of_servers_may_be_of_p384() {
             report["failures"]
         );
         assert_eq!(names(&report), ["nginx-1"]);
-        // Not whoever has a key of that kind is believed.
+        // Another authority with a key of the same kind is not trusted.
         let other = Certificates::with_hash(authority, hash);
         let said = refusal(&nginx.url, &["--ca", &other.path("ca.pem")]);
         assert!(

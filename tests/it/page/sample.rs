@@ -1,283 +1,139 @@
-//! Reports as load could have made them: requests at a rate, to instances that come and go.
+//! Reports of simulated runs: requests at a rate, to instances that join and leave.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use load::gaps::GapLog;
-use load::presence::{Presence, evenness, handovers};
-use load::report::{
-    Asked, Bucket, Class, Connections, Demand, Ended, Failed, Failures, Instance, Late, Latency, Report,
-    Timeline, VERSION, WeightedUrl,
-};
+use load::assertions::{Assertions, Limit};
+use load::error::RequestError;
+use load::plan::{HttpVersion, Plan};
+use load::recorder::{Recorder, Response, SendRecord, Times, histogram, record};
+use load::report::{Connections, EndReason, ErrorClass, Report};
+use load::summary::{self, RunInfo};
+use load::timeline::LatencySeries;
 
-/// An instance that answers from one second to another.
-pub(super) struct Answering {
+/// Text of failures during outages.
+const BAD_GATEWAY: &str = "status 502";
+
+/// An instance that responds during a part of the run.
+pub(super) struct SimulatedInstance {
     pub(super) name: Option<String>,
+    /// Start and end, in seconds.
     pub(super) from: f64,
     pub(super) to: f64,
-    /// Half of its answers take no longer, in milliseconds.
+    /// Median latency in milliseconds.
     pub(super) p50: f64,
 }
 
-/// What is sent, and what comes of it.
+/// A simulated run.
 pub(super) struct Run {
     pub(super) seconds: u32,
     pub(super) rate: u32,
-    pub(super) instances: Vec<Answering>,
-    /// When nobody answers, and what becomes of requests then: one in so many fails.
+    pub(super) instances: Vec<SimulatedInstance>,
+    /// Outages: start, end, and n if every n-th request fails; the others wait for the end.
     pub(super) outages: Vec<(f64, f64, u64)>,
-    /// Single failures.
-    pub(super) failures: Vec<(f64, Class, Option<u16>, &'static str)>,
+    /// Single failures: time, class, status sent by the last instance, and error message without a status.
+    pub(super) failures: Vec<(f64, ErrorClass, Option<u16>, &'static str)>,
 }
 
-/// Numbers that look random, and are the same each time.
-struct Dice(u64);
+/// Pseudo-random numbers (xorshift), the same in each run.
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self) -> f64 {
+impl Random {
+    /// From 0 up to, but not including, 1.
+    fn uniform(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        // Its upper 32 bits are chance enough.
         f64::from((self.0 >> 32) as u32) / f64::from(u32::MAX).next_up()
     }
 
-    /// Around 0, with a deviation of 1.
+    /// Approximately normal, with mean 0 and standard deviation 1.
     fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.roll()).sum::<f64>() - 6.0
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 }
 
-/// Latencies and counts in seconds.
-#[derive(Clone, Default)]
-struct Seen {
-    latencies: Vec<f64>,
-    ok: Vec<u64>,
-    failed: Vec<u64>,
-    first: Option<f64>,
-    last: f64,
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand seconds at most")]
-fn whole(at: f64) -> usize {
-    at as usize
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a few million at most")]
-fn float(number: usize) -> f64 {
-    number as f64
-}
-
-fn latency(latencies: &[f64]) -> Latency {
-    let mut sorted = latencies.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let Some(max) = sorted.last().copied() else { return Latency::default() };
-    let at = |part: f64| sorted[whole(float(sorted.len() - 1) * part)];
-    let mut buckets: BTreeMap<usize, u64> = BTreeMap::new();
-    for latency in &sorted {
-        // As load has them: four double the time.
-        let quarters = whole((latency * 1e6).max(1.0).log2() * 4.0) + 1;
-        let bound = whole((float(quarters) / 4.0).exp2());
-        *buckets.entry(bound).or_default() += 1;
-    }
-    Latency {
-        count: sorted.len() as u64,
-        min: sorted[0],
-        mean: sorted.iter().sum::<f64>() / float(sorted.len()),
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        max,
-        buckets: buckets
-            .iter()
-            .map(|(to, count)| Bucket { up_to: float(*to) / 1e6, count: *count })
-            .collect(),
-    }
-}
-
-/// What comes of it.
+/// Simulates a run, and returns its report.
 pub(super) fn report(run: &Run) -> Report {
-    let mut dice = Dice(0x2545_F491_4F6C_DD1D);
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
+    let mut plan = Plan::new(vec!["http://swarm.lan/ping".parse().unwrap()]);
+    plan.rate = Some(run.rate.into());
+    plan.duration = Some(Duration::from_secs(run.seconds.into()));
+    plan.outage_threshold = Duration::from_millis(100);
+    let mut recorder = Recorder::new(plan.outage_threshold);
     let end = f64::from(run.seconds);
-    let spans = run.seconds as usize;
-    let mut seen =
-        vec![Seen { ok: vec![0; spans], failed: vec![0; spans], ..Seen::default() }; run.instances.len()];
-    let mut per_second: Vec<Vec<f64>> = vec![Vec::new(); spans];
-    let (mut gaps, mut before) = (GapLog::new(Duration::from_millis(100)), 0.0);
-    let mut failed: Vec<Failed> = run
-        .failures
-        .iter()
-        .map(|(at, class, status, text)| Failed {
-            at: *at,
-            sent: at - 0.004,
-            class: *class,
-            status: *status,
-            instance: status.and_then(|_| run.instances.last()?.name.clone()),
-            url: 0,
-            text: (*text).to_owned(),
-        })
-        .collect();
-    for number in 0..u64::from(run.seconds * run.rate) {
-        let due = f64::from(u32::try_from(number).unwrap()) / f64::from(run.rate);
-        let there: Vec<usize> = (0..run.instances.len())
-            .filter(|place| (run.instances[*place].from..run.instances[*place].to).contains(&due))
-            .collect();
+    let mut latencies = vec![histogram(); run.seconds as usize];
+    let mut latest_ok = Duration::ZERO;
+
+    for (at, class, status, text) in &run.failures {
+        let name = run.instances.last().and_then(|last| last.name.as_deref()).unwrap_or_default();
+        let outcome = match status {
+            Some(status) => Ok(Response { status: *status, bytes: 0 }),
+            None => Err(RequestError::new(*class, text)),
+        };
+        let times = times(at - 0.004, at - 0.004, *at);
+        recorder.record(times, SendRecord::Scheduled, 0, outcome, name.as_bytes(), |at| (at, at));
+    }
+    for number in 0..run.seconds * run.rate {
+        let due = f64::from(number) / f64::from(run.rate);
+        // One request is late.
+        let sent = if number == 7 { due + 0.0017 } else { due };
+        let present: Vec<_> =
+            run.instances.iter().filter(|instance| (instance.from..instance.to).contains(&due)).collect();
         let outage = run.outages.iter().find(|(from, to, _)| (*from..*to).contains(&due));
         let waited = match outage {
-            Some((_, _, every)) if number.is_multiple_of(*every) || there.is_empty() => {
-                failed.push(Failed {
-                    at: due + 0.003,
-                    sent: due,
-                    class: Class::Status5xx,
-                    status: Some(502),
-                    instance: None,
-                    url: 0,
-                    text: "502 Bad Gateway".to_owned(),
-                });
+            Some((_, _, every)) if u64::from(number).is_multiple_of(*every) || present.is_empty() => {
+                let error = RequestError::new(ErrorClass::Status5xx, BAD_GATEWAY);
+                let times = times(due, sent, due + 0.003);
+                recorder.record(times, SendRecord::Scheduled, 0, Err(error), b"", |at| (at, at));
                 continue;
             }
             Some((_, to, _)) => to - due,
             None => 0.0,
         };
-        let Some(place) = there.get(whole(dice.roll() * float(there.len()))).copied() else { continue };
-        // A fifth of a thousand is slow.
-        let slow = if dice.roll() < 0.002 { 4.0 + 6.0 * dice.roll() } else { 1.0 };
-        let took = waited + run.instances[place].p50 / 1000.0 * (0.35 * dice.normal()).exp() * slow;
-        let at = (due + took).min(end - 1e-6);
-        let seen = &mut seen[place];
-        seen.latencies.push(took);
-        seen.ok[whole(at)] += 1;
-        seen.first = Some(seen.first.map_or(at, |first| first.min(at)));
-        seen.last = seen.last.max(at);
-        per_second[whole(at)].push(took);
-        if at > before {
-            gaps.add(Duration::from_secs_f64(before), Duration::from_secs_f64(at));
-            before = at;
-        }
+        let count = u32::try_from(present.len()).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "less than 1,000")]
+        let Some(instance) = present.get((random.uniform() * f64::from(count)) as usize) else { continue };
+        // Two of 1,000 requests are slow.
+        let slow = if random.uniform() < 0.002 { 4.0 + 6.0 * random.uniform() } else { 1.0 };
+        let latency = waited + instance.p50 / 1000.0 * (0.35 * random.normal()).exp() * slow;
+        let times = times(due, sent, (due + latency).min(end - 1e-6));
+        let second = usize::try_from(times.done.as_secs()).unwrap();
+        record(&mut latencies[second], times.done.saturating_sub(times.due));
+        let name = instance.name.as_deref().unwrap_or_default().as_bytes();
+        let response = Response { status: 200, bytes: 21 };
+        recorder.record(times, SendRecord::Scheduled, 0, Ok(response), name, |at| (latest_ok, at));
+        latest_ok = latest_ok.max(times.done);
     }
-    gaps.add(Duration::from_secs_f64(before), Duration::from_secs_f64(end.max(before)));
-    failed.sort_by(|one, next| one.at.total_cmp(&next.at));
-    summed(run, seen, &per_second, &gaps, failed)
-}
 
-fn summed(
-    run: &Run,
-    mut seen: Vec<Seen>,
-    per_second: &[Vec<f64>],
-    gaps: &GapLog,
-    failed: Vec<Failed>,
-) -> Report {
-    let end = f64::from(run.seconds);
-    let mut failures = Failures { listed: failed, ..Failures::default() };
-    let mut timeline = Timeline { width: 1.0, ..Timeline::default() };
-    let mut of_instance: Vec<BTreeMap<Class, u64>> = vec![BTreeMap::new(); seen.len()];
-    for one in &failures.listed {
-        *failures.by_class.entry(one.class).or_default() += 1;
-        timeline.failed.entry(one.class).or_insert_with(|| vec![0; per_second.len()])[whole(one.at)] += 1;
-        if let Some(status) = one.status {
-            *failures.by_status.entry(status).or_default() += 1;
-        }
-        let place =
-            run.instances.iter().position(|other| other.name == one.instance && one.instance.is_some());
-        if let Some(place) = place {
-            seen[place].failed[whole(one.at)] += 1;
-            *of_instance[place].entry(one.class).or_default() += 1;
-        }
-    }
-    for latencies in per_second {
-        let figures = latency(latencies);
-        timeline.ok.push(figures.count);
-        timeline.p50.push(figures.p50);
-        timeline.p99.push(figures.p99);
-        timeline.max.push(figures.max);
-    }
-    let all = latency(&per_second.concat());
-    let presences: Vec<_> = run
-        .instances
-        .iter()
-        .zip(&seen)
-        .map(|(one, seen)| {
-            let first = seen.first.unwrap_or_default();
-            (one.name.clone(), Presence::of(first, seen.last, seen.latencies.len() as u64, end, 0.25))
-        })
-        .collect();
-    let counted: Vec<_> =
-        presences.iter().zip(&seen).map(|((_, one), seen)| (one.clone(), seen.ok.clone())).collect();
-    let instances = presences.iter().zip(&seen).zip(of_instance);
-    let instances: Vec<_> = instances
-        .filter(|((_, seen), _)| seen.first.is_some())
-        .map(|(((name, presence), seen), failures)| Instance {
-            name: name.clone(),
-            share: float(seen.latencies.len()) / float(per_second.iter().map(Vec::len).sum::<usize>()),
-            ok: seen.latencies.len() as u64,
-            failed: failures.values().sum(),
-            failures,
-            latency: latency(&seen.latencies),
-            first: presence.first,
-            last: presence.last,
-            first_sent: presence.first - seen.latencies.first().copied().unwrap_or_default(),
-            last_sent: presence.last - seen.latencies.last().copied().unwrap_or_default(),
-            joined: presence.joined,
-            left: presence.left,
-            ok_over_time: seen.ok.clone(),
-            failed_over_time: seen.failed.clone(),
-        })
-        .collect();
-    let failed = failures.listed.len() as u64;
-    let late = Late { threshold: 0.001, count: 3, waited: 0, unsent: 0, max: 0.0017 };
-    let demand = |name: &str, wanted: &str, got: String, met| Demand {
-        name: name.to_owned(),
-        wanted: wanted.to_owned(),
-        got,
-        met,
+    let mut series = LatencySeries::default();
+    (0..).zip(&latencies).for_each(|(second, latencies)| series.add(second, latencies));
+    let info = RunInfo {
+        ended: EndReason::Duration,
+        elapsed: Duration::from_secs_f64(end),
+        started_at: Duration::from_secs(1_764_108_000),
+        cpu: Duration::from_secs_f64(end * 0.21),
+        cores: 2,
+        latest_ok,
     };
-    let gaps = gaps.report();
-    Report {
-        version: VERSION,
-        asked: asked(run),
-        started_unix_ms: 1_764_108_000_000,
-        seconds: end,
-        ended: Ended::Duration,
-        requests: all.count + failed,
-        ok: all.count,
-        failed,
-        abandoned: 0,
-        rate: f64::from(u32::try_from(all.count + failed).unwrap()) / end,
-        bytes: 21 * all.count,
-        late: Some(late),
-        evenness: evenness(&counted, 1.0),
-        handovers: handovers(&presences),
-        connections: Connections { opened: 64, closed_idle: 2 },
-        timeline,
-        generator_load: 0.21,
-        warnings: Vec::new(),
-        demands: vec![
-            demand("max-failed", "0", failed.to_string(), failed == 0),
-            demand("max-gap", "≤ 1 s", load::figures::brief(gaps.longest), gaps.longest <= 1.0),
-            demand("max-p99", "≤ 20 ms", load::figures::brief(all.p99), all.p99 <= 0.02),
-        ],
-        latency: all,
-        instances,
-        gaps,
-        failures,
+    let mut report = summary::report(&plan, &[HttpVersion::Http1], recorder, &series, &info);
+    report.failures.listed.sort_by(|one, next| one.at.total_cmp(&next.at));
+    for failed in report.failures.listed.iter_mut().filter(|failed| failed.text == BAD_GATEWAY) {
+        // A status that was sent by no instance.
+        failed.status = Some(502);
+        *report.failures.by_status.entry(502).or_default() += 1;
     }
+    report.connections = Connections { opened: 64, closed_idle: 2 };
+    let assertions = Assertions {
+        max_failed: Some(Limit::Count(0)),
+        max_gap: Some(Duration::from_secs(1)),
+        max_p99: Some(Duration::from_millis(20)),
+        ..Assertions::default()
+    };
+    report.assertions = assertions.check(&report);
+    report
 }
 
-fn asked(run: &Run) -> Asked {
-    Asked {
-        urls: vec![WeightedUrl { url: "http://swarm.lan/ping".to_owned(), weight: 1 }],
-        method: "GET".to_owned(),
-        http: "1.1".to_owned(),
-        keep_alive: true,
-        connections: 64,
-        streams: 1,
-        threads: 1,
-        rate: Some(f64::from(run.rate)),
-        ramp: 0.0,
-        duration: Some(f64::from(run.seconds)),
-        requests: None,
-        timeout: 10.0,
-        instance: "header:x-served-by".to_owned(),
-    }
+fn times(due: f64, sent: f64, done: f64) -> Times {
+    let [due, sent, done] = [due, sent, done].map(Duration::from_secs_f64);
+    Times { due, sent, done }
 }

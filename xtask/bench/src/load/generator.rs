@@ -89,7 +89,8 @@ impl Generator {
                 Ok(Sample { rate: report.rate(), p50, p99, p99_9, ..Sample::default() })
             }
             Self::Load => {
-                let flags = [&url, "--for", &time, "--connections", &connections, "--quiet", "--json", "-"];
+                let flags =
+                    [&url, "--duration", &time, "--connections", &connections, "--quiet", "--json", "-"];
                 let rate: Vec<_> = rate.iter().flat_map(|rate| ["--rate", rate]).collect();
                 parse_load(&json(&programs.load, &flags, &rate)?)
             }

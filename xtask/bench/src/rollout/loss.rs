@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use harness::docker::eventually_on_engine;
-use harness::load::all_go_on;
+use harness::load::wait_for_all;
 use harness::{Load, LoadOptions, eventually};
 
 use super::deployment::{Deployment, Setup};
@@ -120,7 +120,7 @@ impl Row {
             Load::start(deployment.url("/pings"), &options)
         });
         let loads = loads.collect::<Result<Vec<_>>>()?;
-        all_go_on(&loads, 100, LOAD_TIMEOUT)?;
+        wait_for_all(&loads, 100, LOAD_TIMEOUT)?;
 
         let mut began = SystemTime::now();
         match loss {
@@ -161,7 +161,7 @@ impl Row {
             lab.reconnect(victim)?;
         }
         deployment.wait_settled()?;
-        all_go_on(&loads, 100, LOAD_TIMEOUT)?;
+        wait_for_all(&loads, 100, LOAD_TIMEOUT)?;
         for load in loads {
             self.totals.add(self.loss, &load.stop()?);
         }

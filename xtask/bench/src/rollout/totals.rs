@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harness::Report;
-use harness::load::{Class, text, unnamed};
+use harness::load::{ErrorClass, text, unnamed};
 
 /// Totals of one or more loads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,26 +24,26 @@ impl Totals {
         let wrong = unnamed(report);
         self.requests += report.requests;
         self.add_failures(&report.failures.by_class, wrong);
-        self.longest_outage = self.longest_outage.max(report.gaps.longest);
+        self.longest_outage = self.longest_outage.max(report.outages.longest);
         if report.failed + wrong > 0 {
             eprintln!("{name}: {}", text(report));
         }
     }
 
     /// Adds failed requests, and `wrong`: successful responses without an instance's name.
-    fn add_failures(&mut self, by_class: &BTreeMap<Class, u64>, wrong: u64) {
+    fn add_failures(&mut self, by_class: &BTreeMap<ErrorClass, u64>, wrong: u64) {
         for (class, count) in by_class {
             let column = match class {
-                Class::Refused => 0,
-                Class::Reset | Class::Closed => 1,
-                Class::Timeout => 2,
-                Class::Status5xx => 3,
-                Class::Status4xx
-                | Class::Dns
-                | Class::Tls
-                | Class::Protocol
-                | Class::Unreachable
-                | Class::Local => 4,
+                ErrorClass::Refused => 0,
+                ErrorClass::Reset | ErrorClass::Closed => 1,
+                ErrorClass::Timeout => 2,
+                ErrorClass::Status5xx => 3,
+                ErrorClass::Status4xx
+                | ErrorClass::Dns
+                | ErrorClass::Tls
+                | ErrorClass::Protocol
+                | ErrorClass::Unreachable
+                | ErrorClass::Local => 4,
             };
             self.failed[column] += count;
         }
@@ -65,18 +65,18 @@ mod tests {
     #[test]
     fn every_error_class_has_a_column() {
         let by_class = [
-            (Class::Refused, 1),
-            (Class::Reset, 2),
-            (Class::Closed, 10),
-            (Class::Timeout, 3),
-            (Class::Status5xx, 4),
-            (Class::Status4xx, 5),
-            (Class::Unreachable, 20),
+            (ErrorClass::Refused, 1),
+            (ErrorClass::Reset, 2),
+            (ErrorClass::Closed, 10),
+            (ErrorClass::Timeout, 3),
+            (ErrorClass::Status5xx, 4),
+            (ErrorClass::Status4xx, 5),
+            (ErrorClass::Unreachable, 20),
         ];
         let mut totals = Totals { requests: 1000, longest_outage: 0.25, ..Totals::default() };
         totals.add_failures(&by_class.into(), 100);
         assert_eq!(totals.cells(), ["1000", "1", "12", "3", "4", "125", "250"]);
-        totals.add_failures(&[(Class::Timeout, 7)].into(), 1);
+        totals.add_failures(&[(ErrorClass::Timeout, 7)].into(), 1);
         assert_eq!(totals.cells(), ["1000", "1", "12", "10", "4", "126", "250"]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use harness::docker::eventually_on_engine;
-use harness::load::{HELLO, PONG, all_go_on, instance};
+use harness::load::{HELLO, PONG, instance, wait_for_all};
 use harness::{Load, LoadOptions, Report};
 
 use super::deployment::{Deployment, Setup};
@@ -85,10 +85,10 @@ pub(super) fn measure(deployment: &Deployment<'_>, rounds: u16, rows: &mut Vec<R
             let loads =
                 targets.iter().map(|target| Load::start(deployment.url(target.path), &target.options));
             let loads = loads.collect::<Result<Vec<_>>>()?;
-            all_go_on(&loads, 20, LOAD_TIMEOUT)?;
+            wait_for_all(&loads, 20, LOAD_TIMEOUT)?;
             (change.action)(deployment)?;
             deployment.wait_settled()?;
-            all_go_on(&loads, 20, LOAD_TIMEOUT)?;
+            wait_for_all(&loads, 20, LOAD_TIMEOUT)?;
             let reports = loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
             let events = events::since(deployment.lab, since)?;
             for ((row, target), report) in change_rows.iter_mut().zip(&targets).zip(&reports) {

@@ -1,11 +1,11 @@
-//! Figures as people read them.
+//! Numbers in texts for people.
 
-/// A count, with its thousands apart: `120,000`.
+/// Formats a count with thousands separators: `120,000`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -13,10 +13,10 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// A time in seconds, for a column: to two or three digits, `420 µs`, `3.2 ms`, `41.2 s`.
+/// Formats a duration in seconds with a fixed number of digits, for columns: `420 µs`, `3.2 ms`, `41.2 s`.
 pub fn time(seconds: f64) -> String {
     match seconds {
-        // What is as good as a thousand has the next unit.
+        // The bounds are where rounding would yield 1000 of a unit.
         _ if seconds < 0.000_999_5 => format!("{:.0} µs", seconds * 1e6),
         _ if seconds < 0.099_95 => format!("{:.1} ms", seconds * 1e3),
         _ if seconds < 0.999_5 => format!("{:.0} ms", seconds * 1e3),
@@ -25,9 +25,8 @@ pub fn time(seconds: f64) -> String {
     }
 }
 
-/// A time in seconds, for a sentence: by the digits that count and no zeros behind them, `812 µs`, `3 ms`, `10 min`.
+/// Formats a duration in seconds without trailing zeros, for sentences: `812 µs`, `3 ms`, `10 min`.
 pub fn brief(seconds: f64) -> String {
-    // What is none at all is written as such too, rather than being wrong.
     if seconds.is_nan() || seconds <= 0.0 {
         "0 ms".to_owned()
     } else if seconds < 0.9995e-3 {
@@ -37,7 +36,7 @@ pub fn brief(seconds: f64) -> String {
     } else if seconds < 119.95 {
         format!("{} s", digits(seconds))
     } else {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is at least 119")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 119")]
         let seconds = seconds.round() as u64;
         match seconds % 60 {
             0 => format!("{} min", count(seconds / 60)),
@@ -46,6 +45,7 @@ pub fn brief(seconds: f64) -> String {
     }
 }
 
+/// Three significant digits, without trailing zeros.
 fn digits(value: f64) -> String {
     let places = if value >= 99.95 {
         return format!("{value:.0}");
@@ -54,26 +54,26 @@ fn digits(value: f64) -> String {
     } else {
         2
     };
-    let written = format!("{value:.places$}");
-    written.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let text = format!("{value:.places$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A point in time, in seconds: `41.2 s`.
+/// Formats a point in time in seconds: `41.2 s`.
 pub fn moment(seconds: f64) -> String {
     format!("{seconds:.1} s")
 }
 
-/// A part, as percent: `33.4 %`.
-pub fn percent(part: f64) -> String {
-    format!("{:.1} %", part * 100.0)
+/// Formats a fraction as a percentage: `33.4 %`.
+pub fn percent(fraction: f64) -> String {
+    format!("{:.1} %", fraction * 100.0)
 }
 
-/// Requests in each second.
+/// Formats a rate in requests per second: `2,000/s`.
 pub fn rate(rate: f64) -> String {
     if rate < 10.0 {
         return format!("{rate:.1}/s");
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a positive number")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number")]
     let whole = rate.round() as u64;
     format!("{}/s", count(whole))
 }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_short() {
+    fn numbers_are_short() {
         assert_eq!(
             [0, 999, 1000, 120_000, 1_234_567].map(count),
             ["0", "999", "1,000", "120,000", "1,234,567"]
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_the_unit_that_suits_it() {
+    fn brief_time_has_a_suitable_unit() {
         let seconds = [0.0, 7e-7, 812e-6, 0.000_999_7, 0.003, 0.0412, 0.2501, 0.9996, 41.23, 60.0, 119.96];
         let expected = [
             "0 ms", "0.7 µs", "812 µs", "1 ms", "3 ms", "41.2 ms", "250 ms", "1 s", "41.2 s", "60 s", "2 min",

@@ -1,0 +1,126 @@
+//! An HTTP/1.1 connection.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+use super::codec::{self, Body, Head};
+use super::connect::Stream;
+use crate::error::RequestError;
+use crate::instance::{InstanceKey, SEARCHED_BYTES};
+use crate::recorder::Response;
+use crate::report::ErrorClass;
+
+/// Size of the read buffer of each connection, in bytes.
+const BUFFER: usize = 8 * 1024;
+
+/// An HTTP/1.1 connection.
+pub(super) struct Http1 {
+    stream: Stream,
+    buffer: Vec<u8>,
+    /// First bytes of the body, if it names the instance.
+    content: Vec<u8>,
+}
+
+impl Http1 {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, buffer: Vec::with_capacity(BUFFER), content: Vec::new() }
+    }
+
+    /// Whether the idle connection cannot be used: the server closed it, or sent data without a request.
+    pub(super) async fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        poll_fn(|context| {
+            let mut buffer = ReadBuf::new(&mut byte);
+            Poll::Ready(Pin::new(&mut self.stream).poll_read(context, &mut buffer).is_ready())
+        })
+        .await
+    }
+
+    /// Sends a request and reads the whole response. Puts the name of the instance into `name`, and returns the response
+    /// and whether the connection is reusable.
+    pub(super) async fn send(
+        &mut self,
+        request: &[u8],
+        is_head: bool,
+        key: &InstanceKey,
+        name: &mut Vec<u8>,
+    ) -> Result<(Response, bool), RequestError> {
+        let sent = async {
+            self.stream.write_all(request).await?;
+            self.stream.flush().await
+        };
+        sent.await.map_err(|error| RequestError::io("sending a request", &error))?;
+        self.buffer.clear();
+        let head = self.read_head(is_head, key, name).await?;
+        let mut body = Body::new(head.framing);
+        let is_searched = matches!(key, InstanceKey::Body(_));
+        self.content.clear();
+        let mut start = head.length;
+        loop {
+            let content = &mut self.content;
+            let taken = body.take(&self.buffer[start..], |bytes| {
+                if is_searched {
+                    let room = SEARCHED_BYTES - content.len();
+                    content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                }
+            })?;
+            if body.is_complete() {
+                if is_searched {
+                    key.find_in_body(&self.content, name);
+                }
+                let nothing_left = start + taken == self.buffer.len();
+                let response = Response { status: head.status, bytes: body.length() };
+                return Ok((response, head.keep_alive && nothing_left));
+            }
+            self.buffer.clear();
+            start = 0;
+            if self.read("a response body").await? == 0 && !body.close() {
+                return Err(RequestError::new(
+                    ErrorClass::Closed,
+                    "the server closed the connection within a response body",
+                ));
+            }
+        }
+    }
+
+    /// Reads the head of the final response, which stays at the start of the buffer.
+    async fn read_head(
+        &mut self,
+        is_head: bool,
+        key: &InstanceKey,
+        name: &mut Vec<u8>,
+    ) -> Result<Head, RequestError> {
+        loop {
+            if !self.buffer.is_empty()
+                && let Some(head) = codec::head(&self.buffer, is_head, key.header(), name)?
+            {
+                if head.status >= 200 {
+                    return Ok(head);
+                }
+                if head.status == 101 {
+                    return Err(RequestError::protocol("unexpected status 101 (switching protocols)"));
+                }
+                self.buffer.drain(..head.length);
+                continue;
+            }
+            if self.read("a response").await? == 0 {
+                let when = if self.buffer.is_empty() { "before" } else { "within" };
+                return Err(RequestError::new(
+                    ErrorClass::Closed,
+                    format_args!("the server closed the connection {when} a response"),
+                ));
+            }
+        }
+    }
+
+    async fn read(&mut self, what: &str) -> Result<usize, RequestError> {
+        if self.buffer.len() == self.buffer.capacity() {
+            self.buffer.reserve(BUFFER);
+        }
+        let read = self.stream.read_buf(&mut self.buffer).await;
+        read.map_err(|error| RequestError::io(format_args!("reading {what}"), &error))
+    }
+}

@@ -1,0 +1,143 @@
+//! A test server that handles each request as the test says, and counts.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the server does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Responds with this status, as the instance with this name.
+    Respond(u16, &'static str),
+    /// Responds as instance `a`, and closes the connection without announcing it.
+    RespondAndClose,
+    /// Closes the connection.
+    Close,
+    /// Closes the connection within the body of a response.
+    CloseInBody,
+    /// Resets the connection.
+    Reset,
+    /// Sends something other than HTTP.
+    SendGarbage,
+    /// Never responds.
+    Hang,
+}
+
+/// A running server. It ends with the test process.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    stats: Arc<Stats>,
+}
+
+#[derive(Default)]
+struct Stats {
+    requests: AtomicU64,
+    connections: AtomicUsize,
+    max_connections: AtomicUsize,
+    times: Mutex<Vec<Instant>>,
+    received: Condvar,
+}
+
+impl TestServer {
+    /// Starts a server that handles request n, counted from 0, by `action(n)`.
+    pub(crate) fn start(action: impl Fn(u64) -> Action + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stats, action) = (Arc::new(Stats::default()), Arc::new(action));
+        let shared = Arc::clone(&stats);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (stats, action) = (Arc::clone(&shared), Arc::clone(&action));
+                let now = stats.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                stats.max_connections.fetch_max(now, Ordering::SeqCst);
+                thread::spawn(move || {
+                    serve(stream, &stats, &*action);
+                    stats.connections.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, stats }
+    }
+
+    /// Starts a server that responds successfully, as instance `a`.
+    pub(crate) fn ok() -> Self {
+        Self::start(|_| Action::Respond(200, "a"))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Number of requests so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.stats.requests.load(Ordering::SeqCst)
+    }
+
+    /// Maximum number of simultaneous connections so far.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.stats.max_connections.load(Ordering::SeqCst)
+    }
+
+    /// Arrival times of requests.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.stats.times.lock().unwrap().clone()
+    }
+
+    /// Waits for this number of requests.
+    pub(crate) fn wait_for(&self, requests: usize, timeout: Duration) {
+        let times = self.stats.times.lock().unwrap();
+        let waited = self.stats.received.wait_timeout_while(times, timeout, |times| times.len() < requests);
+        let (times, _) = waited.unwrap();
+        assert!(times.len() >= requests, "{} of {requests} requests", times.len());
+    }
+}
+
+fn serve(mut stream: TcpStream, stats: &Stats, action: &dyn Fn(u64) -> Action) {
+    loop {
+        // Peeks only: the kernel resets a connection that is closed with unread data.
+        let mut byte = [0];
+        if stream.peek(&mut byte).is_ok_and(|length| length == 0) {
+            return;
+        }
+        let number = stats.requests.fetch_add(1, Ordering::SeqCst);
+        stats.times.lock().unwrap().push(Instant::now());
+        stats.received.notify_all();
+        let action = action(number);
+        if action == Action::Reset || read_request(&mut stream).is_none() {
+            return;
+        }
+        let response = match action {
+            Action::Respond(status, name) => {
+                format!("HTTP/1.1 {status} X\r\nx-served-by: {name}\r\ncontent-length: 5\r\n\r\nHello")
+            }
+            Action::RespondAndClose => {
+                "HTTP/1.1 200 OK\r\nx-served-by: a\r\ncontent-length: 0\r\n\r\n".to_owned()
+            }
+            Action::CloseInBody => {
+                "HTTP/1.1 200 OK\r\nx-served-by: a\r\ncontent-length: 5\r\n\r\nHel".to_owned()
+            }
+            Action::SendGarbage => "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
+            Action::Hang => {
+                let _ = stream.read(&mut byte);
+                return;
+            }
+            Action::Close | Action::Reset => return,
+        };
+        if stream.write_all(response.as_bytes()).is_err() || !matches!(action, Action::Respond(..)) {
+            return;
+        }
+    }
+}
+
+/// Reads a request without a body.
+fn read_request(stream: &mut TcpStream) -> Option<()> {
+    let (mut request, mut byte) = (Vec::new(), [0]);
+    while !request.ends_with(b"\r\n\r\n") {
+        (stream.read(&mut byte).ok()? == 1).then_some(())?;
+        request.push(byte[0]);
+    }
+    Some(())
+}
