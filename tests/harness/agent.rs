@@ -1,4 +1,4 @@
-//! The agent, and an engine whose containers it watches.
+//! The agent, and an engine with containers for it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,12 +16,12 @@ use crate::netns::NetnsGuard;
 use crate::process::{Process, SpawnOptions, command};
 use crate::{Binaries, Docker, Fleet, FleetOptions, eventually, http, labels};
 
-/// How long an agent may take to end.
+/// Time for an agent to stop.
 const STOP: Duration = Duration::from_secs(10);
-/// How long a container may take to be as expected on a busy machine.
+/// Time for a container to reach the expected state on a busy machine.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running agent, or one that has ended and can be started again.
+/// An agent, running or stopped.
 pub struct Agent {
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -29,24 +29,24 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts one with these flags.
+    /// Starts an agent with these flags.
     pub fn start(binaries: &Binaries, arguments: Vec<OsString>) -> Result<Self> {
         let program = binaries.path("agent");
         let process = spawn(&program, &arguments)?;
         Ok(Self { program, arguments, process })
     }
 
-    /// The running program.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Stops it in order.
+    /// Stops it with SIGTERM.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.terminate(STOP)
     }
 
-    /// Starts it once more, as it was started before; it must have ended.
+    /// Starts it again with the same flags. It must have been stopped.
     pub fn start_again(&mut self) -> Result<()> {
         self.process = spawn(&self.program, &self.arguments)?;
         Ok(())
@@ -57,23 +57,23 @@ fn spawn(program: &PathBuf, arguments: &[OsString]) -> Result<Process> {
     Process::spawn("agent", command(program).args(arguments), SpawnOptions::default())
 }
 
-/// How an engine is watched.
+/// Options of [`Watched`].
 #[derive(Clone, Debug, Default)]
 pub struct WatchedOptions {
-    /// Another address of the engine than its own.
+    /// Address of the engine for the agent, instead of the engine's own.
     pub docker: Option<String>,
-    /// Further flags for the agent.
+    /// Additional flags of the agent.
     pub agent_arguments: Vec<String>,
-    /// Further flags for the hub.
+    /// Additional flags of the hub.
     pub hub_arguments: Vec<String>,
 }
 
-/// The engine that tests share, an agent that watches it, and a hub and a Traefik of one's own, all as processes beside
-/// it. Its containers are removed with it.
+/// The shared engine with an agent, and a hub and Traefik of the test's own, as processes beside it. Dropping it removes
+/// its containers.
 ///
-/// For so long the thread that has started it is [where](Engine::enter) containers are reached at their addresses.
+/// While it exists, its thread is [in the network namespace](Engine::enter) in which containers are reachable.
 pub struct Watched {
-    /// The agent.
+    /// Agent.
     pub agent: Agent,
     /// Hub and Traefik.
     pub fleet: Fleet,
@@ -83,12 +83,12 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Starts all of it.
+    /// Starts it with default options.
     pub fn start() -> Result<Self> {
         Self::with(|_| Ok(WatchedOptions::default()))
     }
 
-    /// Starts all of it, with options that may depend on the engine; the thread is beside it already.
+    /// Starts it with options that may depend on the engine. The thread is already in its network namespace.
     pub fn with(options: impl FnOnce(&Engine) -> Result<WatchedOptions>) -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
@@ -112,22 +112,22 @@ impl Watched {
         Ok(Self { agent, fleet, name, _inside: inside, engine })
     }
 
-    /// A client for the engine.
+    /// Returns a client for the engine.
     pub fn docker(&self) -> &Docker {
         self.engine.docker()
     }
 
-    /// A name that no other test gives to anything of the same kind.
+    /// Returns a name that no other test uses.
     pub fn called(&self, name: &str) -> String {
         format!("{}-{name}", self.name)
     }
 
-    /// Starts a ping that no sidecar wraps, and that is routed at [`Self::url`] with `name`. Flags are those of
-    /// `docker run`, arguments ping's.
+    /// Starts a ping without a sidecar, routed at [`Self::url`] with `name`. `flags` are flags of `docker run`,
+    /// `arguments` those of ping.
     pub fn ping(&self, name: &str, flags: &[&str], arguments: &[&str]) -> Result<Container> {
         let route = self.called(name);
         let rule = format!("PathPrefix(`/{route}`)");
-        // Where it listens is not said: the image does.
+        // No port label: the image exposes the port.
         let mut labels = labels::routed(&route, &rule, Some(&format!("/{route}")), 0);
         labels.pop();
         let labels = labels.iter();
@@ -145,63 +145,63 @@ impl Watched {
         Ok(Container::new(self.docker(), &self.docker().run(&run)?))
     }
 
-    /// Makes a network, which goes with the containers.
+    /// Creates a network. It is removed with the containers.
     pub fn network(&self, name: &str) -> Result<String> {
         let name = self.called(name);
         self.docker().run(&["network", "create", &format!("--label={}", self.mark()), &name])?;
         Ok(name)
     }
 
-    /// Where [`Self::ping`] with `name` answers through Traefik.
+    /// Returns the URL of [`Self::ping`] with `name` through Traefik.
     pub fn url(&self, name: &str) -> String {
         format!("{}/{}", self.fleet.traefik.url(), self.called(name))
     }
 
-    /// Waits until Traefik answers for it.
+    /// Waits until Traefik routes it. Returns the response body.
     pub fn wait_answer(&self, name: &str) -> Result<String> {
         let url = self.url(name);
         eventually(SETTLE_TIMEOUT, || http::get_ok(&url).map(|answer| answer.body))
-            .with_context(|| format!("asking for {url}"))
+            .with_context(|| format!("requesting {url}"))
     }
 
-    /// What the hub says of a container, if it knows it.
+    /// Returns the hub's entry for a container, if there is one.
     pub fn instance(&self, container: &Container) -> Result<Option<Value>> {
-        let short = container.id().get(..12).context("an ID has more than 12 digits")?;
+        let short = container.id().get(..12).context("short container ID")?;
         let instances = self.fleet.hub.instances()?;
         Ok(instances
             .into_iter()
             .find(|instance| instance["id"].as_str().is_some_and(|id| id.ends_with(&format!("-{short}")))))
     }
 
-    /// Waits until the hub knows a container in this state of health, and returns what it says.
+    /// Waits until the hub has a container with this health. Returns its entry.
     pub fn wait_health(&self, container: &Container, health: &str) -> Result<Value> {
         eventually(SETTLE_TIMEOUT, || {
-            let instance = self.instance(container)?.context("the hub does not know it")?;
-            ensure!(instance["health"] == health, "it is {}", instance["health"]);
+            let instance = self.instance(container)?.context("not in the hub")?;
+            ensure!(instance["health"] == health, "its health is {}", instance["health"]);
             Ok(instance)
         })
         .with_context(|| format!("waiting for container {} to be {health}", container.id()))
     }
 
-    /// Waits until the hub does not know a container.
+    /// Waits until the hub has no entry for a container.
     pub fn wait_withdrawn(&self, container: &Container) -> Result<()> {
         eventually(SETTLE_TIMEOUT, || {
             let instance = self.instance(container)?;
-            ensure!(instance.is_none(), "the hub knows it: {instance:?}");
+            ensure!(instance.is_none(), "still in the hub: {instance:?}");
             Ok(())
         })
     }
 
-    /// Waits until Traefik has a server at the address of what the hub calls `instance`, or has none.
+    /// Waits until Traefik has a server at the address of `instance`, or until it has none.
     pub fn wait_served(&self, instance: &Value, expected: bool) -> Result<()> {
-        let address = instance["address"].as_str().context("an instance has an address")?;
+        let address = instance["address"].as_str().context("instance without an address")?;
         let url = format!("http://{address}:{}", instance["port"]);
         eventually(SETTLE_TIMEOUT, || {
             let servers = self.fleet.traefik.api().servers()?;
             ensure!(servers.contains(&url) == expected, "Traefik has {servers:?}");
             Ok(())
         })
-        .with_context(|| format!("waiting for the server {url}, which is to be there: {expected}"))
+        .with_context(|| format!("waiting for the server {url} (expected: {expected})"))
     }
 
     fn mark(&self) -> String {

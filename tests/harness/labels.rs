@@ -1,21 +1,21 @@
-//! The demo's labels, as `stacks/demo.yml` has them under `deploy.labels`.
+//! Labels of the demo, as under `deploy.labels` in `stacks/demo.yml`.
 
 use anyhow::{Result, bail};
 
-/// Key and value, in the order in which a stack file has them.
+/// Keys and values, in the order of the stack file.
 pub type LabelList = Vec<(String, String)>;
 
-/// What `service` of the demo is routed by; `port` is where the instance listens, which in a container is always 8080.
+/// Returns the labels of a service of the demo. `port` is the port of the instance, which is 8080 in a container.
 pub fn of(service: &str, port: u16) -> Result<LabelList> {
     let rule = match service {
         "ping" => "Path(`/ping`) || PathPrefix(`/ping/`)",
         "hello" => "PathPrefix(`/hello/`)",
-        _ => bail!("looking for labels of {service}: the demo has ping and hello"),
+        _ => bail!("the demo has no labels for {service}, only for ping and hello"),
     };
     Ok(routed(service, rule, Some(&format!("/{service}")), port))
 }
 
-/// Labels of a `service` that is reached by `rule`, with `prefix` taken off the path.
+/// Returns labels of a `service` that is routed by `rule`, with `prefix` stripped from the path.
 pub fn routed(service: &str, rule: &str, prefix: Option<&str>, port: u16) -> LabelList {
     let mut labels = vec![(format!("traefik.http.routers.{service}.rule"), rule.to_owned())];
     if let Some(prefix) = prefix {

@@ -1,5 +1,4 @@
-//! A proxy that lets through what an agent asks of an engine, and nothing else: haproxy, with the configuration that the
-//! project's users have.
+//! A proxy that allows only the agent's requests to the engine: haproxy with `stacks/socket-proxy.cfg`.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -10,10 +9,10 @@ use anyhow::{Context, Result};
 use crate::images::root;
 use crate::{Docker, Loopback, Process, SpawnOptions, http, tools};
 
-/// The program, and Debian's package that has it.
+/// The program and its Debian package.
 pub const PROGRAM: (&str, &str) = ("haproxy", "haproxy");
 
-/// How long it may take to start.
+/// Time for the start.
 const START: Duration = Duration::from_secs(10);
 
 /// A running proxy.
@@ -23,15 +22,15 @@ pub struct SocketProxy {
 }
 
 impl SocketProxy {
-    /// Starts one for the engine of `docker`, which must be at a socket, and waits until it answers.
+    /// Starts a proxy for the engine of `docker`, which must have a socket, and waits until it responds.
     pub fn start(docker: &Docker) -> Result<Self> {
         let program = tools::on_path(PROGRAM.0)
             .with_context(|| format!("no haproxy on PATH: apt-get install {}", PROGRAM.1))?;
         let socket = docker.host().unwrap_or("unix:///var/run/docker.sock");
-        let socket = socket.strip_prefix("unix://").with_context(|| format!("{socket} is no socket"))?;
+        let socket = socket.strip_prefix("unix://").with_context(|| format!("{socket} is not a Unix socket"))?;
         let address = Loopback::new().free()?;
         let mut command = Command::new(program);
-        // One process, which stays where it was started.
+        // One process in the foreground.
         command.arg("-db").arg("-f").arg(root().join("stacks/socket-proxy.cfg"));
         command.env("BIND", address.to_string()).env("SOCKET", socket);
         let process = Process::spawn("haproxy", &mut command, SpawnOptions::default())?;
@@ -41,17 +40,17 @@ impl SocketProxy {
         Ok(proxy)
     }
 
-    /// Where it answers: `http://IP:PORT`.
+    /// Returns `http://IP:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The same as an engine's address: `tcp://IP:PORT`.
+    /// Returns the address for clients of the engine: `tcp://IP:PORT`.
     pub fn docker(&self) -> String {
         format!("tcp://{}", self.address)
     }
 
-    /// The running program.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }

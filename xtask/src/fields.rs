@@ -1,8 +1,7 @@
-//! What Traefik understands in labels, read off the Go types that it decodes them into: this makes
-//! `sidecar/traefik/src/fields.txt`.
+//! Generates `sidecar/traefik/src/fields.txt`, the options of Traefik in labels, from the Go types of its configuration.
 //!
-//! Its documented reference (`docker-labels.yml`) is made from the same types, but leaves out what few use; each of its
-//! keys has to be found in what is made here.
+//! Traefik's reference (`docker-labels.yml`) is generated from the same types, but omits rare options. Each of its keys
+//! must be among the generated ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,19 +15,19 @@ mod go;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A checkout of Traefik's repository
+    /// Checkout of Traefik's repository
     source: PathBuf,
 }
 
 const HEADER: &str = "\
-# What Traefik 3.7 understands under `traefik.` in labels: a path and its type on each line. `*` is a name that the user
-# chooses, `[n]` an index, `**` any path. Field names are in lower case; they are compared without regard to it. A `name`
-# is that of a router, service, middleware and so on; a `switch` is true or false, and options may come below it.
+# Options of Traefik 3.7 in labels, under `traefik.`: a path and a type per line. `*` is a name that the user chooses, `[n]` an
+# index, `**` any path. Options are in lower case and case-insensitive. A `name` refers to a router, service, middleware and so
+# on. A `switch` is true or false, and may have options below it.
 #
-# Made from the types that Traefik's repository declares, by: cargo xtask fields CHECKOUT > sidecar/traefik/src/fields.txt
+# Generated from Traefik's source: cargo xtask fields CHECKOUT > sidecar/traefik/src/fields.txt
 ";
 
-/// Its packages, and where they are in its repository.
+/// Go packages, with their directories in the repository.
 const PACKAGES: [(&str, &str); 5] = [
     ("dynamic", "pkg/config/dynamic"),
     ("tls", "pkg/tls"),
@@ -37,13 +36,13 @@ const PACKAGES: [(&str, &str); 5] = [
     ("docker", "pkg/provider/docker"),
 ];
 
-/// Decoded into the first by providers of configuration, into the second by those of Docker and Swarm.
+/// Types that all providers decode, and that the Docker and Swarm providers decode.
 const ROOTS: [&str; 2] = ["dynamic.Configuration", "docker.labelConfiguration"];
 
-/// Its labels, documented.
+/// Traefik's reference of labels.
 const REFERENCE: &str = "docs/content/reference/dynamic-configuration/docker-labels.yml";
 
-/// Defaults of entry points, which Traefik makes itself. It would decode them, and not look at them.
+/// Defaults of entry points, which Traefik creates itself. In labels it decodes and ignores them.
 const INTERNAL: &str = "http.models";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -61,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Paths and their types.
+/// Types by path.
 type Lines = BTreeMap<String, &'static str>;
 
 fn text(lines: &Lines) -> String {
@@ -74,23 +73,23 @@ fn lines(packages: &Packages) -> Result<Lines> {
     for root in ROOTS {
         walk.fields("", root, false)?;
     }
-    ensure!(!walk.lines.is_empty(), "reading Traefik's types: no field is declared");
+    ensure!(!walk.lines.is_empty(), "reading Traefik's types: no fields found");
     Ok(walk.lines)
 }
 
-/// Fails if a documented key is not among `lines`.
+/// Fails if `lines` lacks a key of the reference.
 fn compare(lines: &Lines, reference: &str) -> Result<()> {
     let documented =
         reference.lines().filter_map(|line| line.strip_prefix("- \"traefik.")?.split('=').next());
     let keys: Vec<_> = documented.collect();
-    ensure!(!keys.is_empty(), "no label is documented");
+    ensure!(!keys.is_empty(), "the reference contains no labels");
     let missing: Vec<_> =
         keys.into_iter().filter(|key| !lines.keys().any(|path| covers(path, key))).collect();
-    ensure!(missing.is_empty(), "not found among the types: {}", missing.join(", "));
+    ensure!(missing.is_empty(), "no type has the documented options {}", missing.join(", "));
     Ok(())
 }
 
-/// Whether `key`, of a label, is an instance of `path`.
+/// Whether a label's `key` matches `path`.
 fn covers(path: &str, key: &str) -> bool {
     let key = key.replace('[', ".[");
     let mut segments = key.split('.');
@@ -112,16 +111,16 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Adds what is below `path`, of the type `name`. `labels`: where labels say it in another way than files do.
+    /// Adds the fields of the struct `name` at `path`. `labels` selects the tags for labels instead of files.
     fn fields(&mut self, path: &str, name: &str, labels: bool) -> Result<()> {
         let Some(Declaration::Struct(fields)) = self.packages.get(name) else {
-            bail!("reading Traefik's types: {name}, of {path:?}, is no struct")
+            bail!("reading Traefik's types: {name} of {path:?} is not a struct")
         };
         let package = name.split('.').next().unwrap_or_default();
         for field in fields {
             let kind = Packages::full_name(package, &field.kind);
             if field.name.is_empty() {
-                // One is empty here: other editions of Traefik fill it.
+                // Other editions of Traefik extend this embedded struct. Here it is empty.
                 if !kind.starts_with("ext.") {
                     self.fields(path, &kind, labels)?;
                 }
@@ -154,7 +153,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Adds a value of the type that `package` calls `kind`, and what is below.
+    /// Adds a value of type `kind`, as named in `package`, and the fields below it.
     fn value(&mut self, path: &str, package: &str, kind: &str) -> Result<()> {
         let kind = kind.trim_start_matches('*');
         if let Some(item) = kind.strip_prefix("[]") {
@@ -190,7 +189,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What fields.txt calls the type, if it is one of single values.
+    /// Returns the name of a scalar type in fields.txt.
     fn scalar(&self, package: &str, kind: &str) -> Option<&'static str> {
         match kind {
             "string" => return Some("string"),
@@ -207,7 +206,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether what stands at `path` is the name of something that another label, or another provider, defines.
+/// Whether the option at `path` refers to a definition by name.
 fn is_name(path: &str) -> bool {
     let mut segments = path.rsplit('.');
     let (last, before) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
@@ -223,7 +222,7 @@ fn is_name(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Each kind of declaration that Traefik's files have, once.
+    /// One of each kind of declaration in Traefik's source.
     const DYNAMIC: &str = r#"
 package dynamic
 
@@ -236,13 +235,13 @@ type HTTPConfiguration struct {
 
 	Routers  map[string]*Router `yaml:"routers,omitempty"`
 	Models   map[string]*Router `yaml:"models,omitempty"`
-	// Transports are not for labels, but for files.
+	// Transports are for files only.
 	ServersTransports map[string]*Transport `yaml:"serversTransports,omitempty" label:"-"`
 	Services map[string]*Service `yaml:"services,omitempty"`
 	Plugin   map[string]PluginConf `yaml:"plugin,omitempty"`
 }
 
-// Router says where to.
+// Router comment.
 type Router struct {
 	EntryPoints []string `yaml:"entryPoints,omitempty"`
 	Middlewares []string `yaml:"middlewares,omitempty"`
@@ -306,7 +305,7 @@ type PluginConf map[string]any
 
     #[test]
     fn types_become_paths() {
-        let made = text(&lines(&packages()).unwrap());
+        let generated = text(&lines(&packages()).unwrap());
         let expected = "\
 enable bool
 http.plugin.*.** string
@@ -327,35 +326,35 @@ http.services.*.sticky switch
 http.services.*.timeout duration
 swarm.network string
 ";
-        assert_eq!(made.strip_prefix(HEADER).unwrap(), expected);
+        assert_eq!(generated.strip_prefix(HEADER).unwrap(), expected);
     }
 
     #[test]
-    fn a_type_that_is_not_declared_is_named() {
+    fn undeclared_type_is_named() {
         let mut packages = packages();
         packages.add("dynamic", "type Sticky struct {\n\tCookie *Cookie `yaml:\"cookie\"`\n}");
         let error = lines(&packages).unwrap_err().to_string();
         assert_eq!(
             error,
-            "reading Traefik's types: dynamic.Cookie, of \"http.services.*.sticky.cookie\", is no struct"
+            "reading Traefik's types: dynamic.Cookie of \"http.services.*.sticky.cookie\" is not a struct"
         );
     }
 
     #[test]
-    fn a_documented_key_that_no_type_has_is_named() {
+    fn documented_option_without_a_type_is_named() {
         let lines = lines(&packages()).unwrap();
         let known =
             "- \"traefik.http.routers.r0.tls.domains[0].sans=a\"\n- \"traefik.HTTP.plugin.p.a.b=c\"\n";
         compare(&lines, known).unwrap();
         let error = compare(&lines, &format!("{known}- \"traefik.http.routers.r0.rule=a\"")).unwrap_err();
-        assert_eq!(error.to_string(), "not found among the types: http.routers.r0.rule");
+        assert_eq!(error.to_string(), "no type has the documented options http.routers.r0.rule");
         assert!(compare(&lines, "").is_err());
     }
 
     #[test]
-    fn the_file_in_the_repository_is_what_is_made() {
+    fn fields_txt_is_sorted_and_consistent() {
         let file = include_str!("../../sidecar/traefik/src/fields.txt");
-        let body = file.strip_prefix(HEADER).expect("fields.txt begins with the header that is written here");
+        let body = file.strip_prefix(HEADER).expect("fields.txt begins with the header");
         let split = body.lines().map(|line| line.split_once(' ').expect("a path and its type"));
         let kinds = ["bool", "duration", "int", "list", "name", "names", "string", "switch"];
         let lines: Lines = split

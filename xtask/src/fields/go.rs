@@ -1,4 +1,4 @@
-//! As much of Go as declares Traefik's configuration: structs, their tags, and names for other types.
+//! Parser for the Go that declares Traefik's configuration: structs with tags, and named types.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,27 +6,27 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// A type's declaration.
+/// Declaration of a type.
 #[derive(Debug)]
 pub(super) enum Declaration {
     Struct(Vec<Field>),
-    /// Another name for this type.
+    /// A name for another type.
     Named(String),
 }
 
 /// A field of a struct.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
-    /// Its name; of an embedded struct, empty.
+    /// Name; empty for an embedded struct.
     pub(super) name: String,
-    /// Its type, as it is written.
+    /// Type, as written.
     pub(super) kind: String,
-    /// What stands between backticks after it.
+    /// Text between backticks after the type.
     tag: String,
 }
 
 impl Field {
-    /// The part of the tag that is called `key`, without options after a comma.
+    /// Returns the value of `key` in the tag, without options after a comma.
     pub(super) fn tag(&self, key: &str) -> Option<&str> {
         let at = format!(" {}", self.tag).find(&format!(" {key}:\""))?;
         let value = &self.tag[at + key.len() + 2..];
@@ -34,12 +34,12 @@ impl Field {
     }
 }
 
-/// The types that the packages declare which have been read, each under PACKAGE.NAME.
+/// Declared types by PACKAGE.NAME.
 #[derive(Debug, Default)]
 pub(super) struct Packages(BTreeMap<String, Declaration>);
 
 impl Packages {
-    /// Reads all files of the package `name` that lie in `directory`.
+    /// Reads all files of the package `name` in `directory`.
     pub(super) fn read(&mut self, name: &str, directory: &Path) -> Result<()> {
         let files = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
         for file in files {
@@ -55,7 +55,7 @@ impl Packages {
         Ok(())
     }
 
-    /// What `text`, a file of the package `name`, declares.
+    /// Adds the declarations in `text`, a file of the package `name`.
     pub(super) fn add(&mut self, name: &str, text: &str) {
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
@@ -75,23 +75,23 @@ impl Packages {
         }
     }
 
-    /// What `kind` is called everywhere, where `package` calls it so.
+    /// Returns PACKAGE.NAME for `kind`, as named in `package`.
     pub(super) fn full_name(package: &str, kind: &str) -> String {
         match kind.split_once('.') {
-            // The names under which Traefik's files import packages.
+            // Import aliases in Traefik's files.
             Some(("traefiktls", name)) => format!("tls.{name}"),
             Some(_) => kind.to_owned(),
             None => format!("{package}.{kind}"),
         }
     }
 
-    /// The declaration of the type with this full name.
+    /// Returns the declaration of PACKAGE.NAME.
     pub(super) fn get(&self, name: &str) -> Option<&Declaration> {
         self.0.get(name)
     }
 }
 
-/// A field, if `line` is one and not a comment or empty.
+/// Parses a field. Returns `None` for a comment or an empty line.
 fn field(line: &str) -> Option<Field> {
     let line = line.trim();
     let (head, tag) = line.split_once('`').unwrap_or((line, ""));
