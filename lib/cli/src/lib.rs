@@ -62,6 +62,7 @@ fn with_help_style(command: Command) -> Command {
             let help = arg.get_long_help().or(arg.get_help()).cloned().unwrap_or_default();
             arg.hide_env_values(true).help(help)
         })
+        .next_help_heading(None)
         .arg(help)
         .mut_subcommands(with_help_style)
 }

@@ -13,7 +13,7 @@ use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::registry::{Settings, Withdrawn};
 use crate::routers::Confirmation;
-use crate::state::{Change, Phase, State};
+use crate::state::{Effect, Phase, State};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
 const BEACON_DELAY: Duration = Duration::from_secs(30);
@@ -65,7 +65,7 @@ impl Hub {
         loop {
             changes.borrow_and_update();
             // Waiting for a change cannot fail, since `self` has the sender.
-            match self.update(|state, _| (Change::None, state.next_change())) {
+            match self.update(|state, _| (Effect::None, state.next_change())) {
                 Some(at) => {
                     drop(timeout(at.saturating_duration_since(now()), changes.changed()).await);
                 }
@@ -90,7 +90,7 @@ impl Hub {
             }
             let warm_up = matches!(state.phase, Phase::WarmUp(_));
             let changed = state.registry.register(now, warm_up, id, connection, registration);
-            (if changed == Ok(true) { Change::Registry } else { Change::None }, changed)
+            (if changed == Ok(true) { Effect::Registry } else { Effect::None }, changed)
         })?;
         let lease = self.wait_until(deadline, |state, over| {
             let routing = state.routing(id);
@@ -108,7 +108,7 @@ impl Hub {
         self.update(|state, now| {
             let leases = state.registry.heartbeat(now, connection);
             let ttl_ms = millis(state.registry.settings.ttl);
-            (Change::None, Heartbeat { generation: state.generation, ttl_ms, leases })
+            (Effect::None, Heartbeat { generation: state.generation, ttl_ms, leases })
         })
     }
 
@@ -119,7 +119,7 @@ impl Hub {
             for id in stale {
                 info!(instance = %id, "labels of its service changed since it started; the new ones apply");
             }
-            (if changed { Change::Registry } else { Change::None }, ())
+            (if changed { Effect::Registry } else { Effect::None }, ())
         });
     }
 
@@ -134,7 +134,7 @@ impl Hub {
                 info!(instance = %id, "withdrawn");
                 state.counters.withdrawn += 1;
             }
-            (if known { Change::Registry } else { Change::None }, ())
+            (if known { Effect::Registry } else { Effect::None }, ())
         });
         // The generation that the update above made, or else the first one.
         let mut without = None;
@@ -160,7 +160,7 @@ impl Hub {
             if state.routers.len() != before {
                 info!(router = name, "router polls");
             }
-            (Change::Progress, last_sent)
+            (Effect::Progress, last_sent)
         });
         let document = self.wait_until(deadline, |state, over| {
             if state.phase != Phase::Ready {
@@ -180,7 +180,7 @@ impl Hub {
         self.update(|state, _| {
             let is_new = beacon.epoch == state.epoch
                 && state.routers.acknowledge(beacon.connection, beacon.generation);
-            (if is_new { Change::Progress } else { Change::None }, ())
+            (if is_new { Effect::Progress } else { Effect::None }, ())
         });
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
     }
@@ -190,7 +190,7 @@ impl Hub {
         self.update(|state, now| {
             state.registry.disconnected(now, connection);
             state.routers.disconnected(now, connection);
-            (Change::Progress, ())
+            (Effect::Progress, ())
         });
     }
 
@@ -200,16 +200,16 @@ impl Hub {
             state.draining = true;
             // This ends the streams of subscribers.
             state.events = Events::default();
-            (Change::Progress, ())
+            (Effect::Progress, ())
         });
     }
 
     /// Updates the state, and wakes waiting requests if anything changed.
-    fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Change, T)) -> T {
+    fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Effect, T)) -> T {
         let now = now();
         let mut state = self.state();
-        let (change, result) = update(&mut state, now);
-        let changed = state.advance(now, change);
+        let (effect, result) = update(&mut state, now);
+        let changed = state.advance(now, effect);
         drop(state);
         if changed {
             self.changes.send_modify(|count| *count += 1);

@@ -50,7 +50,7 @@ pub(crate) enum Phase {
 
 /// Effect of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Change {
+pub(crate) enum Effect {
     /// No effect that a request may wait for.
     None,
     /// An acknowledgement by a router, or a phase of the hub.
@@ -108,30 +108,30 @@ impl State {
 
     /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether anything
     /// changed.
-    pub(crate) fn advance(&mut self, now: Instant, mut change: Change) -> bool {
+    pub(crate) fn advance(&mut self, now: Instant, mut effect: Effect) -> bool {
         let (lost, expired) = self.registry.advance(now);
         for id in lost {
             warn!(instance = %id, "lost: connection closed or lease expired");
             self.counters.lost += 1;
         }
         if self.routers.advance(now) {
-            change = change.max(Change::Progress);
+            effect = effect.max(Effect::Progress);
         }
         if matches!(self.phase, Phase::WarmUp(until) if until <= now) {
             self.phase = Phase::Ready;
             self.unready = None;
             info!(instances = self.registry.instances.len(), "ready: warm-up finished");
-            change = change.max(Change::Progress);
+            effect = effect.max(Effect::Progress);
         }
-        if expired || change == Change::Registry {
-            change = Change::Registry;
+        if expired || effect == Effect::Registry {
+            effect = Effect::Registry;
             self.update_configuration();
         }
-        if change > Change::None && self.events.has_subscribers() {
+        if effect > Effect::None && self.events.has_subscribers() {
             let instances = self.instances();
             self.events.publish(&instances);
         }
-        change > Change::None
+        effect > Effect::None
     }
 
     fn update_configuration(&mut self) {

@@ -35,7 +35,7 @@ const RUN_HELP: &str = "\
 Examples:
   sidecar run --hub http://hub:8080 --token-file /run/secrets/token -- /ping
   sidecar run --hub http://hub:8080 --port 5432 --probe tcp://127.0.0.1:5432 -- postgres
-  sidecar run --hub http://hub:8080 --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx -g 'daemon off;'
+  sidecar run --hub http://hub:8080 --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx
 
 Signals:
   TERM, INT, QUIT  withdraw the service, then forward the signal; a second one skips the
@@ -146,11 +146,11 @@ pub(crate) struct RunArgs {
     /// Send signals to the process group of the service, for shell scripts whose children need them too
     #[arg(long, env = "SIDECAR_GROUP", value_parser = parse_bool, help_heading = "Stopping")]
     pub(crate) group: bool,
-    #[command(flatten, next_help_heading = "Logging")]
-    pub(crate) log: LogArgs,
     /// Command of the service, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+    #[command(flatten, next_help_heading = "Logging")]
+    pub(crate) log: LogArgs,
 }
 
 impl RunArgs {
