@@ -27,7 +27,8 @@ impl SocketProxy {
         let program = tools::on_path(PROGRAM.0)
             .with_context(|| format!("no haproxy on PATH: apt-get install {}", PROGRAM.1))?;
         let socket = docker.host().unwrap_or("unix:///var/run/docker.sock");
-        let socket = socket.strip_prefix("unix://").with_context(|| format!("{socket} is not a Unix socket"))?;
+        let socket =
+            socket.strip_prefix("unix://").with_context(|| format!("{socket} is not a Unix socket"))?;
         let address = Loopback::new().free()?;
         let mut command = Command::new(program);
         // One process in the foreground.

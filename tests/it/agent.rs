@@ -1,4 +1,4 @@
-//! Containers that no sidecar wraps: an agent beside a real engine registers them.
+//! The agent with a real engine: containers without a sidecar.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,15 +23,15 @@ fn load(url: String) -> Load {
 }
 
 #[test]
-fn a_container_is_routed_while_it_is_well_and_one_that_stops_fails_no_request() {
+fn container_is_routed_while_healthy_and_its_stop_fails_no_request() {
     let mut watched = Watched::start().unwrap();
-    // Two of one service, as Compose would mark them.
+    // Two containers of one service, with labels of Compose.
     let service = watched.called("web");
     let compose = [
         "--label=com.docker.compose.project=agents".to_owned(),
         format!("--label=com.docker.compose.service={service}"),
     ];
-    // Without a check they would be routed a moment before they listen.
+    // Without a health check they would be routed shortly before they listen.
     let flags = [compose[0].as_str(), &compose[1], "--health-interval=200ms"];
     let linger = ["--linger", "3s"];
     let one = watched.ping("web", &flags, &linger).unwrap();
@@ -54,13 +54,14 @@ fn a_container_is_routed_while_it_is_well_and_one_that_stops_fails_no_request() 
 
     let load = load(watched.url("web"));
     load.wait_for_more(200, LONG).unwrap();
-    // It has no handler for this, and so it does nothing to PID 1.
+    // PID 1 ignores a signal without a handler.
     watched.docker().run(&["kill", "--signal", "HUP", one.id()]).unwrap();
     load.wait_for_more(100, LONG).unwrap();
     assert_eq!(watched.instance(&one).unwrap().unwrap()["health"], "healthy");
     let log = watched.agent.process().log().lines();
-    let told = log.iter().filter(|line| line.contains(&one.id()[..12]) && line.contains("health=Unhealthy"));
-    assert_eq!(told.count(), 0, "a signal that does not end it makes no difference");
+    let unhealthy =
+        log.iter().filter(|line| line.contains(&one.id()[..12]) && line.contains("health=Unhealthy"));
+    assert_eq!(unhealthy.count(), 0, "a signal that is not fatal changes nothing");
     for _ in 0..2 {
         watched.docker().run(&["stop", one.id()]).unwrap();
         watched.wait_withdrawn(&one).unwrap();
@@ -72,13 +73,17 @@ fn a_container_is_routed_while_it_is_well_and_one_that_stops_fails_no_request() 
     }
     let report = load.pass().unwrap();
     assert_eq!(report.instances.len(), 2, "{}", text(&report));
-    assert_eq!(watched.agent.process().log().count("takes no"), 0, "the hub refuses whoever comes back");
+    assert_eq!(
+        watched.agent.process().log().count("the hub rejected"),
+        0,
+        "the hub accepts a restarted container"
+    );
 }
 
 #[test]
-fn health_is_the_containers_own_check_and_whether_it_is_paused() {
+fn health_follows_the_health_check_and_pause() {
     let watched = Watched::start().unwrap();
-    // It is well for as long as somebody listens there.
+    // The container is healthy while something listens at this address.
     let network = watched.network("health").unwrap();
     let gateway = "{{(index .IPAM.Config 0).Gateway}}";
     let gateway = watched.docker().run(&["network", "inspect", "--format", gateway, &network]).unwrap();
@@ -102,7 +107,7 @@ fn health_is_the_containers_own_check_and_whether_it_is_paused() {
     watched.wait_health(&container, "healthy").unwrap();
     watched.wait_served(&instance, true).unwrap();
 
-    // Of one with a check the engine says so itself.
+    // With a health check, the engine itself would report the pause.
     let container = watched.ping("paused", &["--no-healthcheck"], &[]).unwrap();
     let instance = watched.wait_health(&container, "healthy").unwrap();
     watched.wait_answer("paused").unwrap();
@@ -115,7 +120,7 @@ fn health_is_the_containers_own_check_and_whether_it_is_paused() {
 }
 
 #[test]
-fn whoever_survives_the_signal_that_was_to_end_it_is_routed_again() {
+fn container_that_survives_its_stop_signal_is_routed_again() {
     let options = WatchedOptions {
         agent_arguments: ["--stop-margin", "500ms"].map(str::to_owned).to_vec(),
         ..WatchedOptions::default()
@@ -130,7 +135,7 @@ fn whoever_survives_the_signal_that_was_to_end_it_is_routed_again() {
     let after = watched.wait_health(&container, "healthy").unwrap();
     assert_eq!(after["started"], before["started"]);
     watched.wait_answer("deaf").unwrap();
-    // An agent that has just come hears of what was said before.
+    // A new agent learns of signals from before its start.
     watched.docker().run(&["kill", "--signal", "TERM", container.id()]).unwrap();
     watched.wait_health(&container, "unhealthy").unwrap();
     watched.agent.stop().unwrap();
@@ -142,9 +147,9 @@ fn whoever_survives_the_signal_that_was_to_end_it_is_routed_again() {
 }
 
 #[test]
-fn a_container_is_reached_on_the_network_that_is_meant_and_a_wrapped_one_is_left_alone() {
+fn container_is_routed_on_the_chosen_network_and_one_with_a_sidecar_is_ignored() {
     let mut watched = Watched::start().unwrap();
-    // It would be registered by its sidecar, if there were such a hub.
+    // Its sidecar would register it, if this hub existed.
     let (hub, label) =
         ("--env=SIDECAR_HUB=http://127.0.0.1:9", "--label=traefik.http.routers.wrapped.rule=Path(`/w`)");
     let wrapped = watched.run("ping", &[hub, label, "--no-healthcheck"], &[]).unwrap();
@@ -159,34 +164,34 @@ fn a_container_is_reached_on_the_network_that_is_meant_and_a_wrapped_one_is_left
     watched.wait_health(&lost, "unhealthy").unwrap();
     let named = format!("--label=traefik.docker.network={}", networks[1]);
     let flags = ["--no-healthcheck", &network(&networks[0]), &named];
-    let meant = watched.ping("meant", &flags, &[]).unwrap();
-    join(&meant, &networks[1]);
+    let labelled = watched.ping("labelled", &flags, &[]).unwrap();
+    join(&labelled, &networks[1]);
     let address = format!("{{{{(index .NetworkSettings.Networks {:?}).IPAddress}}}}", networks[1]);
-    let address = meant.inspect(&address).unwrap();
+    let address = labelled.inspect(&address).unwrap();
     eventually(LONG, || {
-        let instance = watched.instance(&meant)?.context("it is not known")?;
+        let instance = watched.instance(&labelled)?.context("not in the hub")?;
         ensure!(instance["address"] == address.as_str(), "{instance}");
         Ok(())
     })
     .unwrap();
-    watched.wait_answer("meant").unwrap();
+    watched.wait_answer("labelled").unwrap();
     let host = ["--no-healthcheck", "--network=host"];
     let host =
         watched.ping("host", &host, &["--address=127.0.0.1", "--port=8088", "--admin-port=0"]).unwrap();
     assert_eq!(watched.wait_health(&host, "healthy").unwrap()["address"], "127.0.0.1");
 
     let log = watched.agent.process().log().clone();
-    let line = log.wait_for("nothing says on which the router reaches it: it is not routed", LONG).unwrap();
+    let line = log.wait_for("is not routed: it is on several networks", LONG).unwrap();
     assert!(line.contains("WARN") && networks.iter().all(|network| line.contains(network)), "{line}");
     watched.docker().run(&["network", "disconnect", &networks[0], lost.id()]).unwrap();
     watched.wait_health(&lost, "healthy").unwrap();
-    assert_eq!(log.count("nothing says on which"), 1);
+    assert_eq!(log.count("on several networks"), 1);
     assert!(watched.instance(&wrapped).unwrap().is_none());
     assert_eq!(wrapped.inspect("{{.State.Running}}").unwrap(), "true");
 }
 
 #[test]
-fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
+fn restart_of_hub_or_agent_fails_no_request() {
     let mut watched = Watched::start().unwrap();
     let container = watched.ping("restart", &["--no-healthcheck"], &[]).unwrap();
     watched.wait_answer("restart").unwrap();
@@ -194,7 +199,7 @@ fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
     load.wait_for_more(100, LONG).unwrap();
     let confirmed = |watched: &Watched| {
         eventually(LONG, || {
-            let instance = watched.instance(&container)?.context("the hub does not know it")?;
+            let instance = watched.instance(&container)?.context("not in the hub")?;
             ensure!(
                 instance["routing"]["state"] == "confirmed" && instance["connected"] == true,
                 "{instance}"
@@ -213,10 +218,10 @@ fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
 
     let status = watched.agent.stop().unwrap();
     assert_eq!(status.code(), Some(0), "{}", watched.agent.process().tail());
-    // For longer than its lease would hold that nobody renews, and than one whose connection has closed otherwise.
+    // Longer than an unrenewed lease, or the lease of a sidecar with a closed connection, would last.
     eventually(LONG, || {
-        let instance = watched.instance(&container)?.context("the hub has forgotten it")?;
-        ensure!(instance["connected"] == false, "it is connected");
+        let instance = watched.instance(&container)?.context("not in the hub")?;
+        ensure!(instance["connected"] == false, "still connected");
         Ok(())
     })
     .unwrap();
@@ -231,7 +236,7 @@ fn neither_the_hubs_restart_nor_the_agents_costs_a_request() {
 }
 
 #[test]
-fn through_a_proxy_that_lets_through_only_what_is_documented_containers_are_routed() {
+fn agent_works_through_a_proxy_that_allows_only_documented_requests() {
     let mut proxy = None;
     let mut watched = Watched::with(|engine| {
         let started = proxy.insert(SocketProxy::start(engine.docker())?);
@@ -249,9 +254,9 @@ fn through_a_proxy_that_lets_through_only_what_is_documented_containers_are_rout
     }
     let container = watched.ping("proxied", &["--no-healthcheck"], &["--linger", "2s"]).unwrap();
     watched.wait_answer("proxied").unwrap();
-    // The engine is a swarm's manager.
+    // The engine is a manager of a swarm.
     let log = watched.agent.process().log().clone();
-    log.wait_for("services are published", LONG).unwrap();
+    log.wait_for("published the swarm's services", LONG).unwrap();
     watched.docker().run(&["stop", container.id()]).unwrap();
     watched.wait_withdrawn(&container).unwrap();
     assert_eq!(log.count("403"), 0);
@@ -261,7 +266,7 @@ fn through_a_proxy_that_lets_through_only_what_is_documented_containers_are_rout
 }
 
 #[test]
-fn an_engine_that_is_not_there_yet_is_complained_of_once() {
+fn missing_engine_is_logged_once() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("docker.sock");
     let mut engines = None;
@@ -273,8 +278,8 @@ fn an_engine_that_is_not_there_yet_is_complained_of_once() {
     .unwrap();
     let container = watched.ping("late", &["--no-healthcheck"], &[]).unwrap();
     let log = watched.agent.process().log().clone();
-    let complaint = log.wait_for("docker.sock: connecting: no such file or directory", LONG).unwrap();
-    assert!(complaint.contains("WARN"), "{complaint}");
+    let line = log.wait_for("docker.sock: connecting: no such file or directory", LONG).unwrap();
+    assert!(line.contains("WARN"), "{line}");
     fs::write(&socket, "").unwrap();
     log.wait_for("docker.sock: connecting: connection refused", LONG).unwrap();
     fs::remove_file(&socket).unwrap();
@@ -285,7 +290,7 @@ fn an_engine_that_is_not_there_yet_is_complained_of_once() {
 }
 
 #[test]
-fn while_the_engine_is_away_nothing_is_withdrawn_and_then_only_what_has_gone() {
+fn containers_stay_registered_while_the_engine_is_away() {
     let lab = Lab::create(&LabOptions::owned(1)).unwrap();
     let binaries = Binaries::find().unwrap();
     let fleet = Fleet::start().unwrap();
@@ -310,7 +315,7 @@ fn while_the_engine_is_away_nothing_is_withdrawn_and_then_only_what_has_gone() {
     };
     let before = eventually(LONG, || {
         let (stays, goes) = (started("stays")?, started("goes")?);
-        stays.zip(goes).context("one of them is not registered")
+        stays.zip(goes).context("not registered")
     })
     .unwrap();
 
@@ -320,22 +325,22 @@ fn while_the_engine_is_away_nothing_is_withdrawn_and_then_only_what_has_gone() {
     assert_eq!(stayed, (Some(before.0), Some(before.1)));
     lab.reconnect(&lab.nodes()[0]).unwrap();
     eventually_on_engine(LONG, || {
-        ensure!(started("goes")?.is_none(), "what has gone is still there");
-        ensure!(started("stays")? > Some(before.0), "what came back is not there");
+        ensure!(started("goes")?.is_none(), "the ended container is still registered");
+        ensure!(started("stays")? > Some(before.0), "the restarted container is not registered");
         Ok(())
     })
     .unwrap_or_else(|error| panic!("{error}: {}", agent.process().tail()));
 }
 
 #[test]
-fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once() {
+fn deploy_labels_route_swarm_tasks_and_their_changes_apply_at_once() {
     let mut stack = SwarmStack::deploy().unwrap();
     stack.join("stacks/agent.yml").unwrap();
     stack.join("tests/stacks/unwrapped.yml").unwrap();
     stack.wait_body("/unwrapped").unwrap();
     let [agent, web] = ["agent", "web"].map(|service| stack.joined_stack_with(service).unwrap());
 
-    // It holds the socket, and nothing else.
+    // It has the socket and nothing else.
     let [container] = &agent.containers_of("agent").unwrap()[..] else { panic!("one node has one agent") };
     let inspected: Value = serde_json::from_str(&container.inspect("{{json .}}").unwrap()).unwrap();
     let host = &inspected["HostConfig"];
@@ -343,7 +348,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     let sockets = inspected["Mounts"].as_array().unwrap().iter().filter(|mount| mount["RW"] == true).count();
     assert_eq!(sockets, 0, "{inspected}");
 
-    // Tasks of both generations, while one takes the other's place.
+    // A rolling update, with tasks of both generations.
     let hosts = || -> BTreeSet<String> {
         web.containers_of("web").unwrap().iter().map(|container| container.host().unwrap()).collect()
     };
@@ -355,7 +360,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
 
-    // A change of labels alone replaces no task, wrapped or not.
+    // A change of labels alone restarts no task, with or without a sidecar.
     let relabel = |service: &str, label: &str| {
         let label = format!("--label-add={label}");
         stack
@@ -380,7 +385,7 @@ fn on_a_swarm_deploy_labels_are_enough_and_those_that_change_alone_count_at_once
             let service = stack.stack().service("hello");
             let hellos = list.as_array().into_iter().flatten().filter(|i| i["service"] == service.as_str());
             let stale: Vec<_> = hellos.map(|instance| instance["stale"].clone()).collect();
-            ensure!(stale == [expected, expected], "{stale:?} instead of {expected}");
+            ensure!(stale == [expected, expected], "expected {expected}, got {stale:?}");
             Ok(())
         })
         .unwrap();

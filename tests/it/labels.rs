@@ -1,4 +1,4 @@
-//! Labels that are wrong, or claim what another service holds, through real Traefik. Invariants 6 and 7.
+//! Invalid labels and conflicts between services, with real Traefik. Invariants 6 and 7.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use harness::{Fleet, FleetOptions, Instance, eventually, http};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Waits until the hub shows `instance` in `state`, and returns the reason if there is one.
+/// Waits until the hub shows `instance` in `state`. Returns the reason, which may be empty.
 fn wait_for_state(fleet: &Fleet, instance: &Instance, state: &str) -> Result<String> {
     eventually(SOON, || {
         let listed = fleet.hub.instances()?;
@@ -29,7 +29,7 @@ fn bad_label_harms_only_the_service_that_carries_it() {
     let bad_one = fleet.launch(spec).unwrap();
     let reason = wait_for_state(&fleet, &bad_one, "refused").unwrap();
     assert!(reason.contains(bad) && reason.contains("strippprefix"), "{reason}");
-    // What comes after it is routed as ever: Traefik has taken no offence at the document.
+    // Later instances are routed: Traefik accepted the document.
     let more = fleet.start_all("ping", 2).unwrap();
     fleet.wait_responses("/ping", more.iter().chain(&good)).unwrap();
     assert_eq!(http::get(&format!("{}/hello/viktor", fleet.traefik.url())).unwrap().status, 404);
@@ -47,21 +47,21 @@ fn refusal_is_in_the_log_once_and_in_the_metrics_while_it_lasts() {
     let line = "hub_instances{service=\"hello\",health=\"healthy\",routing=\"refused\"} 1";
     assert!(metrics(&fleet).contains(line), "{}", metrics(&fleet));
     holder[0].stop().unwrap();
-    // The name is kept for an update of its holder; the log has time for many heartbeats.
+    // The router name stays reserved for an update. Meanwhile many heartbeats could repeat the message.
     let again = fleet.start_all("ping", 1).unwrap();
     let log = fleet.hub.process().log();
     assert_eq!(log.count("refused: traefik.http.routers.ping already belongs to service ping"), 1);
-    let said = log.wait_for("refused: ", SOON).unwrap();
+    let line = log.wait_for("refused: ", SOON).unwrap();
     assert!(
-        said.contains("WARN")
-            && said.contains("service=\"hello\"")
-            && said.contains("instance=hello.hello-1"),
-        "{said}"
+        line.contains("WARN")
+            && line.contains("service=\"hello\"")
+            && line.contains("instance=hello.hello-1"),
+        "{line}"
     );
     drop((again, holder));
 }
 
-/// Labels of a service of its own, routed by `rule`, and more below `traefik.`.
+/// Returns labels of a service that is routed by `rule`, and more labels below `traefik.`.
 fn own(name: &str, rule: &str, more: &[(&str, &str)]) -> LabelList {
     let mut labels = vec![(format!("traefik.http.routers.{name}.rule"), rule.to_owned())];
     labels.extend(more.iter().map(|(key, value)| (format!("traefik.{key}"), (*value).to_owned())));
@@ -74,9 +74,9 @@ fn value_that_traefik_cannot_use_harms_only_its_router() {
     const VALUES: [Case; 9] = [
         ("rule", "Foo(`", &[]),
         ("pattern", "PathRegexp(`(`)", &[]),
-        ("middleware", "Path(`/a`)", &[("http.routers.middleware.middlewares", "nobodys")]),
-        ("entrypoint", "Path(`/a`)", &[("http.routers.entrypoint.entrypoints", "nobodys")]),
-        ("options", "Host(`a.lan`)", &[("http.routers.options.tls.options", "nobodys")]),
+        ("middleware", "Path(`/a`)", &[("http.routers.middleware.middlewares", "missing")]),
+        ("entrypoint", "Path(`/a`)", &[("http.routers.entrypoint.entrypoints", "missing")]),
+        ("options", "Host(`a.lan`)", &[("http.routers.options.tls.options", "missing")]),
         (
             "cidr",
             "Path(`/a`)",
@@ -90,7 +90,7 @@ fn value_that_traefik_cannot_use_harms_only_its_router() {
             "Path(`/a`)",
             &[
                 ("http.routers.plugin.middlewares", "plugin"),
-                ("http.middlewares.plugin.plugin.nobodys.a", "b"),
+                ("http.middlewares.plugin.plugin.missing.a", "b"),
             ],
         ),
         ("url", "Path(`/a`)", &[("http.services.url.loadbalancer.server.url", "::")]),
@@ -119,7 +119,7 @@ fn value_that_traefik_cannot_use_harms_only_its_router() {
 }
 
 #[test]
-fn value_that_traefik_would_reject_everything_for_does_not_reach_it() {
+fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
     let long = "n".repeat(1100);
     let too_long = format!("http.routers.{long}.priority");
     let values: [(&str, &str, &str); 7] = [
@@ -128,8 +128,8 @@ fn value_that_traefik_would_reject_everything_for_does_not_reach_it() {
         ("plugin", "http.middlewares.m3.plugin.p.option", "║x"),
         ("name", &too_long, "1"),
         ("standalone", "http.middlewares.m4.retry", "true"),
-        ("tls", "tls.options.default.ciphersuites", "nobodys"),
-        ("circle", "tcp.services.circle.weighted.services[0].name", "circle"),
+        ("tls", "tls.options.default.ciphersuites", "missing"),
+        ("cycle", "tcp.services.cycle.weighted.services[0].name", "cycle"),
     ];
     let fleet = Fleet::start().unwrap();
     for (name, key, value) in values {
@@ -141,7 +141,7 @@ fn value_that_traefik_would_reject_everything_for_does_not_reach_it() {
         let section = key.split('.').take(2).collect::<Vec<_>>().join(".");
         assert!(reason.contains(&format!("traefik.{section}.")), "{name}: {reason}");
     }
-    // Letters that YAML does not know are no reason for a refusal: they arrive as they are.
+    // Characters that YAML rejects are escaped and arrive unchanged.
     let strange = "Path(`/\u{7f}\u{9f}\u{2028}\u{feff}\u{ffff}<<: é`)";
     let mut spec = fleet.spec("ping", "strange-1").unwrap();
     spec.service = "strange".to_owned();
@@ -153,7 +153,7 @@ fn value_that_traefik_would_reject_everything_for_does_not_reach_it() {
 }
 
 #[test]
-fn services_that_lead_to_each_other_in_a_circle_do_not_end_traefik() {
+fn cycle_of_weighted_tcp_services_does_not_reach_traefik() {
     let fleet = Fleet::start().unwrap();
     let half = |name: &str, other: &str| {
         let mut spec = fleet.spec("ping", &format!("{name}-1")).unwrap();
@@ -173,7 +173,7 @@ fn services_that_lead_to_each_other_in_a_circle_do_not_end_traefik() {
 }
 
 #[test]
-fn hub_routes_what_it_is_told_to_expose() {
+fn exposure_flags_decide_which_services_are_routed() {
     let arguments = [
         "--exposed-by-default=false",
         "--constraints",
@@ -210,7 +210,7 @@ fn router_name_stays_with_the_service_that_came_first() {
     spec.labels = routed("ping", "PathPrefix(`/`)", None, spec.address.port());
     let second = fleet.launch(spec).unwrap();
     let reason = wait_for_state(&fleet, &second, "refused").unwrap();
-    assert!(reason.contains("traefik.http.routers.ping") && reason.contains("the service ping"), "{reason}");
+    assert!(reason.contains("traefik.http.routers.ping") && reason.contains("service ping"), "{reason}");
     fleet.wait_responses("/ping", &first).unwrap();
     let routers = fleet.traefik.api().routers().unwrap();
     assert_eq!(routers["ping@http"]["status"], "enabled", "{routers:?}");
@@ -219,7 +219,7 @@ fn router_name_stays_with_the_service_that_came_first() {
 }
 
 #[test]
-fn newest_task_says_the_labels_and_both_generations_serve() {
+fn labels_of_the_newest_task_apply_and_both_generations_serve() {
     let fleet = Fleet::start().unwrap();
     let old = fleet.start_all("ping", 1).unwrap();
     let mut spec = fleet.spec("ping", "ping-new").unwrap();

@@ -1,4 +1,4 @@
-//! `hub labels`, on its own: the article's stack file, and what it says of bad ones.
+//! `hub labels` with the article's stack file and with invalid input.
 
 use std::fs;
 use std::io::Write;
@@ -9,13 +9,13 @@ use harness::{Binaries, Fleet, http};
 
 use crate::v1::article;
 
-/// Runs `hub labels` with `input` as its standard input.
+/// Runs `hub labels` with `input` on stdin.
 fn labels(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(Binaries::find().unwrap().path("hub"));
     command.arg("labels").args(arguments);
     let mut tool =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Whoever is told of bad usage does not read it.
+    // With bad usage it exits without reading stdin.
     let _ = tool.stdin.take().unwrap().write_all(input.as_bytes());
     tool.wait_with_output().unwrap()
 }
@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_articles_file_becomes_one_that_traefik_3_routes_by() {
+fn translated_stack_file_of_the_article_is_routed() {
     let output = labels(&["--stack", "demo", &article().to_string_lossy()], "");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     let directory = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ fn the_articles_file_becomes_one_that_traefik_3_routes_by() {
 }
 
 #[test]
-fn a_stack_file_is_translated_service_by_service() {
+fn stack_file_is_translated_service_by_service() {
     let file = "
 x-common: &common
   traefik.port: 80
@@ -76,13 +76,13 @@ services:
     ] {
         assert!(written.contains(&format!("      {line}\n")), "{line}\n{written}");
     }
-    assert!(!written.contains("priority:"), "the rule's length is open: {written}");
-    let said = text(&output.stderr);
-    assert!(said.contains("standard input: services.web.labels: warning: traefik.tags: "), "{said}");
+    assert!(!written.contains("priority:"), "the length of the rule is unknown: {written}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("standard input: services.web.labels: warning: traefik.tags: "), "{stderr}");
 }
 
 #[test]
-fn a_list_of_labels_is_translated_as_one() {
+fn list_of_labels_is_translated() {
     let lines = "traefik.port=80\ntraefik.frontend.rule=PathPrefixStrip:/a$\ncom.example=1\n";
     let output = labels(&["--format", "list", "--service", "demo_a"], lines);
     let expected = "com.example=1
@@ -94,35 +94,35 @@ traefik.http.routers.demo_a.service=demo-a
 traefik.http.services.demo-a.loadbalancer.server.port=80
 ";
     assert_eq!(text(&output.stdout), expected);
-    // What Docker says of a container.
+    // The output of docker inspect.
     let json = "{\"traefik.port\": \"80\", \"traefik.frontend.rule\": \"PathPrefixStrip:/a$\", \"com.example\": \"1\"}";
     assert_eq!(text(&labels(&["--format", "list", "--service", "demo_a"], json).stdout), expected);
 }
 
 #[test]
-fn every_fault_is_told_with_its_service_and_key() {
+fn every_error_names_service_and_label() {
     let file = "services:
   a: {deploy: {labels: {traefik.port: x, traefik.frontend.rul: y}}}
   b: {labels: [traefik.http.routers.b.rul=z]}
   c: {labels: [traefik.port=80, 'traefik.frontend.rule=Path:/c']}
 ";
     let output = labels(&[], file);
-    let (written, said) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    for fault in [
+    let (written, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    for error in [
         "services.a.deploy.labels: error: traefik.port: expected a port",
         "services.a.deploy.labels: error: traefik.frontend.rul: ",
         "services.b.labels: error: traefik.http.routers.b.rul: ",
     ] {
-        assert!(said.contains(fault), "{fault}\n{said}");
+        assert!(stderr.contains(error), "{error}\n{stderr}");
     }
     assert!(written.contains("traefik.http.routers.c.rule: 'Path(`/c`)'"), "{written}");
     assert!(!written.contains("traefik.http.routers.b.rul: 'z'"), "{written}");
 }
 
 #[test]
-fn bad_usage_and_files_that_cannot_be_read_are_told_apart() {
-    for (arguments, code, named) in [
+fn bad_usage_exits_64_and_unreadable_file_exits_1() {
+    for (arguments, code, message) in [
         (&["--format", "xml"] as &[&str], 64, "--format"),
         (&["--port", "80"], 64, "--port"),
         (&["--default-rule", "{{"], 64, "--default-rule"),
@@ -131,9 +131,9 @@ fn bad_usage_and_files_that_cannot_be_read_are_told_apart() {
     ] {
         let output = labels(arguments, "a: [");
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        assert!(text(&output.stderr).contains(named), "{output:?}");
+        assert!(text(&output.stderr).contains(message), "{output:?}");
     }
-    // Flags of the server do no harm before it.
+    // Flags of the server may precede the subcommand.
     let hub = Binaries::find().unwrap().path("hub");
     let output = Command::new(hub).args(["--insecure", "labels", "/nowhere"]).output().unwrap();
     assert_eq!(text(&output.stderr), "hub: reading /nowhere: no such file or directory\n");

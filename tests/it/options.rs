@@ -1,5 +1,5 @@
-//! Every option of Traefik's, through label, hub and Traefik, to where Traefik shows it: its documented reference of labels
-//! is among them, which `cargo xtask fields` sees to.
+//! Every option of Traefik in a label, through the hub to Traefik's API and log. `cargo xtask fields` checks that these
+//! include all options of Traefik's reference.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,31 +12,31 @@ use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_mins(1);
 
-/// What Traefik shows nowhere, with all below it, and why. That it takes them is proven all the same: it rejects a document
-/// for one option that it does not know.
+/// Options that Traefik shows nowhere, with everything below them, and the reason. It accepts them nevertheless, because it
+/// rejects a document with an unknown option.
 const HIDDEN: [(&str, &str); 10] = [
-    ("enable", "it is for the hub"),
-    ("docker", "it is for whoever looks up addresses"),
-    ("swarm", "it is for whoever looks up addresses"),
-    ("http.serverstransports.*.certificates", "the API has no transports, and the log no certificates"),
-    ("http.serverstransports.*.rootcas", "the API has no transports, and the log no certificates"),
-    ("tcp.serverstransports.*.tls.certificates", "the API has no transports, and the log no certificates"),
-    ("tcp.serverstransports.*.tls.rootcas", "the API has no transports, and the log no certificates"),
-    ("tls.certificates", "the API has only those that can be read, and the log none"),
-    ("tls.options.*.clientauth.cafiles", "the API has no options of TLS, and the log no certificates"),
-    ("tls.stores.*.defaultcertificate", "the API has no stores, and the log no certificates"),
+    ("enable", "only the hub uses it"),
+    ("docker", "only sidecar and agent use it"),
+    ("swarm", "only sidecar and agent use it"),
+    ("http.serverstransports.*.certificates", "the API shows no transports, and the log no certificates"),
+    ("http.serverstransports.*.rootcas", "the API shows no transports, and the log no certificates"),
+    ("tcp.serverstransports.*.tls.certificates", "the API shows no transports, and the log no certificates"),
+    ("tcp.serverstransports.*.tls.rootcas", "the API shows no transports, and the log no certificates"),
+    ("tls.certificates", "the API shows only valid certificates, and the log none"),
+    ("tls.options.*.clientauth.cafiles", "the API shows no TLS options, and the log no certificates"),
+    ("tls.stores.*.defaultcertificate", "the API shows no stores, and the log no certificates"),
 ];
 
-/// These are on where nothing is said, so that only `false` shows that they were read.
-const ON_ANYWAY: [&str; 3] = ["passhostheader", "followredirects", "mirrorbody"];
+/// Options that are true by default, so that only `false` shows that Traefik has read them.
+const TRUE_BY_DEFAULT: [&str; 3] = ["passhostheader", "followredirects", "mirrorbody"];
 
-/// One line of the tree of fields, as a label, and what Traefik is to show.
+/// A line of fields.txt as a label, with its expected value in Traefik.
 struct Shown {
-    /// As it is there.
+    /// The path in fields.txt.
     path: String,
-    /// Key and value.
+    /// Key and value of the label.
     label: (String, String),
-    /// Where in Traefik's configuration: sections, names and fields, these in whatever case.
+    /// Place in Traefik's configuration: sections, names and fields; fields in any case.
     place: Vec<String>,
     expected: Value,
 }
@@ -54,7 +54,7 @@ fn options() -> Vec<Shown> {
 }
 
 fn option(number: usize, path: &str, kind: &str) -> Shown {
-    // The first name is the router's, service's or middleware's own, so that no line disturbs another.
+    // Each line has its own router, service or middleware, so that lines do not interfere.
     let named = path.replacen('*', &format!("N{number}"), 1);
     let key = named.replace(".**", ".Deep.er").replace('*', "Key").replace(".[n]", "[0]");
     let last = path.rsplit('.').next().unwrap_or_default();
@@ -65,9 +65,9 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
         }
         _ if path.ends_with("server.scheme") => ("h2c".to_owned(), json!("h2c://")),
         _ if path.ends_with("server.port") => (number.to_string(), json!(format!(":{number}"))),
-        (last, "bool") if ON_ANYWAY.contains(&last) => ("false".to_owned(), json!(false)),
+        (last, "bool") if TRUE_BY_DEFAULT.contains(&last) => ("false".to_owned(), json!(false)),
         (_, "bool") => ("true".to_owned(), json!(true)),
-        // On, with whatever is in it then.
+        // Enabled, with default values.
         (_, "switch") => ("true".to_owned(), json!({})),
         (_, "int") => (number.to_string(), json!(number)),
         (_, "duration") => (format!("{number}ms"), json!(format!("{number}ms"))),
@@ -82,7 +82,7 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
     let place = place
         .replace(".server.", ".servers.0.")
         .replace("ADDRESS", if path.starts_with("http") { "url" } else { "address" });
-    // A word is no less an option in capitals.
+    // Options are case-insensitive.
     let key = match key.strip_suffix(last).filter(|_| number.is_multiple_of(2)) {
         Some(before) => before.to_owned() + &last.to_ascii_uppercase(),
         None => key,
@@ -95,14 +95,14 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
     }
 }
 
-/// What else a router needs, for the hub to take it.
+/// Returns the other labels that the router of an option needs.
 fn companions(option: &Shown) -> Vec<(String, String)> {
     let [protocol, kind, name, ..] = option.place.as_slice() else { return Vec::new() };
     if kind != "routers" {
         return Vec::new();
     }
     let last = option.place.last().map(String::as_str);
-    // Each at a host of its own: of routers that share one, all have to say the same of TLS.
+    // Each has its own host: routers of one host must agree on TLS.
     let host = format!("Host(`{name}.lan`)");
     let rule = if protocol == "http" { host.as_str() } else { "HostSNI(`*`)" };
     let needed = [("rule", rule), ("service", "elsewhere")];
@@ -114,7 +114,7 @@ fn companions(option: &Shown) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What stands at `place` in `tree`, where the names of fields may be in another case.
+/// Returns the value at `place`, ignoring the case of fields.
 fn at<'a>(tree: &'a Value, place: &[String]) -> Option<&'a Value> {
     place.iter().try_fold(tree, |tree, step| match tree {
         Value::Array(items) => items.get(step.parse::<usize>().ok()?),
@@ -125,7 +125,7 @@ fn at<'a>(tree: &'a Value, place: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// Whether `found` shows `expected`, for what `option` says of it.
+/// Whether `found` is the expected value of `option`.
 fn shows(option: &Shown, found: &Value) -> bool {
     match (&option.expected, found) {
         (Value::Object(_), found) => found.is_object(),
@@ -139,7 +139,7 @@ fn shows(option: &Shown, found: &Value) -> bool {
     }
 }
 
-/// Where Traefik's API has what it calls `rawdata`, for the sections of its configuration.
+/// Returns the place in the API's `rawdata`, for sections that it contains.
 fn in_api(place: &[String]) -> Option<Vec<String>> {
     let [protocol, kind, name, rest @ ..] = place else { return None };
     let section = match (protocol.as_str(), kind.as_str()) {
@@ -150,21 +150,22 @@ fn in_api(place: &[String]) -> Option<Vec<String>> {
     Some([&[section, format!("{name}@http")], rest].concat())
 }
 
-/// The last configuration that Traefik's log has.
+/// Returns the last configuration in Traefik's log.
 fn logged(fleet: &mut Fleet) -> Result<Value> {
     let lines = fleet.traefik.process().log().lines();
     let line = lines
         .iter()
         .rev()
         .find(|line| line.contains("Configuration received") && line.contains("config={\"http\""));
-    let line = line.context("Traefik has logged no configuration")?;
-    let text = line.split_once("config=").map(|(_, config)| config).context("it has no configuration")?;
+    let line = line.context("no configuration in Traefik's log")?;
+    let text =
+        line.split_once("config=").map(|(_, config)| config).context("log line without a configuration")?;
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    Ok(values.next().context("it is empty")??)
+    Ok(values.next().context("empty configuration")??)
 }
 
 #[test]
-fn every_option_arrives_where_traefik_shows_it() {
+fn every_option_reaches_traefik() {
     let options = options();
     assert!(options.len() > 300, "{}", options.len());
     let options_for_fleet = FleetOptions { traefik_log_level: Some("DEBUG"), ..FleetOptions::default() };
@@ -200,9 +201,11 @@ fn every_option_arrives_where_traefik_shows_it() {
         };
         match found {
             Some(found) if shows(option, found) && !is_hidden => {}
-            Some(found) if shows(option, found) => writeln!(wrong, "{key} is shown, after all").unwrap(),
+            Some(found) if shows(option, found) => {
+                writeln!(wrong, "{key} is in HIDDEN, but Traefik shows it").unwrap()
+            }
             _ if is_hidden => {}
-            found => writeln!(wrong, "{key}={value} is shown as {found:?}, not {}", option.expected).unwrap(),
+            found => writeln!(wrong, "{key}={value}: expected {}, got {found:?}", option.expected).unwrap(),
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

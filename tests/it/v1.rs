@@ -1,4 +1,4 @@
-//! Labels of Traefik 1 through real Traefik 3: requests are answered as they were.
+//! Labels of Traefik 1 with real Traefik 3: requests behave as in Traefik 1.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// The article's stack file.
+/// Path of the article's stack file.
 pub(crate) fn article() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/article.yml")
 }
 
-/// An echo with these labels, each after `traefik.`; `PORT` is its port.
+/// Starts an echo with these labels, which follow `traefik.`. `PORT` stands for its port.
 fn echo(fleet: &Fleet, service: &str, labels: &[&str]) -> Instance {
     let program = Binaries::find().unwrap().path("echo");
     let mut spec = fleet.spec_for(&program, service, service).unwrap();
@@ -28,13 +28,13 @@ fn echo(fleet: &Fleet, service: &str, labels: &[&str]) -> Instance {
     fleet.launch(spec).unwrap()
 }
 
-fn ask(fleet: &Fleet, host: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+fn get(fleet: &Fleet, host: &str, path: &str, headers: &[(&str, &str)]) -> Response {
     let headers = [&[("host", host)], headers].concat();
     http::request("GET", &format!("{}{path}", fleet.traefik.url()), &headers).unwrap()
 }
 
-/// The path that the service saw, and its header `name`.
-fn seen(answer: &Response, name: &str) -> (String, Option<String>) {
+/// Returns the path and the header `name` of the request that the service received.
+fn received(answer: &Response, name: &str) -> (String, Option<String>) {
     let mut lines = answer.body.lines();
     let path = lines.find_map(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")).map(str::to_owned);
     let header = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -42,7 +42,7 @@ fn seen(answer: &Response, name: &str) -> (String, Option<String>) {
 }
 
 #[test]
-fn the_articles_labels_route_with_nothing_changed() {
+fn labels_of_the_article_work_unchanged() {
     let fleet = Fleet::start().unwrap();
     let mut instances: Vec<_> = ["ping", "hello"]
         .into_iter()
@@ -64,7 +64,7 @@ fn the_articles_labels_route_with_nothing_changed() {
 }
 
 #[test]
-fn paths_are_changed_as_traefik_1_did() {
+fn paths_change_as_in_traefik_1() {
     let fleet = Fleet::start().unwrap();
     let cases = [
         ("strip", "PathPrefixStrip: /ping", "/ping/a?b=c", "/a?b=c", "X-Forwarded-Prefix", Some("/ping")),
@@ -98,30 +98,30 @@ fn paths_are_changed_as_traefik_1_did() {
         })
         .collect();
     fleet.wait_routed(&mut echoes).unwrap();
-    for (name, rule, asked, path, header, value) in cases {
-        let answer = ask(&fleet, &format!("{name}.lan"), asked, &[]);
+    for (name, rule, requested, path, header, value) in cases {
+        let answer = get(&fleet, &format!("{name}.lan"), requested, &[]);
         assert_eq!(answer.served_by(), Some(name), "{rule}: {answer:?}");
-        assert_eq!(seen(&answer, header), (path.to_owned(), value.map(str::to_owned)), "{rule}");
+        assert_eq!(received(&answer, header), (path.to_owned(), value.map(str::to_owned)), "{rule}");
     }
     for (name, path) in [("whole", "/x/y/z"), ("regex", "/u/a"), ("replace", "/older"), ("strip", "/pin")] {
-        assert_eq!(ask(&fleet, &format!("{name}.lan"), path, &[]).status, 404, "{name} {path}");
+        assert_eq!(get(&fleet, &format!("{name}.lan"), path, &[]).status, 404, "{name} {path}");
     }
 }
 
 #[test]
-fn requests_are_matched_as_by_traefik_1() {
+fn requests_match_as_in_traefik_1() {
     let fleet = Fleet::start().unwrap();
     let mut echoes = [
         echo(&fleet, "wild", &["port=PORT", "frontend.rule=HostRegexp: {sub:[a-z]+}.wild.lan"]),
         echo(&fleet, "header", &["port=PORT", "frontend.rule=Host:m.lan;Headers: X-A, b"]),
         echo(&fleet, "query", &["port=PORT", "frontend.rule=Host:m.lan;Query: a=b, n={n:[0-9]+}"]),
-        // Longer, and so before the others, though what comes of it is shorter than what comes of them.
+        // The longest old rule has the highest priority, although its translation is shorter than others.
         echo(&fleet, "long", &["port=PORT", "frontend.rule=PathPrefixStrip:     /long"]),
         echo(&fleet, "short", &["port=PORT", "frontend.rule=Path:/long/a,/b"]),
     ];
     fleet.wait_routed(&mut echoes).unwrap();
     let by = |host, path, headers: &[(&str, &str)]| {
-        ask(&fleet, host, path, headers).served_by().map(str::to_owned).unwrap_or_default()
+        get(&fleet, host, path, headers).served_by().map(str::to_owned).unwrap_or_default()
     };
     assert_eq!(by("A.wild.lan", "/", &[]), "wild");
     assert_eq!(by("a1.wild.lan", "/", &[]), "");
@@ -134,7 +134,7 @@ fn requests_are_matched_as_by_traefik_1() {
 }
 
 #[test]
-fn middlewares_do_as_in_traefik_1() {
+fn middlewares_work_as_in_traefik_1() {
     let fleet = Fleet::start().unwrap();
     let with = |name: &'static str, labels: &[&str]| {
         let rule = format!("frontend.rule=Host:{name}.lan");
@@ -192,19 +192,19 @@ fn middlewares_do_as_in_traefik_1() {
         ),
     ];
     fleet.wait_routed(&mut echoes).unwrap();
-    let get =
-        |name: &str, path: &str, headers: &[(&str, &str)]| ask(&fleet, &format!("{name}.lan"), path, headers);
+    let request =
+        |name: &str, path: &str, headers: &[(&str, &str)]| get(&fleet, &format!("{name}.lan"), path, headers);
 
-    assert_eq!(get("basic", "/", &[]).status, 401);
-    let known = get("basic", "/", &[("authorization", "Basic dGVzdDp0ZXN0")]);
-    assert_eq!(seen(&known, "X-User").1.as_deref(), Some("test"));
-    assert_eq!((get("inside", "/", &[]).status, get("outside", "/", &[]).status), (200, 403));
+    assert_eq!(request("basic", "/", &[]).status, 401);
+    let known = request("basic", "/", &[("authorization", "Basic dGVzdDp0ZXN0")]);
+    assert_eq!(received(&known, "X-User").1.as_deref(), Some("test"));
+    assert_eq!((request("inside", "/", &[]).status, request("outside", "/", &[]).status), (200, 403));
     for (name, path, status, location) in [
         ("moved", "/a", 301, "http://new.lan/a"),
         ("safe", "/a?b", 302, "https://safe.lan/a?b"),
         ("ssl", "/a", 301, "https://ssl.example/a"),
     ] {
-        let answer = get(name, path, &[]);
+        let answer = request(name, path, &[]);
         assert_eq!(answer.status, status, "{name}: {answer:?}");
         let to = answer
             .header("location")
@@ -212,22 +212,22 @@ fn middlewares_do_as_in_traefik_1() {
             .replace(&format!(":{}", fleet.traefik.options().entry.port()), "");
         assert_eq!(to, location);
     }
-    let headers = get("headers", "/", &[("x-gone", "here")]);
-    assert_eq!(seen(&headers, "X-Asked").1.as_deref(), Some("yes"));
-    assert_eq!(seen(&headers, "X-Gone").1, None);
+    let headers = request("headers", "/", &[("x-gone", "here")]);
+    assert_eq!(received(&headers, "X-Asked").1.as_deref(), Some("yes"));
+    assert_eq!(received(&headers, "X-Gone").1, None);
     assert_eq!(
         (headers.header("x-answered"), headers.header("x-frame-options")),
         (Some("a b"), Some("DENY"))
     );
-    assert!(get("sticky", "/", &[]).header("set-cookie").unwrap().starts_with("crumb="));
-    let statuses: Vec<_> = (0..4).map(|_| get("few", "/", &[]).status).collect();
+    assert!(request("sticky", "/", &[]).header("set-cookie").unwrap().starts_with("crumb="));
+    let statuses: Vec<_> = (0..4).map(|_| request("few", "/", &[]).status).collect();
     assert!(statuses[0] == 200 && statuses.contains(&429), "{statuses:?}");
-    let page = get("broken", "/status/404", &[]);
+    let page = request("broken", "/status/404", &[]);
     assert_eq!((page.status, page.served_by()), (404, Some("headers")), "{page:?}");
 }
 
 #[test]
-fn segments_are_two_ports_of_one_task() {
+fn segments_route_to_several_ports_of_one_task() {
     let fleet = Fleet::start().unwrap();
     let program = Binaries::find().unwrap().path("echo");
     let mut spec = fleet.spec_for(&program, "two", "two").unwrap();
@@ -242,15 +242,15 @@ fn segments_are_two_ports_of_one_task() {
     spec.labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
     let mut two = [fleet.launch(spec).unwrap()];
     fleet.wait_routed(&mut two).unwrap();
-    let web = ask(&fleet, "two.lan", "/x", &[]);
+    let web = get(&fleet, "two.lan", "/x", &[]);
     assert_eq!((web.served_by(), web.header("x-all")), (Some("two"), Some("yes")));
-    let admin = ask(&fleet, "two.lan", "/admin/readyz", &[]);
+    let admin = get(&fleet, "two.lan", "/admin/readyz", &[]);
     assert_eq!((admin.status, admin.header("x-all")), (200, Some("yes")));
-    assert_eq!(ask(&fleet, "two.lan", "/readyz", &[]).served_by(), Some("two"));
+    assert_eq!(get(&fleet, "two.lan", "/readyz", &[]).served_by(), Some("two"));
 }
 
 #[test]
-fn what_is_lost_is_logged_once_and_what_is_wrong_is_shown() {
+fn warning_is_logged_once_and_error_is_shown_by_the_hub() {
     let mut fleet = Fleet::start().unwrap();
     let mut good: Vec<_> = ["a", "b"]
         .map(|host| {
@@ -274,6 +274,6 @@ fn what_is_lost_is_logged_once_and_what_is_wrong_is_shown() {
         "{reason}"
     );
     let log = fleet.hub.process().log().lines();
-    let said = log.iter().filter(|line| line.contains("traefik.tags: no successor")).collect::<Vec<_>>();
-    assert!(said.len() == 1 && said[0].contains("tagged"), "{said:?}");
+    let lines = log.iter().filter(|line| line.contains("traefik.tags: no successor")).collect::<Vec<_>>();
+    assert!(lines.len() == 1 && lines[0].contains("tagged"), "{lines:?}");
 }

@@ -1,4 +1,4 @@
-//! What holds for all labels, whatever is in them.
+//! Properties of all labels.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -13,18 +13,18 @@ use traefik::{
     Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, parse_labels, render, to_labels,
 };
 
-/// All paths of options, and the types of their values.
+/// Paths and types of all options.
 static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
     let lines = include_str!("../src/fields.txt").lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once(' ')).collect()
 });
 
-/// Letters of any kind.
+/// Arbitrary characters.
 fn odd(count: Range<usize>) -> impl Strategy<Value = String> {
     prop::collection::vec(any::<char>(), count).prop_map(String::from_iter)
 }
 
-/// A label that Traefik understands, with names and values that are at odds with each other, and with those of others.
+/// A label of a known option, with names and values that may conflict.
 fn label() -> impl Strategy<Value = (String, String)> {
     let name =
         || prop_oneof![4 => "[a-cA-C]", 1 => "[a-c]@docker", 1 => odd(1..6), 1 => "[\\]x\u{7f}é-]{1,3}"];
@@ -58,20 +58,20 @@ fn text(kind: &str, (truth, number, items, any, luck): (bool, i16, Vec<String>, 
     }
 }
 
-/// Several labels that Traefik understands, and now and then one that it does not.
+/// Several labels, of which a few are unknown.
 fn labels() -> impl Strategy<Value = Labels> {
     let part = prop_oneof![
         select(vec!["traefik", ".", "[", "]", "http", "routers", "0"]).prop_map(str::to_owned),
         odd(0..2)
     ];
     let key = prop::collection::vec(part, 0..8).prop_map(|parts| format!("traefik.{}", parts.concat()));
-    let stranger = (key, odd(0..8));
-    let label = prop_oneof![60 => label(), 1 => stranger];
+    let unknown = (key, odd(0..8));
+    let label = prop_oneof![60 => label(), 1 => unknown];
     prop::collection::btree_map(any::<u8>(), label, 0..12)
         .prop_map(|labels| Labels(labels.into_values().collect()))
 }
 
-/// A text that is made of these words, and of others.
+/// Text from these words, and some other characters.
 fn of(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     let part = prop_oneof![8 => select(words).prop_map(str::to_owned), 1 => odd(0..2)];
     prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
@@ -81,7 +81,7 @@ fn proptest_config() -> ProptestConfig {
     ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Traefik rejects a document with an empty map in it, whatever else there is.
+/// Traefik rejects a document that contains an empty map.
 fn has_no_empty_map(value: &Value) -> bool {
     match value {
         Value::Object(fields) => !fields.is_empty() && fields.values().all(has_no_empty_map),
@@ -91,10 +91,10 @@ fn has_no_empty_map(value: &Value) -> bool {
 }
 
 #[test]
-fn what_is_made_up_here_is_read_often_enough() {
+fn enough_generated_labels_are_valid() {
     let mut runner = TestRunner::deterministic();
     let read = (0..256).filter(|_| {
-        let labels = labels().new_tree(&mut runner).expect("labels are made up").current();
+        let labels = labels().new_tree(&mut runner).expect("labels are generated").current();
         parse_labels(&labels).is_ok_and(|tree| !tree.is_empty())
     });
     let count = read.count();
@@ -105,23 +105,23 @@ proptest! {
     #![proptest_config(proptest_config())]
 
     #[test]
-    fn what_is_read_is_printed_as_labels_that_read_the_same(labels in labels()) {
+    fn written_labels_parse_to_the_same_tree(labels in labels()) {
         if let Ok(tree) = parse_labels(&labels) {
-            let printed = to_labels(&tree);
-            prop_assert_eq!(parse_labels(&printed), Ok(tree.clone()), "{:?}", printed);
+            let written = to_labels(&tree);
+            prop_assert_eq!(parse_labels(&written), Ok(tree.clone()), "{:?}", written);
             prop_assert!(tree.is_empty() || has_no_empty_map(&Value::Object(tree)));
         }
     }
 
     #[test]
-    fn labels_by_themselves_and_printed_are_the_same_plan(labels in labels()) {
+    fn written_labels_give_the_same_config(labels in labels()) {
         if let (Ok(tree), Ok(config)) = (parse_labels(&labels), ServiceConfig::read("s", &labels, &Exposure::default())) {
             prop_assert_eq!(ServiceConfig::read("s", &to_labels(&tree), &Exposure::default()), Ok(config));
         }
     }
 
     #[test]
-    fn a_plan_is_a_document_that_traefik_takes(labels in labels()) {
+    fn document_has_no_empty_maps_and_no_invalid_characters(labels in labels()) {
         if let Ok(config) = ServiceConfig::read("s", &labels, &Exposure::default()) {
             let backend = Backend { address: [10, 0, 0, 1].into(), port: std::num::NonZeroU16::MIN, config: &config };
             let mut document = Document::default();
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn no_template_and_no_expression_is_too_strange(
+    fn any_template_and_any_expression_is_parsed_or_rejected(
         template in of(&["{{", "}}", "-", " ", "if", "else", "end", ".Name", ".Labels", "index", "lower", "|", "(", ")", "\"", "`"]),
         expression in of(&["Label", "LabelRegex", "(", ")", ",", "&&", "||", "!", "\"", "`", "a", " ", "\\"]),
     ) {
