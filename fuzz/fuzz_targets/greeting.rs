@@ -15,6 +15,6 @@ fuzz_target!(|path: &str| {
             // An uppercase letter has up to three characters.
             assert!(name.chars().count() <= 3 * 128, "{name:?}");
         }
-        Err(fault) => assert!(!fault.to_string().contains(char::is_control), "{fault}"),
+        Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
     }
 });

@@ -1,4 +1,4 @@
-//! Answers `Hello, NAME! (from HOST)`, where the name is the last segment of the path.
+//! Responds with `Hello, NAME! (from HOST)`. The name is the last segment of the path.
 
 use std::process::ExitCode;
 
@@ -13,13 +13,13 @@ const EXAMPLES: &str = "
 ";
 
 fn main() -> ExitCode {
-    let app = app_info!("Answers `Hello, NAME! (from HOST)`, where the name is the path's last segment")
+    let app = app_info!("Responds with `Hello, NAME! (from HOST)`; the name is the last segment of the path")
         .examples(EXAMPLES);
     runtime::main(app, |context| {
         let host = context.host().to_owned();
         move |request: &Request| match greeting::greeting(request.uri().path(), &host) {
             Ok(greeting) => text(greeting),
-            Err(fault) => status(StatusCode::BAD_REQUEST, format!("{fault}\n")),
+            Err(error) => status(StatusCode::BAD_REQUEST, format!("{error}\n")),
         }
     })
 }

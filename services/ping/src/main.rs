@@ -1,4 +1,4 @@
-//! Answers `Pong from HOST`.
+//! Responds with `Pong from HOST`.
 
 use std::process::ExitCode;
 
@@ -11,9 +11,9 @@ const EXAMPLES: &str = "
 ";
 
 fn main() -> ExitCode {
-    let app = app_info!("Answers `Pong from HOST`, whatever the path").examples(EXAMPLES);
+    let app = app_info!("Responds with `Pong from HOST`, whatever the path").examples(EXAMPLES);
     runtime::main(app, |context| {
-        // As long as the process lives this is its answer.
+        // Leaked once, so that no response allocates memory for its body.
         let pong: &'static str = format!("Pong from {}\n", context.host()).leak();
         move |_: &Request| text(pong)
     })

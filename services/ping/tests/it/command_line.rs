@@ -38,7 +38,7 @@ fn help_lists_every_flag_with_its_variable_and_examples() {
     let output = run(&["--help"]);
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    assert!(help.starts_with("Answers `Pong from HOST`"), "{help}");
+    assert!(help.starts_with("Responds with `Pong from HOST`"), "{help}");
     assert!(help.contains("\nExamples:\n  ping\n"), "{help}");
     // Help is wrapped, so a flag's text may take several lines.
     let words = help.split_whitespace().collect::<Vec<_>>().join(" ");

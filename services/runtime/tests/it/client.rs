@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told to.
+//! An HTTP client that sends exact bytes.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,26 +6,26 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before it counts as hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Time after which a test fails instead of waiting longer.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client {
     socket: BufReader<Box<dyn Socket>>,
 }
 
 pub(crate) trait Socket: Read + Write + Send {
-    /// How long a read waits.
-    fn pace(&self, time: Duration);
+    /// Sets the timeout of reads.
+    fn set_timeout(&self, time: Duration);
 }
 
 impl Socket for TcpStream {
-    fn pace(&self, time: Duration) {
+    fn set_timeout(&self, time: Duration) {
         self.set_read_timeout(Some(time)).unwrap();
     }
 }
 
 impl Socket for UnixStream {
-    fn pace(&self, time: Duration) {
+    fn set_timeout(&self, time: Duration) {
         self.set_read_timeout(Some(time)).unwrap();
     }
 }
@@ -47,7 +47,7 @@ impl Client {
     }
 
     fn new(socket: impl Socket + 'static) -> Self {
-        socket.pace(PATIENCE);
+        socket.set_timeout(TIMEOUT);
         Self { socket: BufReader::new(Box::new(socket)) }
     }
 
@@ -55,7 +55,7 @@ impl Client {
         self.socket.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends a request without a body and reads its answer.
+    /// Sends a request without a body and reads the response.
     pub(crate) fn ask(&mut self, method: &str, path: &str) -> Answer {
         self.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
         self.answer_to(method)
@@ -70,17 +70,17 @@ impl Client {
     }
 
     fn answer_to(&mut self, method: &str) -> Answer {
-        self.try_answer(method).expect("the connection ended without an answer")
+        self.try_answer(method).expect("the connection closed without a response")
     }
 
-    /// The next answer, or nothing if the connection ends before it begins.
+    /// Reads the next response. `None` if the connection closes before it starts.
     pub(crate) fn try_answer(&mut self, method: &str) -> Option<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             match self.socket.read_line(&mut head) {
                 Ok(0) if head.is_empty() => return None,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                read => assert_ne!(read.unwrap(), 0, "an answer broke off: {head}"),
+                read => assert_ne!(read.unwrap(), 0, "incomplete response: {head}"),
             }
         }
         let mut answer = Answer { code: head[9..12].parse().unwrap(), head, body: String::new() };
@@ -91,18 +91,18 @@ impl Client {
         Some(answer)
     }
 
-    /// One line of whatever comes.
+    /// Reads a line.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.socket.read_line(&mut line).unwrap();
         line
     }
 
-    /// An answer up to its body, of which nothing is expected.
+    /// Reads the head of a response.
     pub(crate) fn head(&mut self) -> String {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert_ne!(self.socket.read_line(&mut head).unwrap(), 0, "an answer broke off: {head}");
+            assert_ne!(self.socket.read_line(&mut head).unwrap(), 0, "incomplete response: {head}");
         }
         head
     }
@@ -130,36 +130,36 @@ impl Client {
         usize::from_str_radix(line.trim(), 16).unwrap()
     }
 
-    /// Sends one byte after the other until the server has had enough.
-    pub(crate) fn dribble_until_cut(mut self) {
+    /// Sends single bytes until the server closes the connection.
+    pub(crate) fn send_slowly_until_closed(mut self) {
         let start = Instant::now();
-        self.socket.get_ref().pace(Duration::from_millis(5));
+        self.socket.get_ref().set_timeout(Duration::from_millis(5));
         loop {
-            assert!(start.elapsed() < PATIENCE, "dribbling goes on for ever");
+            assert!(start.elapsed() < TIMEOUT, "the server keeps reading");
             if self.socket.get_mut().write_all(b"a").is_err() {
                 return;
             }
             match self.socket.read(&mut [0]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => return,
-                Ok(_) => panic!("an answer to half a request"),
+                Ok(_) => panic!("a response to an incomplete request"),
             }
         }
     }
 
-    /// Sends one byte after the other until there is an answer.
-    pub(crate) fn dribble_until_answered(&mut self) -> Answer {
+    /// Sends single bytes until there is a response.
+    pub(crate) fn send_slowly_until_answered(&mut self) -> Answer {
         let start = Instant::now();
-        self.socket.get_ref().pace(Duration::from_millis(5));
+        self.socket.get_ref().set_timeout(Duration::from_millis(5));
         while self.socket.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-            assert!(start.elapsed() < PATIENCE, "dribbling goes on for ever");
+            assert!(start.elapsed() < TIMEOUT, "the server keeps reading");
             self.send(b"a");
         }
-        self.socket.get_ref().pace(PATIENCE);
+        self.socket.get_ref().set_timeout(TIMEOUT);
         self.answer()
     }
 
-    /// Waits for the connection's end; whatever still comes before it is a fault.
+    /// Waits until the connection closes, and fails if bytes arrive before.
     pub(crate) fn expect_end(&mut self) {
         let mut rest = Vec::new();
         match self.socket.read_to_end(&mut rest) {

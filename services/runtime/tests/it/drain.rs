@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use runtime::{Body, DrainReport, Limits, Request, Response, text};
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::client::{Client, PATIENCE};
+use crate::client::{Client, TIMEOUT};
 use crate::server::{Chunks, Event, Holding, LONG, Server, eventually, limits};
 
 #[test]
@@ -96,7 +96,7 @@ fn blocked_beyond_its_linger(threads: usize) -> (Server, Client, mpsc::Sender<()
     let blocked = Mutex::new(blocked);
     let mut server = Server::threaded(Limits { linger, ..limits() }, threads, move |request: &Request| {
         if request.uri().path() == "/block" {
-            blocked.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            blocked.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
         }
         text("served\n")
     });

@@ -3,7 +3,7 @@ use std::time::Duration;
 use runtime::{Body, Limits, Request, Response, text};
 
 use crate::client::Client;
-use crate::server::{Endless, Holding, Measuring, Server, limits};
+use crate::server::{BodyLength, Endless, Holding, Server, limits};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -16,7 +16,7 @@ fn slow_header_closes_the_connection() {
     let server = Server::start(Limits { header_timeout: SHORT, ..limits() }, hello);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nx-slow: ");
-    client.dribble_until_cut();
+    client.send_slowly_until_closed();
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn client_that_reads_nothing_is_disconnected() {
 
 #[test]
 fn body_with_excessive_content_length_is_rejected_unread() {
-    let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, Measuring);
+    let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, BodyLength);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 11\r\n\r\n");
     expect_rejected(&mut client, 413, "request body larger than 10 bytes\n");
@@ -84,7 +84,7 @@ fn body_with_excessive_content_length_is_rejected_unread() {
 
 #[test]
 fn chunked_body_beyond_the_limit_is_rejected_whatever_the_service_responds() {
-    let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, Measuring);
+    let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, BodyLength);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");
     client.send("6\r\n123456\r\n5\r\n12345\r\n");
@@ -93,7 +93,7 @@ fn chunked_body_beyond_the_limit_is_rejected_whatever_the_service_responds() {
 
 #[test]
 fn client_that_is_still_sending_receives_the_rejection() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 3000000\r\n\r\n");
     client.send(vec![b'x'; 3_000_000]);
@@ -102,7 +102,7 @@ fn client_that_is_still_sending_receives_the_rejection() {
 
 #[test]
 fn body_of_exactly_the_limit_is_accepted() {
-    let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, Measuring);
+    let server = Server::start(Limits { max_body_bytes: 10, ..limits() }, BodyLength);
     let mut client = server.connect();
     for body in [
         "content-length: 10\r\n\r\n0123456789",
@@ -116,7 +116,7 @@ fn body_of_exactly_the_limit_is_accepted() {
 
 #[test]
 fn body_that_stops_is_rejected_after_the_timeout() {
-    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, Measuring);
+    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, BodyLength);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n123");
     expect_rejected(&mut client, 408, "request body not received within 100ms\n");
@@ -124,13 +124,13 @@ fn body_that_stops_is_rejected_after_the_timeout() {
 
 #[test]
 fn body_timeout_covers_the_whole_body_not_each_read() {
-    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, Measuring);
+    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, BodyLength);
     for body in ["content-length: 1000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5;extension="] {
         let mut client = server.connect();
         client.send(format!("POST / HTTP/1.1\r\nhost: test\r\n{body}"));
-        let answer = client.dribble_until_answered();
+        let answer = client.send_slowly_until_answered();
         assert_eq!((answer.code, answer.header("connection")), (408, Some("close")), "{body}");
-        client.dribble_until_cut();
+        client.send_slowly_until_closed();
     }
 }
 
@@ -140,7 +140,7 @@ fn unread_slow_body_closes_the_connection() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
     assert_eq!(client.answer().body, "hello\n");
-    client.dribble_until_cut();
+    client.send_slowly_until_closed();
 }
 
 #[test]

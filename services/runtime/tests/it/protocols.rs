@@ -14,7 +14,7 @@ use runtime::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::PATIENCE;
+use crate::client::TIMEOUT;
 use crate::server::{Event, Hold, Holding, Server, eventually, limits};
 
 /// A service that also speaks HTTP/2.
@@ -147,7 +147,7 @@ fn cancelled_request_is_no_longer_in_flight() {
         drop(given_up);
         let start = std::time::Instant::now();
         while in_flight(&server).await != 0 {
-            assert!(start.elapsed() < PATIENCE, "the request stays in flight");
+            assert!(start.elapsed() < TIMEOUT, "the request stays in flight");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });

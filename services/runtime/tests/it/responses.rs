@@ -1,6 +1,6 @@
 use runtime::{Body, Request, Response, text};
 
-use crate::server::{Event, Holding, Measuring, Server, limits};
+use crate::server::{BodyLength, Event, Holding, Server, limits};
 
 fn hello(_: &Request) -> Response {
     text("hello\n")
@@ -61,7 +61,7 @@ fn other_methods_get_405_with_the_allowed_ones() {
 
 #[test]
 fn service_can_accept_every_method() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     assert_eq!(server.connect().ask("FROBNICATE", "/").code, 200);
 }
 

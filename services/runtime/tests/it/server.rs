@@ -1,4 +1,4 @@
-//! A server in a thread of its own, and services to run in it.
+//! A server on its own thread, and services for it.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,9 +17,9 @@ use runtime::{
 use tokio::sync::mpsc as mpsc_async;
 use tokio::sync::{oneshot, watch};
 
-use crate::client::{Client, PATIENCE};
+use crate::client::{Client, TIMEOUT};
 
-/// Longer than any test waits.
+/// A time that no test waits for.
 pub(crate) const LONG: Duration = Duration::from_hours(1);
 
 pub(crate) struct Server {
@@ -38,7 +38,7 @@ fn threaded_context(limits: Limits, threads: usize) -> Context {
     Context::threaded(app_info!("A service under test"), "test-1", limits, threads).unwrap()
 }
 
-/// Limits that no test reaches unless it means to.
+/// Limits that only tests about limits reach.
 pub(crate) fn limits() -> Limits {
     Limits { linger: Duration::ZERO, grace: LONG, ..Limits::default() }
 }
@@ -48,7 +48,7 @@ impl Server {
         Self::listening(&context(limits), service, any_port)
     }
 
-    /// The same with so many threads.
+    /// Starts a server with `threads` threads.
     pub(crate) fn threaded<S: Service>(limits: Limits, threads: usize, service: S) -> Self {
         Self::listening(&threaded_context(limits, threads), service, any_port)
     }
@@ -57,7 +57,7 @@ impl Server {
         Self::listening(context, service, any_port)
     }
 
-    /// The operational endpoints of the servers with this context.
+    /// Starts a server for the operational endpoints of a context.
     pub(crate) fn admin(context: &Context) -> Self {
         Self::listening(&self::context(limits()), context.admin().clone(), any_port)
     }
@@ -75,21 +75,21 @@ impl Server {
         let (shutdown, asked) = oneshot::channel();
         let (hurry, hurried) = oneshot::channel();
         let (listening, address) = mpsc::channel();
-        let surroundings = context.clone();
+        let server_context = context.clone();
         let (end, ended) = mpsc::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
             let drained = runtime.unwrap().block_on(async {
                 let listener = listen().unwrap();
                 listening.send(listener.address()).unwrap();
-                run(listener, service, &surroundings, after(asked, hurried)).await
+                run(listener, service, &server_context, after(asked, hurried)).await
             });
-            // A test that is over need not know.
+            // The test may have ended.
             let _ = end.send(drained);
         });
         Self {
-            // A unix socket has none, and nobody asks for it.
-            address: address.recv_timeout(PATIENCE).unwrap().unwrap_or(([0, 0, 0, 0], 0).into()),
+            // A Unix socket has no address, and its tests need none.
+            address: address.recv_timeout(TIMEOUT).unwrap().unwrap_or(([0, 0, 0, 0], 0).into()),
             context: context.clone(),
             shutdown: Some(shutdown),
             hurry: Some(hurry),
@@ -101,14 +101,14 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// A client that has sent this.
+    /// Connects a client and sends `bytes`.
     pub(crate) fn connect_and_send(&self, bytes: impl AsRef<[u8]>) -> Client {
         let mut client = self.connect();
         client.send(bytes);
         client
     }
 
-    /// A client whose request is in flight: the service has it, and keeps it until it is released.
+    /// Connects a client and sends a request that the service holds until `hold` is released.
     pub(crate) fn connect_held(&self, hold: &Hold) -> Client {
         let mut client = self.connect();
         client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -116,22 +116,22 @@ impl Server {
         client
     }
 
-    /// Asks for the drain, as a first signal does.
+    /// Starts the drain, like a first signal.
     pub(crate) fn shut_down(&mut self) {
         let _ = self.shutdown.take().unwrap().send(());
     }
 
-    /// Asks for the drain's end, as a second one does.
+    /// Ends the drain at once, like a second signal.
     pub(crate) fn hurry(&mut self) {
         let _ = self.hurry.take().unwrap().send(());
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the server.
     pub(crate) fn drained(self) -> DrainReport {
-        self.ended.recv_timeout(PATIENCE).expect("the drain goes on for ever")
+        self.ended.recv_timeout(TIMEOUT).expect("the drain does not end")
     }
 
-    /// One line of `/metrics`.
+    /// Returns the value of a series in `/metrics`.
     pub(crate) fn metric(&self, series: &str) -> Option<String> {
         let metrics = Server::admin(&self.context).connect().get("/metrics").body;
         metrics.lines().find_map(|line| Some(line.strip_prefix(series)?.strip_prefix(' ')?.to_owned()))
@@ -150,12 +150,12 @@ impl Server {
     }
 
     pub(crate) fn eventually_refusing(&self) {
-        eventually("nobody listens", || TcpStream::connect(self.address).is_err());
+        eventually("connections are refused", || TcpStream::connect(self.address).is_err());
     }
 }
 
 async fn after<T>(asked: oneshot::Receiver<()>, then: T) -> T {
-    // A test that is over asks by dropping its end.
+    // A test that ends drops its sender.
     let _ = asked.await;
     then
 }
@@ -164,37 +164,37 @@ fn any_port() -> io::Result<Listener> {
     Listener::tcp(([127, 0, 0, 1], 0).into())
 }
 
-/// No test leaves a server behind.
+/// Stops the server at the end of each test.
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.take();
         self.hurry.take();
-        let _ = self.ended.recv_timeout(PATIENCE);
+        let _ = self.ended.recv_timeout(TIMEOUT);
     }
 }
 
-/// Waits until `holds`.
+/// Waits until `holds` returns true.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(start.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Answers, but `/held` only once it is released.
+/// Responds at once, and to `/held` when the test releases it.
 pub(crate) struct Holding {
     events: mpsc::Sender<Event>,
     released: watch::Receiver<bool>,
 }
 
-/// The test's end of [`Holding`].
+/// Controls a [`Holding`] service.
 pub(crate) struct Hold {
     events: mpsc::Receiver<Event>,
     release: watch::Sender<bool>,
 }
 
-/// What a service sees.
+/// Event that a service observes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Called,
@@ -209,15 +209,15 @@ impl Holding {
         (Self { events: sender, released }, Hold { events, release })
     }
 
-    fn tell(&self, event: Event) {
-        // A test that is over need not hear it.
+    fn send(&self, event: Event) {
+        // The test may have ended.
         let _ = self.events.send(event);
     }
 }
 
 impl Service for Holding {
     async fn call(&self, request: Request, _connection: &Connection) -> Response {
-        self.tell(Event::Called);
+        self.send(Event::Called);
         if request.uri().path() == "/held" {
             let _ = self.released.clone().wait_for(|&released| released).await;
         }
@@ -225,11 +225,11 @@ impl Service for Holding {
     }
 
     fn on_disconnect(&self, _connection: &Connection) {
-        self.tell(Event::Disconnected);
+        self.send(Event::Disconnected);
     }
 
     fn on_drain(&self) {
-        self.tell(Event::Draining);
+        self.send(Event::Draining);
     }
 }
 
@@ -238,9 +238,9 @@ impl Hold {
         self.release.send_replace(true);
     }
 
-    /// The next thing that the service sees must be this.
+    /// Waits for the next event and checks it.
     pub(crate) fn expect(&self, event: Event) {
-        assert_eq!(self.events.recv_timeout(PATIENCE), Ok(event));
+        assert_eq!(self.events.recv_timeout(TIMEOUT), Ok(event));
     }
 
     pub(crate) fn expect_nothing_more(&self) {
@@ -248,10 +248,10 @@ impl Hold {
     }
 }
 
-/// Answers with the length of the request's body.
-pub(crate) struct Measuring;
+/// Responds with the length of the request body.
+pub(crate) struct BodyLength;
 
-impl Service for Measuring {
+impl Service for BodyLength {
     fn methods(&self) -> Option<&[Method]> {
         None
     }
@@ -259,16 +259,16 @@ impl Service for Measuring {
     async fn call(&self, request: Request, _connection: &Connection) -> Response {
         match request.into_body().bytes().await {
             Ok(body) => text(format!("{}\n", body.len())),
-            // The runtime knows better than a service that takes every fault for its own.
+            // The runtime replaces this response by the one for the error.
             Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR, "no body\n"),
         }
     }
 }
 
-/// A body that ends when the test drops its sender.
+/// A response body that ends when the test drops its sender.
 pub(crate) struct Chunks(pub(crate) mpsc_async::UnboundedReceiver<&'static str>);
 
-/// A body that never ends.
+/// A response body that never ends.
 pub(crate) struct Endless;
 
 impl hyper::body::Body for Chunks {

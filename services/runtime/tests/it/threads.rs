@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::{Connection, DrainReport, Limits, Request, Response, Service, text};
 
-use crate::client::{Client, PATIENCE};
+use crate::client::{Client, TIMEOUT};
 use crate::server::{Event, Holding, LONG, Server, limits};
 
 /// Responds with the ID of its thread.
@@ -30,7 +30,7 @@ fn blocked_thread_does_not_block_the_others() {
     let blocked = Mutex::new(blocked);
     let server = Server::threaded(limits(), 2, move |request: &Request| {
         if request.uri().path() == "/block" {
-            blocked.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            blocked.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
         }
         text("served\n")
     });

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use runtime::{Request, Response, text};
 
 use crate::client::Answer;
-use crate::server::{Measuring, Server, limits};
+use crate::server::{BodyLength, Server, limits};
 
 /// A second request, to be found if the server misjudges the length of the first.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: test\r\n\r\n";
@@ -29,7 +29,7 @@ fn expect_only(server: &Server, request: &str, code: u16) {
 
 #[test]
 fn ambiguous_length_gets_400_and_later_bytes_are_ignored() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     for headers in [
         "content-length: 5\r\ncontent-length: 6",
         "content-length: 5\r\ncontent-length: 5\r\ncontent-length: 6",
@@ -71,7 +71,7 @@ fn ambiguous_length_gets_400_and_later_bytes_are_ignored() {
 
 #[test]
 fn transfer_encodings_other_than_chunked_get_501() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     for headers in [
         "transfer-encoding: gzip, chunked",
         "transfer-encoding: identity, chunked",
@@ -91,7 +91,7 @@ fn transfer_encodings_other_than_chunked_get_501() {
 
 #[test]
 fn transfer_encoding_overrides_content_length_and_closes_the_connection() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 4",
@@ -107,7 +107,7 @@ fn transfer_encoding_overrides_content_length_and_closes_the_connection() {
 
 #[test]
 fn equal_content_lengths_are_accepted() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     let mut client = server.connect_and_send(
         "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\ncontent-length: 05\r\n\r\nhello",
     );
@@ -117,7 +117,7 @@ fn equal_content_lengths_are_accepted() {
 
 #[test]
 fn malformed_chunks_get_400_and_later_bytes_are_ignored() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     let (extension, trailer) = (format!("5;{}", "a".repeat(20_000)), format!("x: {}", "a".repeat(20_000)));
     for body in [
         "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
@@ -146,7 +146,7 @@ fn malformed_chunks_get_400_and_later_bytes_are_ignored() {
 
 #[test]
 fn unusual_valid_chunks_are_accepted() {
-    let server = Server::start(limits(), Measuring);
+    let server = Server::start(limits(), BodyLength);
     let mut client = server.connect();
     for body in [
         "005\r\nhello\r\n000\r\n\r\n",
