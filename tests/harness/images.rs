@@ -100,54 +100,56 @@ pub fn copy_binaries(binaries: &Binaries, directory: &Path) -> Result<()> {
 
 /// Builds an image of `program` with the sidecar, as shown in the README, and returns its name.
 pub fn build_with_sidecar(docker: &Docker, images: &Images, program: &Path) -> Result<String> {
-    let name = program.file_name().context("a program has a name")?.to_string_lossy();
-    let context = tempfile::tempdir().context("creating a directory for an image's files")?;
-    let dockerfile = context.path().join("Dockerfile");
-    let text = format!(
+    let name = file_name(program)?;
+    let dockerfile = format!(
         "FROM {}\nCOPY {name} /{name}\nENTRYPOINT [\"/sidecar\", \"run\", \"--\", \"/{name}\"]\n\
          HEALTHCHECK --interval=2s --start-period=60s CMD [\"/sidecar\", \"healthcheck\"]\n",
         images.name("sidecar")
     );
-    fs::write(&dockerfile, text).with_context(|| format!("writing {}", dockerfile.display()))?;
-    ensure_static(program)?;
-    link_or_copy(program, &context.path().join(&*name))?;
-    let image = images.name(&name);
-    build(docker, &image, &dockerfile, context.path(), &[])?;
-    Ok(image)
+    build_with_program(docker, images.name(&name), &dockerfile, program, &name)
 }
 
 /// Builds an image of a service's `program` alone, which listens on port 8080, and returns its name.
 pub fn build_plain(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
-    let name = program.file_name().context("a program has a name")?.to_string_lossy();
-    let context = tempfile::tempdir().context("creating a directory for an image's files")?;
-    let dockerfile = context.path().join("Dockerfile");
-    let text = format!(
+    let name = file_name(program)?;
+    let dockerfile = format!(
         "FROM scratch\nCOPY {name} /{name}\nEXPOSE 8080\nENTRYPOINT [\"/{name}\"]\n\
          HEALTHCHECK CMD [\"/{name}\", \"healthcheck\"]\n"
     );
-    fs::write(&dockerfile, text).with_context(|| format!("writing {}", dockerfile.display()))?;
+    build_with_program(docker, format!("{prefix}/{name}:plain"), &dockerfile, program, &name)
+}
+
+/// Builds an image of the Traefik binary at `program`, and returns its name.
+pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
+    let image = format!("{prefix}/traefik:{}", tools::traefik_version(program)?);
+    build_with_program(docker, image, TRAEFIK, program, "traefik")
+}
+
+fn file_name(program: &Path) -> Result<String> {
+    let name = program.file_name().with_context(|| format!("{} has no file name", program.display()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// Builds `image` from the text of a Dockerfile and a context with `program` under `name`.
+fn build_with_program(
+    docker: &Docker,
+    image: String,
+    dockerfile: &str,
+    program: &Path,
+    name: &str,
+) -> Result<String> {
+    let context = tempfile::tempdir().context("creating a directory for an image's files")?;
+    let file = context.path().join("Dockerfile");
+    fs::write(&file, dockerfile).with_context(|| format!("writing {}", file.display()))?;
     ensure_static(program)?;
-    link_or_copy(program, &context.path().join(&*name))?;
-    let image = format!("{prefix}/{name}:plain");
-    build(docker, &image, &dockerfile, context.path(), &[])?;
+    link_or_copy(program, &context.path().join(name))?;
+    build(docker, &image, &file, context.path(), &[])?;
     Ok(image)
 }
 
 /// Pushes an image to the registry in its name.
 pub fn push(docker: &Docker, name: &str) -> Result<()> {
     docker.run(&["push", "--quiet", name]).map(drop).with_context(|| format!("pushing image {name}"))
-}
-
-/// Builds an image of the Traefik binary at `program`, and returns its name.
-pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
-    let context = tempfile::tempdir().context("creating a directory for Traefik's image")?;
-    let dockerfile = context.path().join("Dockerfile");
-    fs::write(&dockerfile, TRAEFIK).with_context(|| format!("writing {}", dockerfile.display()))?;
-    ensure_static(program)?;
-    link_or_copy(program, &context.path().join("traefik"))?;
-    let name = format!("{prefix}/traefik:{}", tools::traefik_version(program)?);
-    build(docker, &name, &dockerfile, context.path(), &[])?;
-    Ok(name)
 }
 
 pub(crate) fn build(
