@@ -22,6 +22,7 @@ fn updates_of_services_and_hub_fail_no_request() {
 }
 
 #[test]
+#[ignore = "slow: cargo xtask test --all runs it"]
 fn scaling_up_and_down_fails_no_request() {
     let demo = LabStack::demo().unwrap();
     let loads = loads(&demo);
@@ -40,6 +41,7 @@ fn scaling_up_and_down_fails_no_request() {
 }
 
 #[test]
+#[ignore = "slow: cargo xtask test --all runs it"]
 fn changed_labels_apply_at_once_to_tasks_of_both_generations() {
     let demo = LabStack::demo().unwrap();
     let node = &demo.lab().nodes()[1];
