@@ -9,24 +9,28 @@ use crate::format::{count, percent, time as format_time};
 use crate::report::{Assertion, Report};
 use crate::statistics::float;
 
+/// Heading in the help text.
+const HEADING: &str = "Assertions (exit code 1 if one fails)";
+
 /// Assertions on the report, as flags.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Assertions (exit code 1 if one fails)")]
 pub struct Assertions {
     /// Maximum number of failed requests, or their percentage
-    #[arg(long, env = "LOAD_MAX_FAILED", value_name = "N[%]")]
+    #[arg(long, help_heading = HEADING, env = "LOAD_MAX_FAILED", value_name = "N[%]")]
     pub max_failed: Option<Limit>,
     /// Maximum gap between successful responses
-    #[arg(long, env = "LOAD_MAX_GAP", value_name = "DURATION", value_parser = bounded_duration)]
+    #[arg(long, help_heading = HEADING, env = "LOAD_MAX_GAP", value_name = "DURATION")]
+    #[arg(value_parser = bounded_duration)]
     pub max_gap: Option<Duration>,
     /// Maximum 99th percentile of latency; fails without a successful response
-    #[arg(long, env = "LOAD_MAX_P99", value_name = "DURATION", value_parser = bounded_duration)]
+    #[arg(long, help_heading = HEADING, env = "LOAD_MAX_P99", value_name = "DURATION")]
+    #[arg(value_parser = bounded_duration)]
     pub max_p99: Option<Duration>,
     /// Minimum number of instances with successful responses
-    #[arg(long, env = "LOAD_MIN_INSTANCES", value_name = "N")]
+    #[arg(long, help_heading = HEADING, env = "LOAD_MIN_INSTANCES", value_name = "N")]
     pub min_instances: Option<u64>,
     /// Maximum deviation of an instance from an equal share, relative to that share
-    #[arg(long, env = "LOAD_MAX_SKEW", value_name = "N%", value_parser = fraction)]
+    #[arg(long, help_heading = HEADING, env = "LOAD_MAX_SKEW", value_name = "N%", value_parser = fraction)]
     pub max_skew: Option<f64>,
 }
 

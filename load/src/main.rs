@@ -25,7 +25,9 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     let versions = if args.unchecked {
         vec![plan.http.unwrap_or(HttpVersion::Http1); plan.hosts()]
     } else {
-        engine::negotiate(&plan).map_err(Failure::usage)?
+        engine::negotiate(&plan).map_err(|error| {
+            Failure::usage(format_args!("{error}; use --unchecked to start without this check"))
+        })?
     };
     let (stopper, view) = (Stopper::new(), SharedView::new(!args.quiet));
     let first_signal = view.clone();

@@ -29,11 +29,11 @@ pub(crate) enum Action {
 /// A running server. It ends with the test process.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
-    stats: Arc<Stats>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Default)]
-struct Stats {
+struct Counters {
     requests: AtomicU64,
     connections: AtomicUsize,
     max_connections: AtomicUsize,
@@ -46,20 +46,20 @@ impl TestServer {
     pub(crate) fn start(action: impl Fn(u64) -> Action + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (stats, action) = (Arc::new(Stats::default()), Arc::new(action));
-        let shared = Arc::clone(&stats);
+        let (counters, action) = (Arc::new(Counters::default()), Arc::new(action));
+        let shared = Arc::clone(&counters);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (stats, action) = (Arc::clone(&shared), Arc::clone(&action));
-                let now = stats.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                stats.max_connections.fetch_max(now, Ordering::SeqCst);
+                let (counters, action) = (Arc::clone(&shared), Arc::clone(&action));
+                let now = counters.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                counters.max_connections.fetch_max(now, Ordering::SeqCst);
                 thread::spawn(move || {
-                    serve(stream, &stats, &*action);
-                    stats.connections.fetch_sub(1, Ordering::SeqCst);
+                    serve(stream, &counters, &*action);
+                    counters.connections.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, stats }
+        Self { address, counters }
     }
 
     /// Starts a server that responds successfully, as instance `a`.
@@ -73,38 +73,39 @@ impl TestServer {
 
     /// Number of requests so far.
     pub(crate) fn requests(&self) -> u64 {
-        self.stats.requests.load(Ordering::SeqCst)
+        self.counters.requests.load(Ordering::SeqCst)
     }
 
     /// Maximum number of simultaneous connections so far.
     pub(crate) fn max_connections(&self) -> usize {
-        self.stats.max_connections.load(Ordering::SeqCst)
+        self.counters.max_connections.load(Ordering::SeqCst)
     }
 
     /// Arrival times of requests.
     pub(crate) fn times(&self) -> Vec<Instant> {
-        self.stats.times.lock().unwrap().clone()
+        self.counters.times.lock().unwrap().clone()
     }
 
     /// Waits for this number of requests.
     pub(crate) fn wait_for(&self, requests: usize, timeout: Duration) {
-        let times = self.stats.times.lock().unwrap();
-        let waited = self.stats.received.wait_timeout_while(times, timeout, |times| times.len() < requests);
+        let times = self.counters.times.lock().unwrap();
+        let waited =
+            self.counters.received.wait_timeout_while(times, timeout, |times| times.len() < requests);
         let (times, _) = waited.unwrap();
         assert!(times.len() >= requests, "{} of {requests} requests", times.len());
     }
 }
 
-fn serve(mut stream: TcpStream, stats: &Stats, action: &dyn Fn(u64) -> Action) {
+fn serve(mut stream: TcpStream, counters: &Counters, action: &dyn Fn(u64) -> Action) {
     loop {
         // Peeks only: the kernel resets a connection that is closed with unread data.
         let mut byte = [0];
         if stream.peek(&mut byte).is_ok_and(|length| length == 0) {
             return;
         }
-        let number = stats.requests.fetch_add(1, Ordering::SeqCst);
-        stats.times.lock().unwrap().push(Instant::now());
-        stats.received.notify_all();
+        let number = counters.requests.fetch_add(1, Ordering::SeqCst);
+        counters.times.lock().unwrap().push(Instant::now());
+        counters.received.notify_all();
         let action = action(number);
         if action == Action::Reset || read_request(&mut stream).is_none() {
             return;
