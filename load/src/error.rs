@@ -48,7 +48,7 @@ fn class(error: &io::Error) -> ErrorClass {
     if error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) {
         return ErrorClass::Local;
     }
-    // tokio-rustls wraps errors of rustls in I/O errors.
+    // The TLS connector wraps errors of rustls in I/O errors.
     if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
         return ErrorClass::Tls;
     }
