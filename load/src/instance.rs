@@ -33,7 +33,7 @@ impl InstanceKey {
         }
     }
 
-    /// Replaces `name` with the name found in `body`, empty if there is none. A header key leaves it unchanged.
+    /// Replaces `name` with the name found in `body`, or clears it without a match. A header key leaves it unchanged.
     pub(crate) fn find_in_body(&self, body: &[u8], name: &mut Vec<u8>) {
         let Self::Body(expression) = self else { return };
         name.clear();

@@ -124,7 +124,7 @@ pub enum EndReason {
 }
 
 /// Latency of successful requests, from the due time, or without a rate from the time of sending, to the complete response.
-/// All values are 0 if there is none.
+/// Without successful requests, all values are 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Number of requests.

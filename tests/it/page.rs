@@ -165,7 +165,7 @@ fn charts_have_a_lane_for_each_instance() {
     let picture = pages.browser.screenshot(Some((900, u32::try_from(height).unwrap() + 14))).unwrap();
     assert!(picture.len() > 50_000, "the screenshot has only {} bytes", picture.len());
     if let Some(directory) = directory() {
-        fs::write(directory.join("load.png"), png::smaller(&picture)).unwrap();
+        fs::write(directory.join("load.png"), png::recompress(&picture)).unwrap();
     }
     assert_eq!(pages.text("h1"), load::text::headline(&report));
     assert!(pages.text("#assertions").contains("1 of 3 assertions failed"), "{}", pages.text("#assertions"));

@@ -91,7 +91,7 @@ pub(super) struct SharedHttp2 {
 }
 
 impl SharedHttp2 {
-    /// Returns the connection. If there is none or it is closed, opens connection `number` to host `origin`.
+    /// Returns the connection, or opens connection `number` to host `origin` if it is missing or closed.
     pub(super) async fn get(
         &self,
         worker: &Worker,

@@ -1,4 +1,4 @@
-//! PNG, as small as it gets for drawings: <https://www.w3.org/TR/png-3/>.
+//! Smaller PNG files for drawings: <https://www.w3.org/TR/png-3/>.
 
 use std::io::Read;
 
@@ -7,9 +7,9 @@ use flate2::{Compression, Crc};
 
 const SIGNATURE: usize = 8;
 
-/// The same picture without the filters that browsers choose: those suit photographs. It has 8 bits by colour, and no
-/// lines in between.
-pub(super) fn smaller(png: &[u8]) -> Vec<u8> {
+/// Compresses a picture again without the row filters of browsers, which suit photographs. It must have 8 bits per colour and
+/// no interlacing.
+pub(super) fn recompress(png: &[u8]) -> Vec<u8> {
     let mut rest = &png[SIGNATURE..];
     let (mut header, mut data) = (Vec::new(), Vec::new());
     while let [a, b, c, d, kind @ ..] = rest {
@@ -34,14 +34,14 @@ pub(super) fn smaller(png: &[u8]) -> Vec<u8> {
         for at in 0..width {
             let left = at.checked_sub(bytes);
             let (a, b, c) = (left.map_or(0, |at| row[at]), above[at], left.map_or(0, |at| above[at]));
-            let guess = match filter {
+            let prediction = match filter {
                 0 => 0,
                 1 => a,
                 2 => b,
                 3 => a.midpoint(b),
-                _ => nearest(a, b, c),
+                _ => paeth(a, b, c),
             };
-            row[at] = row[at].wrapping_add(guess);
+            row[at] = row[at].wrapping_add(prediction);
         }
         rows.push(0);
         rows.extend_from_slice(&row);
@@ -49,24 +49,24 @@ pub(super) fn smaller(png: &[u8]) -> Vec<u8> {
     }
     let mut packed = Vec::new();
     ZlibEncoder::new(&rows[..], Compression::best()).read_to_end(&mut packed).unwrap();
-    let mut smaller = png[..SIGNATURE].to_vec();
+    let mut recompressed = png[..SIGNATURE].to_vec();
     for (name, content) in [(b"IHDR", &header), (b"IDAT", &packed), (b"IEND", &Vec::new())] {
-        smaller.extend_from_slice(&u32::try_from(content.len()).unwrap().to_be_bytes());
+        recompressed.extend_from_slice(&u32::try_from(content.len()).unwrap().to_be_bytes());
         let mut sum = Crc::new();
         sum.update(name);
         sum.update(content);
-        smaller.extend_from_slice(&[&name[..], content, &sum.sum().to_be_bytes()].concat());
+        recompressed.extend_from_slice(&[&name[..], content, &sum.sum().to_be_bytes()].concat());
     }
-    smaller
+    recompressed
 }
 
-/// Whichever of them is nearest to what they make together.
-fn nearest(a: u8, b: u8, c: u8) -> u8 {
-    let together = i16::from(a) + i16::from(b) - i16::from(c);
-    let away = |one: u8| (together - i16::from(one)).abs();
-    if away(a) <= away(b) && away(a) <= away(c) {
+/// The Paeth predictor.
+fn paeth(a: u8, b: u8, c: u8) -> u8 {
+    let estimate = i16::from(a) + i16::from(b) - i16::from(c);
+    let distance = |one: u8| (estimate - i16::from(one)).abs();
+    if distance(a) <= distance(b) && distance(a) <= distance(c) {
         a
-    } else if away(b) <= away(c) {
+    } else if distance(b) <= distance(c) {
         b
     } else {
         c
