@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
 use forwarded::{Element, Node};
-use hops::{Arrival, Origin, Proxied, Trusted};
+use forwarding::{IncomingRequest, TransportInfo, Proxied, TrustedProxy};
 use trace::TraceParent;
 
 #[path = "../../services/echo/src/cidr.rs"]
@@ -21,8 +21,8 @@ mod forwarded;
 #[path = "../../services/echo/src/headers.rs"]
 mod headers;
 #[allow(dead_code)]
-#[path = "../../services/echo/src/hops.rs"]
-mod hops;
+#[path = "../../services/echo/src/forwarding.rs"]
+mod forwarding;
 #[allow(dead_code)]
 #[path = "../../services/echo/src/query.rs"]
 mod query;
@@ -40,9 +40,9 @@ mod transport {
 
 fuzz_target!(|text: &str| {
     let (first, lines) = text.split_once('\n').unwrap_or((text, ""));
-    let trusted: Vec<Trusted> = first.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let trusted: Vec<TrustedProxy> = first.split(' ').filter_map(|word| word.parse().ok()).collect();
     for one in &trusted {
-        if let Trusted::Network(network) = one {
+        if let TrustedProxy::Network(network) = one {
             assert_eq!(network.to_string().parse(), Ok(*network));
         }
     }
@@ -63,15 +63,15 @@ fuzz_target!(|text: &str| {
 
     let proxied = headers::joined(&headers, "proxied").and_then(|address| address.parse().ok());
     let proxied = proxied.map(|source| Proxied { source, destination: source });
-    let origin = Origin { proxied, tls: None };
+    let origin = TransportInfo { proxied, tls: None };
     for peer in [Peer::Tcp(([10, 0, 0, 1], 80).into()), Peer::Unix] {
-        let arrival = Arrival { peer, origin: Some(&origin), headers: &headers, host: "host", here: "here" };
+        let arrival = IncomingRequest { peer, origin: Some(&origin), headers: &headers, host: "host", here: "here" };
         follow(arrival, &trusted);
     }
 });
 
-fn follow(arrival: Arrival<'_>, trusted: &[Trusted]) {
-    let way = hops::way(arrival, trusted);
+fn follow(arrival: IncomingRequest<'_>, trusted: &[TrustedProxy]) {
+    let way = forwarding::forwarding_chain(arrival, trusted);
     let is_heard = trusted.iter().any(|one| one.covers(arrival.peer));
     let connection = way.hops.last().expect("the last hop is the connection");
     assert!(connection.believed && connection.trusted == is_heard, "{way:?}");
@@ -83,7 +83,7 @@ fn follow(arrival: Arrival<'_>, trusted: &[Trusted]) {
     let client = way.hops.iter().find(|hop| hop.believed).map(|hop| &hop.address);
     assert_eq!(client, Some(&way.client), "{way:?}");
 
-    let remote = hops::remote(arrival.peer, arrival.origin, trusted);
+    let remote = forwarding::remote(arrival.peer, arrival.origin, trusted);
     if !is_heard {
         assert_eq!(way.client, connection.address);
         assert_eq!((way.scheme.as_str(), way.external_host.as_str()), ("http", arrival.host), "{way:?}");

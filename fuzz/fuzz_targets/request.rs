@@ -8,12 +8,12 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
 
 use query::Query;
-use range::Asked;
+use range::ByteRange;
 use route::{Route, route};
-use weights::Codes;
+use weights::WeightedCodes;
 
-#[path = "../../services/echo/src/amount.rs"]
-mod amount;
+#[path = "../../services/echo/src/params.rs"]
+mod params;
 #[allow(dead_code)]
 #[path = "../../services/echo/src/query.rs"]
 mod query;
@@ -25,8 +25,8 @@ mod route;
 #[path = "../../services/echo/src/weights.rs"]
 mod weights;
 
-const MOST: u64 = 1 << 20;
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX: u64 = 1 << 20;
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
 fuzz_target!(|text: &str| {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
@@ -59,7 +59,7 @@ fuzz_target!(|text: &str| {
 
 /// Asserts that decoding agrees with another decoder, which leaves malformed sequences as they are.
 fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
-    let decoded = query::text(text, plus_is_space)?;
+    let decoded = query::decode(text, plus_is_space)?;
     let text = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
     assert_eq!(decoded, percent_decode_str(&text).decode_utf8_lossy());
     Some(decoded)
@@ -72,7 +72,7 @@ fn read<T>(outcome: Result<T, String>) -> Option<T> {
 
 fn codes(text: &str) {
     read(weights::code(text));
-    let Some(codes) = read(text.parse::<Codes>()) else { return };
+    let Some(codes) = read(text.parse::<WeightedCodes>()) else { return };
     assert_eq!(codes.to_string().parse(), Ok(codes.clone()), "{codes}");
     let total = codes.total();
     assert!(total > 0, "{codes}");
@@ -83,38 +83,38 @@ fn codes(text: &str) {
 }
 
 fn times(text: &str) {
-    if let Some(time) = read(amount::duration(text)) {
+    if let Some(time) = read(params::duration(text)) {
         assert_eq!(parse::go_duration(&parse::format_go_duration(time)), Ok(time), "{text}");
     }
-    if let Some((first, last)) = read(amount::times(text, LONGEST)) {
-        assert!(first <= last && last <= LONGEST, "{text}");
+    if let Some((first, last)) = read(params::times(text, MAX_DELAY)) {
+        assert!(first <= last && last <= MAX_DELAY, "{text}");
         if first == last {
-            assert_eq!(amount::time(&parse::format_go_duration(first), LONGEST), Ok(first), "{text}");
+            assert_eq!(params::time(&parse::format_go_duration(first), MAX_DELAY), Ok(first), "{text}");
         }
     }
-    if let Some(seconds) = read(amount::seconds(text, LONGEST)) {
-        assert!(seconds <= LONGEST, "{text}");
+    if let Some(seconds) = read(params::seconds(text, MAX_DELAY)) {
+        assert!(seconds <= MAX_DELAY, "{text}");
     }
 }
 
 fn sizes(text: &str) {
-    let Some(size) = read(amount::size(text, MOST)) else { return };
-    assert!(size <= MOST, "{text}");
-    assert_eq!(amount::size(&size.to_string(), MOST), Ok(size));
+    let Some(size) = read(params::size(text, MAX)) else { return };
+    assert!(size <= MAX, "{text}");
+    assert_eq!(params::size(&size.to_string(), MAX), Ok(size));
 }
 
 fn counts(text: &str) {
-    if let Some(count) = read(amount::count(text, MOST, "lines")) {
-        assert!(count <= MOST && amount::seed(text) == Ok(count), "{text}");
+    if let Some(count) = read(params::count(text, MAX, "lines")) {
+        assert!(count <= MAX && params::seed(text) == Ok(count), "{text}");
     }
-    read(amount::seed(text));
+    read(params::seed(text));
 }
 
 fn ranges(text: &str) {
     for size in [0, 1, 40, u64::MAX] {
-        let Asked::Part(part) = range::parse(text, size) else { continue };
+        let ByteRange::Part(part) = range::parse(text, size) else { continue };
         assert!(part.start < part.end && part.end <= size, "{part:?} of {size}");
         let written = format!("bytes={}-{}", part.start, part.end - 1);
-        assert_eq!(range::parse(&written, size), Asked::Part(part));
+        assert_eq!(range::parse(&written, size), ByteRange::Part(part));
     }
 }

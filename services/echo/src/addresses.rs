@@ -1,4 +1,4 @@
-//! The host's own addresses.
+//! IP addresses of the host.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -8,20 +8,19 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::SockaddrStorage;
 
-/// For how long they are taken to be the same: a network may come and go, but asking for them at each request would be
-/// most of what the request costs.
-const FRESH: Duration = Duration::from_secs(1);
+/// Time for which addresses are cached; querying them for each request would dominate its cost.
+const CACHE_TIME: Duration = Duration::from_secs(1);
 
-/// The addresses of all interfaces, in the order of the interfaces' numbers and of each one's addresses.
+/// Cached addresses of all interfaces, ordered by interface index.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses(Mutex<Option<(Instant, Vec<IpAddr>)>>);
 
 impl Addresses {
-    /// All of them; none, if the system does not tell.
+    /// Returns all addresses, or none if the system call fails.
     pub(crate) fn all(&self) -> Vec<IpAddr> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
-            Some((since, addresses)) if since.elapsed() < FRESH => addresses.clone(),
+            Some((since, addresses)) if since.elapsed() < CACHE_TIME => addresses.clone(),
             _ => {
                 let addresses = addresses();
                 *known = Some((Instant::now(), addresses.clone()));
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_comes_first_and_nothing_twice() {
+    fn loopback_comes_first_without_duplicates() {
         let addresses = Addresses::default();
         let all = addresses.all();
         assert_eq!(all.first(), Some(&IpAddr::V4(Ipv4Addr::LOCALHOST)));

@@ -1,14 +1,14 @@
-//! Who answers, and what was asked, as JSON: whoami's fields, and what is known beyond.
+//! Server and request as JSON: whoami's fields and more.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::hops::Way;
+use crate::forwarding::ForwardingChain;
 use crate::transport::tls::Session;
 
-/// All of it, in whoami's order. Empty fields of whoami's are left out, as whoami does.
+/// The response of `/api`, in whoami's order. whoami's fields are left out if they are empty.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Data<'a> {
@@ -32,12 +32,12 @@ pub(crate) struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<&'a Session>,
     #[serde(flatten)]
-    pub(crate) way: Way,
+    pub(crate) forwarding: ForwardingChain,
     #[serde(flatten)]
     pub(crate) server: Server<'a>,
 }
 
-/// Who answers, among others.
+/// The task that answers.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Server<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub(crate) struct Server<'a> {
     pub(crate) state: &'static str,
 }
 
-/// One line of JSON, in which no letter could be taken for markup: as Go does it.
+/// Formats a line of JSON with `<`, `>` and `&` escaped, as Go does.
 pub(crate) fn json(value: &impl Serialize) -> String {
     let Ok(text) = serde_json::to_string(value) else { return String::new() };
     let mut line = String::with_capacity(text.len() + 1);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_is_escaped() {
+    fn html_characters_are_escaped() {
         assert_eq!(json(&"<&>\"\u{2028}é"), "\"\\u003c\\u0026\\u003e\\\"\\u2028é\"\n");
     }
 }

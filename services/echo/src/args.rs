@@ -1,39 +1,40 @@
-//! The service's own flags.
+//! Flags of the service.
 
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use cli::parse_bool;
 
-use crate::hops::Trusted;
+use crate::forwarding::TrustedProxy;
 use crate::transport::TransportArgs;
 use crate::websocket::WebSocketArgs;
 
-/// The service's own flags.
+/// Flags of the service.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Echo")]
 pub struct EchoArgs {
-    /// Name to begin whoami's answers with
+    /// Name on the first line of `/`
     #[arg(long, env = "WHOAMI_NAME", value_name = "NAME")]
     pub name: Option<String>,
     /// Log each request
     #[arg(long, env = "SERVICE_VERBOSE", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub verbose: bool,
-    /// Show the environment to whoever asks with ?env=true
+    /// Show the environment variables to requests with ?env=true
     #[arg(long, env = "SERVICE_EXPOSE_ENV", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub expose_env: bool,
-    /// Networks whose word on who asked is believed, and `unix` for the unix socket
+    /// Trusted proxies: networks, or `unix` for the Unix socket; several with commas or repeated
     #[arg(long, env = "SERVICE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
-    pub trusted_proxy: Vec<Trusted>,
-    /// The most bytes that an answer may be asked to have
+    pub trusted_proxy: Vec<TrustedProxy>,
+    /// Maximum size in bytes that a request can ask a response to have
     #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
     pub max_bytes: u64,
-    /// The longest that an answer may be asked to take
+    /// Maximum time that a request can ask a response to take
     #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "TIME", default_value = "10m", value_parser = parse::go_duration)]
     pub max_delay: Duration,
-    /// WebSocket.
+    /// WebSocket flags.
     #[command(flatten)]
     pub websocket: WebSocketArgs,
-    /// What comes before HTTP.
+    /// Flags of the layers below HTTP.
     #[command(flatten)]
     pub transport: TransportArgs,
 }
@@ -65,15 +66,15 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_same_from_code_and_from_the_command_line() {
+    fn default_matches_the_command_line() {
         assert_eq!(format!("{:?}", read(&[]).unwrap()), format!("{:?}", EchoArgs::default()));
     }
 
     #[test]
-    fn proxies_come_in_lists_and_one_by_one() {
+    fn trusted_proxies_are_lists_or_repeated() {
         let args = read(&["--trusted-proxy", "10.0.0.0/8,fd00::/8", "--trusted-proxy", "unix"]).unwrap();
         assert_eq!(args.trusted_proxy.len(), 3);
         let fault = read(&["--trusted-proxy", "10.0.0.0/8,nobody"]).unwrap_err().to_string();
-        assert!(fault.contains("\"nobody\": a network such as 10.0.0.0/8"), "{fault}");
+        assert!(fault.contains("\"nobody\": expected a network such as 10.0.0.0/8"), "{fault}");
     }
 }

@@ -1,19 +1,19 @@
-//! Networks, such as those of trusted proxies.
+//! IP networks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A network, such as `10.0.0.0/8` or `fd00::/8`. A mapped IPv4 address is the same as the address itself.
+/// A network, such as `10.0.0.0/8` or `fd00::/8`. IPv4-mapped IPv6 addresses are treated as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
-    /// The lowest address.
+    /// First address of the network.
     address: IpAddr,
     prefix: u8,
 }
 
 impl Cidr {
-    /// Whether the address is within.
+    /// Whether the network contains the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
@@ -37,8 +37,7 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault =
-            || format!("{text:?}: a network such as 10.0.0.0/8 or fd00::/8, or an address, is expected");
+        let fault = || format!("{text:?}: expected a network such as 10.0.0.0/8 or fd00::/8, or an address");
         let (address, prefix) =
             text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| fault())?;
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_holds_its_own_addresses_and_no_others() {
+    fn network_contains_only_its_addresses() {
         for (network, within, without) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
             ("10.1.2.3/8", "10.255.0.1", "9.255.255.255"),
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_is_the_address() {
+    fn mapped_addresses_are_ipv4() {
         assert!(cidr("10.0.0.0/8").contains("::ffff:10.1.2.3".parse().unwrap()));
         assert!(cidr("::ffff:10.0.0.0/104").contains("10.1.2.3".parse().unwrap()));
         assert_eq!(cidr("::ffff:10.1.2.3").to_string(), "10.1.2.3/32");
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_named() {
+    fn invalid_networks_are_reported() {
         for text in [
             "",
             "10",
@@ -116,12 +115,12 @@ mod tests {
             "::1/8/8",
         ] {
             let fault = text.parse::<Cidr>().unwrap_err();
-            assert!(fault.starts_with(&format!("{text:?}: a network such as")), "{fault}");
+            assert!(fault.starts_with(&format!("{text:?}: expected a network such as")), "{fault}");
         }
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn formatted_networks_are_read_back() {
         let mut random = Random::new(4);
         for _ in 0..20_000 {
             let address = match random.below(2) {
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_too_strange() {
+    fn arbitrary_text_never_panics() {
         let mut random = Random::new(5);
         for _ in 0..20_000 {
             let text = gibberish(&mut random, "0123456789.:/f");

@@ -1,4 +1,4 @@
-//! What bodies of a given size are filled with.
+//! Content of bodies with a given size: text, noise.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use runtime::Bytes;
 
-use crate::flow::{Source, Step};
+use crate::body_stream::{Source, Step};
 use crate::random::Random;
 
-/// What whoami's content repeats.
+/// The text that whoami repeats.
 const LETTERS: &[u8; 27] = b"-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// The most bytes in one step of text: nearly 16 KiB.
-const TEXT: usize = LETTERS.len() * 606;
+/// Maximum number of bytes in one step of text: nearly 16 KiB.
+const TEXT_STEP: usize = LETTERS.len() * 606;
 
-/// The most bytes in one step of noise.
-const NOISE: u16 = 16 * 1024;
+/// Maximum number of bytes in one step of noise.
+const NOISE_STEP: u16 = 16 * 1024;
 
-/// Part of whoami's text: `|ABC…|`, with a bar at both ends of the whole and the alphabet between.
+/// Part of whoami's text `|ABC…|`: bars at both ends and the repeated alphabet between them.
 pub(crate) struct Text {
     size: u64,
     part: Range<u64>,
 }
 
 impl Text {
-    /// That part of a text of `size` bytes.
+    /// Returns this part of a text of `size` bytes.
     pub(crate) fn new(size: u64, part: Range<u64>) -> Self {
         Self { size, part: part.start..part.end.min(size) }
     }
@@ -55,13 +55,13 @@ impl Source for Text {
     }
 }
 
-/// The same bytes for all.
+/// Returns the bytes that all bodies share.
 fn letters() -> &'static Bytes {
     static BYTES: OnceLock<Bytes> = OnceLock::new();
-    BYTES.get_or_init(|| LETTERS.repeat(TEXT / LETTERS.len()).into())
+    BYTES.get_or_init(|| LETTERS.repeat(TEXT_STEP / LETTERS.len()).into())
 }
 
-/// Bytes that no compression makes less of, the same for the same seed.
+/// Incompressible bytes, the same for the same seed.
 pub(crate) struct Noise {
     random: Random,
     left: u64,
@@ -75,12 +75,12 @@ impl Noise {
 
 impl Source for Noise {
     fn step(&mut self, _elapsed: Duration) -> Step {
-        let size = self.left.min(NOISE.into());
+        let size = self.left.min(NOISE_STEP.into());
         if size == 0 {
             return Step::End;
         }
         self.left -= size;
-        let mut bytes = Vec::with_capacity(NOISE.into());
+        let mut bytes = Vec::with_capacity(NOISE_STEP.into());
         while (bytes.len() as u64) < size {
             bytes.extend(self.random.next().to_le_bytes());
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_whoamis() {
+    fn text_matches_whoami() {
         assert_eq!(text(0), b"");
         assert_eq!(text(1), b"|");
         assert_eq!(text(2), b"||");
@@ -121,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn text_is_as_long_as_asked_around_every_seam() {
-        let step = TEXT as u64;
+    fn text_has_the_requested_size() {
+        let step = TEXT_STEP as u64;
         for size in [26, 27, 28, step - 1, step, step + 1, step + 2, 3 * step + 5] {
             let text = text(size);
             assert_eq!(text.len() as u64, size);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_text_is_what_stands_there() {
+    fn part_of_text_has_the_right_letters() {
         let whole = text(100);
         for part in [0..1, 0..100, 5..10, 26..55, 98..100, 99..100, 50..50] {
             let expected = &whole[usize::try_from(part.start).unwrap()..usize::try_from(part.end).unwrap()];
@@ -143,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_its_size_and_its_seed() {
-        for size in [0, 1, 7, 8, 9, u64::from(NOISE), u64::from(NOISE) + 1] {
+    fn noise_depends_on_size_and_seed() {
+        for size in [0, 1, 7, 8, 9, u64::from(NOISE_STEP), u64::from(NOISE_STEP) + 1] {
             let noise = all(Noise::new(1, size));
             assert_eq!(noise.len() as u64, size);
             assert_eq!(noise, all(Noise::new(1, size)));

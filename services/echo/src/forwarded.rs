@@ -1,52 +1,51 @@
-//! What proxies say of those who asked them: `Forwarded` (RFC 7239), and addresses as all such headers have them.
+//! The header `Forwarded` (RFC 7239), and addresses in it and in `X-Forwarded-For`.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// What one proxy says, an element of `Forwarded`.
+/// One element of `Forwarded`: the report of one proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
-    /// Who asked it.
+    /// The parameter `for`: the node that made the request to the proxy.
     pub client: Option<Node>,
-    /// Where it was asked.
+    /// The parameter `by`: the interface of the proxy.
     pub by: Option<Node>,
-    /// For which host.
+    /// The parameter `host`: the original `Host` header.
     pub host: Option<String>,
-    /// By which protocol.
+    /// The parameter `proto`: the original scheme.
     pub proto: Option<String>,
-    /// What else it says, with names in lower case.
+    /// Other parameters, with names in lower case.
     pub others: Vec<(String, String)>,
 }
 
-/// One end of a connection.
+/// A node: address or name, and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its name.
+    /// Address or name.
     pub name: Name,
-    /// Its port, which may be a name that hides it, such as `_a`.
+    /// Port, possibly obfuscated, such as `_a`.
     pub port: Option<String>,
 }
 
-/// Who is at an end.
+/// Name of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// This address.
+    /// An IP address.
     Address(IpAddr),
-    /// Whoever has this name, which hides the address, such as `_a`.
+    /// An obfuscated name, such as `_a`.
     Hidden(String),
-    /// Nobody knows.
+    /// `unknown`.
     Unknown,
 }
 
-/// Reads all of a `Forwarded` header, the first to be asked first. A header that is there several times is one, with
-/// commas between.
+/// Parses a `Forwarded` header; the first proxy comes first. Join repeated headers with commas.
 pub fn parse(header: &str) -> Result<Vec<Element>, String> {
     let mut reader = Reader { text: header, place: 0 };
     let mut elements = Vec::new();
     loop {
         reader.spaces();
         match reader.peek() {
-            // Lists may have gaps.
+            // Elements may be empty.
             Some(b',') => reader.place += 1,
             None => return Ok(elements),
             Some(_) => {
@@ -54,7 +53,7 @@ pub fn parse(header: &str) -> Result<Vec<Element>, String> {
                 match reader.peek() {
                     None => return Ok(elements),
                     Some(b',') => reader.place += 1,
-                    Some(_) => return Err(reader.fault("a comma or a semicolon")),
+                    Some(_) => return Err(reader.error("a comma or a semicolon")),
                 }
             }
         }
@@ -78,14 +77,14 @@ fn element(reader: &mut Reader<'_>) -> Result<Element, String> {
 
 fn pair(reader: &mut Reader<'_>, element: &mut Element) -> Result<(), String> {
     let start = reader.place;
-    let name = reader.token().ok_or_else(|| reader.fault("a parameter"))?.to_ascii_lowercase();
+    let name = reader.token().ok_or_else(|| reader.error("a parameter"))?.to_ascii_lowercase();
     if reader.peek() != Some(b'=') {
-        return Err(reader.fault("="));
+        return Err(reader.error("="));
     }
     reader.place += 1;
     let value = match reader.peek() {
         Some(b'"') => reader.quoted()?,
-        _ => reader.value().ok_or_else(|| reader.fault("a value"))?.to_owned(),
+        _ => reader.value().ok_or_else(|| reader.error("a value"))?.to_owned(),
     };
     let is_second = match name.as_str() {
         "for" => element.client.replace(node(&value)?).is_some(),
@@ -100,19 +99,20 @@ fn pair(reader: &mut Reader<'_>, element: &mut Element) -> Result<(), String> {
     };
     if is_second {
         reader.place = start;
-        return Err(reader.fault("another parameter, as this one was there before,"));
+        return Err(reader.error("another parameter (this one is a duplicate)"));
     }
     Ok(())
 }
 
 fn node(text: &str) -> Result<Node, String> {
-    text.parse().map_err(|()| format!("{text:?}: an address, unknown or a name with _ before it is expected"))
+    text.parse()
+        .map_err(|()| format!("{text:?}: expected an address, `unknown` or a name that starts with `_`"))
 }
 
 impl std::str::FromStr for Node {
     type Err = ();
 
-    /// Reads one as `Forwarded` has it, and as `X-Forwarded-For` does, where IPv6 has no brackets.
+    /// Parses a node of `Forwarded` or of `X-Forwarded-For`, where IPv6 addresses have no brackets.
     fn from_str(text: &str) -> Result<Self, ()> {
         if let Ok(address) = text.parse() {
             return Ok(Self { name: Name::Address(address), port: None });
@@ -155,7 +155,7 @@ fn is_hidden(text: &str) -> bool {
 
 struct Reader<'a> {
     text: &'a str,
-    /// Always at the beginning of a character.
+    /// Byte position, always at a character boundary.
     place: usize,
 }
 
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
         self.letters(is_token)
     }
 
-    /// A value without quotes. Addresses should have them, but not all proxies know.
+    /// Reads a value without quotes. Addresses need quotes, but not all proxies write them.
     fn value(&mut self) -> Option<&'a str> {
         self.letters(|byte| is_token(byte) || b":[]/".contains(&byte))
     }
@@ -200,13 +200,13 @@ impl<'a> Reader<'a> {
             }
         }
         self.place = self.text.len();
-        Err(self.fault("\""))
+        Err(self.error("\""))
     }
 
-    fn fault(&self, expected: &str) -> String {
+    fn error(&self, expected: &str) -> String {
         match self.text[self.place..].chars().next() {
-            Some(found) => format!("{found:?} at byte {}: {expected} is expected", self.place + 1),
-            None => format!("the end: {expected} is expected"),
+            Some(found) => format!("{found:?} at byte {}: expected {expected}", self.place + 1),
+            None => format!("the end: expected {expected}"),
         }
     }
 }
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_own_examples_are_understood() {
+    fn examples_of_rfc_7239_are_parsed() {
         for (header, expected) in [
             ("for=\"_gazonk\"", "for=_gazonk"),
             ("For=\"[2001:db8:cafe::17]:4711\"", "for=\"[2001:db8:cafe::17]:4711\""),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_and_spaces_are_passed_over() {
+    fn empty_elements_and_spaces_are_skipped() {
         assert_eq!(
             written(&parse(" , for=_a ; proto=http;; , ,by=_b,").unwrap()),
             "for=_a;proto=http, by=_b"
@@ -286,17 +286,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_the_position() {
         for (header, fault) in [
-            ("for", "the end: = is expected"),
-            ("for=", "the end: a value is expected"),
-            ("for=_a for=_b", "'f' at byte 8: a comma or a semicolon is expected"),
-            ("=_a", "'=' at byte 1: a parameter is expected"),
-            ("for=\"_a", "the end: \" is expected"),
-            ("for=_a;FOR=_b", "'F' at byte 8: another parameter, as this one was there before, is expected"),
-            ("for=é", "'é' at byte 5: a value is expected"),
-            ("for=a", "\"a\": an address, unknown or a name with _ before it is expected"),
-            ("for=\"1.2.3.4:99999\"", "\"1.2.3.4:99999\": an address"),
+            ("for", "the end: expected ="),
+            ("for=", "the end: expected a value"),
+            ("for=_a for=_b", "'f' at byte 8: expected a comma or a semicolon"),
+            ("=_a", "'=' at byte 1: expected a parameter"),
+            ("for=\"_a", "the end: expected \""),
+            ("for=_a;FOR=_b", "'F' at byte 8: expected another parameter (this one is a duplicate)"),
+            ("for=é", "'é' at byte 5: expected a value"),
+            ("for=a", "\"a\": expected an address, `unknown` or a name that starts with `_`"),
+            ("for=\"1.2.3.4:99999\"", "\"1.2.3.4:99999\": expected an address"),
         ] {
             let found = parse(header).unwrap_err();
             assert!(found.starts_with(fault), "{header}: {found}");
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_come_with_and_without_ports_and_brackets() {
+    fn addresses_have_optional_ports_and_brackets() {
         for (text, written) in [
             ("1.2.3.4", "1.2.3.4"),
             ("1.2.3.4:80", "1.2.3.4:80"),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn no_header_is_too_strange_and_what_is_written_is_read_again() {
+    fn arbitrary_headers_never_panic_and_formatted_ones_are_read_back() {
         let mut random = Random::new(9);
         let mut read = 0;
         for _ in 0..50_000 {

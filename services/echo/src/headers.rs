@@ -1,4 +1,4 @@
-//! A request's head as Go's programs, and so whoami, see it.
+//! The request head as Go's net/http, and therefore whoami, shows it.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Uri, Version, header, request};
 
 use parse::percent_decode_strict;
 
-/// A header's name with a capital at the beginning and behind each dash.
+/// Returns a header name in canonical form: a capital at the start and after each dash.
 pub fn canonical(name: &str) -> String {
     let mut is_first = true;
     let capital = |letter: char| {
@@ -17,7 +17,7 @@ pub fn canonical(name: &str) -> String {
     name.chars().map(capital).collect()
 }
 
-/// All headers by their canonical names, sorted, without those that belong to the connection or are not headers to Go.
+/// Returns all headers by canonical name, sorted, without those that Go does not list among the headers.
 pub(crate) fn sorted(parts: &request::Parts) -> Vec<(String, Vec<String>)> {
     let headers = &parts.headers;
     let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
@@ -42,18 +42,18 @@ pub(crate) fn sorted(parts: &request::Parts) -> Vec<(String, Vec<String>)> {
     sorted
 }
 
-/// A header's text; bytes that are not UTF-8 are replaced.
+/// Returns the text of a header value; bytes that are not UTF-8 are replaced.
 pub(crate) fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
 }
 
-/// All values of a header as one, with commas between.
+/// Returns all values of a header joined by commas.
 pub(crate) fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let values: Vec<_> = headers.get_all(name).iter().map(text).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The host that was asked for.
+/// Returns the requested host.
 pub(crate) fn host(parts: &request::Parts) -> String {
     match parts.uri.authority() {
         Some(authority) => authority.as_str().rsplit('@').next().unwrap_or_default().to_owned(),
@@ -61,7 +61,7 @@ pub(crate) fn host(parts: &request::Parts) -> String {
     }
 }
 
-/// Path and query, encoded as Go does it: as they came, unless there is a byte in the path that should not be.
+/// Returns path and query as Go writes them: unchanged, unless the path has a byte that must be encoded.
 pub(crate) fn request_uri(uri: &Uri) -> String {
     let path = uri.path();
     let is_valid = |byte: u8| is_plain(byte) || b"!'()*[]%".contains(&byte);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_canonical() {
+    fn header_names_are_canonical() {
         for (name, expected) in [
             ("x-forwarded-for", "X-Forwarded-For"),
             ("www-authenticate", "Www-Authenticate"),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_sorted_and_keep_their_values_in_order() {
+    fn headers_are_sorted_and_values_keep_their_order() {
         let request =
             Request::get("/").header("x-b", "1").header("host", "h").header("x-a", "3").header("x-a", "2");
         let request = request.header("pragma", "no-cache").header("cookie", "a").header("cookie", "b");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_left_as_it_came_unless_it_needs_encoding() {
+    fn path_is_encoded_only_if_needed() {
         for (uri, expected) in [
             ("/a%20b%2Fc?q=%20", "/a%20b%2Fc?q=%20"),
             ("/a\"b{c}?x=1&y=%%zz", "/a%22b%7Bc%7D?x=1&y=%%zz"),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_stays_as_it_is() {
+    fn encoded_path_is_not_changed() {
         let mut random = Random::new(12);
         for _ in 0..20_000 {
             let path = format!("/{}", gibberish(&mut random, "a/%2\"{}[]'é"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_the_uris_before_the_headers() {
+    fn host_of_the_uri_takes_precedence() {
         assert_eq!(host(&parts(Request::get("/").header("host", "a:1"))), "a:1");
         assert_eq!(host(&parts(Request::get("http://u@b:2/").header("host", "a:1"))), "b:2");
         assert_eq!(host(&parts(Request::get("/"))), "");

@@ -1,11 +1,11 @@
-//! The health that whoever asks has been told to see.
+//! The status code of `/health`, which clients can set.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use runtime::StatusCode;
 use serde_json::{Deserializer, Value};
 
-/// A status code, until it is set to another.
+/// The current status code.
 #[derive(Debug)]
 pub(crate) struct Health(AtomicU16);
 
@@ -25,11 +25,11 @@ impl Health {
     }
 }
 
-/// Reads the status code that a body begins with, as a number in JSON.
+/// Parses the status code at the start of a body, a number in JSON; whoami ignores the rest too.
 pub fn parse(body: &[u8]) -> Result<StatusCode, String> {
     let value = Deserializer::from_slice(body).into_iter::<Value>().next();
     let text = match value {
-        // To JSON 503 and 503.0 are the same.
+        // JSON does not distinguish 503 and 503.0.
         Some(Ok(Value::Number(number))) => {
             let text = number.to_string();
             text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
@@ -45,7 +45,7 @@ mod tests {
     use crate::random::{Random, gibberish};
 
     #[test]
-    fn it_is_what_it_was_set_to() {
+    fn status_code_can_be_set() {
         let health = Health::default();
         assert_eq!(health.get(), StatusCode::OK);
         health.set(StatusCode::IM_A_TEAPOT);
@@ -53,14 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_read_whatever_follows_it() {
+    fn text_after_the_number_is_ignored() {
         for body in ["503", "503.0", "5.03e2", " 503\n", "503 x", "503\n200"] {
             assert_eq!(parse(body.as_bytes()), Ok(StatusCode::SERVICE_UNAVAILABLE), "{body:?}");
         }
     }
 
     #[test]
-    fn anything_else_is_refused_by_name() {
+    fn other_bodies_are_rejected() {
         for (body, named) in [
             ("", ""),
             ("\"503\"", "\\\"503\\\""),
@@ -70,12 +70,12 @@ mod tests {
             ("-503", "-503"),
         ] {
             let fault = parse(body.as_bytes()).unwrap_err();
-            assert_eq!(fault, format!("\"{named}\": a status code from 200 to 999 is expected"));
+            assert_eq!(fault, format!("\"{named}\": expected a status code from 200 to 999"));
         }
     }
 
     #[test]
-    fn no_body_is_too_strange() {
+    fn arbitrary_bodies_never_panic() {
         let mut random = Random::new(13);
         for _ in 0..20_000 {
             let _ = parse(gibberish(&mut random, "0123456789[]{}\".,-e ").as_bytes());

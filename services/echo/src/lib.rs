@@ -1,27 +1,27 @@
-//! Answers with what it was asked: a drop-in for whoami, with the knobs that routing tests need.
+//! A drop-in replacement for whoami with handlers for routing tests.
 //!
-//! - [`Echo`], [`EchoArgs`]: the service, and its flags;
-//! - [`route`]: which path is whose;
-//! - [`hops`]: the way that a request came, by [`forwarded`] headers, and whom of it to believe, by [`cidr`];
-//! - [`query`], [`amount`], [`weights`], [`range`], [`health`]: what requests ask for;
-//! - [`headers`]: a request's head as Go sees it, and so whoami;
-//! - [`proxy_protocol`](transport::proxy_protocol): what a proxy says of its client before that speaks;
-//! - [`transport`], [`websocket`]: what comes before HTTP, such as TLS, and what may follow it.
+//! - [`Echo`], [`EchoArgs`]: the service and its flags;
+//! - [`route`]: routes by path;
+//! - [`forwarding`]: the chain of proxies, from [`forwarded`] headers and trusted networks ([`cidr`]);
+//! - [`query`], [`params`], [`weights`], [`range`], [`health`]: parameters of requests;
+//! - [`headers`]: the request head as Go and whoami show it;
+//! - [`proxy_protocol`](transport::proxy_protocol): the PROXY protocol;
+//! - [`transport`], [`websocket`]: layers below HTTP, such as TLS, and the WebSocket.
 //!
-//! All but the first and the last are pure: bytes or text in, values or faults out.
+//! All but the first and the last are pure: bytes or text in, values or errors out.
 
 mod addresses;
-pub mod amount;
 mod api;
 mod args;
+mod body_stream;
 pub mod cidr;
 mod content;
-mod flow;
 pub mod forwarded;
+pub mod forwarding;
+mod handlers;
 pub mod headers;
 pub mod health;
-pub mod hops;
-mod knobs;
+pub mod params;
 pub mod query;
 mod random;
 pub mod range;

@@ -1,4 +1,4 @@
-//! Answers with what it was asked: a drop-in for whoami, with the knobs that routing tests need.
+//! A drop-in replacement for whoami with handlers for routing tests.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ const EXAMPLES: &str = "
 ";
 
 fn main() -> ExitCode {
-    let app = app_info!("Answers with what it was asked, as whoami does")
+    let app = app_info!("A drop-in replacement for whoami with handlers for routing tests")
         .examples(EXAMPLES)
         .env_aliases(&[("WHOAMI_PORT_NUMBER", "SERVICE_PORT")]);
     main_with(app, |args: EchoArgs, context| Echo::new(args, context))

@@ -1,23 +1,23 @@
-//! Queries as Go reads them, and whoami with it: what is not well-formed is not there.
+//! Query strings as Go's net/http, and therefore whoami, parses them: malformed parameters are ignored.
 
 use parse::{go_bool, percent_decode_strict, query_pairs};
 
-/// The parameters of a request.
+/// The query parameters of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// That of a URI, without its question mark.
+    /// Wraps the query of a URI, without its question mark.
     pub fn new(query: Option<&'a str>) -> Self {
         Self(query.unwrap_or_default())
     }
 
-    /// The first value of a parameter.
+    /// Returns the first value of a parameter.
     pub fn get(self, name: &str) -> Option<String> {
         self.pairs().find(|(found, _)| found == name).map(|(_, value)| value)
     }
 
-    /// What `parse` makes of a parameter, or a fault that names it, its value and what is wrong.
+    /// Parses a parameter; an error names the parameter and its value.
     pub fn read<T>(
         self,
         name: &str,
@@ -27,23 +27,23 @@ impl<'a> Query<'a> {
         value.map(|value| parse(&value).map_err(|fault| format!("{name}={fault}"))).transpose()
     }
 
-    /// Whether a parameter is true in one of the ways that Go knows.
+    /// Whether a parameter is true as Go parses booleans.
     pub fn is_true(self, name: &str) -> bool {
         self.get(name).and_then(|value| go_bool(&value)) == Some(true)
     }
 
-    /// All parameters, decoded.
+    /// Returns all parameters, decoded.
     pub fn pairs(self) -> impl Iterator<Item = (String, String)> + use<'a> {
         query_pairs(self.0).filter_map(|(name, value)| {
             let value = value.unwrap_or_default();
             let has_semicolon = name.contains(';') || value.contains(';');
-            (!has_semicolon).then_some((text(name, true)?, text(value, true)?))
+            (!has_semicolon).then_some((decode(name, true)?, decode(value, true)?))
         })
     }
 }
 
 /// Decodes `%XX`; bytes that are not UTF-8 are replaced. `None` for a malformed escape.
-pub fn text(encoded: &str, plus_is_space: bool) -> Option<String> {
+pub fn decode(encoded: &str, plus_is_space: bool) -> Option<String> {
     let bytes = percent_decode_strict(encoded, plus_is_space)?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -54,7 +54,7 @@ mod tests {
     use crate::random::{Random, gibberish};
 
     #[test]
-    fn the_first_well_formed_value_counts() {
+    fn first_well_formed_value_is_used() {
         let query = Query::new(Some("a=%zz&a=1+2%2B&a=3&b=x;y&b=y&c&d=&=e&%66=g"));
         assert_eq!(query.get("a").as_deref(), Some("1 2+"));
         assert_eq!(query.get("b").as_deref(), Some("y"));
@@ -66,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_parameter_and_value() {
-        let fault = Query::new(Some("every=5")).read("every", crate::amount::duration).unwrap_err();
+    fn error_names_parameter_and_value() {
+        let fault = Query::new(Some("every=5")).read("every", crate::params::duration).unwrap_err();
         assert!(fault.starts_with("every=\"5\": "), "{fault}");
     }
 
     #[test]
-    fn no_query_is_too_strange() {
+    fn arbitrary_queries_never_panic() {
         let mut random = Random::new(3);
         for _ in 0..20_000 {
             let query = gibberish(&mut random, "ab=&%20;+f");
@@ -84,6 +84,6 @@ mod tests {
 
     #[test]
     fn invalid_utf8_is_replaced() {
-        assert_eq!(text("%ff+", false).as_deref(), Some("\u{fffd}+"));
+        assert_eq!(decode("%ff+", false).as_deref(), Some("\u{fffd}+"));
     }
 }

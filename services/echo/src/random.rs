@@ -1,8 +1,8 @@
-//! Numbers that nobody foresees, though none that a secret could be made of.
+//! Random numbers that are not for secrets.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A sequence of numbers, the same for the same seed.
+/// A random number generator; the same seed gives the same sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -11,23 +11,23 @@ impl Random {
         Self(seed)
     }
 
-    /// Another one each time.
-    pub(crate) fn any() -> Self {
+    /// Returns a generator with a random seed.
+    pub(crate) fn with_random_seed() -> Self {
         Self(RandomState::new().build_hasher().finish())
     }
 
-    /// The next number: `SplitMix64`.
+    /// Returns the next number.
     pub(crate) const fn next(&mut self) -> u64 {
         runtime::splitmix64(&mut self.0)
     }
 
-    /// The next number below `limit`, or 0 if that is 0.
+    /// Returns the next number below `limit`, or 0 if `limit` is 0.
     pub(crate) const fn below(&mut self, limit: u64) -> u64 {
         ((self.next() as u128 * limit as u128) >> 64) as u64
     }
 }
 
-/// Text of up to 40 characters, most of them out of `alphabet`.
+/// Returns up to 40 characters, most of them from `alphabet`.
 #[cfg(test)]
 pub(crate) fn gibberish(random: &mut Random, alphabet: &str) -> String {
     let alphabet: Vec<char> = alphabet.chars().collect();
@@ -44,8 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_spread_and_stay_below_the_limit() {
-        let mut random = Random::any();
+    fn numbers_are_uniform_and_below_the_limit() {
+        let mut random = Random::with_random_seed();
         let mut seen = [0_u32; 10];
         for _ in 0..10_000 {
             seen[usize::try_from(random.below(10)).unwrap()] += 1;
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_is_one_sequence() {
+    fn seed_determines_the_sequence() {
         let (mut first, mut second) = (Random::new(7), Random::new(7));
         assert_eq!(first.next(), second.next());
         assert_ne!(first.next(), Random::new(8).next());

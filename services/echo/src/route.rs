@@ -1,46 +1,46 @@
-//! Which path is whose.
+//! Routes by path.
 
-/// What answers a request.
+/// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// `/` and every path that is nobody else's: who answers, and what was asked.
+    /// `/` and all other paths: server and request, as whoami shows them.
     Whoami,
-    /// `/api`: the same as JSON.
+    /// `/api`: server and request as JSON.
     Api,
-    /// `/bench`: as little as there can be.
+    /// `/bench`: the smallest response.
     Bench,
-    /// `/data`: so many bytes of text.
+    /// `/data`: text of a given size.
     Data,
-    /// `/echo`: a WebSocket's own words.
+    /// `/echo`: a WebSocket that echoes messages.
     Echo,
-    /// `/health`: what it was told to be.
+    /// `/health`: the status code that was set.
     Health,
-    /// `/openapi.yaml`: a description of all this.
+    /// `/openapi.yaml`: the `OpenAPI` description.
     OpenApi,
-    /// `/status/CODES`: one of these codes.
+    /// `/status/CODES`: one of these status codes.
     Status,
-    /// `/delay/TIME`: after that time.
+    /// `/delay/TIME`: a delayed response.
     Delay,
-    /// `/bytes/N`: so many bytes.
+    /// `/bytes/N`: N random bytes.
     Bytes,
-    /// `/stream/N`: so many lines.
+    /// `/stream/N`: N lines of JSON.
     Stream,
     /// `/sse`: server-sent events.
     Sse,
-    /// `/headers`: the request's headers.
+    /// `/headers`: the request headers.
     Headers,
-    /// `/drip`: so many bytes, slowly.
+    /// `/drip`: bytes spread over a time.
     Drip,
-    /// `/close`: no answer, but the connection's end.
+    /// `/close`: the connection is closed.
     Close,
-    /// `/hang`: no answer.
+    /// `/hang`: no response.
     Hang,
-    /// `/hops`: the way that the request came.
+    /// `/hops`: the proxies that forwarded the request.
     Hops,
 }
 
 impl Route {
-    /// All of them, each at the place that is its number.
+    /// All routes, each at the index that is its discriminant.
     pub const ALL: [Self; 17] = [
         Self::Whoami,
         Self::Api,
@@ -61,7 +61,7 @@ impl Route {
         Self::Hops,
     ];
 
-    /// Their names, in the same order, as metrics show them.
+    /// Names of all routes in the same order, for metrics.
     pub const NAMES: [&'static str; Self::ALL.len()] = {
         let mut names = [""; Self::ALL.len()];
         let mut place = 0;
@@ -72,7 +72,7 @@ impl Route {
         names
     };
 
-    /// Its path; what differs from one request to the other stands in braces.
+    /// Returns its path, with parameters in braces.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Whoami => "/",
@@ -96,7 +96,7 @@ impl Route {
     }
 }
 
-/// Whose a path is, and what it says behind the name, still encoded.
+/// Returns the route of a path, and its parameter, still encoded.
 pub fn route(path: &str) -> (Route, &str) {
     let whole = match path {
         "/api" => Route::Api,
@@ -134,7 +134,7 @@ mod tests {
     use crate::random::{Random, gibberish};
 
     #[test]
-    fn each_route_is_at_its_number_and_found_by_its_name() {
+    fn every_route_is_found_by_its_name() {
         for (place, each) in Route::ALL.into_iter().enumerate() {
             assert_eq!(each as usize, place);
             assert_eq!(route(each.name()).0, each, "{each:?}");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nobodys_is_whoamis() {
+    fn other_paths_belong_to_whoami() {
         for path in ["/", "", "*", "/api/", "/API", "/status", "/statu/5", "//status/5", "/bench/x"] {
             assert_eq!(route(path).0, Route::Whoami, "{path}");
         }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_is_too_strange() {
+    fn arbitrary_paths_never_panic() {
         let mut random = Random::new(10);
         for _ in 0..20_000 {
             let path = gibberish(&mut random, "/statusbyedl");

@@ -1,10 +1,11 @@
-//! The service: which request gets which answer.
+//! The service: passes each request to its handler.
 
 use std::env;
 
 use cli::Failure;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
+use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use runtime::{
     Body, BodyError, Connection, Context, HeaderValue, Identity, Method, Readiness, Request, RequestBody,
@@ -16,18 +17,18 @@ use tokio::time::sleep;
 use crate::addresses::Addresses;
 use crate::api::{Data, Server, json};
 use crate::args::EchoArgs;
-use crate::flow::End;
+use crate::body_stream::Shutdown;
+use crate::forwarding::{ForwardingChain, IncomingRequest, TransportInfo, forwarding_chain, remote};
+use crate::handlers::Handlers;
 use crate::headers::{host, request_uri, sorted};
 use crate::health::Health;
-use crate::hops::{Arrival, Origin, Way, remote, way};
-use crate::knobs::Knobs;
 use crate::query::Query;
 use crate::route::{Route, route};
 use crate::transport::Layers;
-use crate::whoami::{Ends, Framing};
-use crate::{amount, health, knobs, websocket, whoami};
+use crate::whoami::{Framing, ServerInfo};
+use crate::{handlers, health, params, websocket, whoami};
 
-/// Its description in `OpenAPI`'s terms.
+/// `OpenAPI` description of the service.
 const OPENAPI: &str = include_str!("../openapi.yaml");
 
 const STATE: HeaderName = HeaderName::from_static("x-state");
@@ -39,8 +40,8 @@ pub struct Echo {
     identity: Identity,
     version: &'static str,
     readiness: Readiness,
-    /// What each answer says of who gives it.
-    signature: Vec<(HeaderName, HeaderValue)>,
+    /// Headers that name the task in every response.
+    identity_headers: Vec<(HeaderName, HeaderValue)>,
     addresses: Addresses,
     health: Health,
     draining: watch::Sender<bool>,
@@ -48,13 +49,13 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// As flags and environment have it.
+    /// Builds the service; fails if the TLS files cannot be read.
     pub fn new(args: EchoArgs, context: &Context) -> Result<Self, Failure> {
         let identity = context.identity().clone();
         let name = args.name.clone().filter(|name| !name.is_empty());
         let layers = Layers::new(&args.transport, &args.trusted_proxy)?;
         Ok(Self {
-            signature: signature(&identity, context.version()),
+            identity_headers: identity_headers(&identity, context.version()),
             args: EchoArgs { name, ..args },
             identity,
             version: context.version(),
@@ -68,7 +69,7 @@ impl Echo {
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {
         let (parts, body) = request.into_parts();
-        let (route, more) = route(parts.uri.path());
+        let (route, parameter) = route(parts.uri.path());
         if self.args.verbose {
             tracing::info!(
                 remote = %self.remote(connection),
@@ -78,51 +79,51 @@ impl Echo {
                 "request"
             );
         }
-        let answered = match route {
+        let outcome = match route {
             Route::Whoami => self.whoami(&parts, body, connection).await,
             Route::Health if parts.method == Method::POST => self.set_health(body).await,
-            // Whoever is not asked for the body reads it all the same, or the connection could not be used again.
-            _ => match body.ignored().await {
-                Ok(()) => self.answer_route(route, more, &parts, connection).await,
+            // The body is read even if it is not used: otherwise the connection could not be reused.
+            _ => match discard(body).await {
+                Ok(()) => self.answer_route(route, parameter, &parts, connection).await,
                 Err(error) => Err(error.into()),
             },
         };
-        answered.unwrap_or_else(Refusal::response)
+        outcome.unwrap_or_else(RequestError::response)
     }
 
     async fn answer_route(
         &self,
         route: Route,
-        more: &str,
+        parameter: &str,
         parts: &Parts,
         connection: &Connection,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, RequestError> {
         let query = Query::new(parts.uri.query());
-        let knobs = Knobs { most_bytes: self.args.max_bytes, longest: self.args.max_delay };
-        let more = crate::query::text(more, false).unwrap_or_else(|| more.to_owned());
+        let handlers = Handlers { max_bytes: self.args.max_bytes, max_delay: self.args.max_delay };
+        let parameter = crate::query::decode(parameter, false).unwrap_or_else(|| parameter.to_owned());
         Ok(match route {
             Route::Whoami => text(""),
             Route::Api => self.api(parts, query, connection),
             Route::Bench => bench(),
-            Route::Data => knobs.data(query, parts.headers.get(header::RANGE))?,
-            Route::Echo => websocket::answer(parts, &self.args.websocket),
-            Route::Health => bare(self.health.get()),
-            Route::OpenApi => typed("application/yaml", OPENAPI),
-            Route::Status => knobs::status(&more)?,
-            Route::Delay => knobs.delay(&more).await?,
-            Route::Bytes => knobs.bytes(&more, query)?,
-            Route::Stream => knobs.stream(&more, query, self.line())?,
+            Route::Data => handlers.data(query, parts.headers.get(header::RANGE))?,
+            Route::Echo => websocket::upgrade(parts, &self.args.websocket),
+            Route::Health => empty(self.health.get()),
+            Route::OpenApi => with_type("application/yaml", OPENAPI),
+            Route::Status => handlers::status(&parameter)?,
+            Route::Delay => handlers.delay(&parameter).await?,
+            Route::Bytes => handlers.bytes(&parameter, query)?,
+            Route::Stream => handlers.stream(&parameter, query, self.line())?,
             Route::Sse => {
-                knobs.sse(query, parts.headers.get("last-event-id"), self.drained(), self.line())?
+                handlers.sse(query, parts.headers.get("last-event-id"), self.drained(), self.line())?
             }
-            Route::Headers => typed("application/json", knobs::headers(parts)),
-            Route::Drip => knobs.drip(query).await?,
+            Route::Headers => with_type("application/json", handlers::headers(parts)),
+            Route::Drip => handlers.drip(query).await?,
             Route::Close => Response::new(Body::abort()),
             Route::Hang => {
                 self.drained().await;
                 Response::new(Body::abort())
             }
-            Route::Hops => text(self.way(parts, connection).to_string()),
+            Route::Hops => text(self.forwarding_chain(parts, connection).to_string()),
         })
     }
 
@@ -131,26 +132,26 @@ impl Echo {
         parts: &Parts,
         body: RequestBody,
         connection: &Connection,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, RequestError> {
         let query = Query::new(parts.uri.query());
-        // What is no duration makes nobody wait, as with whoami.
+        // As in whoami, an invalid duration is ignored.
         let wait = query.get("wait").filter(|text| parse::go_duration(text).is_ok());
         if let Some(wait) = wait {
-            let wait = amount::time(&wait, self.args.max_delay).map_err(|fault| format!("wait={fault}"))?;
+            let wait = params::time(&wait, self.args.max_delay).map_err(|error| format!("wait={error}"))?;
             sleep(wait).await;
         }
         let framing = Framing::of(parts, body.is_end_stream());
-        let ends = Ends {
+        let info = ServerInfo {
             name: self.args.name.as_deref(),
             hostname: &self.identity.host,
             addresses: &self.addresses.all(),
             remote: &self.remote(connection),
             subjects: connection
-                .transport_info::<Origin>()
+                .transport_info::<TransportInfo>()
                 .and_then(|origin| origin.tls.as_ref())
                 .map_or(&[], |tls| tls.subjects.as_slice()),
         };
-        let head = whoami::head(ends, parts, framing);
+        let head = whoami::head(info, parts, framing);
         let tail =
             self.environment(query).flat_map(|(name, value)| [name, "=".to_owned(), value, "\n".to_owned()]);
         let tail = tail.collect();
@@ -168,9 +169,9 @@ impl Echo {
             name: self.args.name.as_deref(),
             remote_addr: self.remote(connection),
             environ: self.environment(query).collect(),
-            protocol: knobs::protocol(parts.version),
-            tls: connection.transport_info::<Origin>().and_then(|origin| origin.tls.as_ref()),
-            way: self.way(parts, connection),
+            protocol: handlers::protocol(parts.version),
+            tls: connection.transport_info::<TransportInfo>().and_then(|origin| origin.tls.as_ref()),
+            forwarding: self.forwarding_chain(parts, connection),
             server: Server {
                 task: self.identity.task.as_deref(),
                 slot: self.identity.slot.as_deref(),
@@ -179,14 +180,14 @@ impl Echo {
                 state: self.readiness.state().as_str(),
             },
         };
-        typed("application/json", json(&data))
+        with_type("application/json", json(&data))
     }
 
-    async fn set_health(&self, body: RequestBody) -> Result<Response, Refusal> {
+    async fn set_health(&self, body: RequestBody) -> Result<Response, RequestError> {
         let code = health::parse(&body.bytes().await?)?;
         self.health.set(code);
-        tracing::info!(code = code.as_u16(), "health is set");
-        Ok(bare(StatusCode::OK))
+        tracing::info!(code = code.as_u16(), "health status set");
+        Ok(empty(StatusCode::OK))
     }
 
     fn environment(&self, query: Query<'_>) -> impl Iterator<Item = (String, String)> + use<> {
@@ -198,37 +199,37 @@ impl Echo {
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
     }
 
-    fn way(&self, parts: &Parts, connection: &Connection) -> Way {
-        let arrival = Arrival {
+    fn forwarding_chain(&self, parts: &Parts, connection: &Connection) -> ForwardingChain {
+        let request = IncomingRequest {
             peer: connection.peer,
             origin: connection.transport_info(),
             headers: &parts.headers,
             host: &host(parts),
             here: &self.identity.host,
         };
-        way(arrival, &self.args.trusted_proxy)
+        forwarding_chain(request, &self.args.trusted_proxy)
     }
 
     fn remote(&self, connection: &Connection) -> String {
         remote(connection.peer, connection.transport_info(), &self.args.trusted_proxy)
     }
 
-    /// What a line of a stream says: which one it is, and who says it.
+    /// Returns the formatter of stream lines.
     fn line(&self) -> impl Fn(u64) -> String + Send + Unpin + use<> {
         let (host, readiness) = (self.identity.host.clone(), self.readiness.clone());
-        move |id| knobs::line(id, &host, readiness.state().as_str())
+        move |id| handlers::line(id, &host, readiness.state().as_str())
     }
 
-    /// Resolves when the drain begins.
-    fn drained(&self) -> End {
+    /// Returns a future that resolves when the drain begins.
+    fn drained(&self) -> Shutdown {
         let mut draining = self.draining.subscribe();
         Box::pin(async move { drop(draining.wait_for(|&draining| draining).await) })
     }
 
-    fn sign(&self, mut response: Response) -> Response {
+    fn add_identity(&self, mut response: Response) -> Response {
         let state = HeaderValue::from_static(self.readiness.state().as_str());
         let headers = response.headers_mut();
-        headers.extend(self.signature.iter().cloned());
+        headers.extend(self.identity_headers.iter().cloned());
         headers.insert(STATE, state);
         response
     }
@@ -251,11 +252,11 @@ impl Service for Echo {
 
     fn try_sync(&self, request: &Request) -> Option<Response> {
         let is_bench = request.uri().path() == "/bench" && request.body().is_end_stream();
-        (is_bench && !self.args.verbose).then(|| self.sign(bench()))
+        (is_bench && !self.args.verbose).then(|| self.add_identity(bench()))
     }
 
     async fn call(&self, request: Request, connection: &Connection) -> Response {
-        self.sign(self.answer(request, connection).await)
+        self.add_identity(self.answer(request, connection).await)
     }
 
     fn transport(&self) -> Option<&dyn Transport> {
@@ -267,36 +268,36 @@ impl Service for Echo {
     }
 }
 
-/// Why a request is not answered as asked.
-enum Refusal {
-    /// It makes no sense.
-    Fault(String),
-    /// Its body did not come.
+/// Why a request is not outcome as asked.
+enum RequestError {
+    /// A parameter is invalid.
+    Invalid(String),
+    /// The request body could not be read.
     Body(BodyError),
 }
 
-impl Refusal {
+impl RequestError {
     fn response(self) -> Response {
         match self {
-            Self::Fault(fault) => status(StatusCode::BAD_REQUEST, format!("{fault}\n")),
+            Self::Invalid(message) => status(StatusCode::BAD_REQUEST, format!("{message}\n")),
             Self::Body(error) => error.response(),
         }
     }
 }
 
-impl From<String> for Refusal {
-    fn from(fault: String) -> Self {
-        Self::Fault(fault)
+impl From<String> for RequestError {
+    fn from(message: String) -> Self {
+        Self::Invalid(message)
     }
 }
 
-impl From<BodyError> for Refusal {
+impl From<BodyError> for RequestError {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
     }
 }
 
-fn signature(identity: &Identity, version: &str) -> Vec<(HeaderName, HeaderValue)> {
+fn identity_headers(identity: &Identity, version: &str) -> Vec<(HeaderName, HeaderValue)> {
     let named = [
         ("x-task", identity.task.as_deref()),
         ("x-slot", identity.slot.as_deref()),
@@ -310,34 +311,27 @@ fn signature(identity: &Identity, version: &str) -> Vec<(HeaderName, HeaderValue
 }
 
 fn bench() -> Response {
-    typed("text/plain", "1")
+    with_type("text/plain", "1")
 }
 
-fn typed(kind: &'static str, body: impl Into<Body>) -> Response {
+fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn bare(code: StatusCode) -> Response {
+fn empty(code: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = code;
     response
 }
 
-/// Reading to nobody's use.
-trait Ignored {
-    async fn ignored(self) -> Result<(), BodyError>;
-}
-
-impl Ignored for RequestBody {
-    async fn ignored(mut self) -> Result<(), BodyError> {
-        use http_body_util::BodyExt;
-        while !self.is_end_stream()
-            && let Some(frame) = self.frame().await
-        {
-            frame?;
-        }
-        Ok(())
+/// Reads a body to its end.
+async fn discard(mut body: RequestBody) -> Result<(), BodyError> {
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
+        frame?;
     }
+    Ok(())
 }

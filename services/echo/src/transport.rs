@@ -1,4 +1,4 @@
-//! What stands between clients' sockets and HTTP: the PROXY protocol, and TLS.
+//! Layers between the socket and HTTP: the PROXY protocol and TLS.
 
 use std::fmt;
 use std::io;
@@ -7,61 +7,59 @@ use clap::{Args, ValueEnum};
 use cli::Failure;
 use runtime::{EstablishFuture, Established, Peer, Stream, Transport};
 
+mod prefixed_stream;
 pub mod proxy_protocol;
-mod rewound;
 pub mod tls;
 
-use crate::hops::{Origin, Proxied, Trusted};
-use proxy_protocol::{Beginning, Ends, Header};
-use rewound::Rewound;
+use crate::forwarding::{Proxied, TransportInfo, TrustedProxy};
+use prefixed_stream::PrefixedStream;
+use proxy_protocol::{Detection, Endpoints, Header};
 use tls::{Tls, TlsArgs};
 
-/// The flags for it, to be flattened into the service's own.
+/// Flags of the layers below HTTP.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TransportArgs {
-    /// Whether trusted proxies say by the PROXY protocol, version 1 or 2, who their clients are
-    #[arg(long, env = "SERVICE_PROXY_PROTOCOL", value_name = "WHETHER", value_enum, default_value = "off")]
+    /// PROXY protocol (version 1 or 2) from trusted proxies
+    #[arg(long, env = "SERVICE_PROXY_PROTOCOL", value_name = "MODE", value_enum, default_value = "off")]
     pub proxy_protocol: ProxyProtocol,
-    /// TLS.
+    /// TLS flags.
     #[command(flatten)]
     pub tls: TlsArgs,
 }
 
-/// Whether a PROXY header comes before all else.
+/// Handling of PROXY headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProxyProtocol {
-    /// Never: one is no HTTP
+    /// Reject PROXY headers as invalid HTTP
     #[default]
     Off,
-    /// It may, from a trusted proxy
+    /// Accept a header from trusted proxies
     Optional,
-    /// It does: whoever sends none, or is no trusted proxy, is let go
+    /// Close connections without a header or from other peers
     Required,
 }
 
-/// The transport that flags ask for. It tells each [`Connection`](runtime::Connection) its [`Origin`].
+/// The configured layers. Each [`Connection`](runtime::Connection) gets its [`TransportInfo`].
 #[derive(Debug)]
 pub struct Layers {
     proxy_protocol: ProxyProtocol,
-    trusted: Vec<Trusted>,
+    trusted: Vec<TrustedProxy>,
     tls: Option<Tls>,
 }
 
 impl Layers {
-    /// Nothing where there is nothing to do but to read requests.
-    pub fn new(args: &TransportArgs, trusted: &[Trusted]) -> Result<Option<Self>, Failure> {
+    /// Returns `None` if the flags configure neither the PROXY protocol nor TLS.
+    pub fn new(args: &TransportArgs, trusted: &[TrustedProxy]) -> Result<Option<Self>, Failure> {
         let (proxy_protocol, tls) = (args.proxy_protocol, Tls::load(&args.tls)?);
         if proxy_protocol != ProxyProtocol::Off && trusted.is_empty() {
-            return Err(Failure::usage(
-                "--proxy-protocol is for proxies that are trusted, and none is; name them by --trusted-proxy",
-            ));
+            return Err(Failure::usage("--proxy-protocol needs trusted proxies; set --trusted-proxy"));
         }
         let is_plain = proxy_protocol == ProxyProtocol::Off && tls.is_none();
         Ok((!is_plain).then_some(Self { proxy_protocol, trusted: trusted.to_vec(), tls }))
     }
 
-    /// Takes the header off the stream.
-    async fn header(&self, stream: &mut Rewound, peer: Peer) -> io::Result<Option<Header>> {
+    /// Reads the PROXY header from the stream.
+    async fn header(&self, stream: &mut PrefixedStream, peer: Peer) -> io::Result<Option<Header>> {
         let is_required = match self.proxy_protocol {
             ProxyProtocol::Off => return Ok(None),
             ProxyProtocol::Optional => false,
@@ -69,26 +67,26 @@ impl Layers {
         };
         let is_trusted = self.trusted.iter().any(|trusted| trusted.covers(peer));
         if is_required && !is_trusted {
-            return Err(refused("a PROXY header is required, and this peer is no trusted proxy"));
+            return Err(invalid_data("peer is not a trusted proxy"));
         }
         loop {
-            match proxy_protocol::parse(stream.early()) {
-                Ok(Beginning::Header(header, length)) if is_trusted => {
+            match proxy_protocol::parse(stream.prefix()) {
+                Ok(Detection::Header(header, length)) if is_trusted => {
                     stream.consume(length);
                     return Ok(Some(header));
                 }
-                Err(error) if is_trusted => return Err(refused(error)),
-                Ok(Beginning::Header(..)) | Err(_) => {
-                    return Err(refused("a PROXY header from a peer that is no trusted proxy"));
+                Err(error) if is_trusted => return Err(invalid_data(error)),
+                Ok(Detection::Header(..)) | Err(_) => {
+                    return Err(invalid_data("PROXY header from a peer that is not a trusted proxy"));
                 }
-                Ok(Beginning::Other) if is_required => {
-                    return Err(refused("no PROXY header, which is required"));
+                Ok(Detection::NoHeader) if is_required => {
+                    return Err(invalid_data("missing PROXY header"));
                 }
-                Ok(Beginning::Other) => return Ok(None),
-                Ok(Beginning::Incomplete) => {}
+                Ok(Detection::NoHeader) => return Ok(None),
+                Ok(Detection::Incomplete) => {}
             }
-            if stream.more().await? == 0 {
-                let missing = is_required.then(|| refused("the end within a PROXY header"));
+            if stream.read_more().await? == 0 {
+                let missing = is_required.then(|| invalid_data("connection closed within the PROXY header"));
                 return missing.map_or(Ok(None), Err);
             }
         }
@@ -97,21 +95,21 @@ impl Layers {
 
 impl Header {
     fn proxied(self) -> Option<Proxied> {
-        match self.ends {
-            Ends::Inet { source, destination } => Some(Proxied { source, destination }),
-            Ends::Local | Ends::Unknown | Ends::Unix { .. } => None,
+        match self.endpoints {
+            Endpoints::Inet { source, destination } => Some(Proxied { source, destination }),
+            Endpoints::Local | Endpoints::Unknown | Endpoints::Unix { .. } => None,
         }
     }
 }
 
-fn refused(why: impl fmt::Display) -> io::Error {
+fn invalid_data(why: impl fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
 
 impl Transport for Layers {
     fn establish(&self, stream: Stream, peer: Peer) -> EstablishFuture<'_> {
         Box::pin(async move {
-            let mut stream = Rewound::new(stream);
+            let mut stream = PrefixedStream::new(stream);
             let proxied = self.header(&mut stream, peer).await?.and_then(Header::proxied);
             let (stream, tls) = match &self.tls {
                 None => (stream.into(), None),
@@ -120,7 +118,7 @@ impl Transport for Layers {
                     (stream, Some(session))
                 }
             };
-            Ok(Established { stream, info: Some(Box::new(Origin { proxied, tls })) })
+            Ok(Established { stream, info: Some(Box::new(TransportInfo { proxied, tls })) })
         })
     }
 }

@@ -1,6 +1,6 @@
-//! WebSocket (RFC 6455): each message is sent back.
+//! WebSocket (RFC 6455) that echoes messages.
 //!
-//! Frames are tungstenite's. The handshake is checked here, so that whoever gets it wrong is told what is wrong.
+//! tungstenite handles the frames. The handshake is checked here, so that an error names the invalid header.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,22 +20,22 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// The only version there is.
+/// The only version of the protocol.
 const VERSION: &str = "13";
 
-/// How much is read at once.
+/// Size of a read in bytes.
 const CHUNK: usize = 8192;
 
-/// How long a client has to answer a farewell.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time for the client to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The flags for it, to be flattened into the service's own.
+/// WebSocket flags.
 #[derive(Args, Clone, Debug)]
 pub struct WebSocketArgs {
-    /// Largest message that a WebSocket takes
+    /// Maximum size of a WebSocket message in bytes
     #[arg(long, env = "SERVICE_MAX_MESSAGE_BYTES", value_name = "N", default_value = "1048576")]
     pub max_message_bytes: u32,
-    /// How long a WebSocket may be silent before it is pinged, and then before it is closed
+    /// Idle time after which a WebSocket client is pinged, and after the ping disconnected
     #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "TIME", default_value = "30s", value_parser = parse::duration)]
     pub websocket_silence: Duration,
 }
@@ -46,14 +46,14 @@ impl Default for WebSocketArgs {
     }
 }
 
-/// Answers a request for a WebSocket: 101, or what is wrong with it.
-pub fn answer(request: &Parts, args: &WebSocketArgs) -> Response {
+/// Responds to a WebSocket handshake: 101, or the error.
+pub fn upgrade(request: &Parts, args: &WebSocketArgs) -> Response {
     let accept = match accept(request) {
         Ok(accept) => accept,
         Err(refusal) => return refusal.response(),
     };
     let args = args.clone();
-    let mut response = Response::new(Body::upgrade(move |upgraded| converse(upgraded, args)));
+    let mut response = Response::new(Body::upgrade(move |upgraded| serve(upgraded, args)));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.extend(UPGRADE.map(|(name, value)| (name, HeaderValue::from_static(value))));
@@ -61,24 +61,24 @@ pub fn answer(request: &Parts, args: &WebSocketArgs) -> Response {
     response
 }
 
-/// What is said of the protocol to change to.
+/// Headers of an upgrade.
 const UPGRADE: [(HeaderName, &str); 2] = [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket")];
 
-/// Why a request gets no WebSocket.
-struct Refusal {
+/// An invalid handshake.
+struct HandshakeError {
     code: StatusCode,
-    why: &'static str,
-    /// What would be right.
+    message: &'static str,
+    /// Headers that tell what is supported.
     headers: &'static [(HeaderName, &'static str)],
 }
 
-impl Refusal {
-    const fn new(code: StatusCode, why: &'static str) -> Self {
-        Self { code, why, headers: &[] }
+impl HandshakeError {
+    const fn new(code: StatusCode, message: &'static str) -> Self {
+        Self { code, message, headers: &[] }
     }
 
     fn response(self) -> Response {
-        let mut response = status(self.code, format!("{}\n", self.why));
+        let mut response = status(self.code, format!("{}\n", self.message));
         let headers =
             self.headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
         response.headers_mut().extend(headers);
@@ -86,39 +86,41 @@ impl Refusal {
     }
 }
 
-/// The value of `Sec-WebSocket-Accept` for a request that is right.
-fn accept(request: &Parts) -> Result<HeaderValue, Refusal> {
+/// Checks the handshake and returns the value of `Sec-WebSocket-Accept`.
+fn accept(request: &Parts) -> Result<HeaderValue, HandshakeError> {
     let headers = &request.headers;
     if request.method != Method::GET {
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is asked for with GET");
-        return Err(Refusal { headers: &[(header::ALLOW, "GET")], ..refusal });
+        let refusal =
+            HandshakeError::new(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket handshake needs the method GET");
+        return Err(HandshakeError { headers: &[(header::ALLOW, "GET")], ..refusal });
     }
     if request.version != Version::HTTP_11 {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "a WebSocket is asked for by HTTP/1.1"));
+        return Err(HandshakeError::new(StatusCode::BAD_REQUEST, "a WebSocket handshake needs HTTP/1.1"));
     }
     if !has_token(headers, &header::UPGRADE, "websocket") {
-        let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "the header Upgrade does not say websocket");
-        return Err(Refusal { headers: &UPGRADE, ..refusal });
+        let refusal =
+            HandshakeError::new(StatusCode::UPGRADE_REQUIRED, "expected the header Upgrade: websocket");
+        return Err(HandshakeError { headers: &UPGRADE, ..refusal });
     }
     if !has_token(headers, &header::CONNECTION, "upgrade") {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the header Connection does not say Upgrade"));
+        return Err(HandshakeError::new(StatusCode::BAD_REQUEST, "expected the header Connection: Upgrade"));
     }
     if one(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        let why = "the header Sec-WebSocket-Version does not say 13";
-        let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, why);
-        return Err(Refusal { headers: &[(header::SEC_WEBSOCKET_VERSION, VERSION)], ..refusal });
+        let message = "expected the header Sec-WebSocket-Version: 13";
+        let refusal = HandshakeError::new(StatusCode::UPGRADE_REQUIRED, message);
+        return Err(HandshakeError { headers: &[(header::SEC_WEBSOCKET_VERSION, VERSION)], ..refusal });
     }
     let key = one(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
-    // Base64, of which each letter is one of a header's.
+    // Base64 is always a valid header value.
     key.and_then(|key| HeaderValue::from_maybe_shared(derive_accept_key(key.as_bytes())).ok()).ok_or(
-        Refusal::new(
+        HandshakeError::new(
             StatusCode::BAD_REQUEST,
-            "the header Sec-WebSocket-Key is not 16 bytes of Base64, given once",
+            "expected one header Sec-WebSocket-Key of 16 bytes in Base64",
         ),
     )
 }
 
-/// Whether one of a header's words, in any letters, is this one.
+/// Whether a header contains this token, in upper or lower case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers.get_all(name).iter().any(|value| {
         value
@@ -128,13 +130,13 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     })
 }
 
-/// The value of a header that is there once.
+/// Returns the value of a header that occurs once.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether these are 16 bytes as Base64: the last digit but the padding stands for two bits.
+/// Whether the text is 16 bytes in Base64, whose last digit before the padding has two bits.
 fn is_key(text: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     text.strip_suffix(b"==").is_some_and(|digits| {
@@ -144,22 +146,22 @@ fn is_key(text: &[u8]) -> bool {
     })
 }
 
-/// Sends back what comes until either side has had enough.
-async fn converse(upgraded: Upgraded, args: WebSocketArgs) {
+/// Echoes messages until either side closes the connection.
+async fn serve(upgraded: Upgraded, args: WebSocketArgs) {
     let closing = upgraded.closing();
     let most = usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX);
     let config = WebSocketConfig::default()
         .read_buffer_size(CHUNK)
-        // A message is sent as soon as it is there.
+        // Messages are sent without buffering.
         .write_buffer_size(0)
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
-    if let Some(farewell) = repeat(&mut socket, closing, &args).await {
-        let _ = timeout(LAST_WORDS, socket.send(Message::Close(Some(farewell)))).await;
+    if let Some(close_frame) = echo(&mut socket, closing, &args).await {
+        let _ = timeout(CLOSE_TIMEOUT, socket.send(Message::Close(Some(close_frame)))).await;
     }
-    // The client has the last word, unless it cannot be understood any more; then it sees the end, and reads up to that.
-    let gone = async {
+    // Wait for the close frame of the client, then drain the stream so that the client can read to the end.
+    let drained = async {
         while let Some(Ok(_)) = socket.next().await {}
         let stream = socket.get_mut();
         stream.shutdown().await?;
@@ -167,55 +169,55 @@ async fn converse(upgraded: Upgraded, args: WebSocketArgs) {
         while stream.read(&mut rest).await? > 0 {}
         std::io::Result::Ok(())
     };
-    let _ = timeout(LAST_WORDS, gone).await;
+    let _ = timeout(CLOSE_TIMEOUT, drained).await;
 }
 
-/// What is to be said at the end, if there is somebody to hear it.
-async fn repeat(
+/// Echoes messages. Returns the close frame to send, or `None` if the client is gone.
+async fn echo(
     socket: &mut WebSocketStream<Upgraded>,
     closing: impl Future<Output = ()>,
     args: &WebSocketArgs,
 ) -> Option<CloseFrame> {
-    let silence = args.websocket_silence;
+    let idle_time = args.websocket_silence;
     let mut closing = pin!(closing);
     let mut is_pinged = false;
     loop {
         let message = tokio::select! {
-            message = timeout(silence, socket.next()) => message,
-            () = &mut closing => return Some(farewell(CloseCode::Away, "the server ends")),
+            message = timeout(idle_time, socket.next()) => message,
+            () = &mut closing => return Some(close_frame(CloseCode::Away, "server is shutting down")),
         };
         let answer = match message {
             Ok(Some(Ok(message))) => {
                 is_pinged = false;
                 match message {
                     Message::Text(_) | Message::Binary(_) => message,
-                    // A ping is answered, and a farewell returned, while the next message is waited for.
+                    // tungstenite answers pings and close frames while it waits for the next message.
                     _ => continue,
                 }
             }
-            Ok(Some(Err(error))) => return fault(&error, args),
+            Ok(Some(Err(error))) => return error_frame(&error, args),
             Ok(None) => return None,
-            Err(_) if is_pinged => return Some(farewell(CloseCode::Away, "the client is silent")),
+            Err(_) if is_pinged => return Some(close_frame(CloseCode::Away, "client idle")),
             Err(_) => {
                 is_pinged = true;
                 Message::Ping(Bytes::new())
             }
         };
-        // Whoever does not read is not waited for either.
-        let Ok(Ok(())) = timeout(silence, socket.send(answer)).await else { return None };
+        // A client that does not read is disconnected, too.
+        let Ok(Ok(())) = timeout(idle_time, socket.send(answer)).await else { return None };
     }
 }
 
-/// What a client is told that has broken the rules; nothing where it is gone.
-fn fault(error: &Error, args: &WebSocketArgs) -> Option<CloseFrame> {
+/// Returns the close frame for a protocol error, or `None` if the client is gone.
+fn error_frame(error: &Error, args: &WebSocketArgs) -> Option<CloseFrame> {
     match error {
         Error::Capacity(_) => {
-            let why = format!("a message of more than {} bytes", args.max_message_bytes);
-            Some(CloseFrame { code: CloseCode::Size, reason: why.into() })
+            let reason = format!("message exceeds {} bytes", args.max_message_bytes);
+            Some(CloseFrame { code: CloseCode::Size, reason: reason.into() })
         }
-        Error::Utf8(_) => Some(farewell(CloseCode::Invalid, "a text that is not UTF-8")),
+        Error::Utf8(_) => Some(close_frame(CloseCode::Invalid, "text is not UTF-8")),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        // Each of these messages fits into a frame's 123 bytes.
+        // These messages fit into the 123 bytes of a close frame.
         Error::Protocol(error) => {
             Some(CloseFrame { code: CloseCode::Protocol, reason: error.to_string().into() })
         }
@@ -223,7 +225,7 @@ fn fault(error: &Error, args: &WebSocketArgs) -> Option<CloseFrame> {
     }
 }
 
-fn farewell(code: CloseCode, reason: &'static str) -> CloseFrame {
+fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
     CloseFrame { code, reason: reason.into() }
 }
 
@@ -244,7 +246,7 @@ mod tests {
             request.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         change(&mut request);
-        answer(&request.into_parts().0, &WebSocketArgs::default())
+        upgrade(&request.into_parts().0, &WebSocketArgs::default())
     }
 
     fn without(name: &str) -> Response {
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_by_the_rules_is_let_in() {
+    fn valid_handshake_is_accepted() {
         let response = asked(|_| {});
         assert_eq!(response.status(), 101);
         // The standard's own example.
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_what_is_wrong() {
+    fn invalid_handshake_is_reported() {
         assert_eq!(without("connection").status(), 400);
         assert_eq!(with("connection", "close").status(), 400);
         assert_eq!(asked(|request| *request.version_mut() = Version::HTTP_10).status(), 400);
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_16_bytes_of_base64() {
+    fn key_is_16_bytes_of_base64() {
         assert_eq!(without("sec-websocket-key").status(), 400);
         for key in [
             "",

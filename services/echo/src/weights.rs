@@ -1,26 +1,25 @@
-//! Status codes to choose from, each with its weight: `200,503:0.25`.
+//! Weighted status codes: `200,503:0.25`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use http::StatusCode;
 
-/// The most codes to choose from.
-const MOST: usize = 32;
+/// Maximum number of codes.
+const MAX_CODES: usize = 32;
 
-/// Weights are counted in millionths.
+/// Weight 1 in millionths, the unit in which weights are stored.
 const ONE: u64 = 1_000_000;
 
-/// Status codes, one of which is answered: each as often as its weight has it.
+/// Status codes with weights, from which one is picked at random.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Codes(Vec<(StatusCode, u64)>);
+pub struct WeightedCodes(Vec<(StatusCode, u64)>);
 
-impl Codes {
-    /// The code that a number stands for, out of all numbers below [`Codes::total`]. A larger one stands for the last.
+impl WeightedCodes {
+    /// Returns the code for a number below [`WeightedCodes::total`]; larger numbers give the last code.
     pub fn pick(&self, mut number: u64) -> StatusCode {
         let mut picked = StatusCode::OK;
         for (code, weight) in &self.0 {
-            // Without weight it is not picked, not even as the last.
             if *weight == 0 {
                 continue;
             }
@@ -33,13 +32,13 @@ impl Codes {
         picked
     }
 
-    /// All weights together.
+    /// Returns the sum of all weights.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|(_, weight)| weight).sum()
     }
 }
 
-impl FromStr for Codes {
+impl FromStr for WeightedCodes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -50,29 +49,29 @@ impl FromStr for Codes {
             let weight = match weight {
                 None => ONE,
                 Some(weight) => self::weight(weight).ok_or_else(|| {
-                    format!("{part:?}: a weight from 0 to 1000000, such as 3 or 0.25, is expected")
+                    format!("{part:?}: expected a weight from 0 to 1000000, such as 3 or 0.25")
                 })?,
             };
             codes.push((code(number)?, weight));
         }
-        if codes.len() > MOST {
-            return Err(format!("{} status codes: at most {MOST} are expected", codes.len()));
+        if codes.len() > MAX_CODES {
+            return Err(format!("{} status codes: expected at most {MAX_CODES}", codes.len()));
         }
         let codes = Self(codes);
         if codes.total() == 0 {
-            return Err(format!("{text:?}: a weight above 0 is expected"));
+            return Err(format!("{text:?}: expected a weight above 0"));
         }
         Ok(codes)
     }
 }
 
-/// A status code that an answer can have.
+/// Parses the status code of a final response.
 pub fn code(text: &str) -> Result<StatusCode, String> {
     let is_number = text.len() == 3 && text.bytes().all(|digit| digit.is_ascii_digit());
     let code = text.parse().ok().filter(|_| is_number).and_then(|number| StatusCode::from_u16(number).ok());
-    // Those below are not the end of an answer.
+    // Codes below 200 are interim responses.
     code.filter(|code| code.as_u16() >= 200)
-        .ok_or_else(|| format!("{text:?}: a status code from 200 to 999 is expected"))
+        .ok_or_else(|| format!("{text:?}: expected a status code from 200 to 999"))
 }
 
 fn weight(text: &str) -> Option<u64> {
@@ -86,7 +85,7 @@ fn weight(text: &str) -> Option<u64> {
     (weight <= ONE * ONE).then_some(weight)
 }
 
-impl fmt::Display for Codes {
+impl fmt::Display for WeightedCodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, (code, weight)) in self.0.iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
@@ -106,12 +105,12 @@ mod tests {
     use super::*;
     use crate::random::{Random, gibberish};
 
-    fn codes(text: &str) -> Codes {
+    fn codes(text: &str) -> WeightedCodes {
         text.parse().unwrap()
     }
 
     #[test]
-    fn each_code_is_picked_as_often_as_its_weight_has_it() {
+    fn codes_are_picked_in_proportion_to_their_weights() {
         let codes = codes("200:3,404:0,503");
         assert_eq!(codes.total(), 4 * ONE);
         let picked =
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_without_weight_is_never_picked() {
+    fn code_with_weight_zero_is_never_picked() {
         let codes = codes("200,503:0");
         for number in [0, ONE - 1, ONE, u64::MAX] {
             assert_eq!(codes.pick(number), StatusCode::OK);
@@ -128,30 +127,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_invalid_part() {
         for (text, named) in [
-            ("", "\"\": a status code"),
-            ("200,", "\"\": a status code"),
-            ("abc", "\"abc\": a status code"),
-            ("101", "\"101\": a status code"),
-            ("1000", "\"1000\": a status code"),
-            ("+20", "\"+20\": a status code"),
-            ("200:", "\"200:\": a weight"),
-            ("200:-1", "\"200:-1\": a weight"),
-            ("200:1e3", "\"200:1e3\": a weight"),
-            ("200:1000001", "\"200:1000001\": a weight"),
-            ("200:0.0000001", "\"200:0.0000001\": a weight"),
-            ("200:0,500:0.0", "\"200:0,500:0.0\": a weight above 0"),
+            ("", "\"\": expected a status code"),
+            ("200,", "\"\": expected a status code"),
+            ("abc", "\"abc\": expected a status code"),
+            ("101", "\"101\": expected a status code"),
+            ("1000", "\"1000\": expected a status code"),
+            ("+20", "\"+20\": expected a status code"),
+            ("200:", "\"200:\": expected a weight"),
+            ("200:-1", "\"200:-1\": expected a weight"),
+            ("200:1e3", "\"200:1e3\": expected a weight"),
+            ("200:1000001", "\"200:1000001\": expected a weight"),
+            ("200:0.0000001", "\"200:0.0000001\": expected a weight"),
+            ("200:0,500:0.0", "\"200:0,500:0.0\": expected a weight above 0"),
         ] {
-            let fault = text.parse::<Codes>().unwrap_err();
+            let fault = text.parse::<WeightedCodes>().unwrap_err();
             assert!(fault.starts_with(named), "{text}: {fault}");
         }
-        let fault = ["200"; MOST + 1].join(",").parse::<Codes>().unwrap_err();
-        assert_eq!(fault, "33 status codes: at most 32 are expected");
+        let fault = ["200"; MAX_CODES + 1].join(",").parse::<WeightedCodes>().unwrap_err();
+        assert_eq!(fault, "33 status codes: expected at most 32");
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn formatted_codes_are_read_back() {
         let mut random = Random::new(7);
         for _ in 0..10_000 {
             let count = 1 + random.below(5);
@@ -167,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_too_strange() {
+    fn arbitrary_text_never_panics() {
         let mut random = Random::new(8);
         for _ in 0..20_000 {
             let text = gibberish(&mut random, "0123456789.:,");
-            if let Ok(codes) = text.parse::<Codes>() {
+            if let Ok(codes) = text.parse::<WeightedCodes>() {
                 assert_eq!(codes.to_string().parse(), Ok(codes), "{text}");
             }
         }

@@ -1,4 +1,4 @@
-//! Who answers, and what was asked: whoami's text, line by line.
+//! whoami's text: server and request, line by line.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -12,15 +12,15 @@ use runtime::{Body, BodyError, Bytes, RequestBody};
 
 use crate::headers::{canonical, host, joined, request_uri, sorted, text};
 
-/// A body of up to so many bytes is answered in one piece. A larger one is sent back while it comes.
-const WHOLE: usize = 16 * 1024;
+/// Maximum request body in bytes that is buffered; a larger one is sent back while it is received.
+const MAX_BUFFERED: usize = 16 * 1024;
 
-/// What Go takes for the agent where none is named.
-const AGENT: &str = "Go-http-client/1.1";
+/// The user agent that Go assumes without a `User-Agent` header.
+const DEFAULT_AGENT: &str = "Go-http-client/1.1";
 
-/// Who answers whom.
+/// Server and connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends<'a> {
+pub(crate) struct ServerInfo<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) hostname: &'a str,
     pub(crate) addresses: &'a [IpAddr],
@@ -28,14 +28,14 @@ pub(crate) struct Ends<'a> {
     pub(crate) subjects: &'a [String],
 }
 
-/// How a request's body comes.
+/// Framing of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// There is none.
+    /// No body.
     None,
-    /// It has so many bytes.
+    /// A body of this many bytes.
     Length(u64),
-    /// Its end shows only when it comes.
+    /// A body of unknown length.
     Chunked,
 }
 
@@ -52,26 +52,26 @@ impl Framing {
     }
 }
 
-/// All of the answer up to the request's body. Go ends the request's lines, and only these, in CR LF.
-pub(crate) fn head(ends: Ends<'_>, parts: &request::Parts, framing: Framing) -> String {
+/// Returns the response up to the request body. As in Go, only the lines of the request end in CR LF.
+pub(crate) fn head(info: ServerInfo<'_>, parts: &request::Parts, framing: Framing) -> String {
     let mut head = String::with_capacity(1024);
     let mut line = |pieces: &[&str]| pieces.iter().for_each(|piece| head.push_str(piece));
-    if let Some(name) = ends.name {
+    if let Some(name) = info.name {
         line(&["Name: ", name, "\n"]);
     }
-    line(&["Hostname: ", ends.hostname, "\n"]);
-    for address in ends.addresses {
+    line(&["Hostname: ", info.hostname, "\n"]);
+    for address in info.addresses {
         line(&["IP: ", &address.to_string(), "\n"]);
     }
-    line(&["RemoteAddr: ", ends.remote, "\n"]);
-    for (number, subject) in ends.subjects.iter().enumerate() {
+    line(&["RemoteAddr: ", info.remote, "\n"]);
+    for (number, subject) in info.subjects.iter().enumerate() {
         line(&["Certificate[", &number.to_string(), "] Subject: ", subject, "\n"]);
     }
     line(&[parts.method.as_str(), " ", &request_uri(&parts.uri), " HTTP/1.1\r\n"]);
 
     let headers = &parts.headers;
     line(&["Host: ", &host(parts), "\r\n"]);
-    let agent = headers.get(header::USER_AGENT).map_or_else(|| AGENT.to_owned(), text);
+    let agent = headers.get(header::USER_AGENT).map_or_else(|| DEFAULT_AGENT.to_owned(), text);
     if !agent.is_empty() {
         line(&["User-Agent: ", &agent, "\r\n"]);
     }
@@ -104,14 +104,14 @@ pub(crate) fn head(ends: Ends<'_>, parts: &request::Parts, framing: Framing) -> 
     head
 }
 
-/// Whether the connection ends with this answer although no header says so.
+/// Whether the connection closes after the response without a header that says so.
 fn is_closed_silently(parts: &request::Parts) -> bool {
     let said = joined(&parts.headers, "connection").unwrap_or_default();
     let says = |token: &str| said.split(',').any(|word| word.trim().eq_ignore_ascii_case(token));
     matches!(parts.version, Version::HTTP_09 | Version::HTTP_10) && !says("keep-alive") && !says("close")
 }
 
-/// The answer's body: `head`, the request's body in its framing, and `tail`.
+/// Returns the response body: `head`, the request body in its framing, and `tail`.
 pub(crate) async fn body(
     head: String,
     framing: Framing,
@@ -129,7 +129,7 @@ pub(crate) async fn body(
                 Err(frame) => trailers = frame.into_trailers().ok(),
             },
         }
-        if whole.len() > WHOLE {
+        if whole.len() > MAX_BUFFERED {
             break false;
         }
     };
@@ -166,7 +166,7 @@ fn end(text: &mut Vec<u8>, framing: Framing, trailers: Option<&HeaderMap>, tail:
     text.extend(tail.as_bytes());
 }
 
-/// A body that is sent back while it comes.
+/// A request body that is sent back while it is received.
 struct Streamed {
     head: Option<Bytes>,
     framing: Framing,

@@ -1,6 +1,6 @@
-//! TLS, and clients that prove by a certificate who they are.
+//! TLS with optional client certificates.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,59 +8,60 @@ use std::sync::Arc;
 use clap::Args;
 use cli::Failure;
 use runtime::Stream;
-use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tls::files;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
+use x509_cert::der::Decode;
 
-use super::rewound::Rewound;
+use super::prefixed_stream::PrefixedStream;
 
 mod certificate;
-mod session;
 
 use certificate::Certificate;
-pub use session::Session;
 
-/// What a client hears that speaks no TLS.
-const NO_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n\
+/// Response to a request without TLS.
+const HTTP_WITHOUT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n\
                       Client sent an HTTP request to an HTTPS server.\n";
 
-/// The flags for it.
+/// TLS flags.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TlsArgs {
-    /// Certificate to show to clients, then those up to its root, as PEM: clients speak TLS. Read anew when it changes
+    /// PEM file with the server certificate and its chain; enables TLS and is reloaded when it changes
     #[arg(long, env = "SERVICE_CERT", value_name = "PATH", requires = "key")]
     pub cert: Option<PathBuf>,
-    /// The certificate's private key, as PEM: P-256, RSA or Ed25519
+    /// PEM file with the private key of the certificate (P-256, RSA or Ed25519)
     #[arg(long, env = "SERVICE_KEY", value_name = "PATH", requires = "cert")]
     pub key: Option<PathBuf>,
-    /// Certificates of who issues clients' ones, as PEM: clients have to show one then
+    /// PEM file with trusted CA certificates for clients; clients must then present a certificate
     #[arg(long, env = "SERVICE_CACERT", value_name = "PATH", requires = "cert")]
     pub cacert: Option<PathBuf>,
 }
 
-/// TLS as the flags have it.
+/// The TLS server.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
 
 impl Tls {
-    /// Reads the files; nothing where none is given.
+    /// Reads the files. Returns `None` without `--cert`.
     pub fn load(args: &TlsArgs) -> Result<Option<Self>, Failure> {
         let (Some(cert), Some(key)) = (&args.cert, &args.key) else { return Ok(None) };
         let provider = tls::provider();
         let certificate = Certificate::load(cert, key, Arc::clone(&provider))?;
         let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
-            .map_err(|error| Failure::new(format_args!("preparing TLS: {error}")))?;
+            .map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?;
         let clients = match &args.cacert {
             None => versions.with_no_client_auth(),
             Some(path) => {
-                let roots = files::roots("the clients' root certificates", path)?;
+                let roots = files::roots("client CA certificates", path)?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
                 let verifier =
-                    verifier.map_err(|error| Failure::new(format_args!("preparing TLS: {error}")))?;
+                    verifier.map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?;
                 versions.with_client_cert_verifier(verifier)
             }
         };
@@ -69,19 +70,19 @@ impl Tls {
         Ok(Some(Self(Arc::new(config).into())))
     }
 
-    /// Shakes hands with a client.
-    pub(super) async fn accept(&self, mut stream: Rewound) -> io::Result<(Stream, Session)> {
-        if stream.early().is_empty() && stream.more().await? == 0 {
+    /// Performs the handshake.
+    pub(super) async fn accept(&self, mut stream: PrefixedStream) -> io::Result<(Stream, Session)> {
+        if stream.prefix().is_empty() && stream.read_more().await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        // No TLS begins with a letter, and each method does.
-        if stream.early().first().is_some_and(u8::is_ascii_uppercase) {
-            stream.write_all(NO_TLS.as_bytes()).await?;
+        // Every HTTP method starts with a capital letter, and no TLS record does.
+        if stream.prefix().first().is_some_and(u8::is_ascii_uppercase) {
+            stream.write_all(HTTP_WITHOUT_TLS.as_bytes()).await?;
             stream.shutdown().await?;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a request without TLS"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "HTTP request without TLS"));
         }
         let stream = self.0.accept(stream).await?;
-        let session = Session::of(stream.get_ref().1);
+        let session = Session::new(stream.get_ref().1);
         Ok((Stream::layered(stream), session))
     }
 }
@@ -90,4 +91,61 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
     }
+}
+
+/// TLS session of a connection, for `/api`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// TLS version, such as `1.3`.
+    pub version: &'static str,
+    /// Cipher suite, such as `TLS13_AES_128_GCM_SHA256`.
+    pub cipher_suite: &'static str,
+    /// Protocol negotiated by ALPN: `h2` or `http/1.1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// Server name that the client requested (SNI).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Subjects of the client's certificate chain, its own first, in Go's format: `CN=client,O=Example`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// SHA-256 of the client's own certificate in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+impl Session {
+    fn new(connection: &ServerConnection) -> Self {
+        let certificates = connection.peer_certificates().unwrap_or_default();
+        Self {
+            version: match connection.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => "1.3",
+                _ => "unknown",
+            },
+            cipher_suite: connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or_default(),
+            alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            server_name: connection.server_name().map(str::to_owned),
+            subjects: certificates.iter().map(|der| subject(der)).collect(),
+            fingerprint: certificates.first().map(|der| fingerprint(der)),
+        }
+    }
+}
+
+fn subject(der: &[u8]) -> String {
+    x509_cert::Certificate::from_der(der)
+        .map(|certificate| certificate.tbs_certificate().subject().to_string())
+        .unwrap_or_default()
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    let mut digits = String::new();
+    for byte in Sha256::digest(der) {
+        // Writing to a string never fails.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }

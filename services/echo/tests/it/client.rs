@@ -1,4 +1,4 @@
-//! Clients: bytes and curl.
+//! Clients: raw bytes and curl.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use harness::TIMEOUT;
 
-/// A client that sends exactly what it is told to.
+/// A client that sends raw bytes.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -21,12 +21,12 @@ impl Client {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends, unless the other side has gone.
+    /// Sends bytes; does nothing if the peer has closed the connection.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.0.get_mut().write_all(bytes).is_ok()
     }
 
-    /// Sends a request and reads its answer's body, which has to say how long it is.
+    /// Sends a request and reads the body of the response, which must have a content length.
     pub(crate) fn get(&mut self, path: &str) -> String {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
         let head = self.head();
@@ -36,7 +36,7 @@ impl Client {
         String::from_utf8(body).unwrap()
     }
 
-    /// An answer up to its body.
+    /// Reads the head of a response.
     pub(crate) fn head(&mut self) -> String {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -51,7 +51,7 @@ impl Client {
         bytes
     }
 
-    /// All up to the connection's end.
+    /// Reads to the end of the connection.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.0.read_to_end(&mut rest) {
@@ -61,21 +61,21 @@ impl Client {
         rest
     }
 
-    /// Waits for the connection's end; whatever still comes before it is a fault.
+    /// Waits for the end of the connection; panics if more bytes arrive.
     pub(crate) fn expect_end(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
     }
 }
 
-/// Runs curl, which has to do well, and returns what it has got.
+/// Runs curl, which must succeed, and returns its output.
 pub(crate) fn curl(arguments: &[impl AsRef<OsStr>]) -> String {
     let output = curl_output(arguments);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs curl, whatever comes of it.
+/// Runs curl.
 pub(crate) fn curl_output(arguments: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new("curl");
     command.args(["--disable", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]);

@@ -1,10 +1,10 @@
 use crate::process::{Echo, command, run};
 
 #[test]
-fn bad_usage_ends_with_64_and_names_the_flag() {
+fn bad_usage_exits_64_and_names_the_flag() {
     for (args, named) in [
-        (["--trusted-proxy", "nobody"], "\"nobody\": a network such as 10.0.0.0/8"),
-        (["--trusted-proxy", "10.0.0.0/8,"], "\"\": a network"),
+        (["--trusted-proxy", "nobody"], "\"nobody\": expected a network such as 10.0.0.0/8"),
+        (["--trusted-proxy", "10.0.0.0/8,"], "\"\": expected a network"),
         (["--max-bytes", "1MB"], "--max-bytes"),
         (["--max-delay", "10"], "expected a duration such as 10ms"),
     ] {
@@ -18,7 +18,7 @@ fn bad_usage_ends_with_64_and_names_the_flag() {
 }
 
 #[test]
-fn help_shows_every_flag_with_its_variable() {
+fn help_lists_every_flag_with_its_variable() {
     let output = run(command().arg("--help"));
     let help = String::from_utf8(output.stdout).unwrap();
     // Help is wrapped, so a flag's text may take several lines.
@@ -34,7 +34,7 @@ fn help_shows_every_flag_with_its_variable() {
 }
 
 #[test]
-fn whoamis_variables_are_understood() {
+fn whoami_variables_are_accepted() {
     let mut command = command();
     command.args(["--address", "127.0.0.1", "--admin-port", "0"]);
     command.envs([("WHOAMI_PORT_NUMBER", "0"), ("WHOAMI_NAME", "iamfoo")]);
@@ -44,7 +44,7 @@ fn whoamis_variables_are_understood() {
 }
 
 #[test]
-fn the_services_own_variable_and_flag_win_over_whoamis() {
+fn own_variable_and_flag_take_precedence_over_whoami() {
     let base = || {
         let mut command = command();
         command.args(["--address", "127.0.0.1", "--admin-port", "0"]).env("WHOAMI_PORT_NUMBER", "no-port");
@@ -54,14 +54,14 @@ fn the_services_own_variable_and_flag_win_over_whoamis() {
     assert!(said.contains("no-port"), "{said}");
     Echo::spawn(base().env("SERVICE_PORT", "0"));
     Echo::spawn(base().args(["--port", "0"]));
-    // As with whoami, an empty one is none; without any it would be 8080.
+    // As in whoami, an empty variable counts as set to an empty text.
     let said =
         String::from_utf8(run(base().env("WHOAMI_PORT_NUMBER", "").args(["--port", ""])).stderr).unwrap();
     assert!(said.contains("--port"), "{said}");
 }
 
 #[test]
-fn it_says_who_it_is_in_headers_and_json() {
+fn headers_and_json_identify_the_task() {
     let echo = Echo::start(&["--host", "echo-1", "--task", "echo.1.abc", "--slot", "1"]);
     let answer = echo.get("/api");
     for (name, value) in [
@@ -82,7 +82,7 @@ fn it_says_who_it_is_in_headers_and_json() {
 }
 
 #[test]
-fn each_request_is_logged_only_where_that_is_wanted() {
+fn requests_are_logged_only_with_verbose() {
     let echo = Echo::start(&["--verbose"]);
     echo.get("/bench?secret=1");
     let line = echo.process.wait_for_line("request");

@@ -2,7 +2,7 @@ use crate::client::curl;
 use crate::server::Server;
 
 #[test]
-fn a_client_that_knows_speaks_http_2_without_tls_where_another_speaks_http_1() {
+fn http2_with_prior_knowledge_and_http1_share_a_port() {
     let server = Server::start(&[]);
     let url = server.url("http", "/api");
     let written = ["--write-out", "\n%{http_version}", &url];
@@ -14,7 +14,7 @@ fn a_client_that_knows_speaks_http_2_without_tls_where_another_speaks_http_1() {
         assert_eq!(seen, version, "curl's own view");
         assert!(body.contains(said), "{body}");
     }
-    // An upgrade is another way to HTTP/2, which the standard has given up: the answer comes by HTTP/1.
+    // The upgrade to HTTP/2 is deprecated: the response is HTTP/1.
     let answer = curl(&[&["--http2"], &written[..]].concat());
     assert!(answer.ends_with("\n1.1"), "{answer}");
 }

@@ -1,25 +1,24 @@
-//! The program `echo` from outside, and the service on a free port of this process, with clients that are not the
-//! project's own.
+//! Tests of the program `echo`, and of the service in this process, with third-party clients.
 
 mod client;
 mod process;
 mod server;
 
-/// What it says of itself, and when it does not start.
+/// Command line and identity headers.
 mod command_line;
-/// How it ends, and what becomes of answers that have no end.
-mod end;
-/// Who asked, behind proxies.
-mod hops;
-/// HTTP/2 beside HTTP/1 on one port.
+/// Graceful shutdown with endless responses.
+mod drain;
+/// Forwarding proxies.
+mod forwarding;
+/// Status, size and delay of responses.
+mod handlers;
+/// HTTP/2 and HTTP/1 on one port.
 mod http2;
-/// How large an answer is, how long it takes, and what it costs.
-mod knobs;
-/// What proxies say of their clients.
+/// The PROXY protocol.
 mod proxy_protocol;
-/// TLS, and clients that have to show a certificate.
+/// TLS and client certificates.
 mod tls;
-/// Messages that are sent back.
+/// WebSocket.
 mod websocket;
-/// What it shares with whoami.
+/// Compatibility with whoami.
 mod whoami;

@@ -7,13 +7,13 @@ const V1: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n";
 
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xcb\0\x71\x09\xc6\x33\x64\x07\xdc\x04\x01\xbb\x04\0\0";
 
-/// Flags with which this machine is a trusted proxy.
+/// Flags that make this machine a trusted proxy.
 fn trusting(whether: &str) -> Vec<&str> {
     vec!["--proxy-protocol", whether, "--trusted-proxy", "127.0.0.0/8"]
 }
 
 #[test]
-fn the_client_that_a_trusted_proxy_names_is_known_to_each_request() {
+fn trusted_proxy_header_applies_to_every_request() {
     for whether in ["optional", "required"] {
         let server = Server::start(&trusting(whether));
         for (header, source) in [(V1, "192.0.2.1:56324"), (V2, "203.0.113.9:56324")] {
@@ -28,7 +28,7 @@ fn the_client_that_a_trusted_proxy_names_is_known_to_each_request() {
 }
 
 #[test]
-fn a_header_may_come_byte_by_byte_and_with_the_first_request() {
+fn header_may_arrive_in_pieces_or_with_the_first_request() {
     let server = Server::start(&trusting("required"));
     let mut client = Client::connect(server.address);
     for byte in V1 {
@@ -42,17 +42,17 @@ fn a_header_may_come_byte_by_byte_and_with_the_first_request() {
 }
 
 #[test]
-fn where_it_is_optional_clients_without_a_header_are_served() {
+fn optional_mode_accepts_connections_without_a_header() {
     let server = Server::start(&trusting("optional"));
     assert!(Client::connect(server.address).get("/api").contains("127.0.0.1:"));
-    // It begins as a header does.
+    // Starts like a header.
     let mut client = Client::connect(server.address);
     client.send("PROPFIND / HTTP/1.1\r\nhost: test\r\n\r\n");
     assert!(client.head().starts_with("HTTP/1.1 "));
 }
 
 #[test]
-fn where_it_is_required_clients_without_a_header_are_let_go() {
+fn required_mode_closes_connections_without_a_header() {
     let server = Server::start(&trusting("required"));
     let mut client = Client::connect(server.address);
     client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -60,7 +60,7 @@ fn where_it_is_required_clients_without_a_header_are_let_go() {
 }
 
 #[test]
-fn a_broken_header_ends_the_connection() {
+fn invalid_header_closes_the_connection() {
     let server = Server::start(&trusting("optional"));
     let mut client = Client::connect(server.address);
     client.send("PROXY TCP4 192.0.2.1 198.51.100.7 56324 65536\r\nGET / HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -68,7 +68,7 @@ fn a_broken_header_ends_the_connection() {
 }
 
 #[test]
-fn nobody_but_a_trusted_proxy_can_say_who_its_client_is() {
+fn header_from_an_untrusted_peer_closes_the_connection() {
     for whether in ["optional", "required"] {
         let server = Server::start(&["--proxy-protocol", whether, "--trusted-proxy", "192.0.2.0/24"]);
         for header in [V1, V2, b"PROXY nonsense\r\n"] {
@@ -86,7 +86,7 @@ fn nobody_but_a_trusted_proxy_can_say_who_its_client_is() {
 }
 
 #[test]
-fn without_the_flag_a_header_is_no_http() {
+fn without_the_flag_a_header_is_invalid_http() {
     let server = Server::start(&["--trusted-proxy", "127.0.0.0/8"]);
     let mut client = Client::connect(server.address);
     client.send([V1, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"].concat());
@@ -94,7 +94,7 @@ fn without_the_flag_a_header_is_no_http() {
 }
 
 #[test]
-fn curl_says_it_before_http_and_before_tls() {
+fn curl_sends_the_header_before_http_and_tls() {
     let server = Server::start(&trusting("required"));
     let url = server.url("http", "/api");
     assert!(curl(&["--haproxy-protocol", &url]).contains("proxy protocol"));

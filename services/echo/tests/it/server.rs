@@ -1,4 +1,4 @@
-//! The service in a thread of its own.
+//! The service in a thread of the test process.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub(crate) struct Server {
     ended: mpsc::Receiver<DrainReport>,
 }
 
-/// What the command line says.
+/// Parses a command line.
 pub(crate) fn args(words: &[&str]) -> EchoArgs {
     let command = EchoArgs::augment_args(Command::new("echo")).mut_args(|arg| arg.env(None));
     let matches = command.try_get_matches_from([&["echo"], words].concat()).unwrap();
@@ -32,7 +32,7 @@ pub(crate) fn context() -> Context {
 }
 
 impl Server {
-    /// With these flags.
+    /// Starts the service with these flags.
     pub(crate) fn start(words: &[&str]) -> Self {
         let context = context();
         let echo = Echo::new(args(words), &context).unwrap();
@@ -44,21 +44,21 @@ impl Server {
             let drained = runtime.block_on(async {
                 let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
                 listening.send(listener.address().unwrap()).unwrap();
-                // Whoever drops it wants an end, too.
+                // A dropped sender also ends the service.
                 run(listener, echo, &context, asked.map(|_| pending::<()>())).await
             });
-            // A test that is over need not know.
+            // The receiver is gone when the test is over.
             let _ = end.send(drained);
         });
         Self { address: address.recv_timeout(TIMEOUT).unwrap(), shutdown, ended }
     }
 
-    /// Where it answers, by this scheme.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
         format!("{scheme}://{}{path}", self.address)
     }
 
-    /// Asks for the drain, as a first signal does, and returns what its end can be waited for by.
+    /// Starts the graceful shutdown and returns a receiver for its end.
     pub(crate) fn shut_down(self) -> mpsc::Receiver<DrainReport> {
         let _ = self.shutdown.send(());
         self.ended

@@ -11,19 +11,19 @@ use harness::{Process, SpawnOptions, TIMEOUT};
 use crate::client::{Client, curl, curl_output};
 use crate::server::{Server, args, context};
 
-/// A server with these flags.
+/// Starts a server with these flags.
 fn start(flags: &[String]) -> Server {
     Server::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// What is wrong with these files.
+/// Returns the startup error for these files.
 fn fault(cert: &str, key: &str, more: &[&str]) -> String {
     let flags = [&["--cert", cert, "--key", key], more].concat();
     Echo::new(args(&flags), &context()).unwrap_err().to_string()
 }
 
 #[test]
-fn a_server_has_a_key_of_each_kind_and_speaks_both_versions_of_http() {
+fn every_key_type_works_with_http1_and_http2() {
     for kind in [P256, RSA, ED25519] {
         let made = Certificates::new(kind);
         made.issue("server", kind, "/CN=echo");
@@ -39,7 +39,7 @@ fn a_server_has_a_key_of_each_kind_and_speaks_both_versions_of_http() {
 }
 
 #[test]
-fn keys_come_in_their_older_forms_too() {
+fn traditional_key_formats_are_accepted() {
     for (kind, traditional) in [(P256, "BEGIN EC PRIVATE KEY"), (RSA, "BEGIN RSA PRIVATE KEY")] {
         let made = Certificates::new(P256);
         made.issue("server", kind, "/CN=echo");
@@ -52,7 +52,7 @@ fn keys_come_in_their_older_forms_too() {
 }
 
 #[test]
-fn each_suite_and_each_group_is_spoken_and_what_is_sent_arrives_whole() {
+fn every_cipher_suite_and_group_transfers_data_intact() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let server = start(&made.flags("server"));
@@ -76,7 +76,7 @@ fn each_suite_and_each_group_is_spoken_and_what_is_sent_arrives_whole() {
 }
 
 #[test]
-fn tls_1_2_and_groups_that_are_not_there_are_refused() {
+fn tls_1_2_and_unsupported_groups_are_rejected() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let server = start(&made.flags("server"));
@@ -90,7 +90,7 @@ fn tls_1_2_and_groups_that_are_not_there_are_refused() {
 }
 
 #[test]
-fn the_name_that_was_asked_for_is_known() {
+fn server_name_is_shown() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let server = start(&made.flags("server"));
@@ -102,7 +102,7 @@ fn the_name_that_was_asked_for_is_known() {
 }
 
 #[test]
-fn where_clients_have_to_show_a_certificate_those_that_do_are_known() {
+fn client_certificate_is_shown() {
     for kind in [P256, RSA, ED25519] {
         let made = Certificates::new(kind);
         made.issue("server", P256, "/CN=echo");
@@ -120,7 +120,7 @@ fn where_clients_have_to_show_a_certificate_those_that_do_are_known() {
 }
 
 #[test]
-fn where_clients_have_to_show_a_certificate_others_get_no_answer() {
+fn missing_or_untrusted_client_certificate_is_rejected() {
     let (made, others) = (Certificates::new(P256), Certificates::new(P256));
     made.issue("server", P256, "/CN=echo");
     others.issue("client", P256, "/CN=viktor");
@@ -137,21 +137,21 @@ fn where_clients_have_to_show_a_certificate_others_get_no_answer() {
 }
 
 #[test]
-fn whoever_speaks_no_tls_is_told_so() {
+fn plain_http_gets_an_error_response() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let server = start(&made.flags("server"));
     let output = curl(&["--include", &server.url("http", "/")]);
     assert!(output.starts_with("HTTP/1.0 400 "), "{output}");
     assert!(output.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{output}");
-    // What is neither ends the connection, perhaps with an alert.
+    // Other bytes close the connection, perhaps with an alert.
     let mut client = Client::connect(server.address);
     client.send([0; 100]);
     assert!(client.rest().len() < 20);
 }
 
 #[test]
-fn a_new_certificate_is_shown_as_soon_as_its_key_is_there() {
+fn certificate_is_reloaded_once_both_files_have_changed() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=old");
     made.issue("new", RSA, "/CN=new");
@@ -173,7 +173,7 @@ fn a_new_certificate_is_shown_as_soon_as_its_key_is_there() {
 }
 
 #[test]
-fn the_end_of_the_server_is_said_in_tls_too() {
+fn shutdown_closes_tls_cleanly() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     let server = start(&made.flags("server"));
@@ -192,7 +192,7 @@ fn the_end_of_the_server_is_said_in_tls_too() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_named_at_the_start() {
+fn invalid_files_are_reported_at_startup() {
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");
     made.issue("other", P256, "/CN=other");
@@ -239,12 +239,12 @@ fn what_is_wrong_with_a_file_is_named_at_the_start() {
     ];
     for (path, why) in roots {
         let said = fault(&cert, &key, &["--cacert", path]);
-        assert!(said.starts_with(&format!("reading the clients' root certificates {path}: {why}")), "{said}");
+        assert!(said.starts_with(&format!("reading client CA certificates {path}: {why}")), "{said}");
     }
 }
 
 #[test]
-fn certificate_and_key_need_each_other() {
+fn certificate_and_key_require_each_other() {
     let command = EchoArgs::augment_args(clap::Command::new("echo")).mut_args(|arg| arg.env(None));
     for flags in [["--cert", "x"], ["--key", "x"], ["--cacert", "x"]] {
         let error = command.clone().try_get_matches_from([&["echo"], &flags[..]].concat()).unwrap_err();

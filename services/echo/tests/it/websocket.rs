@@ -12,7 +12,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// A client that has asked by the rules, and can break them.
+/// A client that has completed the handshake and sends raw frames.
 fn open(server: &Server) -> Client {
     let mut client = Client::connect(server.address);
     client.send(
@@ -25,7 +25,7 @@ fn open(server: &Server) -> Client {
     client
 }
 
-/// A frame as clients send it: its first byte, and what is in it.
+/// Builds a masked frame from its first byte and payload.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x12, 0x34, 0x56, 0x78];
     let length = match payload.len() {
@@ -37,12 +37,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first], &length[..], &mask, &masked].concat()
 }
 
-/// A whole message.
+/// Builds a frame with a whole message.
 fn message(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame(0x80 | opcode, payload)
 }
 
-/// What comes next, if it is short: its opcode, and what is in it.
+/// Reads a short frame: its opcode and payload.
 fn received(client: &mut Client) -> (u8, Vec<u8>) {
     let [first, length] = client.exactly();
     assert_eq!(first & 0xf0, 0x80, "each is whole, and says nothing of extensions");
@@ -50,7 +50,7 @@ fn received(client: &mut Client) -> (u8, Vec<u8>) {
     (first & 0xf, (0..length).map(|_| client.exactly::<1>()[0]).collect())
 }
 
-/// Waits for a farewell with this code, and then for the end.
+/// Waits for a close frame with this code, and then for the end.
 fn expect_close(client: &mut Client, code: u16) {
     let (opcode, payload) = received(client);
     assert_eq!((opcode, &payload[..2]), (CLOSE, &code.to_be_bytes()[..]), "{payload:?}");
@@ -58,7 +58,7 @@ fn expect_close(client: &mut Client, code: u16) {
 }
 
 #[test]
-fn messages_come_back_as_what_they_are() {
+fn messages_are_echoed_with_their_type() {
     let server = Server::start(&[]);
     let mut client = open(&server);
     for (opcode, payload) in [(TEXT, &b"hello"[..]), (BINARY, b"\0\xff"), (TEXT, b"")] {
@@ -68,7 +68,7 @@ fn messages_come_back_as_what_they_are() {
 }
 
 #[test]
-fn fragments_come_back_as_one_and_pings_between_them_are_answered() {
+fn fragments_are_joined_and_pings_between_them_answered() {
     let server = Server::start(&[]);
     let mut client = open(&server);
     client.send(frame(TEXT, b"hel"));
@@ -80,7 +80,7 @@ fn fragments_come_back_as_one_and_pings_between_them_are_answered() {
 }
 
 #[test]
-fn a_farewell_is_returned_with_its_code() {
+fn close_frame_is_returned_with_its_code() {
     let server = Server::start(&[]);
     let mut client = open(&server);
     client.send(message(CLOSE, &4001_u16.to_be_bytes()));
@@ -92,7 +92,7 @@ fn a_farewell_is_returned_with_its_code() {
 }
 
 #[test]
-fn whoever_breaks_the_rules_is_told_so_and_let_go() {
+fn protocol_error_closes_with_a_reason() {
     let server = Server::start(&["--max-message-bytes", "200"]);
     let unmasked = [&[0x81, 5][..], b"hello"].concat();
     let cases: [(u16, Vec<u8>); 11] = [
@@ -100,13 +100,13 @@ fn whoever_breaks_the_rules_is_told_so_and_let_go() {
         // Reserved bits and opcodes.
         (1002, frame(0xc1, b"hello")),
         (1002, message(3, b"hello")),
-        // Control frames that are too long or in parts.
+        // Control frames that are too long or fragmented.
         (1002, message(PING, &[0; 126])),
         (1002, frame(PING, b"hello")),
-        // A continuation of nothing, and a new message within another.
+        // A continuation without a start, and a new message within a fragmented one.
         (1002, message(0, b"hello")),
         (1002, [frame(TEXT, b"hel"), message(TEXT, b"lo")].concat()),
-        // Codes that nobody may send.
+        // Reserved close codes.
         (1002, message(CLOSE, &1005_u16.to_be_bytes())),
         (1007, message(TEXT, b"\xff")),
         (1009, message(BINARY, &[0; 201])),
@@ -120,14 +120,14 @@ fn whoever_breaks_the_rules_is_told_so_and_let_go() {
         assert_eq!((opcode, &payload[..2]), (CLOSE, &code.to_be_bytes()[..]), "{bytes:?}: {said}");
         client.expect_end();
     }
-    // What is just not too large comes back.
+    // A message of the maximum size is echoed.
     let mut client = open(&server);
     client.send(message(BINARY, &[7; 120]));
     assert_eq!(received(&mut client), (BINARY, vec![7; 120]));
 }
 
 #[test]
-fn who_is_silent_is_asked_and_then_let_go() {
+fn idle_client_is_pinged_and_then_disconnected() {
     let server = Server::start(&["--websocket-silence", "50ms"]);
     let mut client = open(&server);
     for _ in 0..3 {
@@ -139,13 +139,13 @@ fn who_is_silent_is_asked_and_then_let_go() {
 }
 
 #[test]
-fn who_does_not_read_is_let_go() {
+fn client_that_does_not_read_is_disconnected() {
     let server = Server::start(&["--websocket-silence", "100ms"]);
     let mut client = open(&server);
     let (sender, full) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let large = message(BINARY, &vec![0; 1 << 20]);
-        // More than all buffers on the way hold: it fails once the server has closed the connection.
+        // More than the buffers hold: sending fails once the server has closed the connection.
         while client.try_send(&large) {}
         sender.send(()).unwrap();
     });
@@ -153,7 +153,7 @@ fn who_does_not_read_is_let_go() {
 }
 
 #[test]
-fn at_the_end_of_the_server_clients_are_told() {
+fn clients_get_a_close_frame_at_shutdown() {
     let server = Server::start(&[]);
     let mut client = open(&server);
     client.send(message(TEXT, b"hello"));
@@ -166,7 +166,7 @@ fn at_the_end_of_the_server_clients_are_told() {
 }
 
 #[test]
-fn a_request_for_no_websocket_gets_an_answer() {
+fn invalid_handshake_gets_an_error() {
     let server = Server::start(&[]);
     let mut client = Client::connect(server.address);
     client.send("GET /echo HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -175,7 +175,7 @@ fn a_request_for_no_websocket_gets_an_answer() {
 }
 
 #[test]
-fn a_real_client_is_content_with_and_without_tls() {
+fn curl_accepts_the_handshake_with_and_without_tls() {
     check_websocket(&Server::start(&[]).url("ws", "/echo"), None).unwrap();
     let made = Certificates::new(P256);
     made.issue("server", P256, "/CN=echo");

@@ -9,7 +9,7 @@ use runtime::Bytes;
 
 use crate::process::{Answer, Echo, answer, command};
 
-/// Sends a request as it is; returns the answer and whence it was asked.
+/// Sends raw bytes; returns the response and the local address.
 fn ask(echo: &Echo, request: &str) -> (Answer, SocketAddr) {
     let mut stream = echo.connect();
     stream.write_all(request.as_bytes()).unwrap();
@@ -17,7 +17,7 @@ fn ask(echo: &Echo, request: &str) -> (Answer, SocketAddr) {
     (answer(&mut stream), local)
 }
 
-/// The same text with one line in place of all those with addresses, of which there must be some.
+/// Replaces all `IP:` lines, of which there must be at least one, by a placeholder.
 fn with_addresses_named(text: &str) -> String {
     let mut seen = Vec::new();
     let mut named = String::new();
@@ -36,9 +36,9 @@ fn with_addresses_named(text: &str) -> String {
     named
 }
 
-/// Each file in `golden` is a request, and the answer that whoami gives to it. A carriage return is shown as `␍`.
+/// Each file in `golden` holds a request and whoami's response. `␍` is a carriage return.
 #[test]
-fn answers_have_whoamis_form() {
+fn response_has_the_format_of_whoami() {
     let echo = Echo::start(&["--host", "echo-1", "--name", "iamfoo"]);
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
     let mut count = 0;
@@ -62,13 +62,13 @@ fn answers_have_whoamis_form() {
 }
 
 #[test]
-fn without_a_name_the_hosts_comes_first() {
+fn without_a_name_the_host_name_comes_first() {
     let text = Echo::start(&["--host", "echo-1"]).get("/").text();
     assert!(text.starts_with("Hostname: echo-1\nIP: 127.0.0.1\n"), "{text}");
 }
 
 #[test]
-fn a_large_body_is_sent_back_while_it_comes() {
+fn large_body_is_sent_back_while_it_is_received() {
     let echo = Echo::start(&[]);
     let body = "0123456789".repeat(20_000);
     let head = format!(
@@ -92,7 +92,7 @@ fn a_large_body_is_sent_back_while_it_comes() {
 }
 
 #[test]
-fn json_has_whoamis_fields_in_whoamis_order() {
+fn json_has_the_fields_of_whoami_in_order() {
     let echo = Echo::start(&["--host", "echo-1", "--name", "iamfoo"]);
     let request = "PATCH /api?a&b HTTP/1.1\r\nhost: foo\r\nx-a: <\u{e9}>\r\ntransfer-encoding: chunked\r\n\
                    connection: close\r\n\r\n0\r\n\r\n";
@@ -109,7 +109,7 @@ fn json_has_whoamis_fields_in_whoamis_order() {
 }
 
 #[test]
-fn the_environment_is_shown_only_where_that_is_allowed() {
+fn environment_is_shown_only_with_expose_env() {
     let spawn = |args: &[&str]| {
         let mut command = command();
         command.args(["--address", "127.0.0.1", "--port", "0", "--admin-port", "0"]).args(args);
@@ -134,7 +134,7 @@ fn bench_is_one_byte() {
 }
 
 #[test]
-fn data_has_its_size_and_whoamis_letters() {
+fn data_has_the_requested_size_and_the_letters_of_whoami() {
     let echo = Echo::start(&[]);
     for (path, length) in [
         ("/data", 1),
@@ -154,7 +154,7 @@ fn data_has_its_size_and_whoamis_letters() {
 }
 
 #[test]
-fn an_attachment_can_be_had_in_parts() {
+fn attachment_supports_ranges() {
     let echo = Echo::start(&[]);
     let ask = |range: &str| {
         let head = "GET /data?size=40&attachment=true HTTP/1.1\r\nhost: foo\r\nconnection: close\r\n";
@@ -171,7 +171,7 @@ fn an_attachment_can_be_had_in_parts() {
 }
 
 #[test]
-fn health_is_what_it_was_told_to_be() {
+fn health_returns_the_code_that_was_set() {
     let echo = Echo::start(&[]);
     let post = |body: &str| {
         let length = body.len();
@@ -186,22 +186,22 @@ fn health_is_what_it_was_told_to_be() {
     assert_eq!((answer.code, answer.text().as_str()), (503, ""));
     let fault = post("\"200\"");
     assert_eq!(fault.code, 400);
-    assert_eq!(fault.text(), "\"\\\"200\\\"\": a status code from 200 to 999 is expected\n");
+    assert_eq!(fault.text(), "\"\\\"200\\\"\": expected a status code from 200 to 999\n");
     assert_eq!(echo.get("/health").code, 503);
-    // It is a play for clients, and not how the service is.
+    // The code does not change the readiness of the service.
     assert_eq!(post("200").code, 200);
     assert_eq!(echo.get("/health").code, 200);
 }
 
 #[test]
-fn its_description_is_there_to_be_had() {
+fn openapi_description_is_served() {
     let answer = Echo::start(&[]).get("/openapi.yaml");
     assert_eq!(answer.header("content-type"), Some("application/yaml"));
     assert!(answer.text().starts_with("# ") && answer.text().contains("\nopenapi: 3.1.0\n"));
 }
 
 #[test]
-fn a_request_by_http_2_looks_like_any_other() {
+fn http2_request_has_the_same_format() {
     let echo = Echo::start(&["--host", "echo-1"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = async |path: &str, body: &'static str| {

@@ -4,46 +4,46 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::{Ends, Header, HeaderError};
+use super::{Endpoints, Header, HeaderError};
 
 pub(super) const SIGNATURE: &[u8] = b"PROXY ";
 
-/// The longest line that can be, with its end.
-const MOST_BYTES: usize = 107;
+/// Maximum length of a line with its CR LF, from the specification.
+const MAX_BYTES: usize = 107;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
-    let line = &bytes[..bytes.len().min(MOST_BYTES)];
+    let line = &bytes[..bytes.len().min(MAX_BYTES)];
     let Some(end) = line.iter().position(|&byte| byte == b'\n') else {
-        if line.len() == MOST_BYTES {
-            return Err(fault(format_args!("the line is longer than {MOST_BYTES} bytes")));
+        if line.len() == MAX_BYTES {
+            return Err(fault(format_args!("line longer than {MAX_BYTES} bytes")));
         }
         return Ok(None);
     };
     let Some(line) = line[..end].strip_suffix(b"\r") else {
-        return Err(fault("the line does not end in CR LF"));
+        return Err(fault("line without CR LF"));
     };
     let text = String::from_utf8_lossy(line.get(SIGNATURE.len()..).unwrap_or_default());
-    Ok(Some((Header { version: 1, ends: ends(&text)? }, end + 1)))
+    Ok(Some((Header { version: 1, endpoints: endpoints(&text)? }, end + 1)))
 }
 
-fn ends(text: &str) -> Result<Ends, HeaderError> {
+fn endpoints(text: &str) -> Result<Endpoints, HeaderError> {
     let mut words = text.split(' ');
     let address: fn(&str, Option<&str>) -> Result<IpAddr, HeaderError> = match words.next() {
         Some("TCP4") => |end, word| address::<Ipv4Addr>(end, word, "IPv4"),
         Some("TCP6") => |end, word| address::<Ipv6Addr>(end, word, "IPv6"),
-        // The rest is to be ignored, whatever it is.
-        Some("UNKNOWN") => return Ok(Ends::Unknown),
+        // The specification says to ignore the rest.
+        Some("UNKNOWN") => return Ok(Endpoints::Unknown),
         other => {
             let other = other.unwrap_or_default();
-            return Err(fault(format_args!("the protocol {other:?} is none of TCP4, TCP6 and UNKNOWN")));
+            return Err(fault(format_args!("unknown protocol {other:?}; expected TCP4, TCP6 or UNKNOWN")));
         }
     };
     let (source, destination) = (address("source", words.next())?, address("destination", words.next())?);
     let (from, to) = (port("source", words.next())?, port("destination", words.next())?);
     if words.next().is_some() {
-        return Err(fault("more than two ports"));
+        return Err(fault("text after the second port"));
     }
-    Ok(Ends::Inet { source: (source, from).into(), destination: (destination, to).into() })
+    Ok(Endpoints::Inet { source: (source, from).into(), destination: (destination, to).into() })
 }
 
 fn address<A: FromStr + Into<IpAddr>>(
@@ -51,19 +51,19 @@ fn address<A: FromStr + Into<IpAddr>>(
     word: Option<&str>,
     kind: &str,
 ) -> Result<IpAddr, HeaderError> {
-    let Some(word) = word else { return Err(fault(format_args!("the {end} is missing"))) };
+    let Some(word) = word else { return Err(fault(format_args!("missing address of the {end}"))) };
     let address: Result<A, _> = word.parse();
     address
         .map(Into::into)
-        .map_err(|_| fault(format_args!("the {end} \"{}\" is no {kind} address", word.escape_default())))
+        .map_err(|_| fault(format_args!("invalid {kind} address \"{}\" of the {end}", word.escape_default())))
 }
 
 fn port(end: &str, word: Option<&str>) -> Result<u16, HeaderError> {
-    let Some(word) = word else { return Err(fault(format_args!("the {end}'s port is missing"))) };
-    // Neither signs nor leading zeros, which the standard parser takes.
+    let Some(word) = word else { return Err(fault(format_args!("missing port of the {end}"))) };
+    // The standard parser accepts signs and leading zeros.
     let is_plain = word == "0" || word.starts_with(|first: char| matches!(first, '1'..='9'));
     let port = if is_plain { word.parse().ok() } else { None };
-    port.ok_or_else(|| fault(format_args!("the {end}'s port \"{}\" is no port", word.escape_default())))
+    port.ok_or_else(|| fault(format_args!("invalid port \"{}\" of the {end}", word.escape_default())))
 }
 
 fn fault(fault: impl Display) -> HeaderError {

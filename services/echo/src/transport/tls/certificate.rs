@@ -1,4 +1,4 @@
-//! The certificate that the server shows, which is read anew when its files change.
+//! The server certificate, which is reloaded when its files change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +17,7 @@ use x509_cert::der::Decode;
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";
 
-/// A certificate and its key, as their files have them.
+/// A certificate and its key, with the files that they come from.
 #[derive(Debug)]
 pub(super) struct Certificate {
     cert: PathBuf,
@@ -32,20 +32,20 @@ struct Current {
     stamps: Stamps,
 }
 
-/// What tells whether files have changed: inode, size and time of each that is there.
+/// Inode, size and modification time of both files, to detect changes.
 type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Certificate {
     pub(super) fn load(cert: &Path, key: &Path, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
-        // First: a change while they are read is then seen later.
+        // Taken before reading, so that a change during the read is detected later.
         let stamps = [cert, key].map(stamp);
         let certified = Arc::new(read(cert, key, &provider)?);
         let current = Mutex::new(Current { certified, stamps });
         Ok(Self { cert: cert.to_owned(), key: key.to_owned(), provider, current })
     }
 
-    /// The one in force. Where the files have changed they are read; if something is wrong with them, as it is while only
-    /// one of the two is new, the old one stays.
+    /// Returns the current certificate and reloads changed files first. If reloading fails, as it does while only one of
+    /// the two files is new, the old certificate stays in use.
     fn current(&self) -> Arc<CertifiedKey> {
         let stamps = [&self.cert, &self.key].map(stamp);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,9 +54,9 @@ impl Certificate {
             match read(&self.cert, &self.key, &self.provider) {
                 Ok(certified) => {
                     current.certified = Arc::new(certified);
-                    tracing::info!(path = %self.cert.display(), "a new certificate");
+                    tracing::info!(path = %self.cert.display(), "certificate reloaded");
                 }
-                Err(failure) => tracing::warn!("the certificate stays as it was: {failure}"),
+                Err(failure) => tracing::warn!("keeping the old certificate: {failure}"),
             }
         }
         Arc::clone(&current.certified)
@@ -76,7 +76,7 @@ fn stamp(path: impl AsRef<Path>) -> Option<(u64, u64, i64, i64)> {
 
 fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Failure> {
     let chain = files::certificates(CERTIFICATE, cert)?;
-    check_time(cert, &chain[0])?;
+    check_validity(cert, &chain[0])?;
     let der = files::key(KEY, key)?;
     let signs = provider.key_provider.load_private_key(der).map_err(|error| match error {
         Error::General(why) => failure(KEY, key, why),
@@ -92,19 +92,18 @@ fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedK
     Ok(certified)
 }
 
-/// Fails on what is no certificate. One that is not valid now is shown all the same, since whoever tests clients may want
-/// just that.
-fn check_time(path: &Path, certificate: &[u8]) -> Result<(), Failure> {
+/// Warns about a certificate that is not valid now. It is used all the same, to test how clients react.
+fn check_validity(path: &Path, certificate: &[u8]) -> Result<(), Failure> {
     let certificate = x509_cert::Certificate::from_der(certificate)
         .map_err(|error| failure(CERTIFICATE, path, format_args!("malformed certificate: {error}")))?;
     let validity = certificate.tbs_certificate().validity();
     let (begin, end) = (validity.not_before, validity.not_after);
     let now = SystemTime::now();
     if begin.to_system_time() > now {
-        tracing::warn!(path = %path.display(), "the certificate is not valid before {begin}");
+        tracing::warn!(path = %path.display(), "certificate is not valid before {begin}");
     }
     if end.to_system_time() < now {
-        tracing::warn!(path = %path.display(), "the certificate has expired: {end}");
+        tracing::warn!(path = %path.display(), "certificate expired at {end}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The way that a request came: which hop says what of the one before it, and whom of them is believed.
+//! The chain of proxies that forwarded a request, and which of their reports to trust.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,35 +13,35 @@ use crate::forwarded::{self, Element, Name, Node};
 use crate::headers::joined;
 use crate::transport::tls::Session;
 
-/// What is known of a connection beside its other end, from what stands between the socket and HTTP.
+/// Information about a connection from the layers between the socket and HTTP.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
-    /// What the PROXY protocol has told.
+pub struct TransportInfo {
+    /// Endpoints from the PROXY protocol.
     pub proxied: Option<Proxied>,
-    /// What TLS has told, if it is spoken.
+    /// TLS session.
     pub tls: Option<Session>,
 }
 
-/// The connection that a proxy passes on, as the PROXY protocol has it.
+/// The connection from the client to the proxy, from the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proxied {
-    /// Who asked the proxy.
+    /// Address of the client.
     pub source: SocketAddr,
-    /// Where it was asked.
+    /// Address that the client connected to.
     pub destination: SocketAddr,
 }
 
-/// Who is believed.
+/// A trusted peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trusted {
-    /// Whoever asks from this network.
+pub enum TrustedProxy {
+    /// Peers in this network.
     Network(Cidr),
-    /// Whoever asks by the unix socket.
+    /// Peers on the Unix socket.
     Unix,
 }
 
-impl Trusted {
-    /// Whether it is this peer.
+impl TrustedProxy {
+    /// Whether `peer` is one of them.
     pub fn covers(&self, peer: Peer) -> bool {
         match (self, peer) {
             (Self::Network(cidr), Peer::Tcp(address)) => cidr.contains(canonical(address).ip()),
@@ -51,7 +51,7 @@ impl Trusted {
     }
 }
 
-impl FromStr for Trusted {
+impl FromStr for TrustedProxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -59,92 +59,92 @@ impl FromStr for Trusted {
     }
 }
 
-/// The way that a request came.
+/// The proxies that forwarded a request, and the original request as they report it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Way {
-    /// Who asked, as far as anyone is believed.
+pub struct ForwardingChain {
+    /// Address of the client, from the last trusted report.
     pub client: String,
-    /// By which protocol.
+    /// Scheme of the original request.
     pub scheme: String,
-    /// For which host, which may have a port.
+    /// Host of the original request, possibly with a port.
     pub external_host: String,
-    /// At which port, if anyone says so.
+    /// Port of the original request, if reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_port: Option<String>,
-    /// Below which path.
+    /// Path prefix that a proxy removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// What the proxy calls itself.
+    /// Name of the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// All that are known, from the first who asked to the connection itself.
+    /// All known hops, from the client to the connection.
     pub hops: Vec<Hop>,
-    /// What could not be read.
+    /// Errors of headers that could not be parsed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
 }
 
-/// One who asked.
+/// A client or proxy that sent the request on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hop {
-    /// Its address, or what stands in place of it.
+    /// Its address, or the name given instead.
     pub address: String,
-    /// Who says so.
+    /// The hop that reported it.
     pub by: String,
-    /// Whether that one is trusted, and so on down to this server: then this is the address.
+    /// Whether all hops from this one to the server are trusted, so that the address is reliable.
     pub believed: bool,
-    /// Whether what this one says in turn is believed.
+    /// Whether this hop is a trusted proxy, so that its own report is believed.
     pub trusted: bool,
-    /// Where it is said.
-    pub from: Said,
+    /// Where the report comes from.
+    pub from: HopSource,
 }
 
-/// Where something is said.
+/// Source of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Said {
-    /// In the header `Forwarded`.
+pub enum HopSource {
+    /// The header `Forwarded`.
     #[serde(rename = "forwarded")]
     Forwarded,
-    /// In the header `X-Forwarded-For`.
+    /// The header `X-Forwarded-For`.
     #[serde(rename = "x-forwarded-for")]
     XForwardedFor,
-    /// In the header `X-Real-Ip`.
+    /// The header `X-Real-Ip`.
     #[serde(rename = "x-real-ip")]
     XRealIp,
-    /// By the PROXY protocol.
+    /// The PROXY protocol.
     #[serde(rename = "proxy protocol")]
     ProxyProtocol,
-    /// By the kernel.
+    /// The kernel.
     #[serde(rename = "connection")]
     Connection,
 }
 
-/// What is asked of a request to know its way.
+/// The parts of a request that tell how it was forwarded.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival<'a> {
-    /// The other end of the connection.
+pub struct IncomingRequest<'a> {
+    /// Peer of the connection.
     pub peer: Peer,
-    /// What else is known of the connection.
-    pub origin: Option<&'a Origin>,
-    /// The request's headers.
+    /// Information from the layers below HTTP.
+    pub origin: Option<&'a TransportInfo>,
+    /// Headers of the request.
     pub headers: &'a HeaderMap,
-    /// The host that was asked for.
+    /// Host of the request.
     pub host: &'a str,
-    /// Who is asked.
+    /// Name of this server.
     pub here: &'a str,
 }
 
-/// Follows a request back, from the connection to the first who asked.
-pub fn way(arrival: Arrival<'_>, trusted: &[Trusted]) -> Way {
-    let Arrival { peer, origin, headers, host, here } = arrival;
+/// Follows a request back from the connection to the client.
+pub fn forwarding_chain(request: IncomingRequest<'_>, trusted: &[TrustedProxy]) -> ForwardingChain {
+    let IncomingRequest { peer, origin, headers, host, here } = request;
     let mut faults = Vec::new();
     let (said, claims) = claims(headers, &mut faults);
     let mut chain = Chain::new(peer, here, trusted);
     if let Some(Proxied { source, .. }) = origin.and_then(|origin| origin.proxied) {
         let reporter = chain.clone();
-        chain.add(&node(source), None, Said::ProxyProtocol);
-        // A proxy that tells of the same client twice is one hop, and it is the proxy who has written the header.
+        chain.add(&node(source), None, HopSource::ProxyProtocol);
+        // A proxy that reports the same client by the PROXY protocol and by a header is one hop.
         if claims.last().is_some_and(|(nearest, _)| nearest.is(source.ip())) {
             chain = reporter;
         }
@@ -162,14 +162,14 @@ pub fn way(arrival: Arrival<'_>, trusted: &[Trusted]) -> Way {
     let one = |name: &str| {
         let values = joined(headers, name).filter(|_| is_heard)?;
         let values: Vec<_> = values.split(',').map(str::trim).collect();
-        // One value for each hop, or else the nearest one's.
+        // With one value for each hop, take the client's; otherwise the one of the nearest proxy.
         let place = claim.filter(|_| values.len() == claims.len()).unwrap_or(values.len() - 1);
         Some(values[place].to_owned()).filter(|value| !value.is_empty())
     };
     let scheme = if origin.is_some_and(|origin| origin.tls.is_some()) { "https" } else { "http" };
     let said_scheme = element.and_then(|element| element.proto.clone()).or_else(|| one("x-forwarded-proto"));
     let said_host = element.and_then(|element| element.host.clone()).or_else(|| one("x-forwarded-host"));
-    Way {
+    ForwardingChain {
         client: chain.hops[client].address.clone(),
         scheme: said_scheme.unwrap_or_else(|| scheme.to_owned()),
         external_host: said_host.unwrap_or_else(|| host.to_owned()),
@@ -181,8 +181,8 @@ pub fn way(arrival: Arrival<'_>, trusted: &[Trusted]) -> Way {
     }
 }
 
-/// The address that the connection comes from, as far as the other end is trusted to tell.
-pub fn remote(peer: Peer, origin: Option<&Origin>, trusted: &[Trusted]) -> String {
+/// Returns the remote address: that of the PROXY protocol from a trusted proxy, otherwise that of the peer.
+pub fn remote(peer: Peer, origin: Option<&TransportInfo>, trusted: &[TrustedProxy]) -> String {
     match (origin.and_then(|origin| origin.proxied), peer) {
         (Some(proxied), peer) if Chain::new(peer, "", trusted).is_trusted() => {
             canonical(proxied.source).to_string()
@@ -201,16 +201,16 @@ fn node(address: SocketAddr) -> Node {
     Node { name: Name::Address(address.ip()), port: Some(address.port().to_string()) }
 }
 
-type Claim = (Claimed, Option<Element>);
+type Claim = (Reported, Option<Element>);
 
-/// Whom a header names: somebody, or something that makes no sense.
+/// A hop that a header reports.
 #[derive(Clone, Debug)]
-enum Claimed {
+enum Reported {
     Node(Node),
     Other(String),
 }
 
-impl Claimed {
+impl Reported {
     fn read(text: &str) -> Self {
         text.parse().map_or_else(|()| Self::Other(text.to_owned()), Self::Node)
     }
@@ -220,16 +220,16 @@ impl Claimed {
     }
 }
 
-/// What the headers say of who asked, the first to be asked first.
-fn claims(headers: &HeaderMap, faults: &mut Vec<String>) -> (Said, Vec<Claim>) {
+/// Returns the hops that the headers report, the client first.
+fn claims(headers: &HeaderMap, faults: &mut Vec<String>) -> (HopSource, Vec<Claim>) {
     if let Some(header) = joined(headers, "forwarded") {
         match forwarded::parse(&header) {
             Ok(elements) if !elements.is_empty() => {
                 let unknown = Node { name: Name::Unknown, port: None };
                 let claim = |element: Element| {
-                    (Claimed::Node(element.client.clone().unwrap_or_else(|| unknown.clone())), Some(element))
+                    (Reported::Node(element.client.clone().unwrap_or_else(|| unknown.clone())), Some(element))
                 };
-                return (Said::Forwarded, elements.into_iter().map(claim).collect());
+                return (HopSource::Forwarded, elements.into_iter().map(claim).collect());
             }
             Ok(_) => {}
             Err(fault) => faults.push(format!("forwarded: {fault}")),
@@ -237,67 +237,67 @@ fn claims(headers: &HeaderMap, faults: &mut Vec<String>) -> (Said, Vec<Claim>) {
     }
     if let Some(header) = joined(headers, "x-forwarded-for") {
         let claims = header.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let claims: Vec<_> = claims.map(|name| (Claimed::read(name), None)).collect();
-        faults.extend(nonsense("x-forwarded-for", &claims));
+        let claims: Vec<_> = claims.map(|name| (Reported::read(name), None)).collect();
+        faults.extend(invalid_addresses("x-forwarded-for", &claims));
         if !claims.is_empty() {
-            return (Said::XForwardedFor, claims);
+            return (HopSource::XForwardedFor, claims);
         }
     }
     let claims: Vec<_> =
-        joined(headers, "x-real-ip").iter().map(|name| (Claimed::read(name), None)).collect();
-    faults.extend(nonsense("x-real-ip", &claims));
-    (Said::XRealIp, claims)
+        joined(headers, "x-real-ip").iter().map(|name| (Reported::read(name), None)).collect();
+    faults.extend(invalid_addresses("x-real-ip", &claims));
+    (HopSource::XRealIp, claims)
 }
 
-fn nonsense<'a>(header: &str, claims: &'a [Claim]) -> impl Iterator<Item = String> + use<'a> {
+fn invalid_addresses<'a>(header: &str, claims: &'a [Claim]) -> impl Iterator<Item = String> + use<'a> {
     let header = header.to_owned();
     claims.iter().filter_map(move |(claimed, _)| match claimed {
-        Claimed::Node(_) => None,
-        Claimed::Other(text) => Some(format!("{header}: {text:?}: an address is expected")),
+        Reported::Node(_) => None,
+        Reported::Other(text) => Some(format!("{header}: invalid address {text:?}")),
     })
 }
 
-/// Hops from the connection on.
+/// Hops from the connection to the client.
 #[derive(Clone)]
 struct Chain<'a> {
     hops: Vec<Hop>,
-    trusted: &'a [Trusted],
+    trusted: &'a [TrustedProxy],
 }
 
 impl<'a> Chain<'a> {
-    fn new(peer: Peer, here: &str, trusted: &'a [Trusted]) -> Self {
+    fn new(peer: Peer, here: &str, trusted: &'a [TrustedProxy]) -> Self {
         let mut chain = Self { hops: Vec::new(), trusted };
         let hop = match peer {
-            Peer::Tcp(address) => chain.hop(&node(address), here.to_owned(), Said::Connection),
+            Peer::Tcp(address) => chain.hop(&node(address), here.to_owned(), HopSource::Connection),
             Peer::Unix => Hop {
                 address: peer.to_string(),
                 by: here.to_owned(),
                 believed: true,
-                trusted: trusted.contains(&Trusted::Unix),
-                from: Said::Connection,
+                trusted: trusted.contains(&TrustedProxy::Unix),
+                from: HopSource::Connection,
             },
         };
         chain.hops.push(hop);
         chain
     }
 
-    /// Whether what the last one says is believed.
+    /// Whether the last hop is trusted.
     fn is_trusted(&self) -> bool {
         self.hops.last().is_none_or(|hop| hop.trusted)
     }
 
-    fn add(&mut self, claimed: &(impl Address + ?Sized), by: Option<String>, from: Said) {
+    fn add(&mut self, claimed: &(impl Address + ?Sized), by: Option<String>, from: HopSource) {
         let by = by.or_else(|| self.hops.last().map(|hop| hop.address.clone())).unwrap_or_default();
         let hop = self.hop(claimed, by, from);
         self.hops.push(hop);
     }
 
-    fn hop(&self, claimed: &(impl Address + ?Sized), by: String, from: Said) -> Hop {
+    fn hop(&self, claimed: &(impl Address + ?Sized), by: String, from: HopSource) -> Hop {
         let believed = self.is_trusted();
         let within = |address: IpAddr| {
             self.trusted
                 .iter()
-                .any(|trusted| matches!(trusted, Trusted::Network(cidr) if cidr.contains(address)))
+                .any(|trusted| matches!(trusted, TrustedProxy::Network(cidr) if cidr.contains(address)))
         };
         Hop {
             address: claimed.text(),
@@ -319,7 +319,7 @@ impl Address for Node {
         if let Name::Address(address) = self.name { Some(address) } else { None }
     }
 
-    /// Its name alone: a port says nothing of who it is.
+    /// The name without the port, which does not identify a hop.
     fn text(&self) -> String {
         match &self.name {
             Name::Address(address) => address.to_canonical().to_string(),
@@ -329,7 +329,7 @@ impl Address for Node {
     }
 }
 
-impl Address for Claimed {
+impl Address for Reported {
     fn ip(&self) -> Option<IpAddr> {
         if let Self::Node(node) = self { node.ip() } else { None }
     }
@@ -342,8 +342,8 @@ impl Address for Claimed {
     }
 }
 
-impl Said {
-    /// As people read it.
+impl HopSource {
+    /// Returns the name for display.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Forwarded => "forwarded",
@@ -355,8 +355,8 @@ impl Said {
     }
 }
 
-/// For people.
-impl fmt::Display for Way {
+/// Writes the text of `/hops`.
+impl fmt::Display for ForwardingChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "client: {}", self.client)?;
         writeln!(f, "scheme: {}", self.scheme)?;
@@ -383,5 +383,5 @@ impl fmt::Display for Way {
 }
 
 #[cfg(test)]
-#[path = "hops_tests.rs"]
+#[path = "forwarding_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! What routing tests turn: how an answer looks, how long it takes, and how large it is.
+//! Handlers for routing tests: status, delay and size of the response.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use http::request::Parts;
 use runtime::{Body, Bytes, HeaderValue, Response, StatusCode, header, text};
 use tokio::time::sleep;
 
-use crate::amount::{self, at_most};
 use crate::api::json;
+use crate::body_stream::{Lines, Shutdown, Source, Step, stream_body, stream_body_until};
 use crate::content::{Noise, Text};
-use crate::flow::{End, Lines, Source, Step, flow, flow_until};
 use crate::headers;
+use crate::params::{self, at_most};
 use crate::query::Query;
 use crate::random::Random;
-use crate::range::{self, Asked};
-use crate::weights::{self, Codes};
+use crate::range::{self, ByteRange};
+use crate::weights::{self, WeightedCodes};
 
-/// What nothing that is asked for may exceed.
+/// Limits of what a request can ask for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Knobs {
-    pub(crate) most_bytes: u64,
-    pub(crate) longest: Duration,
+pub(crate) struct Handlers {
+    pub(crate) max_bytes: u64,
+    pub(crate) max_delay: Duration,
 }
 
 type Answer = Result<Response, String>;
 
-impl Knobs {
-    /// Text of a size, as whoami has it: a size that makes no sense is 1, a unit that makes none is bytes.
+impl Handlers {
+    /// Returns text of a given size, as whoami does: an invalid size is 1, an invalid unit is bytes.
     pub(crate) fn data(self, query: Query<'_>, range: Option<&HeaderValue>) -> Answer {
         let asked = query.get("size").unwrap_or_default();
         let unit = query.get("unit").unwrap_or_default();
@@ -39,23 +39,23 @@ impl Knobs {
                 let digits = asked.strip_prefix('+').unwrap_or(&asked);
                 let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
                 let size = if is_number { digits.parse().unwrap_or(u64::MAX) } else { 1 };
-                size.saturating_mul(amount::factor(&unit).unwrap_or(1))
+                size.saturating_mul(params::factor(&unit).unwrap_or(1))
             }
         };
-        if size > self.most_bytes {
+        if size > self.max_bytes {
             return Err(format!(
-                "size={asked:?}&unit={unit:?}: at most {} bytes (--max-bytes) are expected",
-                self.most_bytes
+                "size={asked:?}&unit={unit:?}: expected at most {} bytes (--max-bytes)",
+                self.max_bytes
             ));
         }
         if !query.is_true("attachment") {
-            return Ok(text(flow(Text::new(size, 0..size))));
+            return Ok(text(stream_body(Text::new(size, 0..size))));
         }
         let asked = range.and_then(|range| range.to_str().ok());
-        let (code, part) = match asked.map_or(Asked::All, |asked| range::parse(asked, size)) {
-            Asked::All => (StatusCode::OK, 0..size),
-            Asked::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-            Asked::Unsatisfiable => {
+        let (code, part) = match asked.map_or(ByteRange::All, |asked| range::parse(asked, size)) {
+            ByteRange::All => (StatusCode::OK, 0..size),
+            ByteRange::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+            ByteRange::Unsatisfiable => {
                 let mut response = text("invalid range: failed to overlap\n");
                 *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
                 insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
@@ -63,7 +63,7 @@ impl Knobs {
             }
         };
         let range = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));
-        let mut response = text(flow(Text::new(size, part)));
+        let mut response = text(stream_body(Text::new(size, part)));
         *response.status_mut() = code;
         insert(&mut response, header::CONTENT_DISPOSITION, "Attachment");
         insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -73,94 +73,94 @@ impl Knobs {
         Ok(response)
     }
 
-    /// After a time, or after any from one to another.
-    pub(crate) async fn delay(self, asked: &str) -> Answer {
-        let (first, last) = amount::times(asked, self.longest)?;
+    /// Responds after a delay, which is random within a range.
+    pub(crate) async fn delay(self, parameter: &str) -> Answer {
+        let (first, last) = params::times(parameter, self.max_delay)?;
         let spread = u64::try_from(last.saturating_sub(first).as_nanos()).unwrap_or(u64::MAX);
-        let delay = first + Duration::from_nanos(Random::any().below(spread.saturating_add(1)));
+        let delay = first + Duration::from_nanos(Random::with_random_seed().below(spread.saturating_add(1)));
         sleep(delay).await;
         Ok(text(format!("after {}\n", parse::format_go_duration(delay))))
     }
 
-    /// Bytes that look random, the same for the same seed.
-    pub(crate) fn bytes(self, asked: &str, query: Query<'_>) -> Answer {
-        let size = amount::size(asked, self.most_bytes)?;
-        let seed = query.read("seed", amount::seed)?;
-        let mut response = Response::new(flow(Noise::new(seed.unwrap_or_default(), size)));
+    /// Returns random bytes, the same for the same seed.
+    pub(crate) fn bytes(self, parameter: &str, query: Query<'_>) -> Answer {
+        let size = params::size(parameter, self.max_bytes)?;
+        let seed = query.read("seed", params::seed)?;
+        let mut response = Response::new(stream_body(Noise::new(seed.unwrap_or_default(), size)));
         insert(&mut response, CONTENT_TYPE, "application/octet-stream");
         Ok(response)
     }
 
-    /// Lines of JSON, one after the other.
+    /// Returns lines of JSON at an interval.
     pub(crate) fn stream(
         self,
-        asked: &str,
+        parameter: &str,
         query: Query<'_>,
         line: impl Fn(u64) -> String + Send + Unpin + 'static,
     ) -> Answer {
-        let left = amount::count(asked, self.most_lines(&line), "lines")?;
-        let every = query.read("every", |every| amount::time(every, self.longest))?.unwrap_or_default();
+        let left = params::count(parameter, self.max_lines(&line), "lines")?;
+        let every = query.read("every", |every| params::time(every, self.max_delay))?.unwrap_or_default();
         let pauses = u32::try_from(left.saturating_sub(1)).unwrap_or(u32::MAX);
-        if every.checked_mul(pauses).is_none_or(|sum| sum > self.longest) {
+        if every.checked_mul(pauses).is_none_or(|sum| sum > self.max_delay) {
             let every = parse::format_go_duration(every);
-            return Err(format!("every={every:?}: for {left} lines {} is expected", at_most(self.longest)));
+            return Err(format!("every={every:?}: expected {} for {left} lines", at_most(self.max_delay)));
         }
-        let lines = Lines { next: 0, left, every, until: self.longest, line, due: Duration::ZERO };
-        let mut response = Response::new(flow(lines));
+        let lines = Lines { next: 0, left, every, until: self.max_delay, line, due: Duration::ZERO };
+        let mut response = Response::new(stream_body(lines));
         insert(&mut response, CONTENT_TYPE, "application/x-ndjson");
         Ok(response)
     }
 
-    /// Events, until there were enough, the client leaves, the drain begins, or time or bytes are used up.
+    /// Returns server-sent events until their number, the time or the size is reached, or the drain begins.
     pub(crate) fn sse(
         self,
         query: Query<'_>,
         last: Option<&HeaderValue>,
-        end: End,
+        end: Shutdown,
         line: impl Fn(u64) -> String + Send + Unpin + 'static,
     ) -> Answer {
         let event = move |id| format!("id: {id}\ndata: {}\n", line(id));
-        let most = self.most_lines(&event);
-        let left = query.read("count", |count| amount::count(count, most, "events"))?.unwrap_or(most);
-        let every = query.read("every", |every| amount::time(every, self.longest))?;
+        let max = self.max_lines(&event);
+        let left = query.read("count", |count| params::count(count, max, "events"))?.unwrap_or(max);
+        let every = query.read("every", |every| params::time(every, self.max_delay))?;
         let every = every.unwrap_or(Duration::from_secs(1));
         let last = last.and_then(|last| last.to_str().ok()?.parse::<u64>().ok());
         let next = last.map_or(0, |last| last.wrapping_add(1));
-        let events = Lines { next, left, every, until: self.longest, line: event, due: Duration::ZERO };
-        let mut response = Response::new(flow_until(end, events));
+        let events = Lines { next, left, every, until: self.max_delay, line: event, due: Duration::ZERO };
+        let mut response = Response::new(stream_body_until(end, events));
         insert(&mut response, CONTENT_TYPE, "text/event-stream");
         insert(&mut response, header::CACHE_CONTROL, "no-cache");
         Ok(response)
     }
 
-    /// Bytes that come slowly, in a time that they share.
+    /// Returns bytes that are spread evenly over a duration.
     pub(crate) async fn drip(self, query: Query<'_>) -> Answer {
-        let size = query.read("numbytes", |size| amount::size(size, self.most_bytes))?.unwrap_or(10);
-        let delay = query.read("delay", |delay| amount::seconds(delay, self.longest))?.unwrap_or_default();
-        let left = self.longest.saturating_sub(delay);
+        let size = query.read("numbytes", |size| params::size(size, self.max_bytes))?.unwrap_or(10);
+        let delay = query.read("delay", |delay| params::seconds(delay, self.max_delay))?.unwrap_or_default();
+        let left = self.max_delay.saturating_sub(delay);
         let default = Duration::from_secs(2).min(left);
-        let duration = query.read("duration", |duration| amount::seconds(duration, left))?.unwrap_or(default);
+        let duration = query.read("duration", |duration| params::seconds(duration, left))?.unwrap_or(default);
         let code = query.read("code", weights::code)?.unwrap_or_default();
         sleep(delay).await;
         let mut response = Response::new(match code {
             code if is_without_body(code) => Body::empty(),
-            _ => flow(Drip { size, sent: 0, duration }),
+            _ => stream_body(Drip { size, sent: 0, duration }),
         });
         *response.status_mut() = code;
         insert(&mut response, CONTENT_TYPE, "application/octet-stream");
         Ok(response)
     }
 
-    /// How many lines are not too many bytes.
-    fn most_lines(self, line: &impl Fn(u64) -> String) -> u64 {
-        self.most_bytes / line(u64::MAX).len().max(1) as u64
+    /// Returns the maximum number of lines within the size limit.
+    fn max_lines(self, line: &impl Fn(u64) -> String) -> u64 {
+        self.max_bytes / line(u64::MAX).len().max(1) as u64
     }
 }
 
-/// A status code, picked by its weight.
-pub(crate) fn status(asked: &str) -> Answer {
-    let codes: Codes = asked.parse()?;
-    let code = codes.pick(Random::any().below(codes.total()));
+/// Responds with a status code picked by weight.
+pub(crate) fn status(parameter: &str) -> Answer {
+    let codes: WeightedCodes = parameter.parse()?;
+    let code = codes.pick(Random::with_random_seed().below(codes.total()));
     let mut response = match code.canonical_reason() {
         _ if is_without_body(code) => Response::new(Body::empty()),
         Some(reason) => text(format!("{} {reason}\n", code.as_str())),
@@ -176,25 +176,25 @@ pub(crate) fn status(asked: &str) -> Answer {
     Ok(response)
 }
 
-/// The request's headers as JSON.
+/// Returns the request headers as JSON.
 pub(crate) fn headers(parts: &Parts) -> String {
     let mut all: BTreeMap<_, _> = headers::sorted(parts).into_iter().collect();
     all.insert("Host".to_owned(), vec![headers::host(parts)]);
     json(&BTreeMap::from([("headers", all)]))
 }
 
-/// A line of a stream, in JSON.
+/// Formats a line of a stream as JSON.
 pub(crate) fn line(id: u64, hostname: &str, state: &str) -> String {
     #[derive(serde::Serialize)]
-    struct Line<'a> {
+    struct StreamLine<'a> {
         id: u64,
         hostname: &'a str,
         state: &'a str,
     }
-    json(&Line { id, hostname, state })
+    json(&StreamLine { id, hostname, state })
 }
 
-/// HTTP's version, as it stands in a request.
+/// Returns the HTTP version as written in a request.
 pub(crate) fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
@@ -215,21 +215,21 @@ fn insert(response: &mut Response, name: HeaderName, value: &str) {
     }
 }
 
-/// Asterisks, each at its time.
+/// Asterisks spread over a duration.
 struct Drip {
     size: u64,
     sent: u64,
     duration: Duration,
 }
 
-/// So many bytes are sent at once, at most, and ...
-const DROP: u16 = 16 * 1024;
+/// Maximum number of bytes in one step.
+const DRIP_STEP: u16 = 16 * 1024;
 
-/// ... this often, at most.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Minimum time between two steps.
+const DRIP_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Drip {
-    /// How many bytes are due: the first at once, and the last a byte's time before the end.
+    /// Returns the number of bytes due: the first at once, the last one byte's time before the end.
     fn due(&self, elapsed: Duration) -> u64 {
         if elapsed >= self.duration {
             return self.size;
@@ -238,7 +238,7 @@ impl Drip {
         u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1).min(self.size)
     }
 
-    /// When the next byte is due.
+    /// Returns the time at which the next byte is due.
     fn next(&self) -> Duration {
         let time = self.duration.as_nanos() * u128::from(self.sent) / u128::from(self.size.max(1));
         Duration::from_nanos(u64::try_from(time).unwrap_or(u64::MAX).saturating_add(1))
@@ -250,8 +250,8 @@ impl Source for Drip {
         if self.sent >= self.size {
             return Step::End;
         }
-        match self.due(elapsed).saturating_sub(self.sent).min(DROP.into()) {
-            0 => Step::Wait(self.next().max(elapsed.saturating_add(PAUSE).min(self.duration))),
+        match self.due(elapsed).saturating_sub(self.sent).min(DRIP_STEP.into()) {
+            0 => Step::Wait(self.next().max(elapsed.saturating_add(DRIP_INTERVAL).min(self.duration))),
             count => {
                 self.sent += count;
                 Step::Bytes(asterisks(count))
@@ -265,7 +265,7 @@ impl Source for Drip {
 }
 
 fn asterisks(count: u64) -> Bytes {
-    static ALL: [u8; DROP as usize] = [b'*'; DROP as usize];
+    static ALL: [u8; DRIP_STEP as usize] = [b'*'; DRIP_STEP as usize];
     Bytes::from_static(&ALL).slice(..usize::try_from(count).unwrap_or_default().min(ALL.len()))
 }
 
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_share_their_time() {
+    fn bytes_are_spread_over_the_duration() {
         let mut drip = Drip { size: 4, sent: 0, duration: Duration::from_secs(2) };
         let ms = Duration::from_millis;
         assert_eq!(drip.step(ms(0)), Step::Bytes("*".into()));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn many_small_drops_come_together() {
+    fn bytes_are_sent_in_batches() {
         let mut drip = Drip { size: 1_000_000, sent: 0, duration: Duration::from_secs(1) };
         let (mut elapsed, mut steps) = (Duration::ZERO, 0);
         loop {
@@ -304,9 +304,11 @@ mod tests {
     }
 
     #[test]
-    fn drops_without_time_come_at_once() {
-        let mut drip = Drip { size: u64::from(DROP) + 1, sent: 0, duration: Duration::ZERO };
-        assert!(matches!(drip.step(Duration::ZERO), Step::Bytes(bytes) if bytes.len() == usize::from(DROP)));
+    fn without_duration_all_bytes_are_sent_at_once() {
+        let mut drip = Drip { size: u64::from(DRIP_STEP) + 1, sent: 0, duration: Duration::ZERO };
+        assert!(
+            matches!(drip.step(Duration::ZERO), Step::Bytes(bytes) if bytes.len() == usize::from(DRIP_STEP))
+        );
         assert!(matches!(drip.step(Duration::ZERO), Step::Bytes(bytes) if bytes.len() == 1));
         assert_eq!(drip.step(Duration::ZERO), Step::End);
     }

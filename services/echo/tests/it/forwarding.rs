@@ -4,7 +4,7 @@ const REQUEST: &str = "GET PATH HTTP/1.1\r\nhost: test\r\nconnection: close\r\nx
                        x-forwarded-proto: https\r\nx-forwarded-host: app.example\r\nx-forwarded-prefix: /a\r\n\r\n";
 
 #[test]
-fn a_proxy_is_believed_only_if_it_is_trusted() {
+fn only_trusted_proxies_are_believed() {
     for (args, client, scheme, host, prefix) in [
         (&[] as &[&str], "127.0.0.1", "http", "test", None),
         (&["--trusted-proxy", "10.0.0.0/8"], "127.0.0.1", "http", "test", None),
@@ -14,14 +14,14 @@ fn a_proxy_is_believed_only_if_it_is_trusted() {
         let found = [&json["client"], &json["scheme"], &json["externalHost"]];
         assert_eq!(found, [client, scheme, host], "{args:?}: {json}");
         assert_eq!(json.get("prefix").and_then(|prefix| prefix.as_str()), prefix, "{args:?}");
-        // whoami's own fields say what came, whoever is believed.
+        // whoami's own fields show the request as received, whatever is trusted.
         assert_eq!(json["host"], "test");
         assert_eq!(json["hops"].as_array().unwrap().len(), 3);
     }
 }
 
 #[test]
-fn each_hop_is_shown_with_who_says_so() {
+fn every_hop_is_shown_with_its_reporter() {
     let echo = Echo::start(&["--host", "echo-1", "--trusted-proxy", "127.0.0.0/8"]);
     let json = echo.ask(&REQUEST.replace("PATH", "/api")).json();
     assert_eq!(

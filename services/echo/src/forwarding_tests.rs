@@ -9,15 +9,23 @@ fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-fn follow(peer: &str, origin: Option<&Origin>, lines: &[(&str, &str)], trusted: &[&str]) -> Way {
+fn follow(
+    peer: &str,
+    origin: Option<&TransportInfo>,
+    lines: &[(&str, &str)],
+    trusted: &[&str],
+) -> ForwardingChain {
     let trusted: Vec<_> = trusted.iter().map(|text| text.parse().unwrap()).collect();
     let headers = headers(lines);
     let peer = if peer == "unix" { Peer::Unix } else { Peer::Tcp(peer.parse().unwrap()) };
-    way(Arrival { peer, origin, headers: &headers, host: "echo:8080", here: "echo-1" }, &trusted)
+    forwarding_chain(
+        IncomingRequest { peer, origin, headers: &headers, host: "echo:8080", here: "echo-1" },
+        &trusted,
+    )
 }
 
-/// `address by from`, with `!` for trusted and `?` for not believed.
-fn shown(way: &Way) -> Vec<String> {
+/// Formats each hop as `address by from`, with `!` for trusted and `?` for not believed.
+fn shown(way: &ForwardingChain) -> Vec<String> {
     let show = |hop: &Hop| {
         let mark = if hop.trusted {
             "!"
@@ -31,13 +39,13 @@ fn shown(way: &Way) -> Vec<String> {
     way.hops.iter().map(show).collect()
 }
 
-fn origin(source: &str) -> Origin {
+fn origin(source: &str) -> TransportInfo {
     let destination = "10.0.0.9:8080".parse().unwrap();
-    Origin { proxied: Some(Proxied { source: source.parse().unwrap(), destination }), tls: None }
+    TransportInfo { proxied: Some(Proxied { source: source.parse().unwrap(), destination }), tls: None }
 }
 
 #[test]
-fn without_trust_the_client_is_the_connections_other_end() {
+fn without_trusted_proxies_the_client_is_the_peer() {
     let lines =
         [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-forwarded-prefix", "/a")];
     let way = follow("10.0.0.2:5000", None, &lines, &[]);
@@ -50,7 +58,7 @@ fn without_trust_the_client_is_the_connections_other_end() {
 }
 
 #[test]
-fn what_a_trusted_proxy_says_is_believed() {
+fn report_of_a_trusted_proxy_is_believed() {
     let lines = [
         ("x-forwarded-for", "1.2.3.4"),
         ("x-forwarded-proto", "https"),
@@ -73,7 +81,7 @@ fn what_a_trusted_proxy_says_is_believed() {
 }
 
 #[test]
-fn belief_ends_at_the_first_who_is_not_trusted() {
+fn first_untrusted_hop_is_the_client() {
     let lines = [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.3")];
     let way = follow("10.0.0.2:5000", None, &lines, &["10.0.0.0/8"]);
     assert_eq!(way.client, "1.2.3.4");
@@ -89,7 +97,7 @@ fn belief_ends_at_the_first_who_is_not_trusted() {
 }
 
 #[test]
-fn nobody_becomes_trusted_by_the_word_of_who_is_not() {
+fn report_of_an_untrusted_hop_makes_no_hop_trusted() {
     let way = follow("9.9.9.9:1", None, &[("x-forwarded-for", "1.2.3.4, 10.0.0.3")], &["10.0.0.0/8"]);
     assert_eq!(way.client, "9.9.9.9");
     assert_eq!(
@@ -103,13 +111,13 @@ fn nobody_becomes_trusted_by_the_word_of_who_is_not() {
 }
 
 #[test]
-fn where_all_are_trusted_the_client_is_the_first() {
+fn first_hop_is_the_client_if_all_are_trusted() {
     let way = follow("10.0.0.2:1", None, &[("x-forwarded-for", "10.0.0.4, 10.0.0.3")], &["10.0.0.0/8"]);
     assert_eq!(way.client, "10.0.0.4");
 }
 
 #[test]
-fn forwarded_is_read_before_its_forerunners() {
+fn forwarded_header_takes_precedence() {
     let lines = [
         ("forwarded", "for=1.2.3.4:99;proto=https;host=app.example;by=_edge"),
         ("forwarded", "for=\"[fd00::3]\";proto=http"),
@@ -132,7 +140,7 @@ fn forwarded_is_read_before_its_forerunners() {
 }
 
 #[test]
-fn who_is_hidden_is_not_trusted() {
+fn obfuscated_name_is_not_trusted() {
     let lines = [("forwarded", "for=1.2.3.4, for=unknown")];
     let way = follow("10.0.0.2:1", None, &lines, &["0.0.0.0/0"]);
     assert_eq!(way.client, "unknown");
@@ -140,27 +148,27 @@ fn who_is_hidden_is_not_trusted() {
 }
 
 #[test]
-fn a_header_that_makes_no_sense_is_named_and_passed_over() {
+fn invalid_header_is_reported_and_ignored() {
     let lines = [("forwarded", "for=1.2.3.4 for"), ("x-forwarded-for", "what, 1.2.3.4")];
     let way = follow("10.0.0.2:1", None, &lines, &["10.0.0.2", "1.2.3.4"]);
     assert_eq!(way.client, "what");
     assert_eq!(
         way.faults,
         [
-            "forwarded: 'f' at byte 13: a comma or a semicolon is expected",
-            "x-forwarded-for: \"what\": an address is expected"
+            "forwarded: 'f' at byte 13: expected a comma or a semicolon",
+            "x-forwarded-for: invalid address \"what\""
         ]
     );
 }
 
 #[test]
-fn x_real_ip_is_heard_where_nothing_else_is_said() {
+fn x_real_ip_is_used_without_other_headers() {
     let way = follow("10.0.0.2:1", None, &[("x-real-ip", "1.2.3.4")], &["10.0.0.2"]);
     assert_eq!(shown(&way), ["1.2.3.4 by 10.0.0.2 from x-real-ip", "10.0.0.2! by echo-1 from connection"]);
 }
 
 #[test]
-fn the_proxy_protocol_tells_of_a_hop_between() {
+fn proxy_protocol_adds_a_hop() {
     let way =
         follow("10.0.0.2:1", Some(&origin("10.0.0.3:7")), &[("x-forwarded-for", "1.2.3.4")], &["10.0.0.0/8"]);
     assert_eq!(
@@ -177,7 +185,7 @@ fn the_proxy_protocol_tells_of_a_hop_between() {
 }
 
 #[test]
-fn who_is_told_of_twice_is_one_hop() {
+fn hop_reported_by_protocol_and_header_is_counted_once() {
     let lines = [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-proto", "https")];
     let way = follow("10.0.0.2:1", Some(&origin("1.2.3.4:7")), &lines, &["10.0.0.2"]);
     assert_eq!((way.client.as_str(), way.scheme.as_str()), ("1.2.3.4", "https"));
@@ -185,7 +193,7 @@ fn who_is_told_of_twice_is_one_hop() {
 }
 
 #[test]
-fn the_remote_address_is_the_proxied_one_if_the_proxy_is_trusted() {
+fn remote_address_comes_from_a_trusted_proxy() {
     let trusted = ["10.0.0.2".parse().unwrap()];
     let peer = Peer::Tcp("[::ffff:10.0.0.2]:1".parse().unwrap());
     assert_eq!(remote(peer, None, &trusted), "10.0.0.2:1");
@@ -195,27 +203,27 @@ fn the_remote_address_is_the_proxied_one_if_the_proxy_is_trusted() {
 }
 
 #[test]
-fn the_unix_socket_may_be_trusted_by_name() {
+fn unix_socket_can_be_trusted() {
     assert_eq!(follow("unix", None, &[("x-real-ip", "1.2.3.4")], &["unix"]).client, "1.2.3.4");
     assert_eq!(follow("unix", None, &[("x-real-ip", "1.2.3.4")], &["0.0.0.0/0"]).client, "unix");
 }
 
 #[test]
-fn values_that_match_the_hops_are_taken_by_hop() {
+fn values_are_matched_to_hops_if_their_numbers_are_equal() {
     let lines = [("x-forwarded-for", "1.2.3.4, 10.0.0.3"), ("x-forwarded-proto", "https, http")];
     assert_eq!(follow("10.0.0.2:1", None, &lines, &["10.0.0.0/8"]).scheme, "https");
-    // The one who is believed says nothing of the hop before it.
+    // The believed hop reports no scheme.
     assert_eq!(follow("10.0.0.2:1", None, &lines, &["10.0.0.2"]).scheme, "http");
 }
 
 #[test]
 fn tls_is_https() {
-    let origin = Origin { proxied: None, tls: Some(Session::default()) };
+    let origin = TransportInfo { proxied: None, tls: Some(Session::default()) };
     assert_eq!(follow("10.0.0.2:1", Some(&origin), &[], &[]).scheme, "https");
 }
 
 #[test]
-fn people_can_read_it() {
+fn text_lists_hops_in_order() {
     let way = follow("10.0.0.2:1", None, &[("x-forwarded-for", "1.2.3.4")], &["10.0.0.2"]);
     assert_eq!(
         way.to_string(),
@@ -225,7 +233,7 @@ fn people_can_read_it() {
 }
 
 #[test]
-fn no_headers_are_too_strange() {
+fn arbitrary_headers_never_panic() {
     let mut random = Random::new(14);
     let origin = origin("1.2.3.4:7");
     for _ in 0..5_000 {
@@ -237,8 +245,8 @@ fn no_headers_are_too_strange() {
             [("forwarded", &*header()), ("x-forwarded-for", &*header()), ("x-forwarded-proto", &*header())];
         let origin = Some(&origin).filter(|_| lines[0].1.len() % 2 == 0);
         let way = follow("10.0.0.2:1", origin, &lines, &["10.0.0.0/8", "1.2.3.4"]);
-        assert_eq!(way.hops.last().map(|hop| hop.from), Some(Said::Connection));
-        // Belief has no gaps: whoever is believed is so by those who are trusted.
+        assert_eq!(way.hops.last().map(|hop| hop.from), Some(HopSource::Connection));
+        // A believed hop has only trusted hops after it.
         for hops in way.hops.windows(2) {
             assert_eq!(hops[0].believed, hops[1].trusted, "{way:?}");
         }

@@ -1,4 +1,4 @@
-//! Bodies that are made while they are sent.
+//! Response bodies that are generated while they are sent.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,49 +10,49 @@ use hyper::body::{Frame, SizeHint};
 use runtime::{Body, Bytes};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What comes next.
+/// The next step of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// These bytes, now.
+    /// Send these bytes.
     Bytes(Bytes),
-    /// Nothing before so much time has passed since the first step.
+    /// Wait until this much time has passed since the first step.
     Wait(Duration),
-    /// No more.
+    /// End the body.
     End,
 }
 
-/// What makes a body. It is asked only when its bytes can be taken, so no more than a step's are ever in memory.
+/// Generates a body. It is polled only when the connection can take bytes, so at most one step's bytes are in memory.
 pub(crate) trait Source: Send + Unpin + 'static {
-    /// What comes next, so long after the first step.
+    /// Returns the next step; `elapsed` is the time since the first one.
     fn step(&mut self, elapsed: Duration) -> Step;
 
-    /// How many bytes are still to come, if that is known.
+    /// Returns the number of remaining bytes, if known.
     fn left(&self) -> Option<u64> {
         None
     }
 }
 
-/// Something that ends a body early.
-pub(crate) type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A future that ends a body early.
+pub(crate) type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-struct Flow<S> {
+struct BodyStream<S> {
     source: S,
-    end: Option<End>,
+    end: Option<Shutdown>,
     start: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// A body that `source` makes.
-pub(crate) fn flow(source: impl Source) -> Body {
-    Body::stream(Flow { source, end: None, start: None, timer: None })
+/// Returns a body that `source` generates.
+pub(crate) fn stream_body(source: impl Source) -> Body {
+    Body::stream(BodyStream { source, end: None, start: None, timer: None })
 }
 
-/// The same until `end`.
-pub(crate) fn flow_until(end: End, source: impl Source) -> Body {
-    Body::stream(Flow { source, end: Some(end), start: None, timer: None })
+/// Returns a body that `source` generates until `end` resolves.
+pub(crate) fn stream_body_until(end: Shutdown, source: impl Source) -> Body {
+    Body::stream(BodyStream { source, end: Some(end), start: None, timer: None })
 }
 
-impl<S: Source> hyper::body::Body for Flow<S> {
+impl<S: Source> hyper::body::Body for BodyStream<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -93,17 +93,17 @@ impl<S: Source> hyper::body::Body for Flow<S> {
     }
 }
 
-/// One line after the other.
+/// Numbered lines at an interval.
 pub(crate) struct Lines<F> {
     pub(crate) next: u64,
     pub(crate) left: u64,
-    /// From one to the next.
+    /// Interval between two lines.
     pub(crate) every: Duration,
-    /// When there are no more, however many are left.
+    /// Time after which no more lines follow.
     pub(crate) until: Duration,
-    /// Makes one.
+    /// Formats the line with this number.
     pub(crate) line: F,
-    /// When the next is due.
+    /// Time at which the next line is due.
     pub(crate) due: Duration,
 }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_waits_for_its_time() {
+    fn lines_are_sent_at_the_interval() {
         let mut lines = lines(2, 4);
         let second = Duration::from_secs(1);
         assert_eq!(lines.step(Duration::ZERO), Step::Bytes("7\n".into()));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_with_their_time_too() {
+    fn lines_end_at_the_time_limit() {
         let mut lines = lines(100, 4);
         let hour = Duration::from_hours(1);
         let count = std::iter::from_fn(|| (lines.step(hour) != Step::End).then_some(())).count();

@@ -16,7 +16,7 @@ fn in_flight(echo: &Echo) -> u64 {
     echo.metric("swarmlings_requests_in_flight")
 }
 
-/// Everything up to the connection's end.
+/// Reads to the end of the connection.
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let (mut rest, start) = (Vec::new(), Instant::now());
     loop {
@@ -33,7 +33,7 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn a_request_that_hangs_does_not_keep_the_drain_from_ending() {
+fn hanging_request_does_not_block_the_drain() {
     let mut echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
     let mut hanging = send(&echo, "/hang");
     eventually(TIMEOUT, || in_flight(&echo) == 1).unwrap();
@@ -43,7 +43,7 @@ fn a_request_that_hangs_does_not_keep_the_drain_from_ending() {
 }
 
 #[test]
-fn one_that_comes_to_hang_in_the_drain_is_cut_too() {
+fn request_that_hangs_during_the_drain_is_closed() {
     let mut echo = Echo::start(&["--linger", "1h", "--grace", "1h"]);
     echo.process.signal(Signal::TERM);
     echo.process.wait_for_line("draining");
@@ -52,7 +52,7 @@ fn one_that_comes_to_hang_in_the_drain_is_cut_too() {
 }
 
 #[test]
-fn events_without_end_end_with_the_drain() {
+fn event_stream_ends_with_the_drain() {
     let mut echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
     let mut events = send(&echo, "/sse?every=1ms");
     events.read_exact(&mut [0; 500]).unwrap();
@@ -64,7 +64,7 @@ fn events_without_end_end_with_the_drain() {
 }
 
 #[test]
-fn an_answer_that_is_delayed_is_given_in_the_drain() {
+fn delayed_response_is_sent_during_the_drain() {
     let mut echo = Echo::start(&["--linger", "0s", "--grace", "1h"]);
     let mut delayed = send(&echo, "/delay/300ms");
     eventually(TIMEOUT, || in_flight(&echo) == 1).unwrap();
@@ -74,7 +74,7 @@ fn an_answer_that_is_delayed_is_given_in_the_drain() {
 }
 
 #[test]
-fn whoever_goes_away_is_waited_for_no_more() {
+fn request_of_a_disconnected_client_is_cancelled() {
     let echo = Echo::start(&[]);
     let paths =
         ["/hang", "/delay/10m", "/?wait=10m", "/sse?every=10m", "/stream/2?every=10m", "/drip?duration=10m"];
@@ -85,7 +85,7 @@ fn whoever_goes_away_is_waited_for_no_more() {
 }
 
 #[test]
-fn close_closes_without_a_word() {
+fn close_sends_no_response() {
     let echo = Echo::start(&[]);
     assert_eq!(rest(&mut send(&echo, "/close")), b"");
     assert_eq!(echo.get("/bench").code, 200);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::process::Echo;
 
 #[test]
-fn a_status_is_answered_as_asked() {
+fn status_code_is_the_requested_one() {
     let echo = Echo::start(&[]);
     for (path, code, body) in [
         ("/status/200", 200, "200 OK\n"),
@@ -21,7 +21,7 @@ fn a_status_is_answered_as_asked() {
     }
     assert_eq!(echo.get("/status/302").header("location"), Some("/"));
     assert!(echo.get("/status/401").header("www-authenticate").is_some());
-    // All methods are answered, with and without a body.
+    // All methods are accepted, with and without a body.
     for method in ["POST", "DELETE", "PATCH", "PURGE"] {
         let request = format!("{method} /status/503 HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n");
         assert_eq!(echo.ask(&format!("{request}connection: close\r\n\r\nhello")).code, 503, "{method}");
@@ -29,7 +29,7 @@ fn a_status_is_answered_as_asked() {
 }
 
 #[test]
-fn statuses_share_answers_by_their_weights() {
+fn status_codes_follow_their_weights() {
     let echo = Echo::start(&[]);
     let mut seen = BTreeMap::new();
     for _ in 0..400 {
@@ -40,7 +40,7 @@ fn statuses_share_answers_by_their_weights() {
 }
 
 #[test]
-fn a_body_that_nobody_asks_for_does_not_cost_the_connection() {
+fn unused_request_body_keeps_the_connection_open() {
     let echo = Echo::start(&[]);
     let mut stream = echo.connect();
     for _ in 0..2 {
@@ -58,7 +58,7 @@ fn a_body_that_nobody_asks_for_does_not_cost_the_connection() {
 }
 
 #[test]
-fn answers_take_their_time() {
+fn responses_take_the_requested_time() {
     let echo = Echo::start(&[]);
     for (path, least, body) in [
         ("/delay/100ms", 100, "after 100ms\n"),
@@ -93,7 +93,7 @@ fn lines_and_events_are_numbered() {
 }
 
 #[test]
-fn bytes_are_as_many_as_asked_and_the_same_again() {
+fn bytes_have_the_requested_size_and_depend_on_the_seed() {
     let echo = Echo::start(&[]);
     let first = echo.get("/bytes/100KB");
     assert_eq!(first.header("content-length"), Some("102400"));
@@ -105,47 +105,50 @@ fn bytes_are_as_many_as_asked_and_the_same_again() {
 }
 
 #[test]
-fn what_cannot_be_is_named_with_what_was_expected() {
+fn invalid_parameters_are_reported() {
     let echo = Echo::start(&["--max-bytes", "1000", "--max-delay", "1s"]);
     for (path, fault) in [
-        ("/status/abc", "\"abc\": a status code from 200 to 999 is expected"),
-        ("/status/", "\"\": a status code from 200 to 999 is expected"),
-        ("/status/200:x", "\"200:x\": a weight from 0 to 1000000, such as 3 or 0.25, is expected"),
+        ("/status/abc", "\"abc\": expected a status code from 200 to 999"),
+        ("/status/", "\"\": expected a status code from 200 to 999"),
+        ("/status/200:x", "\"200:x\": expected a weight from 0 to 1000000, such as 3 or 0.25"),
         ("/delay/5", "\"5\": expected a duration such as 10ms, 1.5s or 1m30s"),
-        ("/delay/1s-2s", "\"2s\": a time of at most 1s (--max-delay) is expected"),
-        ("/?wait=2s", "wait=\"2s\": a time of at most 1s (--max-delay) is expected"),
+        ("/delay/1s-2s", "\"2s\": expected a duration of at most 1s (--max-delay)"),
+        ("/?wait=2s", "wait=\"2s\": expected a duration of at most 1s (--max-delay)"),
         (
             "/bytes/1001",
-            "\"1001\": a size such as 10, 10KB or 1MB of at most 1000 bytes (--max-bytes) is expected",
+            "\"1001\": expected a size such as 10, 10KB or 1MB of at most 1000 bytes (--max-bytes)",
         ),
-        ("/bytes/1?seed=-1", "seed=\"-1\": a whole number is expected"),
-        ("/data?size=1&unit=KB", "size=\"1\"&unit=\"KB\": at most 1000 bytes (--max-bytes) are expected"),
-        ("/data?size=99999999999999999999", "size=\"99999999999999999999\"&unit=\"\": at most 1000 bytes"),
-        ("/stream/999999", "\"999999\": a number of lines from 0 to "),
+        ("/bytes/1?seed=-1", "seed=\"-1\": expected a whole number"),
+        ("/data?size=1&unit=KB", "size=\"1\"&unit=\"KB\": expected at most 1000 bytes (--max-bytes)"),
+        (
+            "/data?size=99999999999999999999",
+            "size=\"99999999999999999999\"&unit=\"\": expected at most 1000 bytes",
+        ),
+        ("/stream/999999", "\"999999\": expected a number of lines from 0 to "),
         (
             "/stream/3?every=501ms",
-            "every=\"501ms\": for 3 lines a time of at most 1s (--max-delay) is expected",
+            "every=\"501ms\": expected a duration of at most 1s (--max-delay) for 3 lines",
         ),
-        ("/sse?count=x", "count=\"x\": a number of events from 0 to "),
+        ("/sse?count=x", "count=\"x\": expected a number of events from 0 to "),
         ("/sse?every=", "every=\"\": expected a duration such as"),
         ("/sse?every=1", "every=\"1\": expected a duration such as"),
-        ("/drip?numbytes=1001", "numbytes=\"1001\": a size"),
+        ("/drip?numbytes=1001", "numbytes=\"1001\": expected a size"),
         (
             "/drip?delay=600ms&duration=500ms",
-            "duration=\"500ms\": a time of at most 400ms (--max-delay) is expected",
+            "duration=\"500ms\": expected a duration of at most 400ms (--max-delay)",
         ),
-        ("/drip?code=100", "code=\"100\": a status code from 200 to 999 is expected"),
+        ("/drip?code=100", "code=\"100\": expected a status code from 200 to 999"),
     ] {
         let answer = echo.get(path);
         assert_eq!(answer.code, 400, "{path}");
         assert!(answer.text().starts_with(fault), "{path}: {}", answer.text());
     }
-    // Without a time of its own it takes what is left.
+    // Without `duration` the rest of the maximum delay is used.
     assert_eq!(echo.get("/drip?delay=1s").code, 200);
 }
 
 #[test]
-fn large_answers_to_idle_readers_cost_next_to_nothing() {
+fn large_responses_to_idle_readers_use_little_memory() {
     let echo = Echo::start(&[]);
     echo.get("/data?size=1&unit=MB");
     let before = echo.peak_memory();
@@ -159,7 +162,7 @@ fn large_answers_to_idle_readers_cost_next_to_nothing() {
     let clients = paths.map(|path| {
         let mut stream = echo.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
-        // As much as fits on the way, which nobody takes, was made by then.
+        // By now the buffers on the way are full.
         stream.read_exact(&mut vec![0; 1 << 20]).unwrap();
         stream
     });
