@@ -4,7 +4,7 @@ use std::fmt;
 
 use parse::percent_decode;
 
-/// Name in the greeting if the path has none.
+/// Default name, for paths that end with a slash.
 const WORLD: &str = "World";
 
 /// Maximum length of a name in characters.

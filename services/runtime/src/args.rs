@@ -126,7 +126,7 @@ impl Default for Limits {
 
 impl ServerArgs {
     pub(crate) fn identity(&self) -> Identity {
-        // Templates in a stack file expand to an empty value where there is none.
+        // Templates in a stack file can expand to an empty value.
         let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Identity {
             host: non_empty(&self.host)

@@ -89,25 +89,19 @@ pub(crate) async fn serve<S: Service>(
     };
 
     let (peer, state) = (context.connection.peer, &context.state);
+    let mut has_error_response = false;
     match drive(&mut protocol, &context, &mut closing).await {
         Ok(()) => {}
         Err(None) => return tracing::debug!(%peer, "serving a connection: client timed out"),
         Err(Some(error)) => {
             tracing::debug!(%peer, "serving a connection: {error}");
-            // In this case hyper has responded by itself.
-            if error.is_parse() && !error.is_parse_version_h2() {
-                let is_too_large = error.is_parse_too_large();
-                let code = if is_too_large {
-                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-                } else {
-                    StatusCode::BAD_REQUEST
-                };
+            if let Some(code) = error_response(&error) {
                 state.counters.count_response(RouteIndex::UNKNOWN, MethodIndex::UNKNOWN, code);
-                state.set_unread();
+                has_error_response = true;
             }
         }
     }
-    if state.is_unread() {
+    if has_error_response || state.is_unread() {
         if let Some(io) = protocol.into_io() {
             linger(io).await;
         }
@@ -115,6 +109,17 @@ pub(crate) async fn serve<S: Service>(
         && let Some(io) = protocol.into_io()
     {
         upgrade.run(Upgraded::new(io, closing)).await;
+    }
+}
+
+/// Returns the code of the response that hyper has sent by itself to a request that it could not parse.
+fn error_response(error: &hyper::Error) -> Option<StatusCode> {
+    if !error.is_parse() || error.is_parse_version_h2() {
+        None
+    } else if error.is_parse_too_large() {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        Some(StatusCode::BAD_REQUEST)
     }
 }
 

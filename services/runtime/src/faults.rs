@@ -131,7 +131,7 @@ impl Faults {
         self.process.get().into_iter().flat_map(FaultInjection::active)
     }
 
-    /// Appends the metrics of faults. A service without faults so far has none.
+    /// Appends the metrics of faults. Appends nothing if there was no fault yet.
     pub(crate) fn render(&self, now: Instant, out: &mut String) {
         let request_fault = self.spec(now).map(|_| "requests").into_iter();
         let mut active = request_fault.chain(self.process_faults().map(|(name, _)| name)).peekable();

@@ -29,8 +29,8 @@ pub(crate) enum Phase {
 
 /// State of one connection.
 ///
-/// [`Io`] writes the fields about bytes, the handler those about requests, and the request body the last two. All of them run
-/// in the connection's task, so the relaxed atomics cost no more than plain integers.
+/// [`Io`] writes the fields about bytes. The handler writes those about requests, and the request body adds its error. All of
+/// them run in the connection's task, so the relaxed atomics cost no more than plain integers.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     pub(crate) counters: Arc<ThreadCounters>,
