@@ -35,7 +35,7 @@ fuzz_target!(|text: &str| {
             assert!(translation.errors.is_empty(), "{:?}", translation.errors);
             let mut document = Document::default();
             render(&mut document, &config, &[]);
-            KNOWN.check(&serde_json::from_str::<Value>(&document.to_json()).expect("a document is JSON"));
+            KNOWN.check(&serde_json::from_str::<Value>(&document.to_json()).expect("the document is JSON"));
         }
         Err(error) => assert!(!translation.errors.is_empty(), "{error}"),
     }

@@ -119,7 +119,6 @@ fn services_are_published_when_they_change() {
     node.apply_info(serde_json::from_value(info).unwrap(), NOW);
     assert_eq!(state.next(&node, now), None);
     let mut services = |index| {
-        node.start_services_query();
         let list = json!([{"Version": {"Index": index}, "Spec": {"Name": "web"}}]);
         node.apply_services(Some(serde_json::from_value(list).unwrap()));
         sync(&mut state, &node, now)

@@ -77,13 +77,14 @@ impl Watcher<'_> {
             responses: JoinSet::new(),
             permits: Arc::new(Semaphore::new(MAX_INSPECTIONS)),
         };
-        self.apply_info(api.info().await?, &mut queries);
+        let info = api.info().await?;
+        queries.start(node.update(|node, now| node.apply_info(info, now)));
         let list = api.containers().await?;
         let ids = node.update(|node, now| node.apply_list(&list, now));
         info!(running = list.len(), relevant = ids.len(), "listed the engine's containers");
         drop(list);
         for id in ids {
-            queries.inspect(id);
+            queries.start(Some(Query::Container(id)));
         }
         self.since = self.since.max(opened);
         self.last_error = None;
@@ -97,37 +98,35 @@ impl Watcher<'_> {
                 event = events.next() => {
                     let event = event?;
                     self.since = self.since.max(event.time);
-                    match node.update(|node, now| node.apply_event(&event, now)) {
-                        Query::None => {}
-                        Query::Container(id) => queries.inspect(id),
-                        Query::Services => self.query_services(&mut queries),
-                        Query::Info => queries.info(),
-                    }
+                    queries.start(node.update(|node, now| node.apply_event(&event, now)));
                 }
                 Some(response) = queries.responses.join_next() => match response {
-                    Ok(response) => self.apply(response, &mut queries)?,
+                    Ok(response) => queries.start(self.apply(response)?),
                     // The query panicked, which is logged already.
                     Err(_) => return Err(EngineError::Timeout),
                 },
                 () = sleep(wait.unwrap_or_default()), if wait.is_some() => node.update(Node::advance),
-                () = node.list_wanted.notified() => queries.list(),
-                _ = ticks.tick() => queries.info(),
+                () = node.list_wanted.notified() => queries.start(Some(Query::List)),
+                _ = ticks.tick() => queries.start(Some(Query::Info)),
             }
         }
     }
 
-    fn apply(&mut self, response: Response, queries: &mut Queries) -> Result<(), EngineError> {
-        match response {
+    /// Applies a response. Returns the next query.
+    fn apply(&mut self, response: Response) -> Result<Option<Query>, EngineError> {
+        Ok(match response {
             Response::Container(id, inspection) => {
                 let inspection = inspection.map(|inspection| *inspection);
-                if self.node.update(|node, now| node.apply_inspection(&id, inspection, now)) {
-                    queries.inspect(id);
-                }
+                self.node.update(|node, now| node.apply_inspection(&id, inspection, now))
             }
-            Response::Info(info) => self.apply_info(info?, queries),
+            Response::Info(info) => {
+                let info = info?;
+                self.node.update(|node, now| node.apply_info(info, now))
+            }
             Response::List(list) => {
                 let list = list?;
                 self.node.update(|node, now| node.apply_addresses(&list, now));
+                None
             }
             Response::Services(services) => {
                 let error = services.as_ref().err().map(ToString::to_string);
@@ -135,24 +134,9 @@ impl Watcher<'_> {
                     warn!("engine {}: listing the swarm's services: {error}", self.engine.address());
                 }
                 self.last_services_error = error;
-                if self.node.update(|node, _| node.apply_services(services.ok())) {
-                    queries.services();
-                }
+                self.node.update(|node, _| node.apply_services(services.ok()))
             }
-        }
-        Ok(())
-    }
-
-    fn apply_info(&mut self, info: Info, queries: &mut Queries) {
-        if self.node.update(|node, now| node.apply_info(info, now)) {
-            self.query_services(queries);
-        }
-    }
-
-    fn query_services(&mut self, queries: &mut Queries) {
-        if self.node.update(|node, _| node.start_services_query()) {
-            queries.services();
-        }
+        })
     }
 }
 
@@ -164,35 +148,30 @@ struct Queries {
 }
 
 impl Queries {
-    /// Inspects a container, and repeats it after an error.
-    fn inspect(&mut self, id: String) {
+    fn start(&mut self, query: Option<Query>) {
+        let Some(query) = query else { return };
         let (api, permits) = (self.api.clone(), Arc::clone(&self.permits));
         self.responses.spawn(async move {
-            loop {
-                // The semaphore is never closed.
-                let permit = permits.acquire().await;
-                match api.container(&id).await {
-                    Ok(inspection) => return Response::Container(id, inspection.map(Box::new)),
-                    Err(error) => debug!(container = id, %error, "inspecting a container failed"),
-                }
-                drop(permit);
-                sleep(RETRY_PAUSE).await;
+            match query {
+                Query::Container(id) => inspect(&api, id, &permits).await,
+                Query::Services => Response::Services(api.services().await),
+                Query::Info => Response::Info(api.info().await),
+                Query::List => Response::List(api.containers().await),
             }
         });
     }
+}
 
-    fn services(&mut self) {
-        let api = self.api.clone();
-        self.responses.spawn(async move { Response::Services(api.services().await) });
-    }
-
-    fn info(&mut self) {
-        let api = self.api.clone();
-        self.responses.spawn(async move { Response::Info(api.info().await) });
-    }
-
-    fn list(&mut self) {
-        let api = self.api.clone();
-        self.responses.spawn(async move { Response::List(api.containers().await) });
+/// Inspects a container, again after an error.
+async fn inspect(api: &Api, id: String, permits: &Semaphore) -> Response {
+    loop {
+        // The semaphore is never closed.
+        let permit = permits.acquire().await;
+        match api.container(&id).await {
+            Ok(inspection) => return Response::Container(id, inspection.map(Box::new)),
+            Err(error) => debug!(container = id, %error, "inspecting a container failed"),
+        }
+        drop(permit);
+        sleep(RETRY_PAUSE).await;
     }
 }

@@ -58,14 +58,14 @@ enum AgentNetwork {
     Network(Rc<str>),
 }
 
-/// A query to the engine that an event makes necessary.
+/// A query to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Query {
-    None,
-    /// Inspect the container with this ID.
+    /// Inspects the container with this ID.
     Container(String),
     Services,
     Info,
+    List,
 }
 
 /// A message for the log.
@@ -153,9 +153,9 @@ impl Node {
         }
     }
 
-    /// Applies a description of the node. Returns whether to query the services: the node has become a manager, or its
-    /// services are unknown.
-    pub(crate) fn apply_info(&mut self, info: Info, now: u64) -> bool {
+    /// Applies a description of the node. Returns a query for the services if the node has become a manager, or its services
+    /// are unknown.
+    pub(crate) fn apply_info(&mut self, info: Info, now: u64) -> Option<Query> {
         let was_manager = self.is_manager();
         if self.info != info {
             self.info = info;
@@ -165,7 +165,8 @@ impl Node {
             // The remaining managers publish the services.
             self.services = Some(Rc::default());
         }
-        self.is_manager() && (!was_manager || self.services.is_none())
+        let is_needed = self.is_manager() && (!was_manager || self.services.is_none());
+        is_needed.then(|| self.query_services()).flatten()
     }
 
     fn is_manager(&self) -> bool {
@@ -173,11 +174,11 @@ impl Node {
     }
 
     /// Applies an event. Returns the query that shows its effect.
-    pub(crate) fn apply_event(&mut self, event: &Event, now: u64) -> Query {
+    pub(crate) fn apply_event(&mut self, event: &Event, now: u64) -> Option<Query> {
         let action = event.action.split(':').next().unwrap_or_default();
         let id = event.actor.id.as_str();
         let attribute = |name| event.actor.attributes.get(name).map(String::as_str);
-        let inspect = match (event.r#type.as_str(), action) {
+        let inspected = match (event.r#type.as_str(), action) {
             ("container", "kill") => {
                 if let Some(signal) = attribute("signal").and_then(signal::parse) {
                     self.apply_kill(id, Kill { at: event.time, signal }, now);
@@ -206,19 +207,24 @@ impl Node {
                 let id = attribute("container").filter(|id| self.entries.contains_key(*id));
                 id.and_then(|id| self.inspect(id))
             }
-            ("service", _) => return if self.is_manager() { Query::Services } else { Query::None },
-            ("node", _) => return Query::Info,
+            ("service", _) if self.is_manager() => return self.query_services(),
+            ("node", _) => return Some(Query::Info),
             _ => None,
         };
-        inspect.map_or(Query::None, Query::Container)
+        inspected.map(Query::Container)
     }
 
-    /// Applies the inspection of a container, or `None` if it does not exist. Returns whether to inspect it again,
-    /// because of an event in the meantime.
-    pub(crate) fn apply_inspection(&mut self, id: &str, inspection: Option<Inspection>, now: u64) -> bool {
-        let Some(entry) = self.entries.get_mut(id) else { return false };
+    /// Applies the inspection of a container, or `None` if it does not exist. Returns another inspection if there was an
+    /// event in the meantime.
+    pub(crate) fn apply_inspection(
+        &mut self,
+        id: &str,
+        inspection: Option<Inspection>,
+        now: u64,
+    ) -> Option<Query> {
+        let entry = self.entries.get_mut(id)?;
         if !entry.inspection.finish() {
-            return entry.inspection.start();
+            return entry.inspection.start().then(|| Query::Container(id.to_owned()));
         }
         match inspection.map(container::read) {
             Some(Inspected::Running(container)) => {
@@ -232,25 +238,26 @@ impl Node {
             }
             None | Some(Inspected::Ended | Inspected::Ignored) => self.forget(id),
         }
-        false
+        None
     }
 
-    /// Starts a query of the services. Returns false if one is in flight.
-    pub(crate) fn start_services_query(&mut self) -> bool {
-        self.services_query.start()
+    /// Returns a query for the services, unless one is in flight.
+    fn query_services(&mut self) -> Option<Query> {
+        self.services_query.start().then_some(Query::Services)
     }
 
-    /// Applies the swarm's services, or `None` if the query failed. Returns whether to query them again.
-    pub(crate) fn apply_services(&mut self, services: Option<Vec<Service>>) -> bool {
+    /// Applies the swarm's services, or `None` if the query failed. Returns another query if there was an event in the
+    /// meantime.
+    pub(crate) fn apply_services(&mut self, services: Option<Vec<Service>>) -> Option<Query> {
         if !self.services_query.finish() {
-            return self.services_query.start();
+            return self.query_services();
         }
         if let Some(services) = services.filter(|_| self.is_manager()).map(to_published)
             && self.services.as_deref() != Some(&services)
         {
             self.services = Some(Rc::new(services));
         }
-        false
+        None
     }
 
     /// Drops all queries after the connection to the engine is lost. Containers stay, since they may still run.

@@ -41,8 +41,8 @@ fn with_one(change: Value) -> Node {
 }
 
 fn start(node: &mut Node, change: Value) {
-    assert_eq!(node.apply_event(&container_event("start", NOW), NOW), Query::Container(ID.to_owned()));
-    assert!(!node.apply_inspection(ID, Some(inspected(change)), NOW));
+    assert_eq!(node.apply_event(&container_event("start", NOW), NOW), Some(Query::Container(ID.to_owned())));
+    assert_eq!(node.apply_inspection(ID, Some(inspected(change)), NOW), None);
 }
 
 fn only(node: &Node) -> &Registration {
@@ -56,7 +56,7 @@ fn only(node: &Node) -> &Registration {
 fn started_container_is_inspected_and_registered() {
     let mut node = with_one(json!({}));
     let info = json!({"Name": "leader", "Swarm": {"NodeAddr": "192.168.2.1", "ControlAvailable": false}});
-    assert!(!node.apply_info(serde_json::from_value(info).unwrap(), NOW));
+    assert_eq!(node.apply_info(serde_json::from_value(info).unwrap(), NOW), None);
     let registration = only(&node);
     assert_eq!(registration.address, IpAddr::from([172, 17, 0, 2]));
     assert_eq!((registration.node.as_deref(), registration.source), (Some("leader"), Source::Agent));
@@ -66,7 +66,7 @@ fn started_container_is_inspected_and_registered() {
 #[test]
 fn container_without_relevant_labels_is_not_inspected() {
     let mut node = node(Settings::default());
-    assert_eq!(node.apply_event(&event("container", "start", NOW, &json!({"image": "a"})), NOW), Query::None);
+    assert_eq!(node.apply_event(&event("container", "start", NOW, &json!({"image": "a"})), NOW), None);
     let listed =
         list(json!([{"Id": "a", "Labels": {}}, {"Id": "b", "Labels": {"traefik.port": "80"}}, {"Id": "c"}]));
     assert_eq!(node.apply_list(&listed, NOW), ["b"]);
@@ -83,7 +83,7 @@ fn container_is_unhealthy_from_a_fatal_signal_on() {
         ("10", Health::Healthy),
     ] {
         let mut node = with_one(json!({"Config": {"StopSignal": "SIGWINCH"}}));
-        assert_eq!(node.apply_event(&kill(signal, NOW), NOW), Query::None);
+        assert_eq!(node.apply_event(&kill(signal, NOW), NOW), None);
         assert_eq!(only(&node).health, expected, "{signal}");
         node.apply_event(&container_event("die", NOW + 1), NOW);
         assert!(node.wanted().is_empty(), "{signal}");
@@ -97,7 +97,10 @@ fn container_that_survives_its_stop_timeout_is_healthy_again() {
     assert_eq!(node.next_change(), Some(NOW + 7 * SECOND));
     // Another inspection does not change that.
     node.apply_event(&container_event("health_status: healthy", NOW), NOW + SECOND);
-    assert!(!node.apply_inspection(ID, Some(inspected(json!({"Config": {"StopTimeout": 2}}))), NOW + SECOND));
+    assert_eq!(
+        node.apply_inspection(ID, Some(inspected(json!({"Config": {"StopTimeout": 2}}))), NOW + SECOND),
+        None
+    );
     node.advance(NOW + 6 * SECOND);
     assert_eq!(only(&node).health, Health::Unhealthy);
     node.advance(NOW + 7 * SECOND);
@@ -123,7 +126,7 @@ fn signal_during_an_inspection_counts() {
     node.apply_event(&container_event("start", NOW), NOW);
     node.apply_event(&kill("1", NOW), NOW);
     node.apply_event(&kill("15", NOW), NOW);
-    assert!(!node.apply_inspection(ID, Some(inspected(json!({}))), NOW));
+    assert_eq!(node.apply_inspection(ID, Some(inspected(json!({}))), NOW), None);
     assert_eq!(only(&node).health, Health::Unhealthy);
 }
 
@@ -133,9 +136,10 @@ fn inspection_from_before_an_event_is_repeated() {
     node.apply_event(&container_event("start", NOW), NOW);
     node.apply_event(&container_event("die", NOW), NOW);
     // The inspection shows it running.
-    assert!(node.apply_inspection(ID, Some(inspected(json!({}))), NOW), "it has to be inspected again");
+    let again = node.apply_inspection(ID, Some(inspected(json!({}))), NOW);
+    assert_eq!(again, Some(Query::Container(ID.to_owned())));
     assert!(node.wanted().is_empty());
-    assert!(!node.apply_inspection(ID, Some(inspected(json!({"State": {"Running": false}}))), NOW));
+    assert_eq!(node.apply_inspection(ID, Some(inspected(json!({"State": {"Running": false}}))), NOW), None);
     assert!(node.wanted().is_empty());
     start(&mut node, json!({}));
     assert_eq!(node.wanted().len(), 1);
@@ -145,23 +149,21 @@ fn inspection_from_before_an_event_is_repeated() {
 fn events_during_an_inspection_cause_one_more() {
     let mut node = node(Settings::default());
     node.apply_event(&container_event("start", NOW), NOW);
-    assert_eq!(node.apply_event(&container_event("health_status: healthy", NOW), NOW), Query::None);
-    assert_eq!(node.apply_event(&container_event("health_status: healthy", NOW), NOW), Query::None);
-    assert!(node.apply_inspection(
-        ID,
-        Some(inspected(json!({"State": {"Health": {"Status": "starting"}}}))),
-        NOW
-    ));
+    assert_eq!(node.apply_event(&container_event("health_status: healthy", NOW), NOW), None);
+    assert_eq!(node.apply_event(&container_event("health_status: healthy", NOW), NOW), None);
+    let again =
+        node.apply_inspection(ID, Some(inspected(json!({"State": {"Health": {"Status": "starting"}}}))), NOW);
+    assert_eq!(again, Some(Query::Container(ID.to_owned())));
     assert!(node.wanted().is_empty());
-    assert!(!node.apply_inspection(ID, Some(inspected(json!({}))), NOW));
+    assert_eq!(node.apply_inspection(ID, Some(inspected(json!({}))), NOW), None);
     assert_eq!(only(&node).health, Health::Healthy);
 }
 
 #[test]
 fn renamed_container_is_registered_under_its_new_name() {
     let mut node = with_one(json!({}));
-    assert_eq!(node.apply_event(&container_event("rename", NOW), NOW), Query::Container(ID.to_owned()));
-    assert!(!node.apply_inspection(ID, Some(inspected(json!({"Name": "/other"}))), NOW));
+    assert_eq!(node.apply_event(&container_event("rename", NOW), NOW), Some(Query::Container(ID.to_owned())));
+    assert_eq!(node.apply_inspection(ID, Some(inspected(json!({"Name": "/other"}))), NOW), None);
     let ids: Vec<_> = node.wanted().keys().map(InstanceId::as_str).collect();
     assert_eq!(ids, ["other-0123456789ab"]);
 }
@@ -170,13 +172,13 @@ fn renamed_container_is_registered_under_its_new_name() {
 fn container_without_a_network_is_unhealthy_and_not_withdrawn() {
     let mut node = with_one(json!({}));
     let off = event("network", "disconnect", NOW, &json!({ "container": ID }));
-    assert_eq!(node.apply_event(&off, NOW), Query::Container(ID.to_owned()));
+    assert_eq!(node.apply_event(&off, NOW), Some(Query::Container(ID.to_owned())));
     let nowhere = json!({"NetworkSettings": {"Networks": {"bridge": null}}});
-    assert!(!node.apply_inspection(ID, Some(inspected(nowhere)), NOW));
+    assert_eq!(node.apply_inspection(ID, Some(inspected(nowhere)), NOW), None);
     assert_eq!(only(&node).health, Health::Unhealthy);
     // An event of another container.
     let other = event("network", "connect", NOW, &json!({"container": "other"}));
-    assert_eq!(node.apply_event(&other, NOW), Query::None);
+    assert_eq!(node.apply_event(&other, NOW), None);
 }
 
 #[test]
@@ -264,19 +266,19 @@ fn services_are_published_only_while_the_node_is_a_manager() {
         serde_json::from_value(json!({"Name": "leader", "Swarm": {"ControlAvailable": manager}})).unwrap()
     };
     let update = event("service", "update", NOW, &json!({}));
-    assert!(!node.apply_info(info(false), NOW));
-    assert_eq!(node.apply_event(&update, NOW), Query::None);
-    assert_eq!(node.apply_event(&event("node", "update", NOW, &json!({})), NOW), Query::Info);
-    assert!(node.apply_info(info(true), NOW));
-    assert_eq!(node.apply_event(&update, NOW), Query::Services);
-    assert!(node.start_services_query());
-    assert!(!node.start_services_query(), "a query is in flight");
+    assert_eq!(node.apply_info(info(false), NOW), None);
+    assert_eq!(node.apply_event(&update, NOW), None);
+    assert_eq!(node.apply_event(&event("node", "update", NOW, &json!({})), NOW), Some(Query::Info));
+    assert_eq!(node.apply_info(info(true), NOW), Some(Query::Services));
+    assert_eq!(node.apply_event(&update, NOW), None, "a query is in flight");
     let services: Vec<Service> = serde_json::from_value(json!([{"Spec": {"Name": "web"}}])).unwrap();
-    assert!(node.apply_services(Some(services.clone())), "the response is out of date");
-    assert!(!node.apply_services(Some(services)));
+    let again = node.apply_services(Some(services.clone()));
+    assert_eq!(again, Some(Query::Services), "the response is out of date");
+    assert_eq!(node.apply_services(Some(services)), None);
     let (name, services) = node.services().unwrap();
     assert_eq!((name.as_str(), services.services.len()), ("leader", 1));
-    assert!(!node.apply_info(info(true), NOW), "the services are known");
+    assert_eq!(node.apply_info(info(true), NOW), None, "the services are known");
+    assert_eq!(node.apply_event(&update, NOW), Some(Query::Services));
     node.apply_info(info(false), NOW);
     assert!(node.services().unwrap().1.services.is_empty());
 }
