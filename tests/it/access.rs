@@ -110,7 +110,7 @@ fn errors_name_the_invalid_input() {
         ("POST", "/v1/instances/a", registration(), 405, "PUT, DELETE"),
         ("PUT", "/v1/managers/a%2Fb", json!({"services": {}}), 400, "instance ID"),
         ("PUT", "/v1/managers/a", json!({}), 400, "services: missing field `services`"),
-        ("PUT", "/v1/managers/a", json!({"services": {"s": {"version": -1}}}), 400, "a whole number"),
+        ("PUT", "/v1/managers/a", json!({"services": {"s": {"version": -1}}}), 400, "an integer"),
         ("DELETE", "/v1/managers/a", json!({}), 405, "PUT"),
         ("POST", "/v1/heartbeat?wait=1s", json!({}), 400, "wait"),
         ("PUT", "/v1/heartbeat", json!({}), 405, "POST"),

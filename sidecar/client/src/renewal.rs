@@ -59,29 +59,28 @@ impl Backoff {
     }
 }
 
-/// Logs an error once, until it changes or is cleared.
+/// Filters repeated messages: logs a message once, until it changes or is cleared.
 #[derive(Debug, Default)]
 pub struct LogOnce(Option<String>);
 
 impl LogOnce {
-    /// Logs an error of a request to `hub`, unless it was the last one logged. Returns the message.
-    pub fn log(&mut self, hub: &Hub, error: &HubError) -> &str {
+    /// Logs an error of a request to `hub`, unless it was the last message. Returns the message.
+    pub fn log(&mut self, hub: &Hub, error: &HubError) -> String {
         let message = format!("hub {}: {error}", hub.url);
-        if self.is_new(&message) {
-            if error.is_permanent() {
-                error!("{message}");
-            } else {
-                warn!("{message}");
-            }
+        match (self.is_new(&message), error.is_permanent()) {
+            (true, true) => error!("{message}"),
+            (true, false) => warn!("{message}"),
+            (false, _) => {}
         }
-        self.0.insert(message)
+        message
     }
 
-    fn is_new(&self, message: &str) -> bool {
-        self.0.as_deref() != Some(message)
+    /// Returns whether the message differs from the last one, and remembers it.
+    pub fn is_new(&mut self, message: &str) -> bool {
+        self.0.replace(message.to_owned()).as_deref() != Some(message)
     }
 
-    /// Forgets the error after a success. Returns whether there was one.
+    /// Forgets the message after a success. Returns whether there was one.
     pub fn clear(&mut self) -> bool {
         self.0.take().is_some()
     }
@@ -121,12 +120,7 @@ mod tests {
     #[test]
     fn only_a_different_message_is_new() {
         let mut log_once = LogOnce::default();
-        let mut is_new = |message: &str| {
-            let is_new = log_once.is_new(message);
-            log_once.0 = Some(message.to_owned());
-            is_new
-        };
-        assert_eq!(["a", "a", "b", "a"].map(&mut is_new), [true, false, true, true]);
+        assert_eq!(["a", "a", "b", "a"].map(|message| log_once.is_new(message)), [true, false, true, true]);
         assert!(log_once.clear());
         assert!(log_once.is_new("a"));
     }

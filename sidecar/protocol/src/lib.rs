@@ -89,10 +89,11 @@ impl Source {
 }
 
 /// Health of a service, from its probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// Not healthy yet since the start.
+    #[default]
     Starting,
     /// Ready for requests.
     Healthy,

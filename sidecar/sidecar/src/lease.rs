@@ -41,9 +41,8 @@ pub(crate) struct Lease<'a> {
     state: RegistrationState,
     /// Whether the hub has ever granted a lease.
     granted: bool,
-    /// Reason of the hub's last refusal, so that it is logged once.
-    refusal: Option<String>,
-    log_once: LogOnce,
+    refusals: LogOnce,
+    errors: LogOnce,
 }
 
 /// State of the registration, as far as the hub may know it.
@@ -78,8 +77,8 @@ impl<'a> Lease<'a> {
             backoff: Backoff::default(),
             state: RegistrationState::Unknown,
             granted: false,
-            refusal: None,
-            log_once: LogOnce::default(),
+            refusals: LogOnce::default(),
+            errors: LogOnce::default(),
         }
     }
 
@@ -90,7 +89,7 @@ impl<'a> Lease<'a> {
                 if error.is_permanent() {
                     self.backoff.slow_down();
                 }
-                self.status.set_hub_error(self.log_once.log(&self.hub, &error).to_owned());
+                self.status.set_hub_error(self.errors.log(&self.hub, &error));
                 sleep(self.backoff.next(random())).await;
             }
         }
@@ -199,22 +198,20 @@ impl<'a> Lease<'a> {
 
     fn on_granted(&mut self, lease: &protocol::Lease) {
         self.heartbeat_interval = heartbeat_interval(lease.ttl_ms);
-        if self.log_once.clear() || !self.granted {
+        if self.errors.clear() || !self.granted {
             info!(hub = %self.hub.url, instance = %self.instance, "registered");
         }
         self.granted = true;
 
-        let refusal = match &lease.routing {
-            Routing::Refused { reason } => Some(reason),
-            _ => None,
-        };
-        if let Some(reason) = refusal
-            && self.refusal.as_ref() != Some(reason)
-        {
-            error!(reason, "the hub refuses to route the service");
+        match &lease.routing {
+            Routing::Refused { reason } if self.refusals.is_new(reason) => {
+                error!(reason, "the hub refuses to route the service");
+            }
+            Routing::Refused { .. } => {}
+            _ => {
+                self.refusals.clear();
+            }
         }
-        self.refusal = refusal.cloned();
-
         if self.status.set_routing(&lease.routing) {
             if lease.routing == Routing::Unrouted {
                 info!("no label asks for a route");

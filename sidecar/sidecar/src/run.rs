@@ -34,7 +34,7 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
     let timer = || Timer::new().map_err(|error| Failure::new(format!("creating a timer: {error}")));
     let (probe_timer, lease_timer) = (timer()?, timer()?);
     let mut process = Process::start(args)?;
-    let status = SharedStatus::new();
+    let status = SharedStatus::default();
     healthcheck::serve(&args.service, &status);
     tokio::spawn(limit_wait_for_route(status.clone(), args.routed_timeout));
     let mut lease = Lease::new(hub, instance, args, &status, lease_timer);

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Everything that `sidecar healthcheck` depends on. Pure.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
     pub(crate) health: Health,
     /// Time at which the service became healthy for the first time.
@@ -46,23 +46,10 @@ impl Status {
 }
 
 /// The shared [`Status`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SharedStatus(watch::Sender<Status>);
 
 impl SharedStatus {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Status {
-            health: Health::Starting,
-            healthy_since: None,
-            routed: false,
-            route_timed_out: false,
-            refusal: None,
-            stopping: false,
-            probe_error: None,
-            hub_error: None,
-        }))
-    }
-
     /// Returns the current status.
     pub(crate) fn get(&self) -> Status {
         self.0.borrow().clone()
@@ -134,7 +121,7 @@ mod tests {
 
     #[test]
     fn healthy_service_fails_the_check_until_it_is_routed() {
-        let status = SharedStatus::new();
+        let status = SharedStatus::default();
         status.set_health(Health::Starting, Some("http://x failed: refused".to_owned()));
         assert_eq!(failure(&status), "starting: http://x failed: refused");
         status.set_health(Health::Healthy, None);
@@ -150,7 +137,7 @@ mod tests {
     #[test]
     fn once_routed_the_hub_does_not_affect_the_check() {
         for routing in [Routing::Confirmed, Routing::Unrouted] {
-            let status = SharedStatus::new();
+            let status = SharedStatus::default();
             status.set_health(Health::Healthy, None);
             assert!(status.set_routing(&routing));
             status.set_routing(&Routing::Pending);
@@ -162,7 +149,7 @@ mod tests {
 
     #[test]
     fn missing_router_fails_the_check_only_until_the_timeout() {
-        let status = SharedStatus::new();
+        let status = SharedStatus::default();
         status.set_health(Health::Healthy, None);
         status.route_timed_out();
         assert!(status.get().check().is_ok());
@@ -172,7 +159,7 @@ mod tests {
 
     #[test]
     fn stopping_service_fails_the_check() {
-        let status = SharedStatus::new();
+        let status = SharedStatus::default();
         status.set_health(Health::Healthy, None);
         status.set_routing(&Routing::Confirmed);
         status.stopping();
