@@ -1,11 +1,11 @@
-//! What every Swarmlings binary shares, so that they all read alike from outside:
+//! Command line, log and errors of all programs.
 //!
-//! - [`parse`]: command line and environment, exit code 64 on bad usage;
-//! - [`LogArgs`]: `--log-format`, `--log-level`, lines to stderr;
-//! - [`EnvOption`], [`parse_bool`]: values that may be empty;
-//! - [`Token`]: a secret that callers have to know;
-//! - [`probe`], [`probe_unix`], [`request`]: one HTTP request to oneself, in images that hold nothing else to send one;
-//! - [`Failure`], [`reason`] and [`exit_with`]: how a program says why it ends.
+//! - [`parse`]: command line and environment, help in one style, exit code 64 on bad usage;
+//! - [`LogArgs`]: `--log-format`, `--log-level`, log lines on stderr;
+//! - [`EnvOption`], [`parse_bool`]: values of flags and variables that may be empty;
+//! - [`Token`]: bearer tokens from files;
+//! - [`probe`], [`probe_unix`], [`request`]: blocking HTTP requests to a program's own ports;
+//! - [`Failure`], [`reason`] and [`exit_with`]: exit codes and error messages.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -67,12 +67,12 @@ fn with_help_style(command: Command) -> Command {
         .mut_subcommands(with_help_style)
 }
 
-/// What the system says of a fault, as the end of a sentence: `permission denied`.
+/// Returns the cause of an I/O error, to be put at the end of a message: `permission denied`.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     match text.as_bytes() {
-        // Not so where the first word is an abbreviation, as in "I/O error".
+        // Abbreviations such as "I/O error" keep their capitals.
         [first, second, ..] if second.is_ascii_lowercase() => {
             format!("{}{}", char::from(first.to_ascii_lowercase()), &text[1..])
         }
@@ -80,7 +80,7 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Why a program ends early: the exit code, and a message that names the action and the object.
+/// A fatal error: the exit code, and a message that names action, object and cause.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -88,17 +88,17 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Ends with exit code 1.
+    /// Returns a failure with exit code 1.
     pub fn new(message: impl fmt::Display) -> Self {
         Self::with_code(1, message)
     }
 
-    /// Ends with [`EXIT_USAGE`]: the fault is in what the user gave.
+    /// Returns a failure with [`EXIT_USAGE`]: flags, variables or files of the user are invalid.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::with_code(EXIT_USAGE, message)
     }
 
-    /// Ends with `code`.
+    /// Returns a failure with exit code `code`.
     pub fn with_code(code: u8, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string() }
     }
@@ -112,7 +112,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Turns the outcome of `program` into its exit code; a failure is said on stderr as `program: message`.
+/// Returns the exit code of `program`. Prints a failure on stderr as `program: message`.
 pub fn exit_with(program: &str, outcome: Result<ExitCode, Failure>) -> ExitCode {
     outcome.unwrap_or_else(|failure| {
         // Nothing is left to do when stderr is closed.
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reason_is_the_end_of_a_sentence() {
+    fn reason_starts_in_lower_case() {
         let in_use = io::Error::from_raw_os_error(98);
         assert_eq!(reason(&in_use), "address already in use");
         assert_eq!(reason(&io::Error::other("I/O error (os error 5)")), "I/O error");

@@ -1,4 +1,4 @@
-//! Log lines, to stderr, as text or JSON.
+//! Log lines on stderr, as text or JSON.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,22 +10,22 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How a log line is written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
-/// The flags for logging, to be flattened into a program's own.
+/// Log flags.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// How log lines are written
+    /// Format of log lines
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
-    /// Least level that is logged: error, warn, info, debug, trace or off
+    /// Minimum level of log lines: error, warn, info, debug, trace or off
     #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: LevelFilter,
 }
@@ -39,17 +39,17 @@ impl LogArgs {
             .with_max_level(LevelFilter::TRACE)
             .with_target(false)
             .with_ansi(false)
-            // It would say so on stderr, and panic, when stderr is what fails.
+            // Internal errors are printed on stderr, which panics if stderr is what fails.
             .log_internal_errors(false);
-        // Fails only when a subscriber is installed already, as in tests.
+        // Fails only if a subscriber is installed already, as in tests.
         let _ = match self.log_format {
-            LogFormat::Text => builder.finish().with(Current).try_init(),
-            LogFormat::Json => builder.json().flatten_event(true).finish().with(Current).try_init(),
+            LogFormat::Text => builder.finish().with(LevelLayer).try_init(),
+            LogFormat::Json => builder.json().flatten_event(true).finish().with(LevelLayer).try_init(),
         };
     }
 }
 
-/// The least level that is logged, by its place among all.
+/// Index in [`LEVELS`] of the minimum level.
 static LEVEL: AtomicUsize = AtomicUsize::new(0);
 
 const LEVELS: [LevelFilter; 6] = [
@@ -61,15 +61,15 @@ const LEVELS: [LevelFilter; 6] = [
     LevelFilter::TRACE,
 ];
 
-/// Least level that is logged now.
+/// Returns the minimum level of log lines.
 pub fn log_level() -> LevelFilter {
     LEVELS[LEVEL.load(Ordering::Relaxed)]
 }
 
-/// Sets the least level that is logged, by its name, from now on.
+/// Sets the minimum level of log lines by name.
 pub fn set_log_level(name: &str) -> Result<(), String> {
     set(level(name)?);
-    // Each line knows by itself whether it is wanted.
+    // Each call site caches whether it is enabled.
     callsite::rebuild_interest_cache();
     Ok(())
 }
@@ -79,11 +79,10 @@ fn set(level: LevelFilter) {
     LEVEL.store(place.unwrap_or(0), Ordering::Relaxed);
 }
 
-/// Lets pass what is of the least level that is logged now. Those that come with tracing-subscriber take a lock for each
-/// line, or parse directives.
-struct Current;
+/// Filters by the current level. The filters of tracing-subscriber take a lock for each line, or parse directives.
+struct LevelLayer;
 
-impl<S: Subscriber> Layer<S> for Current {
+impl<S: Subscriber> Layer<S> for LevelLayer {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if *metadata.level() <= log_level() { Interest::always() } else { Interest::never() }
     }
@@ -94,7 +93,7 @@ impl<S: Subscriber> Layer<S> for Current {
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| "one of error, warn, info, debug, trace, off is expected".to_owned())
+    text.parse().map_err(|_| "expected error, warn, info, debug, trace or off".to_owned())
 }
 
 #[cfg(test)]
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_level_can_be_set_by_name_at_any_time() {
+    fn level_can_be_changed_by_name() {
         for name in ["error", "debug", "off", "info"] {
             set_log_level(name).unwrap();
             assert_eq!(log_level().to_string(), name);

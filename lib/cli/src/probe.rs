@@ -1,4 +1,4 @@
-//! One blocking HTTP request to oneself: all that a health check needs, and a program's own admin port.
+//! Blocking HTTP requests to a program's own ports, for images without other HTTP clients.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::reason;
 
-/// Why a probe did not find what it asked to be well.
+/// Error of a request.
 #[derive(Debug)]
 pub enum ProbeError {
-    /// No answer: refused, timed out, or cut off.
+    /// The connection was refused, timed out or closed early.
     Io(io::Error),
-    /// An answer, but not a 2xx one.
+    /// The status code is not 2xx.
     Status(u16),
-    /// Something answered that does not speak HTTP.
+    /// The response is not HTTP.
     NotHttp,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for ProbeError {
         match self {
             Self::Io(error) => f.write_str(&reason(error)),
             Self::Status(code) => write!(f, "status {code}"),
-            Self::NotHttp => f.write_str("the answer is not HTTP"),
+            Self::NotHttp => f.write_str("response is not HTTP"),
         }
     }
 }
@@ -38,40 +38,40 @@ impl From<io::Error> for ProbeError {
     }
 }
 
-/// Asks `address` for `path`; well is whatever answers 2xx, each step (connect, send, answer) within `timeout`.
+/// Requests `path` from `address`; any 2xx status is a success. `timeout` applies to each step: connect, send, receive.
 pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<(), ProbeError> {
     let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    ask(stream, path)
+    send_probe(stream, path)
 }
 
-/// The same on a unix socket.
+/// Requests `path` as [`probe`] does, on a Unix socket.
 pub fn probe_unix(socket: &Path, path: &str, timeout: Duration) -> Result<(), ProbeError> {
     let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    ask(stream, path)
+    send_probe(stream, path)
 }
 
-/// Sends a whole request, which must ask for the connection's end, and returns its answer's code and body.
+/// Sends a complete request, which must contain `connection: close`, and returns status code and body.
 pub fn request(address: SocketAddr, request: &[u8], timeout: Duration) -> Result<(u16, String), ProbeError> {
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     stream.write_all(request)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let code = code(&answer).ok_or(ProbeError::NotHttp)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (_, body) = answer.split_once("\r\n\r\n").ok_or(ProbeError::NotHttp)?;
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    let code = code(&response).ok_or(ProbeError::NotHttp)?;
+    let response = String::from_utf8_lossy(&response);
+    let (_, body) = response.split_once("\r\n\r\n").ok_or(ProbeError::NotHttp)?;
     Ok((code, body.to_owned()))
 }
 
-fn ask(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {
+fn send_probe(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    // The status line is all that matters: "HTTP/1.1 200".
+    // Only the status line is needed: "HTTP/1.1 200".
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
     match code(&line) {
@@ -81,9 +81,9 @@ fn ask(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {
     }
 }
 
-/// The code in an answer's first line.
-fn code(answer: &[u8]) -> Option<u16> {
-    std::str::from_utf8(answer.strip_prefix(b"HTTP/1.")?.get(2..5)?).ok()?.parse().ok()
+/// Returns the status code in the status line.
+fn code(response: &[u8]) -> Option<u16> {
+    std::str::from_utf8(response.strip_prefix(b"HTTP/1.")?.get(2..5)?).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_2xx_answer_is_well() {
+    fn only_2xx_is_a_success() {
         let ask = |answer| probe(answering(answer), "/", Duration::from_secs(5));
         assert!(ask(b"HTTP/1.1 204 No Content\r\n\r\n").is_ok());
         assert!(matches!(ask(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Err(ProbeError::Status(503))));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_its_code_and_its_body() {
+    fn request_returns_status_code_and_body() {
         let ask = |answer| request(answering(answer), b"GET / HTTP/1.1\r\n\r\n", Duration::from_secs(5));
         let (code, body) = ask(b"HTTP/1.1 403 Forbidden\r\na: b\r\n\r\nno\r\n\r\nnever").unwrap();
         assert_eq!((code, &*body), (403, "no\r\n\r\nnever"));

@@ -1,18 +1,17 @@
-//! Programs that abort on a panic do not unwind, so in images they have nothing to unwind with.
+//! Stubs in place of libunwind, for images, whose programs abort on a panic and never unwind.
 //!
-//! The standard library comes compiled for both, and calls libunwind. These functions take the place of libunwind's. As
-//! the one that walks a stack never calls anybody back, the linker leaves out all that makes a backtrace of it as well:
-//! the readers of DWARF, ELF and compressed sections. That is a fifth of a program. Nothing is lost: there are neither symbols
-//! nor tables for unwinding that a backtrace could be made from, and a panic's own message stays.
+//! The standard library is compiled to unwind and links libunwind. With these stubs no backtrace calls back, so the linker
+//! also drops the code that prints one: readers of DWARF, ELF and compressed sections, a fifth of a program. Nothing is
+//! lost: the programs have no symbols or unwind tables for a backtrace, and the message of a panic is still printed.
 
-#![expect(unsafe_code, reason = "symbols of libunwind's are defined in its place")]
+#![expect(unsafe_code, reason = "defines the symbols of libunwind")]
 
 use std::ffi::{c_int, c_void};
 
 /// libunwind's `_URC_END_OF_STACK`.
 const END_OF_STACK: c_int = 5;
 
-// SAFETY: only the standard library calls it, to print a backtrace, which is empty then.
+// SAFETY: only the standard library calls it, to print a backtrace, which is then empty.
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Backtrace(_callback: *const c_void, _argument: *mut c_void) -> c_int {
     END_OF_STACK
@@ -20,7 +19,7 @@ extern "C" fn _Unwind_Backtrace(_callback: *const c_void, _argument: *mut c_void
 
 macro_rules! never_called {
     ($($name:ident)*) => { $(
-        // SAFETY: it is called only while a stack is unwound, and nothing begins to.
+        // SAFETY: it is called only during unwinding, which never starts.
         #[unsafe(no_mangle)]
         extern "C" fn $name() -> ! {
             std::process::abort()

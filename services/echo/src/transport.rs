@@ -18,6 +18,7 @@ use tls::{Tls, TlsArgs};
 
 /// Flags of the layers below HTTP.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "PROXY protocol")]
 pub struct TransportArgs {
     /// PROXY protocol (version 1 or 2) from trusted proxies
     #[arg(long, env = "SERVICE_PROXY_PROTOCOL", value_name = "MODE", value_enum, default_value = "off")]

@@ -31,6 +31,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// WebSocket flags.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "WebSocket")]
 pub struct WebSocketArgs {
     /// Maximum size of a WebSocket message in bytes
     #[arg(long, env = "SERVICE_MAX_MESSAGE_BYTES", value_name = "N", default_value = "1048576")]

@@ -30,6 +30,7 @@ const HTTP_WITHOUT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/p
 
 /// TLS flags.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// PEM file with the server certificate and its chain; enables TLS and is reloaded when it changes
     #[arg(long, env = "SERVICE_CERT", value_name = "PATH", requires = "key")]
