@@ -12,7 +12,7 @@ use client::Hub;
 use client::url::{self, Url};
 use parse::bounded_duration;
 
-use crate::engine::Address;
+use crate::engine::Engine;
 use crate::node::Settings;
 
 /// Registers this node's containers with the hub, for images without a sidecar
@@ -27,9 +27,9 @@ pub(crate) struct Args {
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>, default_value = "")]
     #[arg(hide_default_value = true)]
     token_file: EnvOption<PathBuf>,
-    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", value_parser = env_option::<Address>, default_value = "")]
+    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", value_parser = env_option::<Engine>, default_value = "")]
     #[arg(hide_default_value = true)]
-    docker: EnvOption<Address>,
+    docker: EnvOption<Engine>,
     /// Network on which the router reaches containers, unless a label names another
     /// [default: the network on which the agent reaches the hub]
     #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
@@ -75,19 +75,19 @@ impl Args {
         Ok(hub)
     }
 
-    /// Returns the address of the engine.
+    /// Returns the engine.
     ///
     /// # Errors
     /// `DOCKER_HOST` is invalid.
-    pub(crate) fn engine(&self) -> Result<Address, Failure> {
-        if let Some(address) = &self.docker.0 {
-            return Ok(address.clone());
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        if let Some(engine) = &self.docker.0 {
+            return Ok(engine.clone());
         }
         match env::var("DOCKER_HOST") {
             Ok(text) if !text.is_empty() => {
                 text.parse().map_err(|error| Failure::usage(format!("DOCKER_HOST={text}: {error}")))
             }
-            _ => Ok(Address::default()),
+            _ => Ok(Engine::default()),
         }
     }
 

@@ -36,12 +36,12 @@ fn main() -> ExitCode {
 /// Runs until SIGTERM or SIGINT. Withdraws nothing: the containers still run, and the next agent takes over their leases.
 async fn run(args: &args::Args) -> Result<ExitCode, Failure> {
     args.log.init();
-    let (hub, engine) = (args.hub()?, engine::Engine::new(args.engine()?));
+    let (hub, engine) = (args.hub()?, args.engine()?);
     // PID 1 ignores signals without a handler.
     let catch = |kind| unix::signal(kind).map_err(|error| Failure::new(format!("handling signals: {error}")));
     let (mut terminate, mut interrupt) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
     let node = shared_node::SharedNode::new(args.settings());
-    info!(hub = %hub.url, engine = %engine.address(), "watching this node's containers");
+    info!(hub = %hub.url, %engine, "watching this node's containers");
     select! {
         never = watcher::watch(&engine, &node) => match never {},
         never = publisher::publish(&hub, &node) => match never {},

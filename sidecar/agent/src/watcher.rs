@@ -44,7 +44,7 @@ pub(crate) async fn watch(engine: &Engine, node: &SharedNode) -> Infallible {
         node.update(|node, _| node.disconnected());
         let message = error.to_string();
         if watcher.last_error.as_ref() != Some(&message) {
-            warn!("engine {}: {message}", engine.address());
+            warn!("engine {}: {message}", engine);
         }
         watcher.last_error = Some(message);
         if started.elapsed() > RETRY_PAUSE {
@@ -131,7 +131,7 @@ impl Watcher<'_> {
             Response::Services(services) => {
                 let error = services.as_ref().err().map(ToString::to_string);
                 if let Some(error) = error.as_ref().filter(|_| self.last_services_error != error) {
-                    warn!("engine {}: listing the swarm's services: {error}", self.engine.address());
+                    warn!("engine {}: listing the swarm's services: {error}", self.engine);
                 }
                 self.last_services_error = error;
                 self.node.update(|node, _| node.apply_services(services.ok()))

@@ -119,26 +119,17 @@ fn segment_property(path: &str) -> Option<Property> {
 
 /// Matches `path` with `option`, whose `*` stands for a name of the user's.
 fn match_option(option: &'static str, path: &str) -> Option<Property> {
-    // Most options do not match, which this finds out without allocating.
-    let is_equal = |(option, segment): (&str, &str)| option == "*" || option.eq_ignore_ascii_case(segment);
-    if !option.split('.').zip(path.split('.')).all(is_equal) {
+    let is_match = |(expected, segment): (&str, &str)| match expected {
+        "*" => !segment.is_empty() && !segment.contains(' '),
+        _ => expected.eq_ignore_ascii_case(segment),
+    };
+    let mut pairs = option.split('.').zip(path.split('.'));
+    if option.split('.').count() != path.split('.').count() || !pairs.all(is_match) {
         return None;
     }
-    let (mut options, mut segments) = (option.split('.'), path.split('.'));
-    let mut spelling = Vec::new();
-    let mut name = None;
-    loop {
-        match (options.next(), segments.next()) {
-            (None, None) => break,
-            (Some("*"), Some(chosen)) if !chosen.is_empty() && !chosen.contains(' ') => {
-                name = Some(chosen.to_owned());
-                spelling.push(chosen);
-            }
-            (Some(option), Some(segment)) if option.eq_ignore_ascii_case(segment) => spelling.push(option),
-            _ => return None,
-        }
-    }
-    let spelling = spelling.join(".");
+    let name = option.split('.').zip(path.split('.')).find(|(expected, _)| *expected == "*");
+    let name = name.map(|(_, segment)| segment.to_owned());
+    let spelling = name.as_ref().map_or_else(|| option.to_owned(), |name| option.replacen('*', name, 1));
     Some(Property { path: option, is_misspelt: spelling != path, spelling, name })
 }
 

@@ -91,19 +91,22 @@ impl FromStr for Constraints {
 }
 
 fn or(scanner: &mut Scanner<'_>) -> Result<Expression, String> {
-    let mut parts = vec![and(scanner)?];
-    while scanner.take("||") {
-        parts.push(and(scanner)?);
-    }
-    Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Or(parts) })
+    let and = |scanner: &mut Scanner<'_>| sequence(scanner, "&&", term, Expression::And);
+    sequence(scanner, "||", and, Expression::Or)
 }
 
-fn and(scanner: &mut Scanner<'_>) -> Result<Expression, String> {
-    let mut parts = vec![term(scanner)?];
-    while scanner.take("&&") {
-        parts.push(term(scanner)?);
+/// Parses operands separated by `operator`.
+fn sequence(
+    scanner: &mut Scanner<'_>,
+    operator: &str,
+    operand: impl Fn(&mut Scanner<'_>) -> Result<Expression, String>,
+    join: fn(Vec<Expression>) -> Expression,
+) -> Result<Expression, String> {
+    let mut operands = vec![operand(scanner)?];
+    while scanner.take(operator) {
+        operands.push(operand(scanner)?);
     }
-    Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::And(parts) })
+    Ok(if operands.len() == 1 { operands.remove(0) } else { join(operands) })
 }
 
 fn term(scanner: &mut Scanner<'_>) -> Result<Expression, String> {

@@ -40,22 +40,22 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum size of a response in bytes.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// Address of the engine's API.
+/// An engine, by the address of its API. Each request uses its own connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
+pub(crate) enum Engine {
     /// Unix socket.
     Unix(PathBuf),
     /// Host and port, without TLS.
     Tcp(Url),
 }
 
-impl Default for Address {
+impl Default for Engine {
     fn default() -> Self {
         Self::Unix("/var/run/docker.sock".into())
     }
 }
 
-impl FromStr for Address {
+impl FromStr for Engine {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -77,19 +77,13 @@ impl FromStr for Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(url) => url.fmt(f),
         }
     }
-}
-
-/// An engine. Each request uses its own connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Engine {
-    address: Address,
 }
 
 /// The API in the engine's own version.
@@ -119,14 +113,6 @@ pub(crate) enum EngineError {
 }
 
 impl Engine {
-    pub(crate) fn new(address: Address) -> Self {
-        Self { address }
-    }
-
-    pub(crate) fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// Asks the engine for its API version.
     pub(crate) async fn negotiate_version(&self) -> Result<Api, EngineError> {
         let response = with_timeout(self.send("/_ping".to_owned())).await?;
@@ -138,16 +124,16 @@ impl Engine {
 
     /// Sends a request on a new connection, which closes with the response's body. A status that is not 2xx is an error.
     async fn send(&self, path: String) -> Result<Response<Incoming>, EngineError> {
-        let host = match &self.address {
-            Address::Unix(_) => "docker".to_owned(),
-            Address::Tcp(url) => url.authority(),
+        let host = match self {
+            Self::Unix(_) => "docker".to_owned(),
+            Self::Tcp(url) => url.authority(),
         };
         let request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new());
         let request = request.map_err(|error| EngineError::ConnectionLost(error.into()))?;
         let failed = |error: std::io::Error| EngineError::Connect(error.into());
-        let mut sender = match &self.address {
-            Address::Unix(path) => handshake(UnixStream::connect(path).await.map_err(failed)?).await?,
-            Address::Tcp(url) => handshake(connect(url, CONNECT_TIMEOUT).await.map_err(failed)?).await?,
+        let mut sender = match self {
+            Self::Unix(path) => handshake(UnixStream::connect(path).await.map_err(failed)?).await?,
+            Self::Tcp(url) => handshake(connect(url, CONNECT_TIMEOUT).await.map_err(failed)?).await?,
         };
         let response =
             sender.send_request(request).await.map_err(|error| EngineError::ConnectionLost(error.into()))?;
@@ -269,9 +255,9 @@ mod tests {
     #[test]
     fn address_is_displayed_as_it_is_parsed() {
         for text in ["unix:///run/docker.sock", "tcp://proxy:2375", "tcp://[::1]:2375"] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Engine>().unwrap().to_string(), text);
         }
-        assert_eq!("http://proxy:2375/".parse::<Address>().unwrap().to_string(), "tcp://proxy:2375");
+        assert_eq!("http://proxy:2375/".parse::<Engine>().unwrap().to_string(), "tcp://proxy:2375");
     }
 
     #[test]
@@ -284,7 +270,7 @@ mod tests {
             ("tcp://proxy", "missing port"),
             ("http://proxy:1/docker", "path \"/docker\""),
         ] {
-            let error = text.parse::<Address>().unwrap_err();
+            let error = text.parse::<Engine>().unwrap_err();
             assert!(error.contains(cause), "{text}: {error}");
         }
     }

@@ -1,10 +1,43 @@
-//! Parser for the template.
+//! Traefik's `defaultRule`: a Go template for the rule of routers without one. The hub supports the part of the template
+//! language that rules need, and reports everything else when it starts.
+
+use std::str::FromStr;
+
+use protocol::Labels;
 
 use crate::scanner::{Scanner, string_literal};
 
+/// Template for the rule of a router that has none.
+///
+/// Values: `.Name` and `.ServiceName` (the name of the service), and its labels as `index .Labels "key"`. Functions:
+/// `normalize`, `lower`, `upper`, `trim`, `trimPrefix`, `trimSuffix`, `trimAll`, `replace` and `default`, as in Traefik.
+/// Syntax: `|`, parentheses, `if`, `else` and `end`. Values of a single container, such as `.ContainerName`, do not exist
+/// in the hub: all tasks of a service share one rule.
+#[derive(Clone, Debug)]
+pub struct DefaultRule(Vec<Block>);
+
+impl DefaultRule {
+    /// Returns the rule for `service`, which may be empty.
+    pub(crate) fn evaluate(&self, service: &str, labels: &Labels) -> String {
+        render(&self.0, service, labels)
+    }
+}
+
+impl FromStr for DefaultRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parser = Parser { rest: text, trims: false };
+        match parser.blocks(0)? {
+            (blocks, Stop::Text) => Ok(Self(blocks)),
+            (_, Stop::Else(action, _) | Stop::End(action)) => Err(without_if(&action)),
+        }
+    }
+}
+
 /// A part of a template.
 #[derive(Clone, Debug)]
-pub(super) enum Block {
+enum Block {
     Text(String),
     Value(Argument),
     If { condition: Argument, then: Vec<Block>, otherwise: Vec<Block> },
@@ -12,7 +45,7 @@ pub(super) enum Block {
 
 /// An expression with a string value.
 #[derive(Clone, Debug)]
-pub(super) enum Argument {
+enum Argument {
     Text(String),
     /// Name of the service.
     Name,
@@ -22,7 +55,7 @@ pub(super) enum Argument {
 }
 
 /// A function of the template language. Its last argument is the text that it changes.
-pub(super) type Function = fn(&[String]) -> String;
+type Function = fn(&[String]) -> String;
 
 /// Functions, with their numbers of arguments.
 const FUNCTIONS: [(&str, usize, Function); 9] = [
@@ -47,11 +80,31 @@ const FUNCTIONS: [(&str, usize, Function); 9] = [
 /// Maximum nesting of conditions.
 const MAX_DEPTH: usize = 32;
 
-pub(super) fn parse(text: &str) -> Result<Vec<Block>, String> {
-    let mut parser = Parser { rest: text, trims: false };
-    match parser.blocks(0)? {
-        (blocks, Stop::Text) => Ok(blocks),
-        (_, Stop::Else(action, _) | Stop::End(action)) => Err(without_if(&action)),
+fn render(blocks: &[Block], service: &str, labels: &Labels) -> String {
+    let mut text = String::new();
+    for block in blocks {
+        match block {
+            Block::Text(plain) => text.push_str(plain),
+            Block::Value(argument) => text.push_str(&value(argument, service, labels)),
+            Block::If { condition, then, otherwise } => {
+                let is_true = !value(condition, service, labels).is_empty();
+                text.push_str(&render(if is_true { then } else { otherwise }, service, labels));
+            }
+        }
+    }
+    text
+}
+
+fn value(argument: &Argument, service: &str, labels: &Labels) -> String {
+    match argument {
+        Argument::Text(text) => text.clone(),
+        Argument::Name => service.to_owned(),
+        Argument::Label(key) => labels.0.get(&value(key, service, labels)).cloned().unwrap_or_default(),
+        Argument::Call(function, arguments) => {
+            let arguments: Vec<_> =
+                arguments.iter().map(|argument| value(argument, service, labels)).collect();
+            function(&arguments)
+        }
     }
 }
 
@@ -270,3 +323,7 @@ fn word(scanner: &mut Scanner<'_>) -> Result<Option<Word>, String> {
         },
     }))
 }
+
+#[cfg(test)]
+#[path = "default_rule_tests.rs"]
+mod tests;
