@@ -7,12 +7,10 @@ use clap::{Args, ValueEnum};
 use cli::Failure;
 use runtime::{EstablishFuture, Established, Peer, Stream, Transport};
 
-mod prefixed_stream;
 pub mod proxy_protocol;
 pub mod tls;
 
 use crate::forwarding::{Proxied, TransportInfo, TrustedProxy};
-use prefixed_stream::PrefixedStream;
 use proxy_protocol::{Detection, Endpoints, Header};
 use tls::{Tls, TlsArgs};
 
@@ -60,7 +58,7 @@ impl Layers {
     }
 
     /// Reads the PROXY header from the stream.
-    async fn header(&self, stream: &mut PrefixedStream, peer: Peer) -> io::Result<Option<Header>> {
+    async fn header(&self, stream: &mut Stream, peer: Peer) -> io::Result<Option<Header>> {
         let is_required = match self.proxy_protocol {
             ProxyProtocol::Off => return Ok(None),
             ProxyProtocol::Optional => false,
@@ -86,7 +84,7 @@ impl Layers {
                 Ok(Detection::NoHeader) => return Ok(None),
                 Ok(Detection::Incomplete) => {}
             }
-            if stream.read_more().await? == 0 {
+            if stream.read_ahead().await? == 0 {
                 let missing = is_required.then(|| invalid_data("connection closed within the PROXY header"));
                 return missing.map_or(Ok(None), Err);
             }
@@ -108,12 +106,11 @@ fn invalid_data(why: impl fmt::Display) -> io::Error {
 }
 
 impl Transport for Layers {
-    fn establish(&self, stream: Stream, peer: Peer) -> EstablishFuture<'_> {
+    fn establish(&self, mut stream: Stream, peer: Peer) -> EstablishFuture<'_> {
         Box::pin(async move {
-            let mut stream = PrefixedStream::new(stream);
             let proxied = self.header(&mut stream, peer).await?.and_then(Header::proxied);
             let (stream, tls) = match &self.tls {
-                None => (stream.into(), None),
+                None => (stream, None),
                 Some(tls) => {
                     let (stream, session) = tls.accept(stream).await?;
                     (stream, Some(session))

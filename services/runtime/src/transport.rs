@@ -7,8 +7,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::Peer;
@@ -43,7 +43,7 @@ impl fmt::Debug for Established {
 #[derive(Debug)]
 pub struct Stream {
     kind: Kind,
-    /// Bytes to read before those of the socket.
+    /// Bytes that were read ahead.
     prefix: Bytes,
 }
 
@@ -67,9 +67,26 @@ impl Stream {
         Self::new(Kind::Layered(Box::pin(stream)))
     }
 
+    /// Returns the bytes that were read ahead, which the next reads return again.
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// Reads ahead and returns the number of bytes, 0 at the end of the stream.
+    pub async fn read_ahead(&mut self) -> io::Result<usize> {
+        let mut bytes = [0; 1024];
+        let count = self.kind.read(&mut bytes).await?;
+        self.prefix = [&self.prefix[..], &bytes[..count]].concat().into();
+        Ok(count)
+    }
+
+    /// Removes the first bytes of the prefix.
+    pub fn consume(&mut self, count: usize) {
+        self.prefix.advance(count.min(self.prefix.len()));
+    }
+
     /// Puts bytes that were read from this stream back in front of it.
-    #[must_use]
-    pub fn with_prefix(self, prefix: Bytes) -> Self {
+    pub(crate) fn with_prefix(self, prefix: Bytes) -> Self {
         let prefix = if self.prefix.is_empty() { prefix } else { [prefix, self.prefix].concat().into() };
         Self { kind: self.kind, prefix }
     }
@@ -93,23 +110,32 @@ impl fmt::Debug for Kind {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Kind {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { kind, prefix } = self.get_mut();
-        if !prefix.is_empty() {
-            let count = prefix.len().min(buffer.remaining());
-            buffer.put_slice(&prefix.split_to(count));
-            return Poll::Ready(Ok(()));
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Layered(stream) => stream.as_mut().poll_read(cx, buffer),
         }
-        match kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Kind::Layered(stream) => stream.as_mut().poll_read(cx, buffer),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.kind).poll_read(cx, buffer);
         }
+        let count = self.prefix.len().min(buffer.remaining());
+        buffer.put_slice(&self.prefix.split_to(count));
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -18,8 +18,6 @@ use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode;
 
-use super::prefixed_stream::PrefixedStream;
-
 mod certificate;
 
 use certificate::Certificate;
@@ -72,8 +70,8 @@ impl Tls {
     }
 
     /// Performs the handshake.
-    pub(super) async fn accept(&self, mut stream: PrefixedStream) -> io::Result<(Stream, Session)> {
-        if stream.prefix().is_empty() && stream.read_more().await? == 0 {
+    pub(super) async fn accept(&self, mut stream: Stream) -> io::Result<(Stream, Session)> {
+        if stream.prefix().is_empty() && stream.read_ahead().await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // Every HTTP method starts with a capital letter, and no TLS record does.
