@@ -7,10 +7,11 @@
 //! - [`probe`], [`probe_unix`], [`request`]: blocking HTTP requests to a program's own ports;
 //! - [`Failure`], [`reason`] and [`exit_with`]: exit codes and error messages.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::{env, fmt, iter};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Command, Parser};
 
 mod log;
@@ -42,13 +43,29 @@ pub fn parse_with<T>(
     read: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
 ) -> Result<T, ExitCode> {
     let mut command = with_help_style(command);
-    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let matches = command.try_get_matches_from_mut(env::args_os());
     let parsed = matches.and_then(|matches| read(&matches).map_err(|error| error.format(&mut command)));
-    parsed.map_err(|error| {
+    parsed.map_err(|mut error| {
+        name_variable(&mut error, &command);
         // Nothing is left to do when stdout or stderr is closed.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
     })
+}
+
+/// Adds the name of the environment variable to an error about a value from the environment.
+fn name_variable(error: &mut clap::Error, command: &Command) {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return };
+    let flag = flag.split(' ').next().unwrap_or_default();
+    let is_given = env::args_os().any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
+    let mut arguments = iter::once(command).chain(command.get_subcommands()).flat_map(Command::get_arguments);
+    let argument = arguments.find(|argument| argument.get_long() == flag.strip_prefix("--"));
+    if let Some(variable) =
+        argument.and_then(Arg::get_env).filter(|name| !is_given && env::var_os(name).is_some())
+    {
+        let tip = format!("the value comes from the environment variable {}", variable.display());
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
 }
 
 /// Gives a command and its subcommands the help of all programs: `-h` and `--help` print the same compact text, wrapped

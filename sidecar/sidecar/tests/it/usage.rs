@@ -22,6 +22,7 @@ fn bad_usage_exits_64_and_names_the_error() {
         (&["run", "--", "true"], &[("SIDECAR_LABELS", "a=1&b")], "label 2 (\"b\"): missing '='"),
         (&["run", "--", "true"], &[("SIDECAR_PROBE", "127.0.0.1:1")], "missing scheme"),
         (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "missing unit after 5"),
+        (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "environment variable SIDECAR_GRACE"),
         (&["run", "--", "true"], &[("SIDECAR_GROUP", "maybe")], "expected true or false"),
         (&["healthcheck", "--task", "a/b"], &[], "instance ID \"a/b\""),
         (
