@@ -40,10 +40,7 @@ impl From<io::Error> for ProbeError {
 
 /// Requests `path` from `address`; any 2xx status is a success. `timeout` applies to each step: connect, send, receive.
 pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<(), ProbeError> {
-    let stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
-    send_probe(stream, path)
+    send_probe(connect(address, timeout)?, path)
 }
 
 /// Requests `path` as [`probe`] does, on a Unix socket.
@@ -56,9 +53,7 @@ pub fn probe_unix(socket: &Path, path: &str, timeout: Duration) -> Result<(), Pr
 
 /// Sends a complete request, which must contain `connection: close`, and returns status code and body.
 pub fn request(address: SocketAddr, request: &[u8], timeout: Duration) -> Result<(u16, String), ProbeError> {
-    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
+    let mut stream = connect(address, timeout)?;
     stream.write_all(request)?;
     let mut response = Vec::new();
     stream.read_to_end(&mut response)?;
@@ -66,6 +61,13 @@ pub fn request(address: SocketAddr, request: &[u8], timeout: Duration) -> Result
     let response = String::from_utf8_lossy(&response);
     let (_, body) = response.split_once("\r\n\r\n").ok_or(ProbeError::NotHttp)?;
     Ok((code, body.to_owned()))
+}
+
+fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    Ok(stream)
 }
 
 fn send_probe(mut stream: impl Read + Write, path: &str) -> Result<(), ProbeError> {

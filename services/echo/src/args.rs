@@ -39,21 +39,6 @@ pub struct EchoArgs {
     pub transport: TransportArgs,
 }
 
-impl Default for EchoArgs {
-    fn default() -> Self {
-        Self {
-            name: None,
-            verbose: false,
-            expose_env: false,
-            trusted_proxy: Vec::new(),
-            max_bytes: 1024 * 1024 * 1024,
-            max_delay: Duration::from_mins(10),
-            websocket: WebSocketArgs::default(),
-            transport: TransportArgs::default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{Command, FromArgMatches};
@@ -63,11 +48,6 @@ mod tests {
     fn read(args: &[&str]) -> Result<EchoArgs, clap::Error> {
         let command = EchoArgs::augment_args(Command::new("test")).mut_args(|arg| arg.env(None));
         EchoArgs::from_arg_matches(&command.try_get_matches_from([&["test"], args].concat())?)
-    }
-
-    #[test]
-    fn default_matches_the_command_line() {
-        assert_eq!(format!("{:?}", read(&[]).unwrap()), format!("{:?}", EchoArgs::default()));
     }
 
     #[test]

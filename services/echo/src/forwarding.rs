@@ -139,43 +139,45 @@ pub struct IncomingRequest<'a> {
 pub fn forwarding_chain(request: IncomingRequest<'_>, trusted: &[TrustedProxy]) -> ForwardingChain {
     let IncomingRequest { peer, origin, headers, host, here } = request;
     let mut faults = Vec::new();
-    let (said, claims) = claims(headers, &mut faults);
+    let (header, reports) = reports(headers, &mut faults);
     let mut chain = Chain::new(peer, here, trusted);
     if let Some(Proxied { source, .. }) = origin.and_then(|origin| origin.proxied) {
         let reporter = chain.clone();
-        chain.add(&node(source), None, HopSource::ProxyProtocol);
+        chain.add(&from_address(source), None, HopSource::ProxyProtocol);
         // A proxy that reports the same client by the PROXY protocol and by a header is one hop.
-        if claims.last().is_some_and(|(nearest, _)| nearest.is(source.ip())) {
+        if reports.last().is_some_and(|(nearest, _)| nearest.is(source.ip())) {
             chain = reporter;
         }
     }
-    let is_heard = chain.is_trusted();
-    for (node, element) in claims.iter().rev() {
+    let is_trusted = chain.is_trusted();
+    for (node, element) in reports.iter().rev() {
         let by = element.as_ref().and_then(|element| element.by.as_ref()).map(Node::to_string);
-        chain.add(node, by, said);
+        chain.add(node, by, header);
     }
 
     let client = chain.hops.iter().rposition(|hop| hop.believed).unwrap_or_default();
-    let known = chain.hops.len() - claims.len();
-    let claim = client.checked_sub(known).map(|place| claims.len() - 1 - place).filter(|_| is_heard);
-    let element = claim.and_then(|place| claims[place].1.as_ref());
-    let one = |name: &str| {
-        let values = joined(headers, name).filter(|_| is_heard)?;
+    let known = chain.hops.len() - reports.len();
+    let report = client.checked_sub(known).map(|index| reports.len() - 1 - index).filter(|_| is_trusted);
+    let element = report.and_then(|index| reports[index].1.as_ref());
+    let value = |name: &str| {
+        let values = joined(headers, name).filter(|_| is_trusted)?;
         let values: Vec<_> = values.split(',').map(str::trim).collect();
         // With one value for each hop, take the client's; otherwise the one of the nearest proxy.
-        let place = claim.filter(|_| values.len() == claims.len()).unwrap_or(values.len() - 1);
-        Some(values[place].to_owned()).filter(|value| !value.is_empty())
+        let index = report.filter(|_| values.len() == reports.len()).unwrap_or(values.len() - 1);
+        Some(values[index].to_owned()).filter(|value| !value.is_empty())
     };
     let scheme = if origin.is_some_and(|origin| origin.tls.is_some()) { "https" } else { "http" };
-    let said_scheme = element.and_then(|element| element.proto.clone()).or_else(|| one("x-forwarded-proto"));
-    let said_host = element.and_then(|element| element.host.clone()).or_else(|| one("x-forwarded-host"));
+    let reported_scheme =
+        element.and_then(|element| element.proto.clone()).or_else(|| value("x-forwarded-proto"));
+    let reported_host =
+        element.and_then(|element| element.host.clone()).or_else(|| value("x-forwarded-host"));
     ForwardingChain {
         client: chain.hops[client].address.clone(),
-        scheme: said_scheme.unwrap_or_else(|| scheme.to_owned()),
-        external_host: said_host.unwrap_or_else(|| host.to_owned()),
-        external_port: one("x-forwarded-port"),
-        prefix: one("x-forwarded-prefix"),
-        server: one("x-forwarded-server"),
+        scheme: reported_scheme.unwrap_or_else(|| scheme.to_owned()),
+        external_host: reported_host.unwrap_or_else(|| host.to_owned()),
+        external_port: value("x-forwarded-port"),
+        prefix: value("x-forwarded-prefix"),
+        server: value("x-forwarded-server"),
         hops: chain.hops.into_iter().rev().collect(),
         faults,
     }
@@ -196,12 +198,11 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-fn node(address: SocketAddr) -> Node {
-    let address = canonical(address);
-    Node { name: Name::Address(address.ip()), port: Some(address.port().to_string()) }
+fn from_address(address: SocketAddr) -> Reported {
+    Reported::Node(Node { name: Name::Address(address.ip().to_canonical()), port: None })
 }
 
-type Claim = (Reported, Option<Element>);
+type Report = (Reported, Option<Element>);
 
 /// A hop that a header reports.
 #[derive(Clone, Debug)]
@@ -215,43 +216,62 @@ impl Reported {
         text.parse().map_or_else(|()| Self::Other(text.to_owned()), Self::Node)
     }
 
+    fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Node(Node { name: Name::Address(address), .. }) => Some(*address),
+            _ => None,
+        }
+    }
+
     fn is(&self, address: IpAddr) -> bool {
-        matches!(self, Self::Node(Node { name: Name::Address(own), .. }) if own.to_canonical() == address.to_canonical())
+        self.ip().is_some_and(|own| own.to_canonical() == address.to_canonical())
+    }
+
+    /// Returns the name without the port, which does not identify a hop.
+    fn text(&self) -> String {
+        match self {
+            Self::Node(node) => match &node.name {
+                Name::Address(address) => address.to_canonical().to_string(),
+                Name::Hidden(name) => name.clone(),
+                Name::Unknown => "unknown".to_owned(),
+            },
+            Self::Other(text) => text.clone(),
+        }
     }
 }
 
 /// Returns the hops that the headers report, the client first.
-fn claims(headers: &HeaderMap, faults: &mut Vec<String>) -> (HopSource, Vec<Claim>) {
+fn reports(headers: &HeaderMap, faults: &mut Vec<String>) -> (HopSource, Vec<Report>) {
     if let Some(header) = joined(headers, "forwarded") {
         match forwarded::parse(&header) {
             Ok(elements) if !elements.is_empty() => {
                 let unknown = Node { name: Name::Unknown, port: None };
-                let claim = |element: Element| {
+                let report = |element: Element| {
                     (Reported::Node(element.client.clone().unwrap_or_else(|| unknown.clone())), Some(element))
                 };
-                return (HopSource::Forwarded, elements.into_iter().map(claim).collect());
+                return (HopSource::Forwarded, elements.into_iter().map(report).collect());
             }
             Ok(_) => {}
             Err(fault) => faults.push(format!("forwarded: {fault}")),
         }
     }
     if let Some(header) = joined(headers, "x-forwarded-for") {
-        let claims = header.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let claims: Vec<_> = claims.map(|name| (Reported::read(name), None)).collect();
-        faults.extend(invalid_addresses("x-forwarded-for", &claims));
-        if !claims.is_empty() {
-            return (HopSource::XForwardedFor, claims);
+        let reports = header.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let reports: Vec<_> = reports.map(|name| (Reported::read(name), None)).collect();
+        faults.extend(invalid_addresses("x-forwarded-for", &reports));
+        if !reports.is_empty() {
+            return (HopSource::XForwardedFor, reports);
         }
     }
-    let claims: Vec<_> =
+    let reports: Vec<_> =
         joined(headers, "x-real-ip").iter().map(|name| (Reported::read(name), None)).collect();
-    faults.extend(invalid_addresses("x-real-ip", &claims));
-    (HopSource::XRealIp, claims)
+    faults.extend(invalid_addresses("x-real-ip", &reports));
+    (HopSource::XRealIp, reports)
 }
 
-fn invalid_addresses<'a>(header: &str, claims: &'a [Claim]) -> impl Iterator<Item = String> + use<'a> {
+fn invalid_addresses<'a>(header: &str, reports: &'a [Report]) -> impl Iterator<Item = String> + use<'a> {
     let header = header.to_owned();
-    claims.iter().filter_map(move |(claimed, _)| match claimed {
+    reports.iter().filter_map(move |(reported, _)| match reported {
         Reported::Node(_) => None,
         Reported::Other(text) => Some(format!("{header}: invalid address {text:?}")),
     })
@@ -268,7 +288,7 @@ impl<'a> Chain<'a> {
     fn new(peer: Peer, here: &str, trusted: &'a [TrustedProxy]) -> Self {
         let mut chain = Self { hops: Vec::new(), trusted };
         let hop = match peer {
-            Peer::Tcp(address) => chain.hop(&node(address), here.to_owned(), HopSource::Connection),
+            Peer::Tcp(address) => chain.hop(&from_address(address), here.to_owned(), HopSource::Connection),
             Peer::Unix => Hop {
                 address: peer.to_string(),
                 by: here.to_owned(),
@@ -286,13 +306,13 @@ impl<'a> Chain<'a> {
         self.hops.last().is_none_or(|hop| hop.trusted)
     }
 
-    fn add(&mut self, claimed: &(impl Address + ?Sized), by: Option<String>, from: HopSource) {
+    fn add(&mut self, reported: &Reported, by: Option<String>, from: HopSource) {
         let by = by.or_else(|| self.hops.last().map(|hop| hop.address.clone())).unwrap_or_default();
-        let hop = self.hop(claimed, by, from);
+        let hop = self.hop(reported, by, from);
         self.hops.push(hop);
     }
 
-    fn hop(&self, claimed: &(impl Address + ?Sized), by: String, from: HopSource) -> Hop {
+    fn hop(&self, reported: &Reported, by: String, from: HopSource) -> Hop {
         let believed = self.is_trusted();
         let within = |address: IpAddr| {
             self.trusted
@@ -300,44 +320,11 @@ impl<'a> Chain<'a> {
                 .any(|trusted| matches!(trusted, TrustedProxy::Network(cidr) if cidr.contains(address)))
         };
         Hop {
-            address: claimed.text(),
+            address: reported.text(),
             by,
             believed,
-            trusted: believed && claimed.ip().is_some_and(within),
+            trusted: believed && reported.ip().is_some_and(within),
             from,
-        }
-    }
-}
-
-trait Address {
-    fn ip(&self) -> Option<IpAddr>;
-    fn text(&self) -> String;
-}
-
-impl Address for Node {
-    fn ip(&self) -> Option<IpAddr> {
-        if let Name::Address(address) = self.name { Some(address) } else { None }
-    }
-
-    /// The name without the port, which does not identify a hop.
-    fn text(&self) -> String {
-        match &self.name {
-            Name::Address(address) => address.to_canonical().to_string(),
-            Name::Hidden(name) => name.clone(),
-            Name::Unknown => "unknown".to_owned(),
-        }
-    }
-}
-
-impl Address for Reported {
-    fn ip(&self) -> Option<IpAddr> {
-        if let Self::Node(node) = self { node.ip() } else { None }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Node(node) => node.text(),
-            Self::Other(text) => text.clone(),
         }
     }
 }

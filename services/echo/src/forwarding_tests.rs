@@ -25,7 +25,7 @@ fn follow(
 }
 
 /// Formats each hop as `address by from`, with `!` for trusted and `?` for not believed.
-fn shown(way: &ForwardingChain) -> Vec<String> {
+fn shown(chain: &ForwardingChain) -> Vec<String> {
     let show = |hop: &Hop| {
         let mark = if hop.trusted {
             "!"
@@ -36,7 +36,7 @@ fn shown(way: &ForwardingChain) -> Vec<String> {
         };
         format!("{}{mark} by {} from {}", hop.address, hop.by, hop.from.as_str())
     };
-    way.hops.iter().map(show).collect()
+    chain.hops.iter().map(show).collect()
 }
 
 fn origin(source: &str) -> TransportInfo {
@@ -48,11 +48,14 @@ fn origin(source: &str) -> TransportInfo {
 fn without_trusted_proxies_the_client_is_the_peer() {
     let lines =
         [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-forwarded-prefix", "/a")];
-    let way = follow("10.0.0.2:5000", None, &lines, &[]);
-    assert_eq!((way.client.as_str(), way.scheme.as_str(), way.prefix.as_deref()), ("10.0.0.2", "http", None));
-    assert_eq!(way.external_host, "echo:8080");
+    let chain = follow("10.0.0.2:5000", None, &lines, &[]);
     assert_eq!(
-        shown(&way),
+        (chain.client.as_str(), chain.scheme.as_str(), chain.prefix.as_deref()),
+        ("10.0.0.2", "http", None)
+    );
+    assert_eq!(chain.external_host, "echo:8080");
+    assert_eq!(
+        shown(&chain),
         ["1.2.3.4? by 10.0.0.2 from x-forwarded-for", "10.0.0.2 by echo-1 from connection"]
     );
 }
@@ -68,14 +71,14 @@ fn report_of_a_trusted_proxy_is_believed() {
         ("x-forwarded-server", "traefik-1"),
         ("x-real-ip", "9.9.9.9"),
     ];
-    let way = follow("10.0.0.2:5000", None, &lines, &["10.0.0.0/8"]);
-    assert_eq!(way.client, "1.2.3.4");
-    assert_eq!((way.scheme.as_str(), way.external_host.as_str()), ("https", "app.example"));
-    assert_eq!(way.external_port.as_deref(), Some("443"));
-    assert_eq!(way.prefix.as_deref(), Some("/a"));
-    assert_eq!(way.server.as_deref(), Some("traefik-1"));
+    let chain = follow("10.0.0.2:5000", None, &lines, &["10.0.0.0/8"]);
+    assert_eq!(chain.client, "1.2.3.4");
+    assert_eq!((chain.scheme.as_str(), chain.external_host.as_str()), ("https", "app.example"));
+    assert_eq!(chain.external_port.as_deref(), Some("443"));
+    assert_eq!(chain.prefix.as_deref(), Some("/a"));
+    assert_eq!(chain.server.as_deref(), Some("traefik-1"));
     assert_eq!(
-        shown(&way),
+        shown(&chain),
         ["1.2.3.4 by 10.0.0.2 from x-forwarded-for", "10.0.0.2! by echo-1 from connection"]
     );
 }
@@ -83,10 +86,10 @@ fn report_of_a_trusted_proxy_is_believed() {
 #[test]
 fn first_untrusted_hop_is_the_client() {
     let lines = [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.3")];
-    let way = follow("10.0.0.2:5000", None, &lines, &["10.0.0.0/8"]);
-    assert_eq!(way.client, "1.2.3.4");
+    let chain = follow("10.0.0.2:5000", None, &lines, &["10.0.0.0/8"]);
+    assert_eq!(chain.client, "1.2.3.4");
     assert_eq!(
-        shown(&way),
+        shown(&chain),
         [
             "6.6.6.6? by 1.2.3.4 from x-forwarded-for",
             "1.2.3.4 by 10.0.0.3 from x-forwarded-for",
@@ -98,10 +101,10 @@ fn first_untrusted_hop_is_the_client() {
 
 #[test]
 fn report_of_an_untrusted_hop_makes_no_hop_trusted() {
-    let way = follow("9.9.9.9:1", None, &[("x-forwarded-for", "1.2.3.4, 10.0.0.3")], &["10.0.0.0/8"]);
-    assert_eq!(way.client, "9.9.9.9");
+    let chain = follow("9.9.9.9:1", None, &[("x-forwarded-for", "1.2.3.4, 10.0.0.3")], &["10.0.0.0/8"]);
+    assert_eq!(chain.client, "9.9.9.9");
     assert_eq!(
-        shown(&way),
+        shown(&chain),
         [
             "1.2.3.4? by 10.0.0.3 from x-forwarded-for",
             "10.0.0.3? by 9.9.9.9 from x-forwarded-for",
@@ -112,8 +115,8 @@ fn report_of_an_untrusted_hop_makes_no_hop_trusted() {
 
 #[test]
 fn first_hop_is_the_client_if_all_are_trusted() {
-    let way = follow("10.0.0.2:1", None, &[("x-forwarded-for", "10.0.0.4, 10.0.0.3")], &["10.0.0.0/8"]);
-    assert_eq!(way.client, "10.0.0.4");
+    let chain = follow("10.0.0.2:1", None, &[("x-forwarded-for", "10.0.0.4, 10.0.0.3")], &["10.0.0.0/8"]);
+    assert_eq!(chain.client, "10.0.0.4");
 }
 
 #[test]
@@ -124,13 +127,13 @@ fn forwarded_header_takes_precedence() {
         ("x-forwarded-for", "9.9.9.9"),
         ("x-forwarded-proto", "ftp"),
     ];
-    let way = follow("[fd00::2]:5000", None, &lines, &["fd00::/8"]);
+    let chain = follow("[fd00::2]:5000", None, &lines, &["fd00::/8"]);
     assert_eq!(
-        (way.client.as_str(), way.scheme.as_str(), way.external_host.as_str()),
+        (chain.client.as_str(), chain.scheme.as_str(), chain.external_host.as_str()),
         ("1.2.3.4", "https", "app.example")
     );
     assert_eq!(
-        shown(&way),
+        shown(&chain),
         [
             "1.2.3.4 by _edge from forwarded",
             "fd00::3! by fd00::2 from forwarded",
@@ -142,18 +145,18 @@ fn forwarded_header_takes_precedence() {
 #[test]
 fn obfuscated_name_is_not_trusted() {
     let lines = [("forwarded", "for=1.2.3.4, for=unknown")];
-    let way = follow("10.0.0.2:1", None, &lines, &["0.0.0.0/0"]);
-    assert_eq!(way.client, "unknown");
-    assert!(!way.hops[0].believed);
+    let chain = follow("10.0.0.2:1", None, &lines, &["0.0.0.0/0"]);
+    assert_eq!(chain.client, "unknown");
+    assert!(!chain.hops[0].believed);
 }
 
 #[test]
 fn invalid_header_is_reported_and_ignored() {
     let lines = [("forwarded", "for=1.2.3.4 for"), ("x-forwarded-for", "what, 1.2.3.4")];
-    let way = follow("10.0.0.2:1", None, &lines, &["10.0.0.2", "1.2.3.4"]);
-    assert_eq!(way.client, "what");
+    let chain = follow("10.0.0.2:1", None, &lines, &["10.0.0.2", "1.2.3.4"]);
+    assert_eq!(chain.client, "what");
     assert_eq!(
-        way.faults,
+        chain.faults,
         [
             "forwarded: 'f' at byte 13: expected a comma or a semicolon",
             "x-forwarded-for: invalid address \"what\""
@@ -163,33 +166,33 @@ fn invalid_header_is_reported_and_ignored() {
 
 #[test]
 fn x_real_ip_is_used_without_other_headers() {
-    let way = follow("10.0.0.2:1", None, &[("x-real-ip", "1.2.3.4")], &["10.0.0.2"]);
-    assert_eq!(shown(&way), ["1.2.3.4 by 10.0.0.2 from x-real-ip", "10.0.0.2! by echo-1 from connection"]);
+    let chain = follow("10.0.0.2:1", None, &[("x-real-ip", "1.2.3.4")], &["10.0.0.2"]);
+    assert_eq!(shown(&chain), ["1.2.3.4 by 10.0.0.2 from x-real-ip", "10.0.0.2! by echo-1 from connection"]);
 }
 
 #[test]
 fn proxy_protocol_adds_a_hop() {
-    let way =
+    let chain =
         follow("10.0.0.2:1", Some(&origin("10.0.0.3:7")), &[("x-forwarded-for", "1.2.3.4")], &["10.0.0.0/8"]);
     assert_eq!(
-        shown(&way),
+        shown(&chain),
         [
             "1.2.3.4 by 10.0.0.3 from x-forwarded-for",
             "10.0.0.3! by 10.0.0.2 from proxy protocol",
             "10.0.0.2! by echo-1 from connection",
         ]
     );
-    let way =
+    let chain =
         follow("10.0.0.2:1", Some(&origin("1.2.3.4:7")), &[("x-forwarded-proto", "https")], &["10.0.0.2"]);
-    assert_eq!((way.client.as_str(), way.scheme.as_str()), ("1.2.3.4", "http"));
+    assert_eq!((chain.client.as_str(), chain.scheme.as_str()), ("1.2.3.4", "http"));
 }
 
 #[test]
 fn hop_reported_by_protocol_and_header_is_counted_once() {
     let lines = [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-proto", "https")];
-    let way = follow("10.0.0.2:1", Some(&origin("1.2.3.4:7")), &lines, &["10.0.0.2"]);
-    assert_eq!((way.client.as_str(), way.scheme.as_str()), ("1.2.3.4", "https"));
-    assert_eq!(way.hops.len(), 3);
+    let chain = follow("10.0.0.2:1", Some(&origin("1.2.3.4:7")), &lines, &["10.0.0.2"]);
+    assert_eq!((chain.client.as_str(), chain.scheme.as_str()), ("1.2.3.4", "https"));
+    assert_eq!(chain.hops.len(), 3);
 }
 
 #[test]
@@ -224,9 +227,9 @@ fn tls_is_https() {
 
 #[test]
 fn text_lists_hops_in_order() {
-    let way = follow("10.0.0.2:1", None, &[("x-forwarded-for", "1.2.3.4")], &["10.0.0.2"]);
+    let chain = follow("10.0.0.2:1", None, &[("x-forwarded-for", "1.2.3.4")], &["10.0.0.2"]);
     assert_eq!(
-        way.to_string(),
+        chain.to_string(),
         "client: 1.2.3.4\nscheme: http\nhost: echo:8080\n\n\
          1. 1.2.3.4, says 10.0.0.2 (x-forwarded-for): believed\n2. 10.0.0.2, says echo-1 (connection): trusted\n"
     );
@@ -244,11 +247,11 @@ fn arbitrary_headers_never_panic() {
         let lines =
             [("forwarded", &*header()), ("x-forwarded-for", &*header()), ("x-forwarded-proto", &*header())];
         let origin = Some(&origin).filter(|_| lines[0].1.len() % 2 == 0);
-        let way = follow("10.0.0.2:1", origin, &lines, &["10.0.0.0/8", "1.2.3.4"]);
-        assert_eq!(way.hops.last().map(|hop| hop.from), Some(HopSource::Connection));
+        let chain = follow("10.0.0.2:1", origin, &lines, &["10.0.0.0/8", "1.2.3.4"]);
+        assert_eq!(chain.hops.last().map(|hop| hop.from), Some(HopSource::Connection));
         // A believed hop has only trusted hops after it.
-        for hops in way.hops.windows(2) {
-            assert_eq!(hops[0].believed, hops[1].trusted, "{way:?}");
+        for hops in chain.hops.windows(2) {
+            assert_eq!(hops[0].believed, hops[1].trusted, "{chain:?}");
         }
     }
 }

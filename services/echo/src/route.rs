@@ -40,92 +40,52 @@ pub enum Route {
 }
 
 impl Route {
-    /// All routes, each at the index that is its discriminant.
-    pub const ALL: [Self; 17] = [
-        Self::Whoami,
-        Self::Api,
-        Self::Bench,
-        Self::Data,
-        Self::Echo,
-        Self::Health,
-        Self::OpenApi,
-        Self::Status,
-        Self::Delay,
-        Self::Bytes,
-        Self::Stream,
-        Self::Sse,
-        Self::Headers,
-        Self::Drip,
-        Self::Close,
-        Self::Hang,
-        Self::Hops,
+    /// All routes in the order of their discriminants, with their names: paths with parameters in braces.
+    pub const ALL: [(Self, &'static str); 17] = [
+        (Self::Whoami, "/"),
+        (Self::Api, "/api"),
+        (Self::Bench, "/bench"),
+        (Self::Data, "/data"),
+        (Self::Echo, "/echo"),
+        (Self::Health, "/health"),
+        (Self::OpenApi, "/openapi.yaml"),
+        (Self::Status, "/status/{codes}"),
+        (Self::Delay, "/delay/{time}"),
+        (Self::Bytes, "/bytes/{size}"),
+        (Self::Stream, "/stream/{count}"),
+        (Self::Sse, "/sse"),
+        (Self::Headers, "/headers"),
+        (Self::Drip, "/drip"),
+        (Self::Close, "/close"),
+        (Self::Hang, "/hang"),
+        (Self::Hops, "/hops"),
     ];
 
     /// Names of all routes in the same order, for metrics.
     pub const NAMES: [&'static str; Self::ALL.len()] = {
         let mut names = [""; Self::ALL.len()];
-        let mut place = 0;
-        while place < names.len() {
-            names[place] = Self::ALL[place].name();
-            place += 1;
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = Self::ALL[index].1;
+            index += 1;
         }
         names
     };
 
-    /// Returns its path, with parameters in braces.
+    /// Returns the name of the route.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Whoami => "/",
-            Self::Api => "/api",
-            Self::Bench => "/bench",
-            Self::Data => "/data",
-            Self::Echo => "/echo",
-            Self::Health => "/health",
-            Self::OpenApi => "/openapi.yaml",
-            Self::Status => "/status/{codes}",
-            Self::Delay => "/delay/{time}",
-            Self::Bytes => "/bytes/{size}",
-            Self::Stream => "/stream/{count}",
-            Self::Sse => "/sse",
-            Self::Headers => "/headers",
-            Self::Drip => "/drip",
-            Self::Close => "/close",
-            Self::Hang => "/hang",
-            Self::Hops => "/hops",
-        }
+        Self::NAMES[self as usize]
     }
 }
 
 /// Returns the route of a path, and its parameter, still encoded.
 pub fn route(path: &str) -> (Route, &str) {
-    let whole = match path {
-        "/api" => Route::Api,
-        "/bench" => Route::Bench,
-        "/data" => Route::Data,
-        "/echo" => Route::Echo,
-        "/health" => Route::Health,
-        "/openapi.yaml" => Route::OpenApi,
-        "/sse" => Route::Sse,
-        "/headers" => Route::Headers,
-        "/drip" => Route::Drip,
-        "/close" => Route::Close,
-        "/hang" => Route::Hang,
-        "/hops" => Route::Hops,
-        _ => return with_more(path).unwrap_or((Route::Whoami, "")),
+    let parameter = |name: &str| match name.split_once('{') {
+        Some((prefix, _)) => path.strip_prefix(prefix),
+        None => (path == name).then_some(""),
     };
-    (whole, "")
-}
-
-fn with_more(path: &str) -> Option<(Route, &str)> {
-    let (name, more) = path.strip_prefix('/')?.split_once('/')?;
-    let route = match name {
-        "status" => Route::Status,
-        "delay" => Route::Delay,
-        "bytes" => Route::Bytes,
-        "stream" => Route::Stream,
-        _ => return None,
-    };
-    Some((route, more))
+    let mut routes = Route::ALL.into_iter();
+    routes.find_map(|(route, name)| Some((route, parameter(name)?))).unwrap_or((Route::Whoami, ""))
 }
 
 #[cfg(test)]
@@ -135,10 +95,10 @@ mod tests {
 
     #[test]
     fn every_route_is_found_by_its_name() {
-        for (place, each) in Route::ALL.into_iter().enumerate() {
-            assert_eq!(each as usize, place);
-            assert_eq!(route(each.name()).0, each, "{each:?}");
-            assert_eq!(Route::NAMES[place], each.name());
+        for (index, (each, name)) in Route::ALL.into_iter().enumerate() {
+            assert_eq!(each as usize, index);
+            assert_eq!(route(name).0, each, "{each:?}");
+            assert_eq!(each.name(), name);
         }
     }
 
