@@ -52,7 +52,7 @@ where
     let server = Arc::new(context.server(service));
     let mut listener = listener;
     let mut connections = Connections::new(Arc::clone(&server));
-    let hurry = connections.accept_until(&mut listener, shutdown).await;
+    let abort = connections.accept_until(&mut listener, shutdown).await;
 
     server.readiness.drain();
     let answered_before = server.metrics.answered();
@@ -70,7 +70,7 @@ where
     tokio::select! {
         () = drain => {}
         () = sleep(server.limits.grace) => {}
-        _ = hurry => {}
+        _ = abort => {}
     }
     let aborted = server.metrics.in_flight();
     connections.tasks.shutdown().await;

@@ -31,8 +31,8 @@ fn unready_from_the_start_of_the_drain() {
     let _client = server.connect_held(&hold);
     server.shut_down();
     hold.expect(Event::Draining);
-    let answer = admin.connect().get("/readyz");
-    assert_eq!((answer.code, &*answer.body), (503, "draining\n"));
+    let response = admin.connect().get("/readyz");
+    assert_eq!((response.code, &*response.body), (503, "draining\n"));
     hold.release();
 }
 
@@ -45,7 +45,7 @@ fn metrics_count_responses() {
     client.ask("HEAD", "/");
     client.ask("PUT", "/");
     client.send("nonsense\r\n\r\n");
-    client.answer();
+    client.read_response();
     for (series, count) in [
         ("swarmlings_requests_total{method=\"GET\",code=\"200\",route=\"*\"}", "2"),
         ("swarmlings_requests_total{method=\"HEAD\",code=\"200\",route=\"*\"}", "1"),
@@ -65,7 +65,7 @@ fn metrics_show_requests_in_flight_and_connections() {
     assert_eq!(server.in_flight(), 1);
     assert_eq!(server.metric("swarmlings_connections_open").as_deref(), Some("1"));
     hold.release();
-    client.answer();
+    client.read_response();
     drop(client);
     hold.expect(Event::Disconnected);
     assert_eq!(server.in_flight(), 0);
@@ -106,14 +106,14 @@ fn metrics_are_openmetrics_on_request() {
     client.send(
         "GET /metrics HTTP/1.1\r\nhost: test\r\naccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n\r\n",
     );
-    let answer = client.answer();
-    let content_type = answer.header("content-type");
+    let response = client.read_response();
+    let content_type = response.header("content-type");
     assert_eq!(content_type, Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert!(
-        answer.body.contains("# TYPE swarmlings_requests counter\nswarmlings_requests_total{"),
-        "{answer:?}"
+        response.body.contains("# TYPE swarmlings_requests counter\nswarmlings_requests_total{"),
+        "{response:?}"
     );
-    assert!(answer.body.ends_with("\n# EOF\n"), "{answer:?}");
+    assert!(response.body.ends_with("\n# EOF\n"), "{response:?}");
     let usual = client.get("/metrics");
     assert!(usual.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
 }

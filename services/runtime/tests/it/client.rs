@@ -31,7 +31,7 @@ impl Socket for UnixStream {
 }
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     pub(crate) code: u16,
     pub(crate) head: String,
     pub(crate) body: String,
@@ -56,25 +56,25 @@ impl Client {
     }
 
     /// Sends a request without a body and reads the response.
-    pub(crate) fn ask(&mut self, method: &str, path: &str) -> Answer {
+    pub(crate) fn ask(&mut self, method: &str, path: &str) -> RawResponse {
         self.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
-        self.answer_to(method)
+        self.read_response_to(method)
     }
 
-    pub(crate) fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> RawResponse {
         self.ask("GET", path)
     }
 
-    pub(crate) fn answer(&mut self) -> Answer {
-        self.answer_to("GET")
+    pub(crate) fn read_response(&mut self) -> RawResponse {
+        self.read_response_to("GET")
     }
 
-    fn answer_to(&mut self, method: &str) -> Answer {
-        self.try_answer(method).expect("the connection closed without a response")
+    fn read_response_to(&mut self, method: &str) -> RawResponse {
+        self.try_read_response(method).expect("the connection closed without a response")
     }
 
     /// Reads the next response. `None` if the connection closes before it starts.
-    pub(crate) fn try_answer(&mut self, method: &str) -> Option<Answer> {
+    pub(crate) fn try_read_response(&mut self, method: &str) -> Option<RawResponse> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             match self.socket.read_line(&mut head) {
@@ -83,12 +83,12 @@ impl Client {
                 read => assert_ne!(read.unwrap(), 0, "incomplete response: {head}"),
             }
         }
-        let mut answer = Answer { code: head[9..12].parse().unwrap(), head, body: String::new() };
+        let mut response = RawResponse { code: head[9..12].parse().unwrap(), head, body: String::new() };
         if method != "HEAD" {
-            let length = answer.header("content-length").map(|length| length.parse().unwrap());
-            answer.body = self.body(length);
+            let length = response.header("content-length").map(|length| length.parse().unwrap());
+            response.body = self.body(length);
         }
-        Some(answer)
+        Some(response)
     }
 
     /// Reads a line.
@@ -148,7 +148,7 @@ impl Client {
     }
 
     /// Sends single bytes until there is a response.
-    pub(crate) fn send_slowly_until_answered(&mut self) -> Answer {
+    pub(crate) fn send_slowly_until_response(&mut self) -> RawResponse {
         let start = Instant::now();
         self.socket.get_ref().set_timeout(Duration::from_millis(5));
         while self.socket.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
@@ -156,7 +156,7 @@ impl Client {
             self.send(b"a");
         }
         self.socket.get_ref().set_timeout(TIMEOUT);
-        self.answer()
+        self.read_response()
     }
 
     /// Waits until the connection closes, and fails if bytes arrive before.
@@ -169,7 +169,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl RawResponse {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;

@@ -15,8 +15,8 @@ fn in_flight_request_is_answered_and_its_connection_closed() {
     server.shut_down();
     hold.expect(Event::Draining);
     hold.release();
-    let answer = client.answer();
-    assert_eq!((&*answer.body, answer.header("connection")), ("done\n", Some("close")));
+    let response = client.read_response();
+    assert_eq!((&*response.body, response.header("connection")), ("done\n", Some("close")));
     client.expect_end();
     assert_eq!(server.drained(), DrainReport { drained: 1, aborted: 0 });
     hold.expect(Event::Disconnected);
@@ -33,11 +33,11 @@ fn old_and_new_connections_are_served_during_the_linger() {
     server.shut_down();
     hold.expect(Event::Draining);
     for client in [&mut old, &mut server.connect()] {
-        let answer = client.get("/");
-        assert_eq!((answer.code, answer.header("connection")), (200, Some("close")));
+        let response = client.get("/");
+        assert_eq!((response.code, response.header("connection")), (200, Some("close")));
         client.expect_end();
     }
-    server.hurry();
+    server.abort_drain();
     assert_eq!(server.drained(), DrainReport { drained: 2, aborted: 0 });
 }
 
@@ -71,8 +71,8 @@ fn queue_is_served(threads: usize) {
     }
     block.send(()).unwrap();
     for client in &mut queue {
-        let answer = client.answer();
-        assert_eq!((answer.code, answer.header("connection")), (200, Some("close")));
+        let response = client.read_response();
+        assert_eq!((response.code, response.header("connection")), (200, Some("close")));
     }
     // Including the request that blocked.
     assert_eq!(server.drained(), DrainReport { drained: 51, aborted: 0 });
@@ -126,7 +126,7 @@ fn request_in_transmission_is_answered() {
     other.expect_end();
     hold.expect(Event::Disconnected);
     slow.send("host: test\r\n\r\n");
-    assert_eq!(slow.answer().header("connection"), Some("close"));
+    assert_eq!(slow.read_response().header("connection"), Some("close"));
     assert_eq!(server.drained(), DrainReport { drained: 1, aborted: 0 });
 }
 
@@ -145,7 +145,7 @@ fn streamed_response_is_sent_completely() {
     server.eventually_refusing();
     chunks.send("after").unwrap();
     drop(chunks);
-    assert_eq!(client.answer().body, "before, after");
+    assert_eq!(client.read_response().body, "before, after");
     client.expect_end();
     assert_eq!(server.drained(), DrainReport { drained: 1, aborted: 0 });
 }
@@ -170,7 +170,7 @@ fn second_signal_ends_the_drain_at_once() {
     let mut client = server.connect_held(&hold);
     server.shut_down();
     hold.expect(Event::Draining);
-    server.hurry();
+    server.abort_drain();
     client.expect_end();
     assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 1 });
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use runtime::{Context, Identity, Request, Response, app_info, text};
 use tempfile::NamedTempFile;
 
-use crate::client::{Answer, Client};
+use crate::client::{Client, RawResponse};
 use crate::server::{Server, eventually, limits};
 
 fn hello(_: &Request) -> Response {
@@ -29,39 +29,39 @@ impl Fixture {
         Self { admin: Server::admin(&context), server, _token: token }
     }
 
-    fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+    fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> RawResponse {
         ask(&self.admin, method, path, &format!("authorization: Bearer {token}\r\n"), body)
     }
 
-    fn start_fault(&self, json: &str) -> Answer {
-        let answer = self.ask("POST", "/faults", "secret", json);
-        assert_eq!(answer.code, 200, "{answer:?}");
-        answer
+    fn start_fault(&self, json: &str) -> RawResponse {
+        let response = self.ask("POST", "/faults", "secret", json);
+        assert_eq!(response.code, 200, "{response:?}");
+        response
     }
 
-    fn get(&self) -> Answer {
+    fn get(&self) -> RawResponse {
         self.server.connect().get("/")
     }
 }
 
-fn ask(admin: &Server, method: &str, path: &str, header: &str, body: &str) -> Answer {
+fn ask(admin: &Server, method: &str, path: &str, header: &str, body: &str) -> RawResponse {
     let mut client: Client = admin.connect();
     let length = body.len();
     client.send(format!(
         "{method} {path} HTTP/1.1\r\nhost: test\r\n{header}content-length: {length}\r\n\r\n{body}"
     ));
-    client.answer()
+    client.read_response()
 }
 
 #[test]
 fn fault_replaces_responses_is_shown_and_can_be_stopped() {
     let fixture = Fixture::start();
-    let answer = fixture.start_fault(r#"{"status":503,"for":"1h","slot":2}"#);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert!(answer.body.starts_with("{\"rate\":1,\"status\":503,\"for\":\""), "{answer:?}");
+    let response = fixture.start_fault(r#"{"status":503,"for":"1h","slot":2}"#);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert!(response.body.starts_with("{\"rate\":1,\"status\":503,\"for\":\""), "{response:?}");
 
-    let answer = fixture.get();
-    assert_eq!((answer.code, answer.header("x-served-by")), (503, Some("test-1")));
+    let response = fixture.get();
+    assert_eq!((response.code, response.header("x-served-by")), (503, Some("test-1")));
     assert_eq!(fixture.server.metric("swarmlings_fault_active{fault=\"requests\"}").as_deref(), Some("1"));
     assert_eq!(fixture.server.metric("swarmlings_faults_injected_total").as_deref(), Some("1"));
     let ready = fixture.admin.connect().get("/readyz");
@@ -93,8 +93,8 @@ fn delay_precedes_the_services_response() {
 #[test]
 fn fault_for_another_slot_is_ignored() {
     let fixture = Fixture::start();
-    let answer = fixture.start_fault(r#"{"status":503,"for":"1h","slot":"1"}"#);
-    assert_eq!(answer.body, "fault not started: it is for slot 1, and this is slot 2\n");
+    let response = fixture.start_fault(r#"{"status":503,"for":"1h","slot":"1"}"#);
+    assert_eq!(response.body, "fault not started: it is for slot 1, and this is slot 2\n");
     assert_eq!(fixture.get().code, 200);
 }
 

@@ -61,7 +61,7 @@ fn timeouts_do_not_apply_to_the_service() {
         server.connect().expect_end();
     }
     hold.release();
-    assert_eq!(client.answer().code, 200);
+    assert_eq!(client.read_response().code, 200);
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn body_of_exactly_the_limit_is_accepted() {
         "transfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
     ] {
         client.send(format!("POST / HTTP/1.1\r\nhost: test\r\n{body}"));
-        let answer = client.answer();
-        assert_eq!((answer.code, &*answer.body, answer.header("connection")), (200, "10\n", None));
+        let response = client.read_response();
+        assert_eq!((response.code, &*response.body, response.header("connection")), (200, "10\n", None));
     }
 }
 
@@ -128,8 +128,8 @@ fn body_timeout_covers_the_whole_body_not_each_read() {
     for body in ["content-length: 1000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5;extension="] {
         let mut client = server.connect();
         client.send(format!("POST / HTTP/1.1\r\nhost: test\r\n{body}"));
-        let answer = client.send_slowly_until_answered();
-        assert_eq!((answer.code, answer.header("connection")), (408, Some("close")), "{body}");
+        let response = client.send_slowly_until_response();
+        assert_eq!((response.code, response.header("connection")), (408, Some("close")), "{body}");
         client.send_slowly_until_closed();
     }
 }
@@ -139,7 +139,7 @@ fn unread_slow_body_closes_the_connection() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
-    assert_eq!(client.answer().body, "hello\n");
+    assert_eq!(client.read_response().body, "hello\n");
     client.send_slowly_until_closed();
 }
 
@@ -158,15 +158,15 @@ fn header_beyond_the_limit_gets_431() {
     let mut client = server.connect();
     let request = |size| format!("GET / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n", "a".repeat(size));
     client.send(request(8000));
-    assert_eq!(client.answer().code, 200);
+    assert_eq!(client.read_response().code, 200);
     client.send(request(9000));
-    assert_eq!(client.answer().code, 431);
+    assert_eq!(client.read_response().code, 431);
     client.expect_end();
 }
 
 fn expect_rejected(client: &mut Client, code: u16, body: &str) {
-    let answer = client.answer();
-    assert_eq!((answer.code, &*answer.body), (code, body));
-    assert_eq!(answer.header("connection"), Some("close"));
+    let response = client.read_response();
+    assert_eq!((response.code, &*response.body), (code, body));
+    assert_eq!(response.header("connection"), Some("close"));
     client.expect_end();
 }

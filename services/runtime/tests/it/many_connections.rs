@@ -53,9 +53,9 @@ fn request_that_arrives_in_part_with_another_is_answered() {
     let _crowd = crowd(&server);
     let mut client = server.connect();
     client.send("GET /first HTTP/1.1\r\nhost: test\r\n\r\nGET /sec");
-    assert_eq!(client.answer().body, "/first");
+    assert_eq!(client.read_response().body, "/first");
     client.send("ond HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(client.answer().body, "/second");
+    assert_eq!(client.read_response().body, "/second");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn header_that_arrives_in_part_with_another_request_has_the_idle_timeout() {
     let server = Server::start(Limits { idle_timeout: Duration::from_millis(500), ..limits() }, path);
     let mut client = server.connect();
     client.send("GET /first HTTP/1.1\r\nhost: test\r\n\r\nGET /sec");
-    assert_eq!(client.answer().body, "/first");
+    assert_eq!(client.read_response().body, "/first");
     client.expect_end();
 }
 
@@ -74,10 +74,10 @@ fn body_read_after_the_response_is_not_parsed_as_a_request() {
     let mut client = server.connect();
     let body = "GET /body HTTP/1.1\r\nhost: test\r\n\r\n";
     client.send(format!("POST /first HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len()));
-    assert_eq!(client.answer().body, "/first");
+    assert_eq!(client.read_response().body, "/first");
     client.send(body);
     client.send("GET /second HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(client.answer().body, "/second");
+    assert_eq!(client.read_response().body, "/second");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn connection_close_and_http_1_0_close_the_connection() {
         let mut client = server.connect();
         client.get("/");
         client.send(request);
-        assert_eq!(client.answer().body, "/1");
+        assert_eq!(client.read_response().body, "/1");
         client.expect_end();
     }
 }
@@ -102,9 +102,9 @@ fn connection_close_after_pipelined_requests_closes_the_connection() {
         let requests = "GET /1 HTTP/1.1\r\nhost: test\r\n\r\n".repeat(count);
         client.send(requests + "GET /2 HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
         for _ in 0..count {
-            assert_eq!(client.answer().body, "/1");
+            assert_eq!(client.read_response().body, "/1");
         }
-        assert_eq!(client.answer().body, "/2");
+        assert_eq!(client.read_response().body, "/2");
         client.expect_end();
     }
 }

@@ -67,9 +67,9 @@ fn one_port_serves_http_1_and_http_2() {
     assert_eq!(old.get("/").body, "done\n", "the connection serves another request");
     with_client(server.address, async |mut client, _| {
         for _ in 0..2 {
-            let answer = client.send_request(request("/")).await.unwrap();
-            assert_eq!(answer.headers()["x-served-by"], "test-1");
-            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "done\n");
+            let response = client.send_request(request("/")).await.unwrap();
+            assert_eq!(response.headers()["x-served-by"], "test-1");
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "done\n");
         }
     });
     eventually("nothing is in flight", || server.in_flight() == 0);
@@ -86,8 +86,8 @@ fn connection_without_the_preface_is_http_1_from_its_first_byte() {
         let mut client = server.connect();
         client.send(beginning);
         client.send("X / HTTP/1.1\r\nhost: test\r\n\r\n");
-        let answer = client.try_answer("GET").unwrap();
-        assert!([400, 405].contains(&answer.code), "{beginning:?}: {answer:?}");
+        let response = client.try_read_response("GET").unwrap();
+        assert!([400, 405].contains(&response.code), "{beginning:?}: {response:?}");
     }
 }
 
@@ -126,9 +126,9 @@ fn drain_answers_concurrent_requests_and_closes_the_connection() {
             hold.release();
             server.drained()
         });
-        for answer in [one, other] {
-            let answer = answer.await.unwrap().unwrap();
-            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "done\n");
+        for response in [one, other] {
+            let response = response.await.unwrap().unwrap();
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "done\n");
         }
         connection.await.unwrap().unwrap();
         drained.await.unwrap()

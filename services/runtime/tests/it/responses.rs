@@ -12,9 +12,9 @@ fn closure_is_a_service() {
     let server = Server::start(limits(), move |request: &Request| {
         text(format!("{name} at {}\n", request.uri().path()))
     });
-    let answer = server.connect().get("/path?query");
-    assert_eq!((answer.code, &*answer.body), (200, "a closure at /path\n"));
-    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    let response = server.connect().get("/path?query");
+    assert_eq!((response.code, &*response.body), (200, "a closure at /path\n"));
+    assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
 }
 
 #[test]
@@ -32,9 +32,9 @@ fn malformed_requests_get_one_error_response_and_a_close() {
     {
         let mut client = server.connect();
         client.send(request);
-        let answer = client.answer();
-        assert_eq!(answer.code, code, "{}", answer.head);
-        assert_eq!(answer.head.matches("HTTP/1.1").count(), 1);
+        let response = client.read_response();
+        assert_eq!(response.code, code, "{}", response.head);
+        assert_eq!(response.head.matches("HTTP/1.1").count(), 1);
         client.expect_end();
     }
 }
@@ -44,8 +44,8 @@ fn malformed_pipelined_request_is_answered_after_the_valid_one() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\nnonsense\r\n\r\n");
-    assert_eq!(client.answer().code, 200);
-    assert_eq!(client.answer().code, 400);
+    assert_eq!(client.read_response().code, 200);
+    assert_eq!(client.read_response().code, 400);
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn other_methods_get_405_with_the_allowed_ones() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
     for method in ["POST", "DELETE", "OPTIONS", "FROBNICATE"] {
-        let answer = client.ask(method, "/");
-        assert_eq!((answer.code, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
+        let response = client.ask(method, "/");
+        assert_eq!((response.code, response.header("allow")), (405, Some("GET, HEAD")), "{method}");
     }
     assert_eq!(client.get("/").code, 200, "the connection stays open");
 }
@@ -69,8 +69,8 @@ fn service_can_accept_every_method() {
 fn head_response_has_the_length_and_no_body() {
     let server = Server::start(limits(), hello);
     let mut client = server.connect();
-    let answer = client.ask("HEAD", "/");
-    assert_eq!((answer.code, answer.header("content-length")), (200, Some("6")));
+    let response = client.ask("HEAD", "/");
+    assert_eq!((response.code, response.header("content-length")), (200, Some("6")));
     assert_eq!(client.get("/").body, "hello\n", "the next response starts right after the header");
 }
 
@@ -80,8 +80,8 @@ fn pipelined_requests_are_answered_in_order() {
     let mut client = server.connect();
     assert_eq!(client.get("/1").body, "/1");
     client.send("GET /2 HTTP/1.1\r\nhost: test\r\n\r\nGET /3 HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(client.answer().body, "/2");
-    assert_eq!(client.answer().body, "/3");
+    assert_eq!(client.read_response().body, "/2");
+    assert_eq!(client.read_response().body, "/3");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn response_without_a_body_keeps_the_connection_usable() {
     });
     let mut client = server.connect();
     client.send("GET /204 HTTP/1.1\r\nhost: test\r\n\r\nGET / HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(client.try_answer("HEAD").unwrap().code, 204);
-    assert_eq!(client.answer().body, "stowaway");
+    assert_eq!(client.try_read_response("HEAD").unwrap().code, 204);
+    assert_eq!(client.read_response().body, "stowaway");
     server.eventually_in_flight(0);
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) context: Context,
     shutdown: Option<oneshot::Sender<()>>,
-    hurry: Option<oneshot::Sender<()>>,
+    abort_drain: Option<oneshot::Sender<()>>,
     ended: mpsc::Receiver<DrainReport>,
 }
 
@@ -72,8 +72,8 @@ impl Server {
         service: S,
         listen: impl FnOnce() -> io::Result<Listener> + Send + 'static,
     ) -> Self {
-        let (shutdown, asked) = oneshot::channel();
-        let (hurry, hurried) = oneshot::channel();
+        let (shutdown, shutdown_requested) = oneshot::channel();
+        let (abort_drain, abort_requested) = oneshot::channel();
         let (listening, address) = mpsc::channel();
         let server_context = context.clone();
         let (end, ended) = mpsc::channel();
@@ -82,7 +82,7 @@ impl Server {
             let drained = runtime.unwrap().block_on(async {
                 let listener = listen().unwrap();
                 listening.send(listener.address()).unwrap();
-                run(listener, service, &server_context, after(asked, hurried)).await
+                run(listener, service, &server_context, after(shutdown_requested, abort_requested)).await
             });
             // The test may have ended.
             let _ = end.send(drained);
@@ -92,7 +92,7 @@ impl Server {
             address: address.recv_timeout(TIMEOUT).unwrap().unwrap_or(([0, 0, 0, 0], 0).into()),
             context: context.clone(),
             shutdown: Some(shutdown),
-            hurry: Some(hurry),
+            abort_drain: Some(abort_drain),
             ended,
         }
     }
@@ -122,8 +122,8 @@ impl Server {
     }
 
     /// Ends the drain at once, like a second signal.
-    pub(crate) fn hurry(&mut self) {
-        let _ = self.hurry.take().unwrap().send(());
+    pub(crate) fn abort_drain(&mut self) {
+        let _ = self.abort_drain.take().unwrap().send(());
     }
 
     /// Waits for the end of the server.
@@ -154,9 +154,9 @@ impl Server {
     }
 }
 
-async fn after<T>(asked: oneshot::Receiver<()>, then: T) -> T {
+async fn after<T>(shutdown_requested: oneshot::Receiver<()>, then: T) -> T {
     // A test that ends drops its sender.
-    let _ = asked.await;
+    let _ = shutdown_requested.await;
     then
 }
 
@@ -168,7 +168,7 @@ fn any_port() -> io::Result<Listener> {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.take();
-        self.hurry.take();
+        self.abort_drain.take();
         let _ = self.ended.recv_timeout(TIMEOUT);
     }
 }

@@ -42,7 +42,7 @@ fn blocked_thread_does_not_block_the_others() {
         assert_eq!(second.get("/").body, "served\n");
     }
     block.send(()).unwrap();
-    assert_eq!(first.answer().body, "served\n");
+    assert_eq!(first.read_response().body, "served\n");
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn drain_covers_all_threads() {
     assert_eq!(server.in_flight(), 6);
     hold.release();
     for client in &mut waiting {
-        let answer = client.answer();
-        assert_eq!((&*answer.body, answer.header("connection")), ("done\n", Some("close")));
+        let response = client.read_response();
+        assert_eq!((&*response.body, response.header("connection")), ("done\n", Some("close")));
         client.expect_end();
     }
     assert_eq!(server.drained(), DrainReport { drained: 6, aborted: 0 });
@@ -74,7 +74,7 @@ fn second_signal_aborts_requests_on_all_threads() {
     let mut waiting: Vec<_> = (0..6).map(|_| server.connect_held(&hold)).collect();
     server.shut_down();
     hold.expect(Event::Draining);
-    server.hurry();
+    server.abort_drain();
     waiting.iter_mut().for_each(Client::expect_end);
     assert_eq!(server.drained(), DrainReport { drained: 0, aborted: 6 });
     for _ in 0..6 {
@@ -102,6 +102,6 @@ fn unix_socket_is_served_by_all_threads() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let _server = Server::on_socket(&path, 3, ThreadId);
-    let answers: BTreeSet<_> = (0..3).map(|_| Client::connect_unix(&path).get("/").body).collect();
-    assert_eq!(answers.len(), 3);
+    let responses: BTreeSet<_> = (0..3).map(|_| Client::connect_unix(&path).get("/").body).collect();
+    assert_eq!(responses.len(), 3);
 }

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use runtime::{Request, Response, text};
 
-use crate::client::Answer;
+use crate::client::RawResponse;
 use crate::server::{BodyLength, Server, limits};
 
 /// A second request, to be found if the server misjudges the length of the first.
@@ -13,18 +13,18 @@ fn path(request: &Request) -> Response {
 }
 
 /// Sends `request` followed by a second one. Returns all responses until the connection closes.
-fn answers(server: &Server, request: &str) -> Vec<Answer> {
+fn responses(server: &Server, request: &str) -> Vec<RawResponse> {
     let mut client = server.connect();
     client.send(format!("{request}{SMUGGLED}"));
-    let answers = std::iter::from_fn(|| client.try_answer("GET")).collect();
+    let responses = std::iter::from_fn(|| client.try_read_response("GET")).collect();
     client.expect_end();
-    answers
+    responses
 }
 
 /// Expects one response with this code and then a close, although a second request follows.
 fn expect_only(server: &Server, request: &str, code: u16) {
-    let answers: Vec<_> = answers(server, request).iter().map(|answer| answer.code).collect();
-    assert_eq!(answers, [code], "{request:?}");
+    let responses: Vec<_> = responses(server, request).iter().map(|response| response.code).collect();
+    assert_eq!(responses, [code], "{request:?}");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn transfer_encodings_other_than_chunked_get_501() {
     }
     let request =
         "POST / HTTP/1.1\r\nhost: test\r\nTransfer-Encoding: \t Chunked \r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-    assert_eq!(server.connect_and_send(request).answer().body, "5\n");
+    assert_eq!(server.connect_and_send(request).read_response().body, "5\n");
     expect_only(&server, "POST / HTTP/1.0\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400);
 }
 
@@ -98,10 +98,10 @@ fn transfer_encoding_overrides_content_length_and_closes_the_connection() {
         "transfer-encoding: chunked\r\ncontent-length: 4\r\ncontent-length: 5",
     ] {
         let request = format!("POST / HTTP/1.1\r\nhost: test\r\n{headers}\r\n\r\n2\r\nab\r\n0\r\n\r\n");
-        let answers = answers(&server, &request);
-        assert_eq!(answers.len(), 1, "{headers}");
-        assert_eq!((answers[0].code, &*answers[0].body), (200, "2\n"), "{headers}");
-        assert_eq!(answers[0].header("connection"), Some("close"), "{headers}");
+        let responses = responses(&server, &request);
+        assert_eq!(responses.len(), 1, "{headers}");
+        assert_eq!((responses[0].code, &*responses[0].body), (200, "2\n"), "{headers}");
+        assert_eq!(responses[0].header("connection"), Some("close"), "{headers}");
     }
 }
 
@@ -111,7 +111,7 @@ fn equal_content_lengths_are_accepted() {
     let mut client = server.connect_and_send(
         "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\ncontent-length: 05\r\n\r\nhello",
     );
-    assert_eq!(client.answer().body, "5\n");
+    assert_eq!(client.read_response().body, "5\n");
     assert_eq!(client.get("/").body, "0\n", "the next request starts right after the body");
 }
 
@@ -155,7 +155,7 @@ fn unusual_valid_chunks_are_accepted() {
         "2\r\nhe\r\n3\r\nllo\r\n0\r\nx: y\r\n\r\n",
     ] {
         client.send(format!("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n{body}"));
-        assert_eq!(client.answer().body, "5\n", "{body}");
+        assert_eq!(client.read_response().body, "5\n", "{body}");
     }
 }
 
@@ -170,7 +170,7 @@ fn exactly_one_valid_host_is_required() {
     expect_only(&server, "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n", 400);
     // HTTP/1.0 predates the header, and closes the connection.
     expect_only(&server, "GET / HTTP/1.0\r\n\r\n", 200);
-    assert_eq!(server.connect_and_send("GET / HTTP/1.1\r\nhost:\r\n\r\n").answer().code, 200);
+    assert_eq!(server.connect_and_send("GET / HTTP/1.1\r\nhost:\r\n\r\n").read_response().code, 200);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn request_target_is_a_path_or_a_url() {
         ("HTTP://elsewhere:1", "/"),
     ] {
         let mut client = server.connect_and_send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
-        assert_eq!(client.answer().body, format!("GET {path}\n"), "{target}");
+        assert_eq!(client.read_response().body, format!("GET {path}\n"), "{target}");
     }
     for line in [
         "GET test:80 HTTP/1.1",
@@ -206,7 +206,7 @@ fn request_target_is_a_path_or_a_url() {
         expect_only(&server, &format!("{line}\r\nhost: test\r\n\r\n"), 400);
     }
     let mut client = server.connect_and_send("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(client.answer().code, 405, "valid, but not an allowed method");
+    assert_eq!(client.read_response().code, 405, "valid, but not an allowed method");
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn lines_may_end_without_a_carriage_return() {
     let server = Server::start(limits(), path);
     let mut client =
         server.connect_and_send("GET /a HTTP/1.1\nhost: test\n\nGET /b HTTP/1.1\r\nhost: test\n\r\n");
-    assert_eq!(client.answer().body, "GET /a\n");
-    assert_eq!(client.answer().body, "GET /b\n");
+    assert_eq!(client.read_response().body, "GET /a\n");
+    assert_eq!(client.read_response().body, "GET /b\n");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn more_than_a_hundred_headers_get_431() {
         }
         request + "\r\n"
     };
-    assert_eq!(server.connect_and_send(request(100)).answer().code, 200);
+    assert_eq!(server.connect_and_send(request(100)).read_response().code, 200);
     expect_only(&server, &request(101), 431);
 }
 
@@ -240,7 +240,7 @@ fn a_thousand_pipelined_requests_are_answered_in_order() {
         (0..1000).map(|number| format!("GET /{number} HTTP/1.1\r\nhost: test\r\n\r\n")).collect();
     client.send(requests.concat());
     for number in 0..1000 {
-        assert_eq!(client.answer().body, format!("GET /{number}\n"));
+        assert_eq!(client.read_response().body, format!("GET /{number}\n"));
     }
     assert_eq!(client.get("/after").body, "GET /after\n");
 }
