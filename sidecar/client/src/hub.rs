@@ -171,7 +171,7 @@ fn instance_path(id: &InstanceId, wait: Option<Duration>) -> String {
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
-    // Only maps with keys that are not strings fail; the protocol has none.
+    // It fails only for maps with keys other than strings, which the protocol does not have.
     serde_json::to_vec(value).unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@ pub struct Url {
     pub host: String,
     /// Port, from 1 to 65535.
     pub port: u16,
-    /// Path and query; `/` if the URL has none.
+    /// Path and query; `/` by default.
     pub path: String,
 }
 

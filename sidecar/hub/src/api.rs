@@ -274,7 +274,7 @@ async fn read<T: DeserializeOwned>(body: RequestBody, object: &str) -> Result<T,
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    // Only maps with keys that are not strings fail; the protocol has none.
+    // It fails only for maps with keys other than strings, which the protocol does not have.
     let text = serde_json::to_string(value).unwrap_or_default();
     response(status, "application/json", text + "\n")
 }
