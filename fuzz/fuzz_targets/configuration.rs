@@ -10,10 +10,12 @@ use fuzz::known::Known;
 use libfuzzer_sys::fuzz_target;
 use protocol::{Health, InstanceId, Labels, Registration};
 use serde_json::Value;
-use traefik::{Exposure, parse_labels, to_labels};
+use traefik::{Exposure, parse_labels};
 
 use registry::{Registry, RouteState, Settings};
 
+#[path = "../../sidecar/traefik/tests/support/to_labels.rs"]
+mod to_labels;
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
 mod registry;
@@ -55,7 +57,7 @@ fuzz_target!(|text: &str| {
         let config = traefik_v1::read_config(&service, &registration.labels, &exposure);
         if let Ok(tree) = parse_labels(&registration.labels) {
             assert_eq!(
-                parse_labels(&to_labels(&tree)),
+                parse_labels(&to_labels::to_labels(&tree)),
                 Ok(tree),
                 "labels of the tree parse to the same tree"
             );

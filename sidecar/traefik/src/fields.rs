@@ -18,8 +18,6 @@ pub(crate) struct Field {
     named: Option<Box<Field>>,
     /// The option below an index.
     indexed: Option<Box<Field>>,
-    /// Part of a plugin's configuration: accepts every option below it.
-    is_plugin: bool,
 }
 
 /// Kind of a value. All values are strings.
@@ -39,7 +37,7 @@ pub(crate) enum Kind {
     Switch,
     Int,
     Duration,
-    /// Part of a plugin's configuration.
+    /// Part of a plugin's configuration, which may contain any option.
     Plugin,
 }
 
@@ -68,10 +66,6 @@ impl Field {
         ROOT.get_or_init(|| parse(include_str!("fields.txt")))
     }
 
-    pub(crate) fn is_plugin(&self) -> bool {
-        self.is_plugin
-    }
-
     /// Resolves a segment of a key.
     ///
     /// # Errors
@@ -90,7 +84,7 @@ impl Field {
         if let Some(step) = step {
             return Ok(step);
         }
-        if self.is_plugin {
+        if self.kind == Some(Kind::Plugin) {
             return Ok(if is_index {
                 Step::Index(leaf(Kind::Plugin))
             } else {
@@ -131,11 +125,7 @@ impl Field {
 fn leaf(kind: Kind) -> &'static Field {
     static LEAVES: OnceLock<[Field; 3]> = OnceLock::new();
     let leaves = LEAVES.get_or_init(|| {
-        [Kind::Item, Kind::Name, Kind::Plugin].map(|kind| Field {
-            kind: Some(kind),
-            is_plugin: kind == Kind::Plugin,
-            ..Field::default()
-        })
+        [Kind::Item, Kind::Name, Kind::Plugin].map(|kind| Field { kind: Some(kind), ..Field::default() })
     });
     leaves.iter().find(|field| field.kind == Some(kind)).expect("each kind that is asked for has a leaf")
 }
@@ -147,16 +137,13 @@ fn parse(text: &'static str) -> Field {
         let mut field = &mut root;
         for segment in path.split('.') {
             field = match segment {
-                "**" => {
-                    field.is_plugin = true;
-                    field
-                }
+                "**" => field,
                 "*" => field.named.get_or_insert_default(),
                 "[n]" => field.indexed.get_or_insert_default(),
                 name => field.below.entry(name).or_default(),
             };
         }
-        field.kind = Some(if field.is_plugin { Kind::Plugin } else { Kind::parse(kind) });
+        field.kind = Some(if path.ends_with("**") { Kind::Plugin } else { Kind::parse(kind) });
     }
     root
 }

@@ -19,4 +19,4 @@ pub use document::{BEACON, Backend, Document, render};
 pub use exposure::{Constraints, Exposure};
 pub use service_config::ServiceConfig;
 pub use suggest::suggest;
-pub use tree::{Tree, parse_labels, to_labels};
+pub use tree::{Tree, parse_labels};

@@ -1,4 +1,4 @@
-//! Labels as a tree of Traefik's options, and back.
+//! Labels as a tree of Traefik's options.
 //!
 //! The syntax is that of Traefik's own parser, with these differences:
 //! - a list of strings may be indexed, so that its items may contain commas (Traefik reads such a list as empty);
@@ -53,47 +53,6 @@ pub(crate) fn parse(labels: &Labels) -> (Tree, Vec<Diagnostic>) {
     }
     collect_lists(&mut tree, "traefik", &mut errors);
     (tree, errors)
-}
-
-/// Writes a tree as labels. [`parse_labels`] parses them to the same tree.
-pub fn to_labels(tree: &Tree) -> Labels {
-    let mut labels = Labels::default();
-    for (name, value) in tree {
-        let field = Field::root().step(name).ok().map(Step::field);
-        write(&mut labels, &format!("traefik.{name}"), value, field.is_some_and(Field::is_plugin), field);
-    }
-    labels
-}
-
-fn write(labels: &mut Labels, key: &str, value: &Value, is_plugin: bool, field: Option<&'static Field>) {
-    match value {
-        Value::Object(below) => {
-            for (name, value) in below {
-                let field = field.and_then(|field| field.step(name).ok()).map(Step::field);
-                let is_plugin = is_plugin || field.is_some_and(Field::is_plugin);
-                write(labels, &format!("{key}.{name}"), value, is_plugin, field);
-            }
-        }
-        Value::Array(items) => match comma_separated(items).filter(|_| !is_plugin) {
-            Some(text) => drop(labels.0.insert(key.to_owned(), text)),
-            None => {
-                for (index, item) in items.iter().enumerate() {
-                    let field = field.and_then(|field| field.step("[0]").ok()).map(Step::field);
-                    write(labels, &format!("{key}[{index}]"), item, is_plugin, field);
-                }
-            }
-        },
-        Value::String(text) => drop(labels.0.insert(key.to_owned(), text.clone())),
-        other => drop(labels.0.insert(key.to_owned(), other.to_string())),
-    }
-}
-
-/// Joins strings with commas. Returns `None` if the result would parse to another list.
-fn comma_separated(items: &[Value]) -> Option<String> {
-    let texts: Vec<&str> = items.iter().map(Value::as_str).collect::<Option<_>>()?;
-    let is_plain = texts.iter().all(|text| !text.contains(',') && text.trim() == *text);
-    // A single empty string would parse to an empty list.
-    (is_plain && texts != [""]).then(|| texts.join(","))
 }
 
 /// Removes `traefik.` in any case. Returns `None` for other labels.

@@ -3,6 +3,10 @@
 use serde_json::json;
 
 use super::*;
+use to_labels::to_labels;
+
+#[path = "../tests/support/to_labels.rs"]
+mod to_labels;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())

@@ -9,9 +9,12 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use protocol::Labels;
 use serde_json::Value;
-use traefik::{
-    Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, parse_labels, render, to_labels,
-};
+use traefik::{Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, parse_labels, render};
+
+use to_labels::to_labels;
+
+#[path = "support/to_labels.rs"]
+mod to_labels;
 
 /// Paths and types of all options.
 static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
