@@ -84,14 +84,9 @@ impl Field {
         if let Some(step) = step {
             return Ok(step);
         }
-        if self.kind == Some(Kind::Plugin) {
-            return Ok(if is_index {
-                Step::Index(leaf(Kind::Plugin))
-            } else {
-                Step::Name(leaf(Kind::Plugin))
-            });
-        }
         match self.kind {
+            Some(Kind::Plugin) if is_index => return Ok(Step::Index(leaf(Kind::Plugin))),
+            Some(Kind::Plugin) => return Ok(Step::Name(leaf(Kind::Plugin))),
             Some(Kind::List) if is_index => return Ok(Step::Index(leaf(Kind::Item))),
             Some(Kind::Names) if is_index => return Ok(Step::Index(leaf(Kind::Name))),
             _ => {}
