@@ -34,12 +34,7 @@ pub(crate) fn write(out: &mut String, state: &State) {
     let outdated = all.iter().filter(|instance| instance.stale).count() as u64;
     let counters = state.counters;
     for (name, kind, help, value) in [
-        (
-            "hub_stale_instances",
-            "gauge",
-            "Instances whose service's labels changed since their start.",
-            outdated,
-        ),
+        ("hub_stale_instances", "gauge", "Instances whose service has other labels now.", outdated),
         ("hub_routers", "gauge", "Routers that poll.", state.routers.len() as u64),
         ("hub_generation", "counter", "Configurations since the start.", state.generation),
         ("hub_withdrawn_total", "counter", "Instances that were withdrawn.", counters.withdrawn),

@@ -12,7 +12,7 @@ use traefik::{BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, Serv
 use crate::specs::{ResolvedLabels, Specs};
 
 /// Lifetimes, and the rules for exposing services.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// Lifetime of a lease without a renewal.
     pub(crate) ttl: Duration,
@@ -31,7 +31,7 @@ pub(crate) struct Settings {
 const WITHDRAWN_FOR: Duration = Duration::from_mins(1);
 
 /// All leases.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) settings: Settings,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
@@ -59,7 +59,7 @@ pub(crate) struct Instance {
 }
 
 /// A service that has instances, or had some within `keep_empty`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Service {
     /// Precedence in a conflict: the service with the lower rank keeps the name.
     rank: (u64, u64),
@@ -91,14 +91,7 @@ pub(crate) enum RouteState {
 
 impl Registry {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            instances: BTreeMap::new(),
-            services: BTreeMap::new(),
-            specs: Specs::default(),
-            withdrawn: BTreeMap::new(),
-            arrivals: 0,
-        }
+        Self { settings, ..Self::default() }
     }
 
     /// Registers an instance or renews its lease, and binds the lease to `connection`. Returns whether anything but the
@@ -148,13 +141,7 @@ impl Registry {
         }
         self.arrivals += 1;
         let rank = if warm_up { (0, self.instances[id].registration.started) } else { (1, self.arrivals) };
-        let service = self.services.entry(name).or_insert(Service {
-            rank,
-            config: None,
-            refusal: None,
-            empty_since: None,
-            reported: BTreeSet::new(),
-        });
+        let service = self.services.entry(name).or_insert_with(|| Service { rank, ..Service::default() });
         service.rank = service.rank.min(rank);
         Ok(true)
     }
