@@ -13,7 +13,7 @@ fn translated(pairs: &[(&str, &str)]) -> Translation {
 const RULE: (&str, &str) = ("traefik.frontend.rule", "Path:/");
 
 /// Translates these labels with a port and a rule. Returns the other labels without `traefik.http.`.
-fn made(pairs: &[(&str, &str)]) -> Vec<String> {
+fn translated_options(pairs: &[(&str, &str)]) -> Vec<String> {
     let pairs = [&[("traefik.port", "80"), RULE], pairs].concat();
     let translation = translated(&pairs);
     assert_eq!(translation.errors, []);
@@ -133,7 +133,7 @@ fn each_label_is_translated() {
         ("backend.responseForwarding.flushInterval=2", service("responseforwarding.flushinterval=2s")),
     ] {
         let (key, value) = label.split_once('=').unwrap();
-        assert_eq!(made(&[(&format!("traefik.{key}"), value)]), expected, "{label}");
+        assert_eq!(translated_options(&[(&format!("traefik.{key}"), value)]), expected, "{label}");
     }
 }
 
@@ -152,7 +152,7 @@ fn path_middlewares_have_the_order_of_traefik_1() {
 
 #[test]
 fn access_middlewares_have_the_order_of_traefik_1() {
-    let made = made(&[
+    let options = translated_options(&[
         ("traefik.backend.maxconn.amount", "5"),
         ("traefik.backend.maxconn.extractorfunc", "client.ip"),
         ("traefik.frontend.auth.basic.users", "a:b"),
@@ -185,7 +185,7 @@ fn access_middlewares_have_the_order_of_traefik_1() {
         "ratelimit-fast.ratelimit.period=3s",
         "ratelimit-fast.ratelimit.sourcecriterion.requestheadername=X-Key",
     ];
-    let (router, middlewares) = made.split_last().unwrap();
+    let (router, middlewares) = options.split_last().unwrap();
     assert_eq!(middlewares, expected.map(|field| format!("{prefix}{field}")));
     let order = ["errors-bad", "ipallowlist", "basicauth", "inflightreq", "ratelimit-fast"];
     let order = order.map(|kind| format!("demo_ping--{kind}")).join(",");
@@ -195,8 +195,8 @@ fn access_middlewares_have_the_order_of_traefik_1() {
 #[test]
 fn redirects_use_scheme_or_regex() {
     let redirect = |pairs: &[(&str, &str)]| {
-        let made = made(pairs);
-        made[..made.len() - 1]
+        let options = translated_options(pairs);
+        options[..options.len() - 1]
             .iter()
             .map(|label| label.split_once("--").unwrap().1.to_owned())
             .collect::<Vec<_>>()
@@ -233,7 +233,7 @@ fn redirects_use_scheme_or_regex() {
         ]
     );
     // No redirect in development mode.
-    let development = made(&[ssl, ("traefik.frontend.headers.isDevelopment", "true")]);
+    let development = translated_options(&[ssl, ("traefik.frontend.headers.isDevelopment", "true")]);
     assert_eq!(development.len(), 2, "{development:?}");
 }
 
@@ -383,18 +383,18 @@ fn errors_name_label_and_remedy() {
 }
 
 #[test]
-fn newer_labels_win() {
+fn labels_of_newer_versions_take_precedence() {
     let translation =
         translated(&[("traefik.port", "80"), RULE, ("traefik.http.routers.a.rule", "Path(`/a`)")]);
     assert_eq!(translation.labels, Labels::default());
     assert_eq!(translation.warnings[0].label, "traefik.frontend.rule, traefik.port");
-    // Middlewares alone make no router.
+    // Middlewares alone do not define a router.
     let beside = translated(&[RULE, ("traefik.http.middlewares.m.compress", "true")]);
     assert!(beside.labels.0.contains_key("traefik.http.routers.demo_ping.rule"));
 }
 
 #[test]
-fn what_is_disabled_is_not_looked_at() {
+fn labels_of_a_disabled_service_are_not_translated() {
     let disabled = translated(&[("traefik.enable", "false"), ("traefik.port", "none"), RULE]);
     assert_eq!(disabled, Translation::default());
     assert_eq!(
@@ -404,7 +404,7 @@ fn what_is_disabled_is_not_looked_at() {
 }
 
 #[test]
-fn names_do_not_meet_those_of_other_services() {
+fn names_do_not_collide_with_other_services() {
     let names = |service: &str, pairs: &[(&str, &str)]| {
         let translation = translate(service, &labels(pairs), None);
         let name = |key: &String| key.split('.').skip(2).take(2).collect::<Vec<_>>().join(".");
