@@ -47,7 +47,7 @@ impl Agent {
     }
 
     /// Starts it again with the same flags. It must have been stopped.
-    pub fn start_again(&mut self) -> Result<()> {
+    pub fn restart(&mut self) -> Result<()> {
         self.process = spawn(&self.program, &self.arguments)?;
         Ok(())
     }
@@ -57,9 +57,9 @@ fn spawn(program: &PathBuf, arguments: &[OsString]) -> Result<Process> {
     Process::spawn("agent", command(program).args(arguments), SpawnOptions::default())
 }
 
-/// Options of [`Watched`].
+/// Options of [`WatchedEngine`].
 #[derive(Clone, Debug, Default)]
-pub struct WatchedOptions {
+pub struct WatchedEngineOptions {
     /// Address of the engine for the agent, instead of the engine's own.
     pub docker: Option<String>,
     /// Additional flags of the agent.
@@ -72,7 +72,7 @@ pub struct WatchedOptions {
 /// its containers.
 ///
 /// While it exists, its thread is [in the network namespace](Engine::enter) in which containers are reachable.
-pub struct Watched {
+pub struct WatchedEngine {
     /// Agent.
     pub agent: Agent,
     /// Hub and Traefik.
@@ -82,14 +82,14 @@ pub struct Watched {
     engine: SharedEngine,
 }
 
-impl Watched {
+impl WatchedEngine {
     /// Starts it with default options.
     pub fn start() -> Result<Self> {
-        Self::with(|_| Ok(WatchedOptions::default()))
+        Self::with(|_| Ok(WatchedEngineOptions::default()))
     }
 
     /// Starts it with options that may depend on the engine. The thread is already in its network namespace.
-    pub fn with(options: impl FnOnce(&Engine) -> Result<WatchedOptions>) -> Result<Self> {
+    pub fn with(options: impl FnOnce(&Engine) -> Result<WatchedEngineOptions>) -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
         let inside = engine.enter()?;
@@ -118,14 +118,14 @@ impl Watched {
     }
 
     /// Returns a name that no other test uses.
-    pub fn called(&self, name: &str) -> String {
+    pub fn unique_name(&self, name: &str) -> String {
         format!("{}-{name}", self.name)
     }
 
     /// Starts a ping without a sidecar, routed at [`Self::url`] with `name`. `flags` are flags of `docker run`,
     /// `arguments` those of ping.
     pub fn ping(&self, name: &str, flags: &[&str], arguments: &[&str]) -> Result<Container> {
-        let route = self.called(name);
+        let route = self.unique_name(name);
         let rule = format!("PathPrefix(`/{route}`)");
         // No port label: the image exposes the port.
         let mut labels = labels::routed(&route, &rule, Some(&format!("/{route}")), 0);
@@ -140,21 +140,21 @@ impl Watched {
 
     /// Starts a container of one of the project's images.
     pub fn run(&self, image: &str, flags: &[&str], arguments: &[&str]) -> Result<Container> {
-        let (image, mark) = (self.engine.images()?.name(image), format!("--label={}", self.mark()));
+        let (image, mark) = (self.engine.images()?.name(image), format!("--label={}", self.test_label()));
         let run = [&["run", "--detach", &mark], flags, &[&image], arguments].concat();
         Ok(Container::new(self.docker(), &self.docker().run(&run)?))
     }
 
     /// Creates a network. It is removed with the containers.
     pub fn network(&self, name: &str) -> Result<String> {
-        let name = self.called(name);
-        self.docker().run(&["network", "create", &format!("--label={}", self.mark()), &name])?;
+        let name = self.unique_name(name);
+        self.docker().run(&["network", "create", &format!("--label={}", self.test_label()), &name])?;
         Ok(name)
     }
 
     /// Returns the URL of [`Self::ping`] with `name` through Traefik.
     pub fn url(&self, name: &str) -> String {
-        format!("{}/{}", self.fleet.traefik.url(), self.called(name))
+        format!("{}/{}", self.fleet.traefik.url(), self.unique_name(name))
     }
 
     /// Waits until Traefik routes it. Returns the response body.
@@ -204,14 +204,14 @@ impl Watched {
         .with_context(|| format!("waiting for the server {url} (expected: {expected})"))
     }
 
-    fn mark(&self) -> String {
+    fn test_label(&self) -> String {
         format!("swarmlings.test={}", self.name)
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedEngine {
     fn drop(&mut self) {
-        let filter = format!("label={}", self.mark());
+        let filter = format!("label={}", self.test_label());
         let remove = || -> Result<()> {
             let ids = self.docker().list(&["ps", "--all", "--quiet", "--filter", &filter])?;
             if thread::panicking() {

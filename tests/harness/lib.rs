@@ -60,7 +60,7 @@ pub mod swarm_stack;
 pub mod tools;
 pub mod traefik;
 
-pub use agent::{Agent, Watched, WatchedOptions};
+pub use agent::{Agent, WatchedEngine, WatchedEngineOptions};
 pub use binaries::Binaries;
 pub use browser::Browser;
 pub use compose::Compose;

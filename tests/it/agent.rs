@@ -11,8 +11,8 @@ use harness::Container;
 use harness::docker::eventually_on_engine;
 use harness::load::text;
 use harness::{
-    Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, Watched,
-    WatchedOptions, eventually, http, images,
+    Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, WatchedEngine,
+    WatchedEngineOptions, eventually, http, images,
 };
 use serde_json::Value;
 
@@ -24,9 +24,9 @@ fn load(url: String) -> Load {
 
 #[test]
 fn container_is_routed_while_healthy_and_its_stop_fails_no_request() {
-    let mut watched = Watched::start().unwrap();
+    let mut watched = WatchedEngine::start().unwrap();
     // Two containers of one service, with labels of Compose.
-    let service = watched.called("web");
+    let service = watched.unique_name("web");
     let compose = [
         "--label=com.docker.compose.project=agents".to_owned(),
         format!("--label=com.docker.compose.service={service}"),
@@ -82,7 +82,7 @@ fn container_is_routed_while_healthy_and_its_stop_fails_no_request() {
 
 #[test]
 fn health_follows_the_health_check_and_pause() {
-    let watched = Watched::start().unwrap();
+    let watched = WatchedEngine::start().unwrap();
     // The container is healthy while something listens at this address.
     let network = watched.network("health").unwrap();
     let gateway = "{{(index .IPAM.Config 0).Gateway}}";
@@ -121,11 +121,11 @@ fn health_follows_the_health_check_and_pause() {
 
 #[test]
 fn container_that_survives_its_stop_signal_is_routed_again() {
-    let options = WatchedOptions {
+    let options = WatchedEngineOptions {
         agent_arguments: ["--stop-margin", "500ms"].map(str::to_owned).to_vec(),
-        ..WatchedOptions::default()
+        ..WatchedEngineOptions::default()
     };
-    let mut watched = Watched::with(|_| Ok(options)).unwrap();
+    let mut watched = WatchedEngine::with(|_| Ok(options)).unwrap();
     let flags = ["--no-healthcheck", "--stop-timeout=1"];
     let container = watched.ping("deaf", &flags, &["--ignore-sigterm"]).unwrap();
     let before = watched.wait_health(&container, "healthy").unwrap();
@@ -139,7 +139,7 @@ fn container_that_survives_its_stop_signal_is_routed_again() {
     watched.docker().run(&["kill", "--signal", "TERM", container.id()]).unwrap();
     watched.wait_health(&container, "unhealthy").unwrap();
     watched.agent.stop().unwrap();
-    watched.agent.start_again().unwrap();
+    watched.agent.restart().unwrap();
     watched.agent.process().log().wait_for("health=Unhealthy", LONG).unwrap();
     watched.wait_health(&container, "healthy").unwrap();
     watched.docker().run(&["kill", container.id()]).unwrap();
@@ -148,7 +148,7 @@ fn container_that_survives_its_stop_signal_is_routed_again() {
 
 #[test]
 fn container_is_routed_on_the_chosen_network_and_one_with_a_sidecar_is_ignored() {
-    let mut watched = Watched::start().unwrap();
+    let mut watched = WatchedEngine::start().unwrap();
     // Its sidecar would register it, if this hub existed.
     let (hub, label) =
         ("--env=SIDECAR_HUB=http://127.0.0.1:9", "--label=traefik.http.routers.wrapped.rule=Path(`/w`)");
@@ -192,12 +192,12 @@ fn container_is_routed_on_the_chosen_network_and_one_with_a_sidecar_is_ignored()
 
 #[test]
 fn restart_of_hub_or_agent_fails_no_request() {
-    let mut watched = Watched::start().unwrap();
+    let mut watched = WatchedEngine::start().unwrap();
     let container = watched.ping("restart", &["--no-healthcheck"], &[]).unwrap();
     watched.wait_answer("restart").unwrap();
     let load = load(watched.url("restart"));
     load.wait_for_more(100, LONG).unwrap();
-    let confirmed = |watched: &Watched| {
+    let confirmed = |watched: &WatchedEngine| {
         eventually(LONG, || {
             let instance = watched.instance(&container)?.context("not in the hub")?;
             ensure!(
@@ -229,7 +229,7 @@ fn restart_of_hub_or_agent_fails_no_request() {
     let began = seconds();
     eventually(LONG, || seconds() > began + 4.0).unwrap();
     assert!(watched.instance(&container).unwrap().is_some());
-    watched.agent.start_again().unwrap();
+    watched.agent.restart().unwrap();
     confirmed(&watched);
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
@@ -238,9 +238,9 @@ fn restart_of_hub_or_agent_fails_no_request() {
 #[test]
 fn agent_works_through_a_proxy_that_allows_only_documented_requests() {
     let mut proxy = None;
-    let mut watched = Watched::with(|engine| {
+    let mut watched = WatchedEngine::with(|engine| {
         let started = proxy.insert(SocketProxy::start(engine.docker())?);
-        Ok(WatchedOptions { docker: Some(started.docker()), ..WatchedOptions::default() })
+        Ok(WatchedEngineOptions { docker: Some(started.docker()), ..WatchedEngineOptions::default() })
     })
     .unwrap();
     let mut proxy = proxy.unwrap();
@@ -271,9 +271,9 @@ fn missing_engine_is_logged_once() {
     let socket = directory.path().join("docker.sock");
     let mut engines = None;
     let docker = Some(format!("unix://{}", socket.display()));
-    let mut watched = Watched::with(|engine| {
+    let mut watched = WatchedEngine::with(|engine| {
         engines = Some(engine.docker().host().unwrap_or("unix:///var/run/docker.sock").to_owned());
-        Ok(WatchedOptions { docker, ..WatchedOptions::default() })
+        Ok(WatchedEngineOptions { docker, ..WatchedEngineOptions::default() })
     })
     .unwrap();
     let container = watched.ping("late", &["--no-healthcheck"], &[]).unwrap();

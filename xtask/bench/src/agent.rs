@@ -146,7 +146,7 @@ fn idle_cost(
     agent.stop()?;
     wait_connected(0)?;
     let began = Instant::now();
-    agent.start_again()?;
+    agent.restart()?;
     wait_connected(count)?;
     let registered = began.elapsed();
 
