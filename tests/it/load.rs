@@ -107,16 +107,16 @@ fn restart_of_the_only_instance_is_an_outage() {
     let (gone, away) = (Instant::now(), Duration::from_millis(400));
     // The length of the outage, which load has to measure.
     thread::sleep(away);
-    let surely = gone.elapsed();
+    let at_least = gone.elapsed();
     instance.restart().unwrap();
     fleet.wait_routed([instance]).unwrap();
     load.wait_for_more(20);
-    let most = begin.elapsed();
+    let at_most = begin.elapsed();
     let (code, report) = load.interrupt();
     assert_eq!((code, &report["ended"]), (1, &"interrupted".into()));
     let gaps = &report["gaps"];
     let longest = Duration::from_secs_f64(gaps["longest"].as_f64().unwrap());
-    assert!(surely <= longest && longest <= most, "{surely:?} ≤ {longest:?} ≤ {most:?}");
+    assert!(at_least <= longest && longest <= at_most, "{at_least:?} ≤ {longest:?} ≤ {at_most:?}");
     assert!(gaps["count"].as_u64().unwrap() >= 1, "{gaps}");
     let failed = report["failed"].as_u64().unwrap();
     let [by_class, by_status] = ["by_class", "by_status"].map(|by| &report["failures"][by]);

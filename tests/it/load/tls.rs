@@ -9,10 +9,10 @@ use super::{Nginx, PATIENCE, load, names};
 
 /// Runs `load` with invalid usage, and returns its error message.
 fn refusal(url: &str, args: &[&str]) -> String {
-    let mut stranger = command(Binaries::find().unwrap().path("load"));
-    let stranger = stranger.arg(url).args(args).output().unwrap();
-    assert_eq!(stranger.status.code(), Some(64), "{stranger:?}");
-    String::from_utf8(stranger.stderr).unwrap()
+    let mut load = command(Binaries::find().unwrap().path("load"));
+    let output = load.arg(url).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]
@@ -32,21 +32,21 @@ fn http_2_works_with_and_without_tls() {
         echo
     };
     let streams = ["--http", "2", "--connections", "2", "--streams", "4", "--requests", "100"];
-    let is_well = |(code, report): (i32, Value), http: &str, connections: u64| {
+    let assert_ok = |(code, report): (i32, Value), http: &str, connections: u64| {
         assert_eq!((code, &report["ok"]), (0, &100.into()), "{}", report["failures"]);
         assert_eq!((&report["asked"]["http"], names(&report)), (&http.into(), vec!["echo-1"]));
         assert_eq!(report["connections"]["opened"], connections);
     };
     {
         let _echo = start(&[]);
-        is_well(load(&format!("http://{address}/"), &streams), "2", 2);
+        assert_ok(load(&format!("http://{address}/"), &streams), "2", 2);
     }
     let _echo = start(&["--cert", &cert, "--key", &key]);
     let url = format!("https://{address}/");
-    is_well(load(&url, &[&streams[..], &["--ca", &ca]].concat()), "2", 2);
-    is_well(load(&url, &["--insecure", "--requests", "100", "--connections", "3"]), "2", 3);
+    assert_ok(load(&url, &[&streams[..], &["--ca", &ca]].concat()), "2", 2);
+    assert_ok(load(&url, &["--insecure", "--requests", "100", "--connections", "3"]), "2", 3);
     let one = ["--http", "1.1", "--ca", &ca, "--requests", "100", "--connections", "3"];
-    is_well(load(&url, &one), "1.1", 3);
+    assert_ok(load(&url, &one), "1.1", 3);
     // The system's CA certificates do not include this one.
     assert!(refusal(&url, &[]).contains("UnknownIssuer"));
 }
@@ -76,10 +76,10 @@ fn p384_keys_are_accepted() {
         assert_eq!(names(&report), ["nginx-1"]);
         // Another authority with a key of the same kind is not trusted.
         let other = Certificates::with_hash(authority, hash);
-        let said = refusal(&nginx.url, &["--ca", &other.path("ca.pem")]);
+        let message = refusal(&nginx.url, &["--ca", &other.path("ca.pem")]);
         assert!(
-            said.contains("BadSignature") || said.contains("UnknownIssuer"),
-            "{authority:?} {server:?}: {said}"
+            message.contains("BadSignature") || message.contains("UnknownIssuer"),
+            "{authority:?} {server:?}: {message}"
         );
     }
 }

@@ -110,7 +110,8 @@ pub(super) fn report(run: &Run) -> Report {
     let info = RunInfo {
         ended: EndReason::Duration,
         elapsed: Duration::from_secs_f64(end),
-        started_at: Duration::from_secs(1_764_108_000),
+        // 25 November 2025.
+        started_at: Duration::from_hours(490_030),
         cpu: Duration::from_secs_f64(end * 0.21),
         cores: 2,
         latest_ok,
