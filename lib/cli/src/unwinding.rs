@@ -19,7 +19,7 @@ extern "C" fn _Unwind_Backtrace(_callback: *const c_void, _argument: *mut c_void
 
 macro_rules! never_called {
     ($($name:ident)*) => { $(
-        // SAFETY: it is called only during unwinding, which never starts.
+        // SAFETY: it is called only during unwinding or by the callback of a backtrace, which never start.
         #[unsafe(no_mangle)]
         extern "C" fn $name() -> ! {
             std::process::abort()
@@ -27,8 +27,12 @@ macro_rules! never_called {
     )* };
 }
 
+// All that the standard library refers to: without LTO, a missing one would pull libunwind in, and duplicate the others.
 never_called! {
+    _Unwind_FindEnclosingFunction
+    _Unwind_GetCFA
     _Unwind_GetDataRelBase
+    _Unwind_GetIP
     _Unwind_GetIPInfo
     _Unwind_GetLanguageSpecificData
     _Unwind_GetRegionStart
