@@ -202,7 +202,7 @@ fn every_option_reaches_traefik() {
         match found {
             Some(found) if shows(option, found) && !is_hidden => {}
             Some(found) if shows(option, found) => {
-                writeln!(wrong, "{key} is in HIDDEN, but Traefik shows it").unwrap()
+                writeln!(wrong, "{key} is in HIDDEN, but Traefik shows it").unwrap();
             }
             _ if is_hidden => {}
             found => writeln!(wrong, "{key}={value}: expected {}, got {found:?}", option.expected).unwrap(),
