@@ -288,3 +288,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_to_prepare_ends_the_run_with_an_error() {
+        let mut plan = Plan::new(vec!["https://invalid..name/".parse().unwrap()]);
+        plan.tls = Some(Arc::new(crate::tls::config(None, true).unwrap()));
+        plan.threads = 3;
+        let running = Running::start(plan, vec![HttpVersion::Http1], &Stopper::new()).unwrap();
+        let error = running.finish().unwrap_err();
+        assert_eq!(error.class, ErrorClass::Tls, "{error}");
+        assert!(error.text.starts_with("invalid TLS server name invalid..name: "), "{error}");
+    }
+
+    #[test]
+    fn dropped_run_ends_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let mut plan = Plan::new(vec![url.parse().unwrap()]);
+        (plan.threads, plan.timeout) = (2, Duration::from_mins(10));
+        let running = Running::start(plan, vec![HttpVersion::Http1], &Stopper::new()).unwrap();
+        let begin = Instant::now();
+        // The requests are never answered.
+        drop(running);
+        assert!(begin.elapsed() < Duration::from_mins(1), "{:?}", begin.elapsed());
+    }
+}
