@@ -101,7 +101,7 @@ fn elements(header: &str) {
             let written: Vec<_> = said.iter().map(Element::to_string).collect();
             assert_eq!(forwarded::parse(&written.join(", ")), Ok(said), "{written:?}");
         }
-        Err(fault) => assert!(!fault.contains(char::is_control), "{fault:?}"),
+        Err(error) => assert!(!error.contains(char::is_control), "{error:?}"),
     }
 }
 

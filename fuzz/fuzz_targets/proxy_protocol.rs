@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(length, decided, "{header:?}");
             check(&header, &bytes[..length]);
         }
-        Err(fault) => assert!(!fault.to_string().contains(char::is_control), "{fault}"),
+        Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
     }
 });
 

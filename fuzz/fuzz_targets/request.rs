@@ -81,7 +81,7 @@ fn simple_decode(text: &str, plus_is_space: bool) -> Option<Vec<u8>> {
 
 /// The parsed value. Asserts that an error message is printable.
 fn read<T>(outcome: Result<T, String>) -> Option<T> {
-    outcome.inspect_err(|fault| assert!(!fault.contains(char::is_control), "{fault:?}")).ok()
+    outcome.inspect_err(|error| assert!(!error.contains(char::is_control), "{error:?}")).ok()
 }
 
 fn codes(text: &str) {

@@ -54,7 +54,7 @@ mod tests {
     fn trusted_proxies_are_lists_or_repeated() {
         let args = read(&["--trusted-proxy", "10.0.0.0/8,fd00::/8", "--trusted-proxy", "unix"]).unwrap();
         assert_eq!(args.trusted_proxy.len(), 3);
-        let fault = read(&["--trusted-proxy", "10.0.0.0/8,nobody"]).unwrap_err().to_string();
-        assert!(fault.contains("\"nobody\": expected a network such as 10.0.0.0/8"), "{fault}");
+        let error = read(&["--trusted-proxy", "10.0.0.0/8,nobody"]).unwrap_err().to_string();
+        assert!(error.contains("\"nobody\": expected a network such as 10.0.0.0/8"), "{error}");
     }
 }

@@ -37,17 +37,17 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("{text:?}: expected a network such as 10.0.0.0/8 or fd00::/8, or an address");
+        let error = || format!("{text:?}: expected a network such as 10.0.0.0/8 or fd00::/8, or an address");
         let (address, prefix) =
             text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| fault())?;
+        let address: IpAddr = address.parse().map_err(|_| error())?;
         let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => longest,
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
-                digits.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(fault)?
+                digits.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(error)?
             }
-            Some(_) => return Err(fault()),
+            Some(_) => return Err(error()),
         };
         let (address, prefix) = match address.to_canonical() {
             IpAddr::V4(mapped) if address.is_ipv6() => match prefix.checked_sub(96) {
@@ -114,8 +114,8 @@ mod tests {
             " ::1",
             "::1/8/8",
         ] {
-            let fault = text.parse::<Cidr>().unwrap_err();
-            assert!(fault.starts_with(&format!("{text:?}: expected a network such as")), "{fault}");
+            let error = text.parse::<Cidr>().unwrap_err();
+            assert!(error.starts_with(&format!("{text:?}: expected a network such as")), "{error}");
         }
     }
 

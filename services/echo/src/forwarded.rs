@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_position() {
-        for (header, fault) in [
+        for (header, error) in [
             ("for", "the end: expected ="),
             ("for=", "the end: expected a value"),
             ("for=_a for=_b", "'f' at byte 8: expected a comma or a semicolon"),
@@ -299,7 +299,7 @@ mod tests {
             ("for=\"1.2.3.4:99999\"", "\"1.2.3.4:99999\": expected an address"),
         ] {
             let found = parse(header).unwrap_err();
-            assert!(found.starts_with(fault), "{header}: {found}");
+            assert!(found.starts_with(error), "{header}: {found}");
         }
     }
 

@@ -81,8 +81,8 @@ pub struct ForwardingChain {
     /// All known hops, from the client to the connection.
     pub hops: Vec<Hop>,
     /// Errors of headers that could not be parsed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<String>,
+    #[serde(rename = "faults", skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
 }
 
 /// A client or proxy that sent the request on.
@@ -138,8 +138,8 @@ pub struct IncomingRequest<'a> {
 /// Follows a request back from the connection to the client.
 pub fn forwarding_chain(request: IncomingRequest<'_>, trusted: &[TrustedProxy]) -> ForwardingChain {
     let IncomingRequest { peer, origin, headers, host, here } = request;
-    let mut faults = Vec::new();
-    let (header, reports) = reports(headers, &mut faults);
+    let mut errors = Vec::new();
+    let (header, reports) = reports(headers, &mut errors);
     let mut chain = Chain::new(peer, here, trusted);
     if let Some(Proxied { source, .. }) = origin.and_then(|origin| origin.proxied) {
         let reporter = chain.clone();
@@ -179,7 +179,7 @@ pub fn forwarding_chain(request: IncomingRequest<'_>, trusted: &[TrustedProxy]) 
         prefix: value("x-forwarded-prefix"),
         server: value("x-forwarded-server"),
         hops: chain.hops.into_iter().rev().collect(),
-        faults,
+        errors,
     }
 }
 
@@ -241,7 +241,7 @@ impl Reported {
 }
 
 /// Returns the hops that the headers report, the client first.
-fn reports(headers: &HeaderMap, faults: &mut Vec<String>) -> (HopSource, Vec<Report>) {
+fn reports(headers: &HeaderMap, errors: &mut Vec<String>) -> (HopSource, Vec<Report>) {
     if let Some(header) = joined(headers, "forwarded") {
         match forwarded::parse(&header) {
             Ok(elements) if !elements.is_empty() => {
@@ -252,20 +252,20 @@ fn reports(headers: &HeaderMap, faults: &mut Vec<String>) -> (HopSource, Vec<Rep
                 return (HopSource::Forwarded, elements.into_iter().map(report).collect());
             }
             Ok(_) => {}
-            Err(fault) => faults.push(format!("forwarded: {fault}")),
+            Err(error) => errors.push(format!("forwarded: {error}")),
         }
     }
     if let Some(header) = joined(headers, "x-forwarded-for") {
         let reports = header.split(',').map(str::trim).filter(|name| !name.is_empty());
         let reports: Vec<_> = reports.map(|name| (Reported::read(name), None)).collect();
-        faults.extend(invalid_addresses("x-forwarded-for", &reports));
+        errors.extend(invalid_addresses("x-forwarded-for", &reports));
         if !reports.is_empty() {
             return (HopSource::XForwardedFor, reports);
         }
     }
     let reports: Vec<_> =
         joined(headers, "x-real-ip").iter().map(|name| (Reported::read(name), None)).collect();
-    faults.extend(invalid_addresses("x-real-ip", &reports));
+    errors.extend(invalid_addresses("x-real-ip", &reports));
     (HopSource::XRealIp, reports)
 }
 
@@ -365,7 +365,7 @@ impl fmt::Display for ForwardingChain {
             };
             writeln!(f, "{}. {address}, says {by} ({}): {belief}", number + 1, from.as_str())?;
         }
-        self.faults.iter().try_for_each(|fault| writeln!(f, "fault: {fault}"))
+        self.errors.iter().try_for_each(|error| writeln!(f, "fault: {error}"))
     }
 }
 

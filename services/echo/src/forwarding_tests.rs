@@ -156,7 +156,7 @@ fn invalid_header_is_reported_and_ignored() {
     let chain = follow("10.0.0.2:1", None, &lines, &["10.0.0.2", "1.2.3.4"]);
     assert_eq!(chain.client, "what");
     assert_eq!(
-        chain.faults,
+        chain.errors,
         [
             "forwarded: 'f' at byte 13: expected a comma or a semicolon",
             "x-forwarded-for: invalid address \"what\""

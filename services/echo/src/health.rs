@@ -69,8 +69,8 @@ mod tests {
             ("[503]", "[503]"),
             ("-503", "-503"),
         ] {
-            let fault = parse(body.as_bytes()).unwrap_err();
-            assert_eq!(fault, format!("\"{named}\": expected a status code from 200 to 999"));
+            let error = parse(body.as_bytes()).unwrap_err();
+            assert_eq!(error, format!("\"{named}\": expected a status code from 200 to 999"));
         }
     }
 

@@ -118,8 +118,8 @@ mod tests {
             ("1s-61s", "\"61s\": expected a duration of at most 1m (--max-delay)"),
             ("", "\"\": expected a duration such as"),
         ] {
-            let fault = times(text, MINUTE).unwrap_err();
-            assert!(fault.starts_with(named), "{text}: {fault}");
+            let error = times(text, MINUTE).unwrap_err();
+            assert!(error.starts_with(named), "{text}: {error}");
         }
     }
 
@@ -128,10 +128,10 @@ mod tests {
         assert_eq!(seconds("1.5", MINUTE), Ok(Duration::from_millis(1500)));
         assert_eq!(seconds("10ms", MINUTE), Ok(Duration::from_millis(10)));
         for text in ["", ".", "1.2.3", "61"] {
-            let fault = seconds(text, MINUTE).unwrap_err();
+            let error = seconds(text, MINUTE).unwrap_err();
             assert!(
-                fault.starts_with(&format!("{text:?}: expected seconds, or a duration of at most 1m")),
-                "{fault}"
+                error.starts_with(&format!("{text:?}: expected seconds, or a duration of at most 1m")),
+                "{error}"
             );
         }
     }

@@ -24,7 +24,7 @@ impl<'a> Query<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, String> {
         let value = self.get(name);
-        value.map(|value| parse(&value).map_err(|fault| format!("{name}={fault}"))).transpose()
+        value.map(|value| parse(&value).map_err(|error| format!("{name}={error}"))).transpose()
     }
 
     /// Whether a parameter is true as Go parses booleans.
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn error_names_parameter_and_value() {
-        let fault = Query::new(Some("every=5")).read("every", crate::params::duration).unwrap_err();
-        assert!(fault.starts_with("every=\"5\": "), "{fault}");
+        let error = Query::new(Some("every=5")).read("every", crate::params::duration).unwrap_err();
+        assert!(error.starts_with("every=\"5\": "), "{error}");
     }
 
     #[test]

@@ -142,11 +142,11 @@ mod tests {
             ("200:0.0000001", "\"200:0.0000001\": expected a weight"),
             ("200:0,500:0.0", "\"200:0,500:0.0\": expected a weight above 0"),
         ] {
-            let fault = text.parse::<WeightedCodes>().unwrap_err();
-            assert!(fault.starts_with(named), "{text}: {fault}");
+            let error = text.parse::<WeightedCodes>().unwrap_err();
+            assert!(error.starts_with(named), "{text}: {error}");
         }
-        let fault = ["200"; MAX_CODES + 1].join(",").parse::<WeightedCodes>().unwrap_err();
-        assert_eq!(fault, "33 status codes: expected at most 32");
+        let error = ["200"; MAX_CODES + 1].join(",").parse::<WeightedCodes>().unwrap_err();
+        assert_eq!(error, "33 status codes: expected at most 32");
     }
 
     #[test]

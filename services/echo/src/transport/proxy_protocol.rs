@@ -58,18 +58,18 @@ pub enum Detection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderError {
     version: u8,
-    fault: String,
+    cause: String,
 }
 
 impl HeaderError {
-    fn new(version: u8, fault: impl fmt::Display) -> Self {
-        Self { version, fault: fault.to_string() }
+    fn new(version: u8, cause: impl fmt::Display) -> Self {
+        Self { version, cause: cause.to_string() }
     }
 }
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PROXY header, version {}: {}", self.version, self.fault)
+        write!(f, "PROXY header, version {}: {}", self.version, self.cause)
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    fn fault(header: &[u8]) -> String {
+    fn error(header: &[u8]) -> String {
         parse(header).unwrap_err().to_string()
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let longer = longest.replace("\r\n", "0\r\n");
         assert_eq!(parse(&longer.as_bytes()[..106]), Ok(Detection::Incomplete));
         for length in 107..=longer.len() {
-            let said = fault(&longer.as_bytes()[..length]);
+            let said = error(&longer.as_bytes()[..length]);
             assert_eq!(said, "PROXY header, version 1: line longer than 107 bytes");
         }
     }
@@ -172,10 +172,10 @@ mod tests {
         ];
         for (text, said) in cases {
             let line = format!("PROXY {text}\r\n");
-            assert_eq!(fault(line.as_bytes()), format!("PROXY header, version 1: {said}"), "{text:?}");
+            assert_eq!(error(line.as_bytes()), format!("PROXY header, version 1: {said}"), "{text:?}");
         }
-        assert!(fault(b"PROXY UNKNOWN\n").ends_with(": line without CR LF"));
-        assert!(fault(b"PROXY TCP4 \xff\r\n").contains("invalid IPv4 address"));
+        assert!(error(b"PROXY UNKNOWN\n").ends_with(": line without CR LF"));
+        assert!(error(b"PROXY TCP4 \xff\r\n").contains("invalid IPv4 address"));
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         }
         let broken: [&[u8]; 3] = [&[4], &[4, 0], &[1, 0, 2, b'h', b'2', 5, 0, 2, 7]];
         for extra in broken {
-            let said = fault(&v2(0x21, 0x11, &[&four[..], extra].concat()));
+            let said = error(&v2(0x21, 0x11, &[&four[..], extra].concat()));
             assert!(said.contains("incomplete TLV"), "{said}");
         }
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn invalid_version_2_header_is_reported() {
         let cases = [
-            (0x11, 0x11, 12, "version 1 instead of 2"),
+            (0x11, 0x11, 12, "unsupported version 1"),
             (0x22, 0x11, 12, "unknown command 2"),
             (0x21, 0x41, 12, "unknown address family 4"),
             (0x21, 0x13, 12, "unknown transport protocol 3"),
@@ -232,11 +232,11 @@ mod tests {
         ];
         for (command, family, length, said) in cases {
             let header = v2(command, family, &vec![0; length]);
-            assert_eq!(fault(&header), format!("PROXY header, version 2: {said}"));
+            assert_eq!(error(&header), format!("PROXY header, version 2: {said}"));
         }
         let long = v2(0x21, 0x11, &[0; MAX_BYTES]);
-        let said = fault(&long[..16]);
-        assert_eq!(said, "PROXY header, version 2: it announces 4112 bytes, more than 4096");
+        let said = error(&long[..16]);
+        assert_eq!(said, "PROXY header, version 2: length of 4112 bytes exceeds 4096");
     }
 
     #[test]

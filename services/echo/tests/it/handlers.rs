@@ -107,7 +107,7 @@ fn bytes_have_the_requested_size_and_depend_on_the_seed() {
 #[test]
 fn invalid_parameters_are_reported() {
     let echo = Echo::start(&["--max-bytes", "1000", "--max-delay", "1s"]);
-    for (path, fault) in [
+    for (path, expected) in [
         ("/status/abc", "\"abc\": expected a status code from 200 to 999"),
         ("/status/", "\"\": expected a status code from 200 to 999"),
         ("/status/200:x", "\"200:x\": expected a weight from 0 to 1000000, such as 3 or 0.25"),
@@ -141,7 +141,7 @@ fn invalid_parameters_are_reported() {
     ] {
         let answer = echo.get(path);
         assert_eq!(answer.code, 400, "{path}");
-        assert!(answer.text().starts_with(fault), "{path}: {}", answer.text());
+        assert!(answer.text().starts_with(expected), "{path}: {}", answer.text());
     }
     // Without `duration` the rest of the maximum delay is used.
     assert_eq!(echo.get("/drip?delay=1s").code, 200);

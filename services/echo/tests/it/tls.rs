@@ -17,7 +17,7 @@ fn start(flags: &[String]) -> Server {
 }
 
 /// Returns the startup error for these files.
-fn fault(cert: &str, key: &str, more: &[&str]) -> String {
+fn error(cert: &str, key: &str, more: &[&str]) -> String {
     let flags = [&["--cert", cert, "--key", key], more].concat();
     Echo::new(args(&flags), &context()).unwrap_err().to_string()
 }
@@ -216,7 +216,7 @@ fn invalid_files_are_reported_at_startup() {
         (&broken, "malformed certificate"),
     ];
     for (path, why) in certificates {
-        let said = fault(path, &key, &[]);
+        let said = error(path, &key, &[]);
         assert!(said.starts_with(&format!("reading certificate {path}: {why}")), "{said}");
     }
     let kinds = "malformed or unsupported key; use P-256, RSA or Ed25519";
@@ -230,7 +230,7 @@ fn invalid_files_are_reported_at_startup() {
         (&other, &mismatch),
     ];
     for (path, why) in keys {
-        assert_eq!(fault(&cert, path, &[]), format!("reading private key {path}: {why}"));
+        assert_eq!(error(&cert, path, &[]), format!("reading private key {path}: {why}"));
     }
     let roots = [
         (&nothing, "no such file or directory"),
@@ -238,7 +238,7 @@ fn invalid_files_are_reported_at_startup() {
         (&broken, "certificate 1: "),
     ];
     for (path, why) in roots {
-        let said = fault(&cert, &key, &["--cacert", path]);
+        let said = error(&cert, &key, &["--cacert", path]);
         assert!(said.starts_with(&format!("reading client CA certificates {path}: {why}")), "{said}");
     }
 }

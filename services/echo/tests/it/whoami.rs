@@ -184,9 +184,9 @@ fn health_returns_the_code_that_was_set() {
     assert_eq!(post("503").code, 200);
     let answer = echo.get("/health");
     assert_eq!((answer.code, answer.text().as_str()), (503, ""));
-    let fault = post("\"200\"");
-    assert_eq!(fault.code, 400);
-    assert_eq!(fault.text(), "\"\\\"200\\\"\": expected a status code from 200 to 999\n");
+    let error = post("\"200\"");
+    assert_eq!(error.code, 400);
+    assert_eq!(error.text(), "\"\\\"200\\\"\": expected a status code from 200 to 999\n");
     assert_eq!(echo.get("/health").code, 503);
     // The code does not change the readiness of the service.
     assert_eq!(post("200").code, 200);

@@ -23,17 +23,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError
     let Some(fixed) = bytes.get(SIGNATURE.len()..FIXED) else { return Ok(None) };
     let &[command, family, high, low] = fixed else { return Ok(None) };
     if command >> 4 != 2 {
-        return Err(fault(format_args!("version {} instead of 2", command >> 4)));
+        return Err(error(format_args!("unsupported version {}", command >> 4)));
     }
     let length = FIXED + usize::from(u16::from_be_bytes([high, low]));
     if length > MAX_BYTES {
-        return Err(fault(format_args!("it announces {length} bytes, more than {MAX_BYTES}")));
+        return Err(error(format_args!("length of {length} bytes exceeds {MAX_BYTES}")));
     }
     let Some(rest) = bytes.get(FIXED..length) else { return Ok(None) };
     let endpoints = match command & 0xf {
         0 => Endpoints::Local,
         1 => endpoints(family, rest)?,
-        other => return Err(fault(format_args!("unknown command {other}"))),
+        other => return Err(error(format_args!("unknown command {other}"))),
     };
     Ok(Some((Header { version: 2, endpoints }, length)))
 }
@@ -41,20 +41,20 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError
 fn endpoints(family: u8, rest: &[u8]) -> Result<Endpoints, HeaderError> {
     let (family, protocol) = (family >> 4, family & 0xf);
     if protocol > 2 {
-        return Err(fault(format_args!("unknown transport protocol {protocol}")));
+        return Err(error(format_args!("unknown transport protocol {protocol}")));
     }
     let (endpoints, extra) = match family {
         0 => return Ok(Endpoints::Unknown),
         1 => inet::<4, Ipv4Addr>(rest, "IPv4")?,
         2 => inet::<16, Ipv6Addr>(rest, "IPv6")?,
         3 => unix(rest)?,
-        other => return Err(fault(format_args!("unknown address family {other}"))),
+        other => return Err(error(format_args!("unknown address family {other}"))),
     };
     check_extra(extra)?;
     Ok(endpoints)
 }
 
-/// Both endpoints, and what follows them.
+/// Returns both endpoints and the bytes after them.
 fn inet<'a, const N: usize, A>(rest: &'a [u8], kind: &str) -> Result<(Endpoints, &'a [u8]), HeaderError>
 where
     A: From<[u8; N]> + Into<IpAddr>,
@@ -89,16 +89,16 @@ fn check_extra(mut extra: &[u8]) -> Result<(), HeaderError> {
         let value = extra
             .split_first_chunk::<3>()
             .and_then(|(&[_, high, low], rest)| rest.get(usize::from(u16::from_be_bytes([high, low]))..));
-        extra = value.ok_or_else(|| fault("incomplete TLV"))?;
+        extra = value.ok_or_else(|| error("incomplete TLV"))?;
     }
     Ok(())
 }
 
 fn too_few(rest: &[u8], kind: &str, needed: usize) -> HeaderError {
     let count = rest.len();
-    fault(format_args!("{count} bytes of addresses; two {kind} addresses take {needed}"))
+    error(format_args!("{count} bytes of addresses; two {kind} addresses take {needed}"))
 }
 
-fn fault(fault: impl Display) -> HeaderError {
-    HeaderError::new(2, fault)
+fn error(cause: impl Display) -> HeaderError {
+    HeaderError::new(2, cause)
 }
