@@ -27,7 +27,7 @@ static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
 
 /// Maximum number of instances; more would only slow the target down.
-const MOST: usize = 8;
+const MAX_INSTANCES: usize = 8;
 
 fuzz_target!(|text: &str| {
     let (text, default_rule) = match text.strip_prefix('#') {
@@ -51,7 +51,7 @@ fuzz_target!(|text: &str| {
     let now = Instant::now();
     let mut services: Vec<String> = Vec::new();
     let mut before = Value::Object(serde_json::Map::new());
-    for (number, instance) in text.split("\n\n").take(MOST).enumerate() {
+    for (number, instance) in text.split("\n\n").take(MAX_INSTANCES).enumerate() {
         let registration = registration(instance, number);
         let service = registration.service.clone();
         let config = traefik_v1::read_config(&service, &registration.labels, &exposure);

@@ -96,10 +96,10 @@ fn follow(arrival: IncomingRequest<'_>, trusted: &[TrustedProxy]) {
 fn elements(header: &str) {
     match forwarded::parse(header) {
         Ok(elements) => {
-            let said = elements.into_iter().filter(|element| *element != Element::default());
-            let said: Vec<_> = said.collect();
-            let written: Vec<_> = said.iter().map(Element::to_string).collect();
-            assert_eq!(forwarded::parse(&written.join(", ")), Ok(said), "{written:?}");
+            let expected = elements.into_iter().filter(|element| *element != Element::default());
+            let expected: Vec<_> = expected.collect();
+            let written: Vec<_> = expected.iter().map(Element::to_string).collect();
+            assert_eq!(forwarded::parse(&written.join(", ")), Ok(expected), "{written:?}");
         }
         Err(error) => assert!(!error.contains(char::is_control), "{error:?}"),
     }

@@ -41,11 +41,11 @@ impl FromStr for Cidr {
         let (address, prefix) =
             text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| error())?;
-        let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
+        let max_prefix: u8 = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            None => longest,
+            None => max_prefix,
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
-                digits.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(error)?
+                digits.parse().ok().filter(|prefix| *prefix <= max_prefix).ok_or_else(error)?
             }
             Some(_) => return Err(error()),
         };

@@ -215,7 +215,7 @@ fn unix_socket_can_be_trusted() {
 fn values_are_matched_to_hops_if_their_numbers_are_equal() {
     let lines = [("x-forwarded-for", "1.2.3.4, 10.0.0.3"), ("x-forwarded-proto", "https, http")];
     assert_eq!(follow("10.0.0.2:1", None, &lines, &["10.0.0.0/8"]).scheme, "https");
-    // The believed hop reports no scheme.
+    // The client is 10.0.0.3, to which the second value belongs.
     assert_eq!(follow("10.0.0.2:1", None, &lines, &["10.0.0.2"]).scheme, "http");
 }
 

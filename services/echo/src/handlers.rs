@@ -31,12 +31,12 @@ type Answer = Result<Response, String>;
 impl Handlers {
     /// Returns text of a given size, as whoami does: an invalid size is 1, an invalid unit is bytes.
     pub(crate) fn data(self, query: Query<'_>, range: Option<&HeaderValue>) -> Answer {
-        let asked = query.get("size").unwrap_or_default();
+        let size_text = query.get("size").unwrap_or_default();
         let unit = query.get("unit").unwrap_or_default();
-        let size = match asked.strip_prefix('-') {
+        let size = match size_text.strip_prefix('-') {
             Some(digits) if digits.parse::<u64>().is_ok() => 0,
             _ => {
-                let digits = asked.strip_prefix('+').unwrap_or(&asked);
+                let digits = size_text.strip_prefix('+').unwrap_or(&size_text);
                 let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
                 let size = if is_number { digits.parse().unwrap_or(u64::MAX) } else { 1 };
                 size.saturating_mul(params::factor(&unit).unwrap_or(1))
@@ -44,15 +44,15 @@ impl Handlers {
         };
         if size > self.max_bytes {
             return Err(format!(
-                "size={asked:?}&unit={unit:?}: expected at most {} bytes (--max-bytes)",
+                "size={size_text:?}&unit={unit:?}: expected at most {} bytes (--max-bytes)",
                 self.max_bytes
             ));
         }
         if !query.is_true("attachment") {
             return Ok(text(stream_body(Text::new(size, 0..size))));
         }
-        let asked = range.and_then(|range| range.to_str().ok());
-        let (code, part) = match asked.map_or(ByteRange::All, |asked| range::parse(asked, size)) {
+        let range_text = range.and_then(|range| range.to_str().ok());
+        let (code, part) = match range_text.map_or(ByteRange::All, |text| range::parse(text, size)) {
             ByteRange::All => (StatusCode::OK, 0..size),
             ByteRange::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
             ByteRange::Unsatisfiable => {

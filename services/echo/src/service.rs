@@ -268,7 +268,7 @@ impl Service for Echo {
     }
 }
 
-/// Why a request is not outcome as asked.
+/// Error of a request without a regular response.
 enum RequestError {
     /// A parameter is invalid.
     Invalid(String),

@@ -150,13 +150,13 @@ fn is_key(text: &[u8]) -> bool {
 /// Echoes messages until either side closes the connection.
 async fn serve(upgraded: Upgraded, args: WebSocketArgs) {
     let closing = upgraded.closing();
-    let most = usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX);
+    let max_size = usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX);
     let config = WebSocketConfig::default()
         .read_buffer_size(CHUNK)
         // Messages are sent without buffering.
         .write_buffer_size(0)
-        .max_message_size(Some(most))
-        .max_frame_size(Some(most));
+        .max_message_size(Some(max_size))
+        .max_frame_size(Some(max_size));
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     if let Some(close_frame) = echo(&mut socket, closing, &args).await {
         let _ = timeout(CLOSE_TIMEOUT, socket.send(Message::Close(Some(close_frame)))).await;
@@ -234,8 +234,8 @@ fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
 mod tests {
     use super::*;
 
-    /// A request that is right, but for `change`.
-    fn asked(change: impl FnOnce(&mut http::Request<()>)) -> Response {
+    /// Responds to a valid handshake after `change`.
+    fn request(change: impl FnOnce(&mut http::Request<()>)) -> Response {
         let mut request = http::Request::new(());
         let headers = [
             ("connection", "keep-alive, Upgrade"),
@@ -251,18 +251,18 @@ mod tests {
     }
 
     fn without(name: &str) -> Response {
-        asked(|request| drop(request.headers_mut().remove(name)))
+        request(|request| drop(request.headers_mut().remove(name)))
     }
 
     fn with(name: &'static str, value: &'static str) -> Response {
-        asked(|request| drop(request.headers_mut().insert(name, HeaderValue::from_static(value))))
+        request(|request| drop(request.headers_mut().insert(name, HeaderValue::from_static(value))))
     }
 
     #[test]
     fn valid_handshake_is_accepted() {
-        let response = asked(|_| {});
+        let response = request(|_| {});
         assert_eq!(response.status(), 101);
-        // The standard's own example.
+        // The example of RFC 6455.
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(response.headers()["upgrade"], "websocket");
     }
@@ -271,9 +271,9 @@ mod tests {
     fn invalid_handshake_is_reported() {
         assert_eq!(without("connection").status(), 400);
         assert_eq!(with("connection", "close").status(), 400);
-        assert_eq!(asked(|request| *request.version_mut() = Version::HTTP_10).status(), 400);
-        assert_eq!(asked(|request| *request.version_mut() = Version::HTTP_2).status(), 400);
-        let post = asked(|request| *request.method_mut() = Method::POST);
+        assert_eq!(request(|request| *request.version_mut() = Version::HTTP_10).status(), 400);
+        assert_eq!(request(|request| *request.version_mut() = Version::HTTP_2).status(), 400);
+        let post = request(|request| *request.method_mut() = Method::POST);
         assert_eq!(
             (post.status().as_u16(), &post.headers()["allow"]),
             (405, &HeaderValue::from_static("GET"))
@@ -300,7 +300,7 @@ mod tests {
         ] {
             assert_eq!(with("sec-websocket-key", key).status(), 400, "{key:?}");
         }
-        let twice = asked(|request| {
+        let twice = request(|request| {
             request
                 .headers_mut()
                 .append("sec-websocket-key", HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));

@@ -106,9 +106,9 @@ pub(crate) fn head(info: ServerInfo<'_>, parts: &request::Parts, framing: Framin
 
 /// Whether the connection closes after the response without a header that says so.
 fn is_closed_silently(parts: &request::Parts) -> bool {
-    let said = joined(&parts.headers, "connection").unwrap_or_default();
-    let says = |token: &str| said.split(',').any(|word| word.trim().eq_ignore_ascii_case(token));
-    matches!(parts.version, Version::HTTP_09 | Version::HTTP_10) && !says("keep-alive") && !says("close")
+    let connection = joined(&parts.headers, "connection").unwrap_or_default();
+    let has = |token: &str| connection.split(',').any(|word| word.trim().eq_ignore_ascii_case(token));
+    matches!(parts.version, Version::HTTP_09 | Version::HTTP_10) && !has("keep-alive") && !has("close")
 }
 
 /// Returns the response body: `head`, the request body in its framing, and `tail`.

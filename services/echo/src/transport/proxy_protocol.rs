@@ -104,13 +104,13 @@ mod tests {
         Endpoints::Inet { source: source.parse().unwrap(), destination: destination.parse().unwrap() }
     }
 
-    /// A header of version 2.
+    /// Builds a header of version 2.
     fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
         [V2, &[command, family], &length, rest].concat()
     }
 
-    /// Parses a whole header with something behind it, after each shorter beginning was too short.
+    /// Parses a header followed by other bytes, and checks that every prefix is incomplete.
     fn whole(header: &[u8]) -> Header {
         for length in 0..header.len() {
             assert_eq!(parse(&header[..length]), Ok(Detection::Incomplete), "{length} bytes of {header:?}");
