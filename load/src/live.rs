@@ -35,6 +35,8 @@ pub struct LiveView<W: Write> {
 /// How the view is updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
+    /// Nothing is shown.
+    Quiet,
     /// A status line for each update.
     Lines,
     /// A screen that is redrawn in place.
@@ -54,26 +56,27 @@ impl Mode {
 }
 
 impl LiveView<io::Stderr> {
-    /// Creates a view on stderr.
-    pub fn on_stderr() -> Self {
+    /// Creates a view on stderr, which shows nothing if `is_quiet`.
+    pub fn on_stderr(is_quiet: bool) -> Self {
         let var = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let (term, no_color) = (var("TERM"), var("NO_COLOR"));
         let mode = Mode::select(io::stderr().is_terminal(), term.as_deref(), no_color.as_deref());
-        Self::new(io::stderr(), mode)
+        Self::new(io::stderr(), if is_quiet { Mode::Quiet } else { mode })
     }
 }
 
 impl<W: Write + AsFd> LiveView<W> {
     /// Shows an interim report.
     pub fn show(&mut self, report: &Report) {
-        let snapshot = Snapshot::of(report);
-        let Mode::Screen { colours } = self.mode else {
-            return self.write(&(status_line(&snapshot) + "\n"));
+        let colours = match self.mode {
+            Mode::Quiet => return,
+            Mode::Lines => return self.write(&(status_line(&Snapshot::of(report)) + "\n")),
+            Mode::Screen { colours } => colours,
         };
         let size = tcgetwinsize(&self.out).map(|size| (size.ws_col, size.ws_row));
         let (width, height) =
             size.ok().filter(|(width, height)| *width > 0 && *height > 0).unwrap_or(DEFAULT_SIZE);
-        let lines = screen(&snapshot, width, height);
+        let lines = screen(&Snapshot::of(report), width, height);
         let frame = frame(&self.drawn, &lines, width, height, colours);
         self.drawn = lines.iter().map(Line::width).collect();
         self.write(&frame);
@@ -87,8 +90,19 @@ impl<W: Write> LiveView<W> {
 
     /// Prints a line that stays above the view.
     pub fn say(&mut self, line: &str) {
+        if self.mode != Mode::Quiet {
+            let erase = self.erase();
+            self.write(&format!("{erase}{line}\n"));
+        }
+    }
+
+    /// Erases the view. Nothing is shown after that.
+    pub fn close(&mut self) {
         let erase = self.erase();
-        self.write(&format!("{erase}{line}\n"));
+        if !erase.is_empty() {
+            self.write(&erase);
+        }
+        self.mode = Mode::Quiet;
     }
 
     /// Returns the sequence that erases the view.
@@ -107,10 +121,7 @@ impl<W: Write> LiveView<W> {
 
 impl<W: Write> Drop for LiveView<W> {
     fn drop(&mut self) {
-        let erase = self.erase();
-        if !erase.is_empty() {
-            self.write(&erase);
-        }
+        self.close();
     }
 }
 

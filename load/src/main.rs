@@ -1,7 +1,7 @@
 //! Load tester for routers: throughput and latency, and the share, outages and handovers of each instance.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cli::{Failure, exit_with, parse};
 use load::args::Args;
@@ -29,16 +29,15 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
             Failure::usage(format_args!("{error}; use --unchecked to start without this check"))
         })?
     };
-    let (stopper, view) = (Stopper::new(), SharedView::new(!args.quiet));
-    let first_signal = view.clone();
+    let stopper = Stopper::new();
+    let view = Arc::new(Mutex::new(LiveView::on_stderr(args.quiet)));
+    let signal_view = Arc::clone(&view);
     system::stop_on_signals(&stopper, move || {
-        first_signal
-            .with(|view| view.say("finishing requests in flight; press Ctrl-C again to abandon them"));
+        lock(&signal_view).say("finishing requests in flight; press Ctrl-C again to abandon them");
     })
     .map_err(|error| Failure::new(format_args!("installing signal handlers: {error}")))?;
-    let show = |report: &_| view.with(|view| view.show(report));
-    let report = engine::run(plan, versions, &stopper, args.every, show);
-    view.close();
+    let report = engine::run(plan, versions, &stopper, args.every, |report| lock(&view).show(report));
+    lock(&view).close();
     let mut report = report.map_err(Failure::new)?;
     report.assertions = args.assertions.check(&report);
     output.write(&report)?;
@@ -46,21 +45,6 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The live view, shared with the thread that handles signals. Empty with --quiet and after the run.
-#[derive(Clone)]
-struct SharedView(Arc<Mutex<Option<LiveView<std::io::Stderr>>>>);
-
-impl SharedView {
-    fn new(is_shown: bool) -> Self {
-        Self(Arc::new(Mutex::new(is_shown.then(LiveView::on_stderr))))
-    }
-
-    fn with(&self, action: impl FnOnce(&mut LiveView<std::io::Stderr>)) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(action);
-    }
-
-    /// Erases the view.
-    fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,19 +1,15 @@
 //! Connections to a host: name resolution, TCP and TLS.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::error::RequestError;
 use crate::plan::{HttpVersion, Plan};
@@ -26,6 +22,13 @@ const DNS_TTL: Duration = Duration::from_secs(1);
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 
+/// A connection with or without TLS.
+pub(super) type Stream = Box<dyn ReadWrite>;
+
+pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
+
 /// Opens connections to one host.
 pub(super) struct Connector {
     origin: Origin,
@@ -35,26 +38,18 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Creates a connector for a host that speaks this version of HTTP.
+    /// Creates a connector for a host that speaks this version of HTTP. Over TLS, it offers `versions`.
     pub(super) fn new(
         origin: &Origin,
         config: Option<&Arc<ClientConfig>>,
         version: HttpVersion,
-    ) -> Result<Self, RequestError> {
-        Self::with_alpn(origin, config, version, &[alpn(version)])
-    }
-
-    fn with_alpn(
-        origin: &Origin,
-        config: Option<&Arc<ClientConfig>>,
-        version: HttpVersion,
-        protocols: &[&[u8]],
+        versions: &[HttpVersion],
     ) -> Result<Self, RequestError> {
         let tls = match config.filter(|_| origin.tls) {
             None => None,
             Some(config) => {
                 let mut config = ClientConfig::clone(config);
-                config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+                config.alpn_protocols = versions.iter().map(|version| alpn(*version).to_vec()).collect();
                 let name = ServerName::try_from(origin.host.clone()).map_err(|error| {
                     let text = format_args!("invalid TLS server name {}: {error}", origin.host);
                     RequestError::new(ErrorClass::Tls, text)
@@ -67,16 +62,10 @@ impl Connector {
 
     /// Opens connection `number`. The number selects the address that is tried first.
     pub(super) async fn connect(&self, number: usize) -> Result<Stream, RequestError> {
-        let stream = self.handshake(self.connect_tcp(number).await?).await?;
-        if let Stream::Tls(tls) = &stream {
-            // Without ALPN the server speaks HTTP/1.1.
-            let protocol = tls.get_ref().1.alpn_protocol().unwrap_or(ALPN_HTTP1);
-            if (protocol == ALPN_HTTP2) != (self.version == HttpVersion::Http2) {
-                let protocol = String::from_utf8_lossy(protocol);
-                return Err(RequestError::protocol(format_args!(
-                    "the server negotiated {protocol}, which differs from its first connection"
-                )));
-            }
+        let (stream, negotiated) = self.handshake(self.connect_tcp(number).await?).await?;
+        if negotiated.is_some_and(|negotiated| negotiated != self.version) {
+            let text = "the server negotiated another version of HTTP than on its first connection";
+            return Err(RequestError::protocol(text));
         }
         Ok(stream)
     }
@@ -123,12 +112,17 @@ impl Connector {
         Ok(addresses)
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Result<Stream, RequestError> {
-        let Some((connector, name)) = &self.tls else { return Ok(Stream::Plain(stream)) };
-        let stream = connector.connect(name.clone(), stream).await;
-        stream
-            .map(|stream| Stream::Tls(Box::new(stream)))
-            .map_err(|error| RequestError::io(format_args!("TLS handshake with {}", self.origin), &error))
+    /// Starts TLS, if the host speaks it. Returns the version of HTTP that the server has selected.
+    async fn handshake(&self, stream: TcpStream) -> Result<(Stream, Option<HttpVersion>), RequestError> {
+        let Some((connector, name)) = &self.tls else { return Ok((Box::new(stream), None)) };
+        let stream = connector
+            .connect(name.clone(), stream)
+            .await
+            .map_err(|error| RequestError::io(format_args!("TLS handshake with {}", self.origin), &error))?;
+        // Without ALPN the server speaks HTTP/1.1.
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+        let version = if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
+        Ok((Box::new(stream), Some(version)))
     }
 }
 
@@ -153,62 +147,15 @@ pub(super) async fn negotiate(plan: &Plan) -> Result<Vec<HttpVersion>, RequestEr
 }
 
 async fn negotiate_with(plan: &Plan, origin: &Origin) -> Result<HttpVersion, RequestError> {
-    let protocols = plan.http.map_or(vec![ALPN_HTTP2, ALPN_HTTP1], |version| vec![alpn(version)]);
+    let offered = plan.http.map_or(vec![HttpVersion::Http2, HttpVersion::Http1], |version| vec![version]);
     let version = plan.http.unwrap_or(HttpVersion::Http1);
-    let connector = Connector::with_alpn(origin, plan.tls.as_ref(), version, &protocols)?;
-    match connector.handshake(connector.connect_tcp(0).await?).await? {
-        Stream::Plain(_) => Ok(version),
-        Stream::Tls(tls) => {
-            let is_http2 = tls.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
-            let negotiated = if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
-            if plan.http.is_some_and(|wanted| wanted != negotiated) {
-                return Err(RequestError::protocol(format_args!(
-                    "{origin} does not support HTTP/2 over TLS; use --http 1.1"
-                )));
-            }
-            Ok(negotiated)
-        }
+    let connector = Connector::new(origin, plan.tls.as_ref(), version, &offered)?;
+    let (_, negotiated) = connector.handshake(connector.connect_tcp(0).await?).await?;
+    let negotiated = negotiated.unwrap_or(version);
+    if plan.http.is_some_and(|wanted| wanted != negotiated) {
+        return Err(RequestError::protocol(format_args!(
+            "{origin} does not support HTTP/2 over TLS; use --http 1.1"
+        )));
     }
-}
-
-/// A connection with or without TLS.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
+    Ok(negotiated)
 }

@@ -94,7 +94,8 @@ impl Worker {
     ) -> Result<Self, RequestError> {
         let plan = &state.plan;
         let hosts = plan.origins.iter().zip(&state.versions);
-        let connectors = hosts.map(|(origin, version)| Connector::new(origin, plan.tls.as_ref(), *version));
+        let connectors =
+            hosts.map(|(origin, version)| Connector::new(origin, plan.tls.as_ref(), *version, &[*version]));
         let requests = plan.targets.iter().zip(&plan.origin_of).map(|(target, origin)| {
             Ok(match state.versions[*origin] {
                 HttpVersion::Http1 => PreparedRequest::Http1(codec::request(
