@@ -149,10 +149,11 @@ impl<'a> Translator<'a> {
     /// Reads one of a few words.
     pub(crate) fn one_of(&mut self, option: &str, valid: &[&str], expected: &str) -> Option<&'a str> {
         let label = self.get(option)?;
-        if !valid.contains(&label.text.as_str()) {
-            self.expected(label, expected);
+        if valid.contains(&label.text.as_str()) {
+            return Some(&label.text);
         }
-        Some(&label.text)
+        self.expected(label, expected);
+        None
     }
 
     /// Copies a string. Returns whether it is set.
