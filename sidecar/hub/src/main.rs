@@ -31,9 +31,9 @@ mod state;
 const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provider")
     .examples(
         "  hub --token-file /run/secrets/token\n  \
-         hub --insecure --port 8081          try it on one machine, without a token\n  \
-         hub healthcheck                     check the hub from a container's HEALTHCHECK\n  \
-         hub labels stack.yml                translate labels of Traefik 1 to those of Traefik 3",
+         hub --insecure --port 8081  try it on one machine, without a token\n  \
+         hub healthcheck             for the HEALTHCHECK of an image\n  \
+         hub labels stack.yml        translate labels of Traefik 1 to Traefik 3",
     )
     .subcommands(&[Subcommand::of::<traefik_v1::LabelsCommand>()])
     // Not readiness: sidecars only find a hub that is healthy, and the warm-up needs their registrations.

@@ -34,22 +34,22 @@ pub(crate) enum Command {
 const RUN_HELP: &str = "\
 Examples:
   sidecar run --hub http://hub:8080 --token-file /run/secrets/token -- /ping
-  sidecar run --hub http://hub:8080 --port 5432 --probe tcp://127.0.0.1:5432 -- postgres
-  sidecar run --hub http://hub:8080 --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx
+  sidecar run --hub http://hub:8080 --probe tcp://127.0.0.1:5432 -- postgres
+  sidecar run --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx
 
 Signals:
-  TERM, INT, QUIT  withdraw the service, then forward the signal; a second one skips the
-                   wait, a third one kills the service
-  all others       forward, including real-time signals; except CHLD, and the signals of
-                   program errors: ILL, TRAP, BUS, FPE, SEGV, SYS
+  TERM, INT, QUIT  withdraw the service, then forward the signal;
+                   a second one skips the wait, a third one kills the service
+  all others       forward, including real-time signals; except CHLD, and the
+                   signals of program errors: ILL, TRAP, BUS, FPE, SEGV, SYS
 
 Terminal:
-  Ctrl-C withdraws like INT, until the service reads or configures the terminal. From then
-  on, keys go to the service.
+  Ctrl-C withdraws like INT, until the service reads or configures the
+  terminal. From then on, keys go to the service.
 
 Exit code:
-  that of the command; 128+N if signal N ended it; 126 if it cannot be executed, 127 if it
-  is not found; 64 on bad usage";
+  that of the command; 128+N if signal N ended it; 126 if it cannot be
+  executed, 127 if it is not found; 64 on bad usage";
 
 const HEALTHCHECK_HELP: &str = "\
 Examples:
