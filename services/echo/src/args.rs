@@ -29,7 +29,7 @@ pub struct EchoArgs {
     #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
     pub max_bytes: u64,
     /// Maximum time that a request can ask a response to take
-    #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "TIME", default_value = "10m", value_parser = parse::go_duration)]
+    #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "DURATION", default_value = "10m", value_parser = parse::go_duration)]
     pub max_delay: Duration,
     /// WebSocket flags.
     #[command(flatten)]

@@ -37,7 +37,7 @@ pub struct WebSocketArgs {
     #[arg(long, env = "SERVICE_MAX_MESSAGE_BYTES", value_name = "N", default_value = "1048576")]
     pub max_message_bytes: u32,
     /// Idle time after which a WebSocket client is pinged, and after the ping disconnected
-    #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "TIME", default_value = "30s", value_parser = parse::duration)]
+    #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "DURATION", default_value = "30s", value_parser = parse::duration)]
     pub websocket_silence: Duration,
 }
 

@@ -81,24 +81,24 @@ pub(crate) struct ServerArgs {
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
     /// Time for in-flight requests to finish after SIGTERM
-    #[arg(long, env = "SERVICE_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "SERVICE_GRACE", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub grace: Duration,
     /// Time after SIGTERM during which new connections are accepted and idle ones kept
-    #[arg(long, env = "SERVICE_LINGER", value_name = "TIME", default_value = "250ms", value_parser = duration)]
+    #[arg(long, env = "SERVICE_LINGER", value_name = "DURATION", default_value = "250ms", value_parser = duration)]
     pub linger: Duration,
     /// Maximum time from the first to the last byte of a request header
-    #[arg(long, env = "SERVICE_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "SERVICE_HEADER_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub header_timeout: Duration,
     /// Maximum time to receive a request body
-    #[arg(long, env = "SERVICE_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "SERVICE_BODY_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
     /// Maximum time a client may stop reading a response
-    #[arg(long, env = "SERVICE_STALL_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "SERVICE_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub stall_timeout: Duration,
     // Go's clients, and so Traefik, close a connection after 90 s without a request. A longer time makes the client close first,
     // never the server just when a request is on its way.
     /// Maximum time a connection may wait for its next request
-    #[arg(long, env = "SERVICE_IDLE_TIMEOUT", value_name = "TIME", default_value = "2m", value_parser = duration)]
+    #[arg(long, env = "SERVICE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub idle_timeout: Duration,
     /// Maximum size of a request header, in bytes, at least 8192
     #[arg(long, env = "SERVICE_MAX_HEADER_BYTES", value_name = "N", default_value = "16384")]

@@ -18,11 +18,11 @@ use crate::sampler::Sampler;
 #[command(next_help_heading = "Fault injection")]
 pub(crate) struct FaultInjection {
     /// Stay unready for this time after the start
-    #[arg(long, env = "SERVICE_SLOW_START", value_name = "TIME", value_parser = env_option_with(positive_duration))]
+    #[arg(long, env = "SERVICE_SLOW_START", value_name = "DURATION", value_parser = env_option_with(positive_duration))]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) slow_start: EnvOption<Duration>,
     /// Abort this time after the start
-    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "TIME", value_parser = env_option_with(positive_duration))]
+    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "DURATION", value_parser = env_option_with(positive_duration))]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) crash_after: EnvOption<Duration>,
     /// Keep serving after SIGTERM

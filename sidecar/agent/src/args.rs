@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(hide_default_value = true)]
     host_address: EnvOption<IpAddr>,
     /// Time to wait, after a container's stop timeout, until a container that is still running is routed again
-    #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "TIME", value_parser = bounded_duration, default_value = "30s")]
+    #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "DURATION", value_parser = bounded_duration, default_value = "30s")]
     stop_margin: Duration,
     #[command(flatten)]
     pub(crate) log: LogArgs,

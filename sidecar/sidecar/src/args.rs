@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Run a service; without --hub, replace this process by the service
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
-    /// Check the service of the sidecar with the same environment: exit code 0 if it is healthy and routed
+    /// Check the service of the sidecar that runs with the same environment: exit code 0 if it is healthy and routed
     #[command(after_help = HEALTHCHECK_HELP)]
     Healthcheck(ServiceArgs),
 }
@@ -111,7 +111,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label, help_heading = "Routing")]
     label: Vec<(String, String)>,
     /// Port of the service
-    #[arg(long, env = "SIDECAR_PORT", default_value = "8080", help_heading = "Routing")]
+    #[arg(long, env = "SIDECAR_PORT", default_value = "8080", value_parser = parse_port, help_heading = "Routing")]
     port: NonZeroU16,
     /// Address at which routers reach the service [default: local address of the connection to the hub]
     #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
@@ -130,10 +130,12 @@ pub(crate) struct RunArgs {
     #[arg(default_value = "25ms", help_heading = "Health")]
     pub(crate) probe_start_interval: Duration,
     /// Successful probes in a row that make the service healthy
-    #[arg(long, env = "SIDECAR_RISE", value_name = "N", default_value = "1", help_heading = "Health")]
+    #[arg(long, env = "SIDECAR_RISE", value_name = "N", default_value = "1", value_parser = parse_count)]
+    #[arg(help_heading = "Health")]
     pub(crate) rise: NonZeroU32,
     /// Failed probes in a row that make the service unhealthy
-    #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3", help_heading = "Health")]
+    #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3", value_parser = parse_count)]
+    #[arg(help_heading = "Health")]
     pub(crate) fall: NonZeroU32,
     /// Maximum time of the withdrawal, until all routers have acknowledged it
     #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
@@ -196,6 +198,14 @@ impl RunArgs {
     }
 }
 
+fn parse_port(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().map_err(|_| "expected an integer from 1 to 65535")
+}
+
+fn parse_count(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.parse().map_err(|_| "expected an integer of at least 1")
+}
+
 fn parse_label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
@@ -248,8 +258,8 @@ mod tests {
             (&["--probe", "udp://a:1", "--", "true"], "scheme \"udp\""),
             (&["--probe-interval", "0s", "--", "true"], "greater than zero"),
             (&["--grace", "9000000d", "--", "true"], "at most 24h"),
-            (&["--rise", "0", "--", "true"], "--rise"),
-            (&["--port", "0", "--", "true"], "--port"),
+            (&["--rise", "0", "--", "true"], "--rise <N>': expected an integer of at least 1"),
+            (&["--port", "0", "--", "true"], "--port <PORT>': expected an integer from 1"),
             (&["--address", "here", "--", "true"], "--address"),
             (&["true"], "unexpected argument"),
             (&[], "required"),

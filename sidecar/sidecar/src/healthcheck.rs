@@ -32,10 +32,7 @@ pub(crate) fn run(args: &ServiceArgs) -> Result<ExitCode, Failure> {
     let result = match args.hub.0 {
         Some(_) => ask(args),
         // Without a hub, the service replaced the sidecar.
-        None => match client::block_on(probe(args))? {
-            Ok(()) => Ok("healthy".to_owned()),
-            Err(error) => Err(format!("{} {error}", args.probe)),
-        },
+        None => client::block_on(probe(args))?.map(|()| "healthy".to_owned()),
     };
     let (code, line) = match result {
         Ok(line) => (ExitCode::SUCCESS, line),

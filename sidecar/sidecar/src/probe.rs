@@ -1,7 +1,6 @@
 //! Health of the service: the probe, and the number of results in a row that change the health.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -19,21 +18,13 @@ use tracing::{info, warn};
 use crate::args::{RunArgs, ServiceArgs};
 use crate::status::SharedStatus;
 
-/// Error of a probe.
-#[derive(Debug)]
-pub(crate) enum ProbeError {
-    Timeout(Duration),
-    Status(StatusCode),
-    Failed(Error),
-}
-
 /// Probes the service forever and keeps the health in `status` up to date.
 pub(crate) async fn watch(args: &RunArgs, status: &SharedStatus, mut timer: Timer) -> Infallible {
-    let mut tracker = HealthTracker::new(args.rise, args.fall);
+    let mut tracker =
+        HealthTracker { rise: args.rise, fall: args.fall, health: Health::Starting, contrary: 0 };
     let started = Instant::now();
     loop {
         let error = probe(&args.service).await.err();
-        let error = error.map(|error| format!("{} {error}", args.service.probe));
         let before = tracker.health;
         let health = tracker.record(error.is_none());
         match (before, health) {
@@ -50,22 +41,21 @@ pub(crate) async fn watch(args: &RunArgs, status: &SharedStatus, mut timer: Time
     }
 }
 
-/// Probes the service once.
-pub(crate) async fn probe(args: &ServiceArgs) -> Result<(), ProbeError> {
+/// Probes the service once. An error names the URL and the cause.
+pub(crate) async fn probe(args: &ServiceArgs) -> Result<(), String> {
     let (url, limit) = (&args.probe, args.probe_timeout);
-    let result = async {
+    let result = timeout(limit, async {
         match url.scheme {
-            Scheme::Tcp => {
-                connect(url, limit).await.map(drop).map_err(|error| ProbeError::Failed(error.into()))
-            }
-            Scheme::Http => match get(url, limit).await {
-                Ok(status) if status.is_success() => Ok(()),
-                Ok(status) => Err(ProbeError::Status(status)),
-                Err(error) => Err(ProbeError::Failed(error)),
-            },
+            Scheme::Tcp => connect(url, limit).await.map(|_| StatusCode::OK).map_err(Error::from),
+            Scheme::Http => get(url, limit).await,
         }
-    };
-    timeout(limit, result).await.unwrap_or(Err(ProbeError::Timeout(limit)))
+    });
+    match result.await {
+        Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("{url} responded with status {}", status.as_u16())),
+        Ok(Err(error)) => Err(format!("{url} failed: {error}")),
+        Err(_) => Err(format!("{url} did not respond within {limit:?}")),
+    }
 }
 
 async fn get(url: &Url, timeout: Duration) -> Result<StatusCode, Error> {
@@ -75,16 +65,6 @@ async fn get(url: &Url, timeout: Duration) -> Result<StatusCode, Error> {
         .header(CONNECTION, "close")
         .body(Full::<Bytes>::default())?;
     Connection::open(url, timeout).await?.send_last(request).await
-}
-
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(timeout) => write!(f, "did not respond within {timeout:?}"),
-            Self::Status(status) => write!(f, "responded with status {}", status.as_u16()),
-            Self::Failed(error) => write!(f, "failed: {error}"),
-        }
-    }
 }
 
 /// Health of a service from its probes: `rise` successes in a row make it healthy, `fall` failures in a row
@@ -99,10 +79,6 @@ struct HealthTracker {
 }
 
 impl HealthTracker {
-    fn new(rise: NonZeroU32, fall: NonZeroU32) -> Self {
-        Self { rise, fall, health: Health::Starting, contrary: 0 }
-    }
-
     /// Records the result of a probe and returns the health.
     fn record(&mut self, success: bool) -> Health {
         let (contradicts, limit, other) = match self.health {
@@ -126,7 +102,8 @@ mod tests {
 
     fn history(rise: u32, fall: u32, probes: &str) -> Vec<Health> {
         let count = |n| NonZeroU32::new(n).unwrap();
-        let mut tracker = HealthTracker::new(count(rise), count(fall));
+        let mut tracker =
+            HealthTracker { rise: count(rise), fall: count(fall), health: Starting, contrary: 0 };
         probes.chars().map(|probe| tracker.record(probe == '+')).collect()
     }
 

@@ -1,11 +1,12 @@
 //! `sidecar run`: start the service, keep it registered, withdraw it, stop it, and exit with its code.
 
 use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use cli::Failure;
-use client::Hub;
+use client::{Hub, HubError};
 use protocol::{InstanceId, Withdrawal};
 use rustix::process::Signal;
 use timer::Timer;
@@ -61,47 +62,36 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
     Ok(ExitCode::from(process::exit_code(exit)))
 }
 
-/// Withdraws the task, then forwards `signal` to the service and waits until it exits.
+/// Withdraws the task, then forwards `signal` to the service and waits until it exits. A second stop signal skips the
+/// withdrawal, a third one kills the service, and so does the end of the grace period.
 async fn stop(args: &RunArgs, process: &mut Process, lease: &mut Lease<'_>, signal: Signal) -> ExitStatus {
     let mut signal = signal;
-    let mut escalation = StopEscalation::default();
-    if escalation.next() == StopAction::Withdraw && lease.may_get_requests() {
+    let mut is_urgent = false;
+    if lease.may_get_requests() {
         select! {
-            withdrawal = lease.withdraw(args.withdraw_timeout) => match withdrawal {
-                Ok(Withdrawal { confirmed, pending }) if pending.is_empty() => {
-                    info!(routers = confirmed.join(","), "withdrawn");
-                }
-                Ok(Withdrawal { pending, .. }) => {
-                    warn!(routers = pending.join(","), "withdrawn, but not acknowledged by all routers in time");
-                }
-                Err(error) => warn!(%error, "not withdrawn in time; requests may fail"),
-            },
+            result = lease.withdraw(args.withdraw_timeout) => log_withdrawal(result),
             event = process.next() => match event {
                 Event::Exited(exit) => return exit,
                 Event::Stop(second) => {
                     warn!(signal = signals::name(second), "withdrawal skipped");
-                    escalation.next();
                     signal = second;
+                    is_urgent = true;
                 }
             },
         }
     }
     process.signal(signal);
-    wait_for_exit(args.grace, process, escalation).await
-}
-
-/// Waits until the service exits, and kills it after the grace period.
-async fn wait_for_exit(grace: Duration, process: &mut Process, mut escalation: StopEscalation) -> ExitStatus {
-    let mut grace = std::pin::pin!(sleep(grace));
+    let mut grace = pin!(sleep(args.grace));
     let mut killed = false;
     loop {
         select! {
             event = process.next() => match event {
                 Event::Exited(exit) => return exit,
-                Event::Stop(signal) => match escalation.next() {
-                    StopAction::Withdraw | StopAction::Forward => process.signal(signal),
-                    StopAction::Kill => process.signal(Signal::KILL),
-                },
+                Event::Stop(_) if is_urgent => process.signal(Signal::KILL),
+                Event::Stop(second) => {
+                    process.signal(second);
+                    is_urgent = true;
+                }
             },
             () = &mut grace, if !killed => {
                 warn!("the service did not exit within --grace; killing it");
@@ -109,6 +99,18 @@ async fn wait_for_exit(grace: Duration, process: &mut Process, mut escalation: S
                 killed = true;
             }
         }
+    }
+}
+
+fn log_withdrawal(result: Result<Withdrawal, HubError>) {
+    match result {
+        Ok(Withdrawal { confirmed, pending }) if pending.is_empty() => {
+            info!(routers = confirmed.join(","), "withdrawn");
+        }
+        Ok(Withdrawal { pending, .. }) => {
+            warn!(routers = pending.join(","), "withdrawn, but not acknowledged by all routers in time");
+        }
+        Err(error) => warn!(%error, "not withdrawn in time; requests may fail"),
     }
 }
 
@@ -126,43 +128,5 @@ async fn limit_wait_for_route(status: SharedStatus, timeout: Duration) {
                 warn!("healthy, but not routed after {timeout:?}; the health check succeeds anyway");
             }
         }
-    }
-}
-
-/// Action on a stop signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StopAction {
-    /// Withdraw the task, then forward the signal.
-    Withdraw,
-    /// Forward the signal at once.
-    Forward,
-    /// Kill the service.
-    Kill,
-}
-
-/// Number of stop signals so far: the first withdraws, the second skips the wait, the third kills.
-#[derive(Debug, Default)]
-struct StopEscalation(u32);
-
-impl StopEscalation {
-    fn next(&mut self) -> StopAction {
-        self.0 += 1;
-        match self.0 {
-            1 => StopAction::Withdraw,
-            2 => StopAction::Forward,
-            _ => StopAction::Kill,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn second_stop_signal_skips_the_withdrawal_and_third_kills() {
-        let mut escalation = StopEscalation::default();
-        let actions = [(); 4].map(|()| escalation.next());
-        assert_eq!(actions, [StopAction::Withdraw, StopAction::Forward, StopAction::Kill, StopAction::Kill]);
     }
 }

@@ -89,6 +89,21 @@ fn second_stop_signal_skips_the_wait_and_third_kills() {
 }
 
 #[test]
+fn without_a_withdrawal_two_stop_signals_are_forwarded_and_the_third_kills() {
+    let hub = ScriptedHub::start(Answer::usual);
+    let service = Service::start(503);
+    let mut sidecar = Run::with(&hub, &service).script(STUBBORN);
+    sidecar.says("ready");
+    sidecar.signal(Signal::TERM);
+    sidecar.says("TERM");
+    sidecar.signal(Signal::INT);
+    sidecar.says("INT");
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.ends().code(), Some(128 + 9));
+    assert_eq!(sidecar.said(), ["ready", "TERM", "INT"]);
+}
+
+#[test]
 fn service_that_does_not_exit_is_killed_after_the_grace_period() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();

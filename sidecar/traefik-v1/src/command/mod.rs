@@ -46,7 +46,7 @@ pub(crate) enum Format {
 
 impl SubcommandHandler for LabelsCommand {
     const NAME: &'static str = "labels";
-    const DESCRIPTION: &'static str = "Translates labels of Traefik 1 to labels of Traefik 3";
+    const DESCRIPTION: &'static str = "Translate labels of Traefik 1 to labels of Traefik 3";
     const EXAMPLES: &'static str = "
   hub labels stack.yml
   hub labels --stack demo --format list stack.yml
