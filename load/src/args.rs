@@ -134,9 +134,12 @@ Examples:
   load http://swarm/ --instance 'body:(?m)^Hostname: (.*)$'
   load https://swarm/ping --ca ca.pem --http 2 --streams 10
 
-Ctrl-C ends the run with a report. A second Ctrl-C also abandons requests in flight.
+Ctrl-C ends the run with a report; a second one abandons requests in flight.
 
-Exit codes: 0 success, 1 an assertion failed, 64 invalid usage or an unreachable host.";
+Exit codes:
+  0   success
+  1   an assertion failed
+  64  invalid usage, or a host cannot be reached";
 
 /// Duration of a run without --duration and --requests.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
