@@ -16,19 +16,11 @@ const BUFFERED: usize = 1024;
 /// Time between events after which a comment is sent. It detects a lost connection at both ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A change of the instances.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// An instance is new or has changed.
-    Instance(Box<Instance>),
-    /// An instance is gone.
-    Gone(InstanceId),
-}
-
 /// Detects changes and sends them to subscribers.
 pub(crate) struct Events {
     known: BTreeMap<InstanceId, Instance>,
-    sender: Sender<Event>,
+    /// Sends changes as text.
+    sender: Sender<Bytes>,
 }
 
 impl Default for Events {
@@ -39,7 +31,7 @@ impl Default for Events {
 
 impl Events {
     /// Subscribes to changes of `instances`, the current ones.
-    pub(crate) fn subscribe(&mut self, instances: &[Instance]) -> Receiver<Event> {
+    pub(crate) fn subscribe(&mut self, instances: &[Instance]) -> Receiver<Bytes> {
         if !self.has_subscribers() {
             self.known = instances.iter().map(|instance| (instance.id.clone(), instance.clone())).collect();
         }
@@ -56,23 +48,23 @@ impl Events {
         let mut gone = std::mem::take(&mut self.known);
         for instance in instances {
             if gone.remove(&instance.id).as_ref() != Some(instance) {
-                self.send(Event::Instance(Box::new(instance.clone())));
+                self.send("instance", instance);
             }
             self.known.insert(instance.id.clone(), instance.clone());
         }
         for id in gone.into_keys() {
-            self.send(Event::Gone(id));
+            self.send("gone", &id);
         }
     }
 
-    fn send(&self, event: Event) {
+    fn send(&self, event: &str, data: &impl Serialize) {
         // It fails without subscribers.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send(format(event, data));
     }
 }
 
 /// Responds with `instances`, then with `changes`. The stream ends if the client is too slow, so that it starts over.
-pub(crate) fn stream(instances: Vec<Instance>, mut changes: Receiver<Event>) -> Response {
+pub(crate) fn stream(instances: Vec<Instance>, mut changes: Receiver<Bytes>) -> Response {
     let (mut sender, body) = Channel::<Bytes>::new(1);
     tokio::spawn(async move {
         for instance in &instances {
@@ -80,8 +72,7 @@ pub(crate) fn stream(instances: Vec<Instance>, mut changes: Receiver<Event>) -> 
         }
         loop {
             let data = match timeout(KEEP_ALIVE, changes.recv()).await {
-                Ok(Ok(Event::Instance(instance))) => format("instance", &instance),
-                Ok(Ok(Event::Gone(id))) => format("gone", &id),
+                Ok(Ok(event)) => event,
                 Ok(Err(_)) => break,
                 Err(_) => Bytes::from_static(b": keep-alive\n\n"),
             };

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use protocol::{Heartbeat, InstanceId, Lease, Registration, Services, Withdrawal};
+use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Withdrawal};
 use runtime::{Bytes, Latch};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
@@ -12,7 +12,6 @@ use tracing::info;
 use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::registry::{Settings, Withdrawn};
-use crate::routers::Confirmation;
 use crate::state::{Effect, Phase, State};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
@@ -65,7 +64,7 @@ impl Hub {
         loop {
             changes.borrow_and_update();
             // Waiting for a change cannot fail, since `self` has the sender.
-            match self.update(|state, _| (Effect::None, state.next_change())) {
+            match self.update(|state, _| (None, state.next_change())) {
                 Some(at) => {
                     drop(timeout(at.saturating_duration_since(now()), changes.changed()).await);
                 }
@@ -90,11 +89,11 @@ impl Hub {
             }
             let warm_up = matches!(state.phase, Phase::WarmUp(_));
             let changed = state.registry.register(now, warm_up, id, connection, registration);
-            (if changed == Ok(true) { Effect::Registry } else { Effect::None }, changed)
+            ((changed == Ok(true)).then_some(Effect::Registry), changed)
         })?;
         let lease = self.wait_until(deadline, |state, over| {
             let routing = state.routing(id);
-            (over || !routing.is_pending()).then(|| Lease {
+            (over || routing != Routing::Pending).then(|| Lease {
                 generation: state.generation,
                 ttl_ms: millis(state.registry.settings.ttl),
                 routing,
@@ -108,7 +107,7 @@ impl Hub {
         self.update(|state, now| {
             let leases = state.registry.heartbeat(now, connection);
             let ttl_ms = millis(state.registry.settings.ttl);
-            (Effect::None, Heartbeat { generation: state.generation, ttl_ms, leases })
+            (None, Heartbeat { generation: state.generation, ttl_ms, leases })
         })
     }
 
@@ -119,7 +118,7 @@ impl Hub {
             for id in stale {
                 info!(instance = %id, "labels of its service changed since it started; the new ones apply");
             }
-            (if changed { Effect::Registry } else { Effect::None }, ())
+            (changed.then_some(Effect::Registry), ())
         });
     }
 
@@ -134,13 +133,13 @@ impl Hub {
                 info!(instance = %id, "withdrawn");
                 state.counters.withdrawn += 1;
             }
-            (if known { Effect::Registry } else { Effect::None }, ())
+            (known.then_some(Effect::Registry), ())
         });
         // The generation that the update above made, or else the first one.
         let mut without = None;
         let withdrawal = self.wait_until(deadline, |state, over| {
             let generation = *without.get_or_insert(state.generation.max(1));
-            let Confirmation { confirmed, mut pending } = state.routers.confirmation(generation);
+            let Withdrawal { confirmed, mut pending } = state.routers.confirmation(generation);
             if confirmed.is_empty() && state.routers.expects_more(now()) {
                 pending.push("a router that has not polled yet".to_owned());
             }
@@ -160,7 +159,7 @@ impl Hub {
             if state.routers.len() != before {
                 info!(router = name, "router polls");
             }
-            (Effect::Progress, last_sent)
+            (Some(Effect::Progress), last_sent)
         });
         let document = self.wait_until(deadline, |state, over| {
             if state.phase != Phase::Ready {
@@ -180,7 +179,7 @@ impl Hub {
         self.update(|state, _| {
             let is_new = beacon.epoch == state.epoch
                 && state.routers.acknowledge(beacon.connection, beacon.generation);
-            (if is_new { Effect::Progress } else { Effect::None }, ())
+            (is_new.then_some(Effect::Progress), ())
         });
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
     }
@@ -190,7 +189,7 @@ impl Hub {
         self.update(|state, now| {
             state.registry.disconnected(now, connection);
             state.routers.disconnected(now, connection);
-            (Effect::Progress, ())
+            (Some(Effect::Progress), ())
         });
     }
 
@@ -200,12 +199,12 @@ impl Hub {
             state.draining = true;
             // This ends the streams of subscribers.
             state.events = Events::default();
-            (Effect::Progress, ())
+            (Some(Effect::Progress), ())
         });
     }
 
     /// Updates the state, and wakes waiting requests if anything changed.
-    fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Effect, T)) -> T {
+    fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Option<Effect>, T)) -> T {
         let now = now();
         let mut state = self.state();
         let (effect, result) = update(&mut state, now);

@@ -1,15 +1,14 @@
 //! Leases, and the configuration that follows from their labels. Pure: callers pass the time in.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{Health, InstanceId, Registration, Services, Source};
+use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
 use serde_json::Value;
 use traefik::{BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, ServiceConfig, render};
 
-use crate::specs::{ResolvedLabels, Specs};
+use crate::specs::Specs;
 
 /// Lifetimes, and the rules for exposing services.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +55,8 @@ pub(crate) struct Instance {
     expires: Instant,
     /// First generation that contains it, while it is in the configuration.
     since: Option<u64>,
+    /// Reason why it is not routed although its labels ask for it.
+    refusal: Option<String>,
 }
 
 /// A service that has instances, or had some within `keep_empty`.
@@ -76,17 +77,13 @@ struct Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Withdrawn;
 
-/// Routing state of an instance, as far as the registry knows it.
+/// An instance whose refusal began, changed or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RouteState {
-    /// No label asks for a route.
-    Unrouted,
-    /// Not healthy.
-    NotHealthy,
-    /// In the configuration since this generation.
-    Routed(u64),
-    /// The labels are invalid, or conflict with those of another service.
-    Refused(String),
+pub(crate) struct RefusalChange {
+    pub(crate) service: String,
+    pub(crate) id: InstanceId,
+    /// Reason, while it is refused.
+    pub(crate) reason: Option<String>,
 }
 
 impl Registry {
@@ -114,35 +111,24 @@ impl Registry {
             return Err(Withdrawn);
         }
         let expires = now + self.settings.ttl;
-        let name = registration.service.clone();
-        match self.instances.entry(id.clone()) {
-            Entry::Occupied(entry) => {
-                let instance = entry.into_mut();
-                instance.connection = Some(connection);
-                instance.expires = expires;
-                let before = &instance.registration;
-                if *before == registration {
-                    return Ok(false);
-                }
-                if before.labels != registration.labels
-                    || before.service != registration.service
-                    || before.source != registration.source
-                {
-                    (instance.config, instance.stale) =
-                        read_config(&self.settings, &self.specs, &registration);
-                }
-                instance.registration = registration;
+        let (mut since, mut refusal) = (None, None);
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.connection = Some(connection);
+            instance.expires = expires;
+            if instance.registration == registration {
+                return Ok(false);
             }
-            Entry::Vacant(entry) => {
-                let (config, stale) = read_config(&self.settings, &self.specs, &registration);
-                let connection = Some(connection);
-                entry.insert(Instance { registration, config, stale, connection, expires, since: None });
-            }
+            (since, refusal) = (instance.since, instance.refusal.take());
         }
         self.arrivals += 1;
-        let rank = if warm_up { (0, self.instances[id].registration.started) } else { (1, self.arrivals) };
-        let service = self.services.entry(name).or_insert_with(|| Service { rank, ..Service::default() });
+        let rank = if warm_up { (0, registration.started) } else { (1, self.arrivals) };
+        let service = self.services.entry(registration.service.clone());
+        let service = service.or_insert_with(|| Service { rank, ..Service::default() });
         service.rank = service.rank.min(rank);
+        let (config, stale) = read_config(&self.settings, &self.specs, &registration);
+        let connection = Some(connection);
+        let instance = Instance { registration, config, stale, connection, expires, since, refusal };
+        self.instances.insert(id.clone(), instance);
         Ok(true)
     }
 
@@ -251,8 +237,8 @@ impl Registry {
                 continue;
             }
             for (protocol, kind, wanted, value) in config.claims() {
-                let key = (protocol.to_owned(), kind.to_owned(), wanted.to_owned());
-                claims.entry(key).or_insert_with(|| (name.clone(), value.clone()));
+                let claim = format!("traefik.{protocol}.{kind}.{wanted}");
+                claims.entry(claim).or_insert_with(|| (name.clone(), value.clone()));
             }
             let backends: Vec<_> = healthy.iter().filter_map(|instance| instance.backend()).collect();
             render(&mut document, config, &backends);
@@ -260,40 +246,35 @@ impl Registry {
         document
     }
 
-    /// Records that `generation` is the latest result of [`Registry::document`].
-    pub(crate) fn set_generation(&mut self, generation: u64) {
-        for instance in self.instances.values_mut() {
-            let service = self.services.get(&instance.registration.service);
-            let is_refused = service.is_some_and(|service| service.refusal.is_some());
+    /// Records that `generation` is the latest result of [`Registry::document`]. Returns the changes of refusals.
+    pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<RefusalChange> {
+        let mut changes = Vec::new();
+        for (id, instance) in &mut self.instances {
+            let service = &instance.registration.service;
+            let reason = match &instance.config {
+                Ok(_) => self.services.get(service).and_then(|service| service.refusal.clone()),
+                Err(errors) => Some(errors.to_string()),
+            };
             let is_healthy = instance.registration.health == Health::Healthy;
-            let is_in = !is_refused && is_healthy && instance.backend().is_some();
+            let is_in = reason.is_none() && is_healthy && instance.backend().is_some();
             instance.since = is_in.then(|| instance.since.unwrap_or(generation));
+            if instance.refusal != reason {
+                instance.refusal.clone_from(&reason);
+                changes.push(RefusalChange { service: service.clone(), id: id.clone(), reason });
+            }
         }
+        changes
     }
 
-    /// Returns the routing state of an instance; `None` if it holds no lease.
-    pub(crate) fn route_state(&self, id: &InstanceId) -> Option<RouteState> {
-        let instance = self.instances.get(id)?;
-        if let Some(reason) = self.refusal(instance) {
-            return Some(RouteState::Refused(reason));
-        }
-        Some(match (&instance.config, instance.since) {
-            (Ok(config), _) if !config.is_routed() => RouteState::Unrouted,
-            (_, Some(generation)) => RouteState::Routed(generation),
-            _ => RouteState::NotHealthy,
-        })
-    }
-
-    /// Returns refused instances with the reasons.
-    pub(crate) fn refused(&self) -> BTreeMap<InstanceId, String> {
-        let refused = |(id, i): (&InstanceId, &Instance)| Some((id.clone(), self.refusal(i)?));
-        self.instances.iter().filter_map(refused).collect()
-    }
-
-    fn refusal(&self, instance: &Instance) -> Option<String> {
-        match &instance.config {
-            Ok(_) => self.services.get(&instance.registration.service)?.refusal.clone(),
-            Err(errors) => Some(errors.to_string()),
+    /// Returns the routing state of an instance; pending if it holds no lease. `is_confirmed` tells whether every router
+    /// uses a generation.
+    pub(crate) fn routing(&self, id: &InstanceId, is_confirmed: impl Fn(u64) -> bool) -> Routing {
+        let Some(instance) = self.instances.get(id) else { return Routing::Pending };
+        match (&instance.refusal, &instance.config, instance.since) {
+            (Some(reason), ..) => Routing::Refused { reason: reason.clone() },
+            (None, Ok(config), _) if !config.is_routed() => Routing::Unrouted,
+            (None, _, Some(generation)) if is_confirmed(generation) => Routing::Confirmed,
+            _ => Routing::Pending,
         }
     }
 }
@@ -312,13 +293,13 @@ fn read_config(
     specs: &Specs,
     registration: &Registration,
 ) -> (Result<Arc<ServiceConfig>, LabelErrors>, bool) {
-    let ResolvedLabels { labels, stale } = specs.resolve_labels(registration);
+    let (labels, stale) = specs.resolve_labels(registration);
     let config = traefik_v1::read_config(&registration.service, &labels, &settings.exposure);
     (config.map(Arc::new), stale)
 }
 
-/// Names in the configuration by protocol, kind and name, with the service that has them and their content.
-type Claims = BTreeMap<(String, String, String), (String, Value)>;
+/// Names in the configuration, such as `traefik.http.routers.ping`, with the service that has them and their content.
+type Claims = BTreeMap<String, (String, Value)>;
 
 /// Returns why `config` conflicts with the services that rank before it.
 fn conflict(claims: &Claims, config: &ServiceConfig) -> Option<String> {
@@ -327,7 +308,7 @@ fn conflict(claims: &Claims, config: &ServiceConfig) -> Option<String> {
         if wanted == BEACON {
             return Some(format!("{name} is reserved for the hub"));
         }
-        let (holder, held) = claims.get(&(protocol.to_owned(), kind.to_owned(), wanted.to_owned()))?;
+        let (holder, held) = claims.get(&name)?;
         // Two services may define the same middleware, if the definitions are equal.
         let shared = !matches!(kind, "routers" | "services") && held == value;
         (!shared).then(|| format!("{name} already belongs to service {holder}"))

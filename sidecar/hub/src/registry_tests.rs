@@ -65,8 +65,21 @@ impl Scene {
         servers.as_array().unwrap().iter().map(|s| s["url"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn route_state(&self, id: &str) -> RouteState {
-        self.registry.route_state(&id.parse().unwrap()).unwrap()
+    /// Returns the routing state of an instance, after all routers have acknowledged the latest generation.
+    fn routing(&self, id: &str) -> Routing {
+        self.registry.routing(&id.parse().unwrap(), |generation| generation <= self.generation)
+    }
+
+    /// Returns the reason why an instance is refused.
+    fn refusal(&self, id: &str) -> Option<String> {
+        match self.routing(id) {
+            Routing::Refused { reason } => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn since(&self, id: &str) -> Option<u64> {
+        self.registry.instances[&id.parse().unwrap()].since
     }
 }
 
@@ -98,13 +111,13 @@ fn only_healthy_instances_get_requests() {
     let mut scene = Scene::new();
     scene.register("s.1", Health::Starting, A);
     assert_eq!(scene.document(), serde_json::json!({}));
-    assert_eq!(scene.route_state("s.1"), RouteState::NotHealthy);
+    assert_eq!(scene.routing("s.1"), Routing::Pending);
     scene.healthy("s.1", A);
     scene.healthy("s.2", A);
     assert_eq!(scene.servers("s"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
     scene.register("s.1", Health::Unhealthy, A);
     assert_eq!(scene.servers("s"), ["http://10.0.1.2:8080"]);
-    assert_eq!(scene.route_state("s.1"), RouteState::NotHealthy);
+    assert_eq!(scene.routing("s.1"), Routing::Pending);
 }
 
 #[test]
@@ -193,7 +206,7 @@ fn name_of_any_kind_belongs_to_the_service_that_registered_first() {
         scene.healthy("second.2", &[(&key, other)]);
         scene.document();
         let reason = format!("traefik.{name} already belongs to service first");
-        assert_eq!(scene.route_state("second.2"), RouteState::Refused(reason), "{claim}");
+        assert_eq!(scene.refusal("second.2"), Some(reason), "{claim}");
     }
 }
 
@@ -204,11 +217,11 @@ fn router_name_stays_with_the_first_service_while_it_may_return() {
     scene.healthy("second.1", A);
     assert_eq!(scene.servers("first").len(), 1);
     let reason = "traefik.http.routers.a already belongs to service first".to_owned();
-    assert_eq!(scene.route_state("second.1"), RouteState::Refused(reason));
-    assert_eq!(scene.route_state("first.9"), RouteState::Routed(1));
+    assert_eq!(scene.refusal("second.1"), Some(reason));
+    assert_eq!((scene.routing("first.9"), scene.since("first.9")), (Routing::Confirmed, Some(1)));
     scene.registry.withdraw(scene.now, &"first.9".parse().unwrap());
     scene.document();
-    assert!(matches!(scene.route_state("second.1"), RouteState::Refused(_)), "the first service may return");
+    assert!(scene.refusal("second.1").is_some(), "the first service may return");
     scene.pass(KEEP_EMPTY);
     scene.healthy("second.1", A);
     assert_eq!(scene.servers("second").len(), 1);
@@ -226,7 +239,7 @@ fn during_the_warm_up_the_service_with_the_oldest_task_ranks_first() {
         scene.registry.register(scene.now, true, &id, 1, registration).unwrap();
     }
     assert_eq!(scene.servers("first").len(), 1);
-    assert!(matches!(scene.route_state("second.8"), RouteState::Refused(_)));
+    assert!(scene.refusal("second.8").is_some());
 }
 
 #[test]
@@ -240,8 +253,8 @@ fn equal_middlewares_of_two_services_are_shared() {
         &[("traefik.http.routers.u.rule", "r"), ("traefik.http.middlewares.m.compress", "true")],
     );
     scene.document();
-    assert_eq!(scene.route_state("t.2"), RouteState::Routed(1));
-    assert!(matches!(scene.route_state("u.3"), RouteState::Refused(_)));
+    assert_eq!((scene.routing("t.2"), scene.since("t.2")), (Routing::Confirmed, Some(1)));
+    assert!(scene.refusal("u.3").is_some());
 }
 
 #[test]
@@ -265,8 +278,28 @@ fn bad_label_harms_only_the_task_that_carries_it() {
     scene.healthy("s.2", &[("traefik.http.routers.a.rulle", "Path(`/a`)")]);
     scene.healthy("t.3", &[("traefik.http.routers.t.priority", "high")]);
     assert_eq!(scene.servers("s"), ["http://10.0.1.1:8080"]);
-    assert!(matches!(scene.route_state("s.2"), RouteState::Refused(reason) if reason.contains("rulle")));
-    assert!(matches!(scene.route_state("t.3"), RouteState::Refused(reason) if reason.contains("\"high\"")));
+    assert!(scene.refusal("s.2").unwrap().contains("rulle"));
+    assert!(scene.refusal("t.3").unwrap().contains("\"high\""));
+}
+
+#[test]
+fn change_of_a_refusal_is_reported_once() {
+    let mut scene = Scene::new();
+    let mut reasons = |priority: &str| {
+        scene.healthy("s.1", &[A[0], ("traefik.http.routers.a.priority", priority)]);
+        scene.registry.document();
+        let changes = scene.registry.set_generation(1).into_iter();
+        changes.map(|change| (change.service, change.id.to_string(), change.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons("1"), []);
+    let [(service, id, first)] = &reasons("x")[..] else { panic!("refused") };
+    assert_eq!((service.as_str(), id.as_str()), ("s", "s.1"));
+    assert_eq!(reasons("x"), []);
+    let [(.., second)] = &reasons("y")[..] else { panic!("refused for another reason") };
+    assert!(first.is_some() && second.is_some() && first != second);
+    assert_eq!(reasons("2"), [("s".to_owned(), "s.1".to_owned(), None)]);
+    assert_eq!(reasons("2"), []);
+    assert_eq!(reasons("x").len(), 1);
 }
 
 #[test]
@@ -274,7 +307,7 @@ fn instance_without_router_labels_is_unrouted() {
     let mut scene = Scene::new();
     scene.healthy("s.1", &[("com.example", "x")]);
     assert_eq!(scene.document(), serde_json::json!({}));
-    assert_eq!(scene.route_state("s.1"), RouteState::Unrouted);
+    assert_eq!(scene.routing("s.1"), Routing::Unrouted);
 }
 
 #[test]
@@ -285,8 +318,8 @@ fn instance_is_routed_since_the_generation_that_added_it() {
     scene.healthy("s.2", A);
     scene.document();
     scene.document();
-    assert_eq!(scene.route_state("s.1"), RouteState::Routed(1));
-    assert_eq!(scene.route_state("s.2"), RouteState::Routed(2));
+    assert_eq!((scene.routing("s.1"), scene.since("s.1")), (Routing::Confirmed, Some(1)));
+    assert_eq!((scene.routing("s.2"), scene.since("s.2")), (Routing::Confirmed, Some(2)));
 }
 
 #[test]

@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use protocol::Withdrawal;
+
 /// Time after the throttle at which a router without a beacon is assumed to use a configuration.
 const ASSUMED_AFTER: Duration = Duration::from_secs(3);
 /// Time for which a router counts after its connection closed. It may only have timed out.
@@ -26,10 +28,9 @@ pub(crate) struct Routers {
     polling: BTreeMap<u64, Router>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Router {
     name: String,
-    throttle: Duration,
     /// Generation of the last response.
     last_sent: Option<u64>,
     /// Whether that response had a beacon.
@@ -38,15 +39,6 @@ struct Router {
     arrived: VecDeque<(u64, Instant)>,
     acknowledged: Option<u64>,
     gone_at: Option<Instant>,
-}
-
-/// Routers by whether they use a generation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Confirmation {
-    /// Names of the routers that use it.
-    pub(crate) confirmed: Vec<String>,
-    /// Names of the others.
-    pub(crate) pending: Vec<String>,
 }
 
 impl Routers {
@@ -65,19 +57,11 @@ impl Routers {
         // A router that reconnects under the same name replaces its lost connection.
         self.polling
             .retain(|id, router| *id == connection || router.gone_at.is_none() || router.name != name);
-        let router = self.polling.entry(connection).or_insert_with(|| Router {
-            name: name.to_owned(),
-            throttle,
-            last_sent: None,
-            has_beacon: false,
-            arrived: VecDeque::new(),
-            acknowledged: None,
-            gone_at: None,
-        });
-        router.throttle = throttle;
+        let router = self.polling.entry(connection);
+        let router = router.or_insert_with(|| Router { name: name.to_owned(), ..Router::default() });
         let newest = router.arrived.back().map(|(generation, _)| *generation).or(router.acknowledged);
-        let is_newer = |sent: &u64| newest.is_none_or(|newest| *sent > newest);
-        if let Some(generation) = router.last_sent.filter(|sent| !router.has_beacon && is_newer(sent)) {
+        let is_new = |sent: &u64| !router.has_beacon && Some(*sent) > newest;
+        if let Some(generation) = router.last_sent.filter(is_new) {
             router.arrived.push_back((generation, now + throttle + ASSUMED_AFTER));
         }
         router.last_sent
@@ -94,7 +78,7 @@ impl Routers {
     /// Records a request for the beacon of `generation`. Returns whether it is the newest one so far.
     pub(crate) fn acknowledge(&mut self, connection: u64, generation: u64) -> bool {
         let Some(router) = self.polling.get_mut(&connection) else { return false };
-        if router.acknowledged.is_some_and(|acknowledged| acknowledged >= generation) {
+        if router.acknowledged >= Some(generation) {
             return false;
         }
         router.acknowledged = Some(generation);
@@ -131,12 +115,18 @@ impl Routers {
         in_use.chain(self.polling.values().filter_map(|router| router.gone_at)).min()
     }
 
-    /// Returns which routers use `generation` or a later one.
-    pub(crate) fn confirmation(&self, generation: u64) -> Confirmation {
-        let uses = |router: &&Router| router.acknowledged.is_some_and(|latest| latest >= generation);
+    /// Returns the names of the routers that use `generation` or a later one, and of those that do not yet.
+    pub(crate) fn confirmation(&self, generation: u64) -> Withdrawal {
+        let uses = |router: &&Router| router.acknowledged >= Some(generation);
         let (confirmed, pending): (Vec<_>, Vec<_>) = self.polling.values().partition(uses);
         let names = |routers: Vec<&Router>| routers.into_iter().map(|router| router.name.clone()).collect();
-        Confirmation { confirmed: names(confirmed), pending: names(pending) }
+        Withdrawal { confirmed: names(confirmed), pending: names(pending) }
+    }
+
+    /// Returns whether there are routers and all of them use `generation` or a later one.
+    pub(crate) fn is_confirmed(&self, generation: u64) -> bool {
+        let mut acknowledged = self.polling.values().map(|router| router.acknowledged);
+        !self.polling.is_empty() && acknowledged.all(|latest| latest >= Some(generation))
     }
 
     /// Returns whether there may be a router that has not polled this hub yet.
@@ -150,13 +140,6 @@ impl Routers {
     }
 }
 
-impl Confirmation {
-    /// Returns whether there are routers and all of them use the generation.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.pending.is_empty() && !self.confirmed.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +149,7 @@ mod tests {
 
     fn complete(routers: &mut Routers, now: Instant, generation: u64) -> bool {
         routers.advance(now);
-        routers.confirmation(generation).is_complete()
+        routers.is_confirmed(generation)
     }
 
     #[test]
@@ -249,7 +232,7 @@ mod tests {
         let mut routers = Routers::new(now);
         assert!(routers.expects_more(now));
         assert!(!routers.expects_more(now + EXPECTED_FOR));
-        assert!(!routers.confirmation(1).is_complete());
+        assert!(!routers.is_confirmed(1));
         routers.poll(now, 1, "traefik", THROTTLE);
         assert!(!routers.expects_more(now));
     }

@@ -14,14 +14,6 @@ pub(crate) struct Specs {
     settled: BTreeMap<String, Labels>,
 }
 
-/// Labels that apply to a task.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ResolvedLabels<'a> {
-    pub(crate) labels: Cow<'a, Labels>,
-    /// Whether they differ from those that the task was started with.
-    pub(crate) stale: bool,
-}
-
 impl Specs {
     /// Replaces the services that the manager on `node` published. Returns the names of those that changed.
     pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> BTreeSet<String> {
@@ -40,28 +32,26 @@ impl Specs {
         changed
     }
 
-    /// Returns the labels that apply to a task.
+    /// Returns the labels that apply to a task, and whether they differ from those that it was started with.
     ///
     /// - An agent knows the labels of a container. Those of its service override them.
     /// - A sidecar was started with the labels of its service, from a template. If those changed without an update that
     ///   replaces the task, the new ones apply. During an update, a task keeps the labels from before the update.
-    pub(crate) fn resolve_labels<'a>(&self, registration: &'a Registration) -> ResolvedLabels<'a> {
+    pub(crate) fn resolve_labels<'a>(&self, registration: &'a Registration) -> (Cow<'a, Labels>, bool) {
         let own = &registration.labels;
-        let unchanged = ResolvedLabels { labels: Cow::Borrowed(own), stale: false };
+        let unchanged = (Cow::Borrowed(own), false);
         let Some(spec) = self.latest(&registration.service) else { return unchanged };
         match registration.source {
             Source::Agent => {
                 let mut labels = own.clone();
                 labels.0.extend(spec.labels.0.iter().map(|(key, value)| (key.clone(), value.clone())));
-                ResolvedLabels { labels: Cow::Owned(labels), stale: false }
+                (Cow::Owned(labels), false)
             }
             Source::Sidecar if !spec.templated || spec.labels == *own => unchanged,
             Source::Sidecar => {
                 let current = spec.settled.then_some(&spec.labels);
                 match current.or_else(|| self.settled.get(&registration.service)) {
-                    Some(labels) if labels != own => {
-                        ResolvedLabels { labels: Cow::Owned(labels.clone()), stale: true }
-                    }
+                    Some(labels) if labels != own => (Cow::Owned(labels.clone()), true),
                     _ => unchanged,
                 }
             }
@@ -110,7 +100,7 @@ mod tests {
     }
 
     fn resolve(specs: &Specs, task: &Registration) -> (Labels, bool) {
-        let ResolvedLabels { labels, stale } = specs.resolve_labels(task);
+        let (labels, stale) = specs.resolve_labels(task);
         (labels.into_owned(), stale)
     }
 

@@ -1,6 +1,5 @@
 //! State of the hub: leases, routers, and the configuration with its generation. Callers pass the time in.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use protocol::{Instance, InstanceId, Routing};
@@ -10,7 +9,7 @@ use traefik::Document;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
-use crate::registry::{Registry, RouteState, Settings};
+use crate::registry::{RefusalChange, Registry, Settings};
 use crate::routers::Routers;
 
 /// Path of the beacon, which routers request for each configuration that they use.
@@ -33,8 +32,6 @@ pub(crate) struct State {
     unready: Option<Latch>,
     pub(crate) events: Events,
     pub(crate) counters: Counters,
-    /// Refused instances and the reasons, as logged.
-    refused: BTreeMap<InstanceId, String>,
 }
 
 /// Phase of a hub that has started.
@@ -48,11 +45,9 @@ pub(crate) enum Phase {
     Ready,
 }
 
-/// Effect of an update.
+/// Effect of an update that a request may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
-    /// No effect that a request may wait for.
-    None,
     /// An acknowledgement by a router, or a phase of the hub.
     Progress,
     /// The instances.
@@ -102,36 +97,35 @@ impl State {
             unready: Some(unready),
             events: Events::default(),
             counters: Counters::default(),
-            refused: BTreeMap::new(),
         }
     }
 
     /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether anything
     /// changed.
-    pub(crate) fn advance(&mut self, now: Instant, mut effect: Effect) -> bool {
+    pub(crate) fn advance(&mut self, now: Instant, mut effect: Option<Effect>) -> bool {
         let (lost, expired) = self.registry.advance(now);
         for id in lost {
             warn!(instance = %id, "lost: connection closed or lease expired");
             self.counters.lost += 1;
         }
         if self.routers.advance(now) {
-            effect = effect.max(Effect::Progress);
+            effect = effect.max(Some(Effect::Progress));
         }
         if matches!(self.phase, Phase::WarmUp(until) if until <= now) {
             self.phase = Phase::Ready;
             self.unready = None;
             info!(instances = self.registry.instances.len(), "ready: warm-up finished");
-            effect = effect.max(Effect::Progress);
+            effect = effect.max(Some(Effect::Progress));
         }
-        if expired || effect == Effect::Registry {
-            effect = Effect::Registry;
+        if expired || effect == Some(Effect::Registry) {
+            effect = Some(Effect::Registry);
             self.update_configuration();
         }
-        if effect > Effect::None && self.events.has_subscribers() {
+        if effect.is_some() && self.events.has_subscribers() {
             let instances = self.instances();
             self.events.publish(&instances);
         }
-        effect > Effect::None
+        effect.is_some()
     }
 
     fn update_configuration(&mut self) {
@@ -144,19 +138,13 @@ impl State {
             self.generation += 1;
             self.documents = Documents::render(document, public, self.certificate.as_ref());
         }
-        self.registry.set_generation(self.generation);
-
-        let refused = self.registry.refused();
-        let (new, ended) = diff(&self.refused, &refused);
-        for id in new {
-            let service = &self.registry.instances[id].registration.service;
-            warn!(service, instance = %id, "refused: {}", refused[id]);
+        for RefusalChange { service, id, reason } in self.registry.set_generation(self.generation) {
+            if let Some(reason) = reason {
+                warn!(service, instance = %id, "refused: {reason}");
+            } else {
+                info!(service, instance = %id, "no longer refused");
+            }
         }
-        // The end of a lease has been logged already.
-        for (id, instance) in ended.iter().filter_map(|id| self.registry.instances.get_key_value(id)) {
-            info!(service = instance.registration.service, instance = %id, "no longer refused");
-        }
-        self.refused = refused;
     }
 
     /// Returns the time at which [`State::advance`] has something to do without an update.
@@ -182,14 +170,7 @@ impl State {
 
     /// Returns the routing state of an instance.
     pub(crate) fn routing(&self, id: &InstanceId) -> Routing {
-        match self.registry.route_state(id) {
-            Some(RouteState::Unrouted) => Routing::Unrouted,
-            Some(RouteState::Refused(reason)) => Routing::Refused { reason },
-            Some(RouteState::Routed(since)) if self.routers.confirmation(since).is_complete() => {
-                Routing::Confirmed
-            }
-            Some(RouteState::Routed(_) | RouteState::NotHealthy) | None => Routing::Pending,
-        }
+        self.registry.routing(id, |generation| self.routers.is_confirmed(generation))
     }
 
     /// Returns all instances, ordered by ID.
@@ -229,37 +210,9 @@ impl Documents {
     }
 }
 
-/// Returns the IDs that are new or have another reason in `now`, and those that are only in `before`.
-fn diff<'a>(
-    before: &'a BTreeMap<InstanceId, String>,
-    now: &'a BTreeMap<InstanceId, String>,
-) -> (Vec<&'a InstanceId>, Vec<&'a InstanceId>) {
-    let new = now.iter().filter(|(id, reason)| before.get(id) != Some(reason)).map(|(id, _)| id);
-    (new.collect(), before.keys().filter(|id| !now.contains_key(id)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refusal_is_logged_when_it_begins_changes_or_ends() {
-        let mut before = BTreeMap::new();
-        let mut step = |reason: Option<&str>| {
-            let now = reason.map(|reason| ("s.1".parse().unwrap(), reason.to_owned())).into_iter().collect();
-            let (new, ended) = diff(&before, &now);
-            let counts = (new.len(), ended.len());
-            before = now;
-            counts
-        };
-        assert_eq!(step(None), (0, 0));
-        assert_eq!(step(Some("a")), (1, 0));
-        assert_eq!(step(Some("a")), (0, 0));
-        assert_eq!(step(Some("b")), (1, 0));
-        assert_eq!(step(None), (0, 1));
-        assert_eq!(step(None), (0, 0));
-        assert_eq!(step(Some("b")), (1, 0));
-    }
 
     #[test]
     fn spliced_document_equals_a_rendered_one_even_if_it_contains_the_placeholder() {

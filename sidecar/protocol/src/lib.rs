@@ -129,13 +129,6 @@ pub enum Routing {
     },
 }
 
-impl Routing {
-    /// Returns whether the state may change without a new registration.
-    pub fn is_pending(&self) -> bool {
-        *self == Self::Pending
-    }
-}
-
 /// Response to a heartbeat, which renews all leases of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
