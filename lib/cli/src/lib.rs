@@ -24,7 +24,7 @@ mod value;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::{Token, TokenError};
-pub use value::{EnvOption, env_option, env_option_with, parse_bool};
+pub use value::{EnvOption, env_option_with, parse_bool};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
@@ -69,7 +69,7 @@ fn name_variable(error: &mut clap::Error, command: &Command) {
 }
 
 /// Gives a command and its subcommands the help of all programs: `-h` and `--help` print the same compact text, wrapped
-/// at the terminal's width or 100 columns, and variables are shown without their current values.
+/// at the terminal's width or 100 columns. It shows neither the current values of variables nor empty defaults.
 fn with_help_style(command: Command) -> Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help");
     command
@@ -77,7 +77,8 @@ fn with_help_style(command: Command) -> Command {
         .disable_help_flag(true)
         .mut_args(|arg| {
             let help = arg.get_long_help().or(arg.get_help()).cloned().unwrap_or_default();
-            arg.hide_env_values(true).help(help)
+            let is_unset = arg.get_default_values().first().is_some_and(|value| value.is_empty());
+            arg.hide_env_values(true).hide_default_value(is_unset).help(help)
         })
         .next_help_heading(None)
         .arg(help)

@@ -8,9 +8,12 @@ use std::str::FromStr;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvOption<T>(pub Option<T>);
 
-/// Parses an optional value with its `FromStr`.
-pub fn env_option<T: FromStr<Err: Display>>(text: &str) -> Result<EnvOption<T>, String> {
-    env_option_with(str::parse)(text)
+impl<T: FromStr<Err: Display>> FromStr for EnvOption<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        env_option_with(str::parse)(text)
+    }
 }
 
 /// Returns a parser of an optional value, which passes a text that is not empty to `parse`.
@@ -40,9 +43,9 @@ mod tests {
 
     #[test]
     fn empty_value_is_not_set() {
-        assert_eq!(env_option::<u16>(""), Ok(EnvOption(None)));
-        assert_eq!(env_option::<u16>("7"), Ok(EnvOption(Some(7))));
-        assert!(env_option::<u16>("x").is_err());
+        assert_eq!("".parse(), Ok(EnvOption::<u16>(None)));
+        assert_eq!("7".parse(), Ok(EnvOption(Some(7_u16))));
+        assert!("x".parse::<EnvOption<u16>>().is_err());
         assert_eq!(env_option_with(str::parse::<u8>)("2"), Ok(EnvOption(Some(2))));
         assert_eq!(parse_bool(""), Ok(false));
     }

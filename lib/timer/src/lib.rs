@@ -29,27 +29,24 @@ impl Timer {
 
     /// Waits for `duration`. A wait that is dropped before its end has no effect on the next one.
     pub async fn sleep(&mut self, duration: Duration) {
-        let end = Instant::now().checked_add(duration);
+        // Zero would disarm the timer. The maximum, 136 years, can be added to every time.
+        let duration = duration.clamp(Duration::from_nanos(1), Duration::from_secs(u32::MAX.into()));
+        let end = Instant::now() + duration;
         if self.wait_until(end, duration).await.is_err() {
             // The kernel does not refuse to set a valid timer. tokio's timer is less exact, and good enough for that case.
-            tokio::time::sleep(
-                end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now())),
-            )
-            .await;
+            tokio::time::sleep_until(end.into()).await;
         }
     }
 
-    async fn wait_until(&self, end: Option<Instant>, duration: Duration) -> io::Result<()> {
-        // Zero would disarm the timer.
-        let value = Timespec::try_from(duration.max(Duration::from_nanos(1)))
-            .unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+    async fn wait_until(&self, end: Instant, duration: Duration) -> io::Result<()> {
+        let value = Timespec::try_from(duration).map_err(io::Error::other)?;
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
         timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
         loop {
             // Setting the timer resets its counter, so there is no need to read it. The event may be that of an
             // earlier wait which was dropped.
             self.0.readable().await?.clear_ready();
-            if end.is_some_and(|end| Instant::now() >= end) {
+            if Instant::now() >= end {
                 return Ok(());
             }
         }

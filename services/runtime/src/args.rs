@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, Args, Command, FromArgMatches, value_parser};
-use cli::{EnvOption, LogArgs, env_option, parse_with};
+use cli::{EnvOption, LogArgs, parse_with};
 use parse::duration;
 
 use crate::app_info::RunSubcommand;
@@ -62,8 +62,7 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = value_parser!(u32).range(1..=1024))]
     pub(crate) threads: u32,
     /// File with the bearer token for writes on the admin port; without it the port is read-only
-    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>)]
-    #[arg(default_value = "", hide_default_value = true)]
+    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "FILE", default_value = "")]
     pub(crate) admin_token_file: EnvOption<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: Limits,

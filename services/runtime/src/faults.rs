@@ -19,11 +19,11 @@ use crate::sampler::Sampler;
 pub(crate) struct FaultInjection {
     /// Stay unready for this time after the start
     #[arg(long, env = "SERVICE_SLOW_START", value_name = "DURATION", value_parser = env_option_with(positive_duration))]
-    #[arg(default_value = "", hide_default_value = true)]
+    #[arg(default_value = "")]
     pub(crate) slow_start: EnvOption<Duration>,
     /// Abort this time after the start
     #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "DURATION", value_parser = env_option_with(positive_duration))]
-    #[arg(default_value = "", hide_default_value = true)]
+    #[arg(default_value = "")]
     pub(crate) crash_after: EnvOption<Duration>,
     /// Keep serving after SIGTERM
     #[arg(long, env = "SERVICE_IGNORE_SIGTERM", value_parser = parse_bool)]

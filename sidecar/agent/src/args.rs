@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with};
+use cli::{EnvOption, Failure, LogArgs, env_option_with};
 use client::Hub;
 use client::url::{self, Url};
 use parse::bounded_duration;
@@ -21,24 +21,19 @@ use crate::node::Settings;
 pub(crate) struct Args {
     /// URL of the hub (required)
     #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
-    #[arg(hide_default_value = true)]
     hub: EnvOption<Url>,
     /// File with the hub's token, read at each connection
-    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "PATH", value_parser = env_option::<PathBuf>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE", default_value = "")]
     token_file: EnvOption<PathBuf>,
-    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", value_parser = env_option::<Engine>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", default_value = "")]
     docker: EnvOption<Engine>,
     /// Network on which the router reaches containers, unless a label names another
     /// [default: the network on which the agent reaches the hub]
-    #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", default_value = "")]
     network: EnvOption<String>,
     /// Address at which the router reaches containers on the host's own network
     /// [default: the address that the hub or the swarm knows for this node]
-    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
-    #[arg(hide_default_value = true)]
+    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", default_value = "")]
     host_address: EnvOption<IpAddr>,
     /// Time to wait, after a container's stop timeout, until a container that is still running is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "DURATION", value_parser = bounded_duration, default_value = "30s")]

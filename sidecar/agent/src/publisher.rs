@@ -51,7 +51,7 @@ struct Publisher<'a> {
 impl Publisher<'_> {
     /// Publishes on a connection until it is lost.
     async fn run(&mut self, mut session: Session) -> HubError {
-        if self.node.update(|node, now| node.connected(session.local_ip(), now)) {
+        if self.node.update(|node, now| node.connected(session.connection.local_ip, now)) {
             self.node.list_wanted.notify_one();
         }
         // The first heartbeat shows whether this is a hub and accepts the token.
@@ -71,7 +71,7 @@ impl Publisher<'_> {
                 select! {
                     () = sleep_until(wake) => {}
                     () = self.node.changed.notified() => {}
-                    () = session.closed() => return HubError::Closed,
+                    () = session.connection.closed() => return HubError::Closed,
                 }
                 continue;
             };

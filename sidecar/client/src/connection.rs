@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection, for the hub and for probes.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +27,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
-    local_ip: IpAddr,
+    /// Local address of the connection.
+    pub local_ip: IpAddr,
     busy: bool,
 }
 
@@ -43,11 +44,6 @@ impl Connection {
             let _ = connection.await;
         });
         Ok(Self { sender, driver, local_ip, busy: false })
-    }
-
-    /// Local address of the connection.
-    pub fn local_ip(&self) -> IpAddr {
-        self.local_ip
     }
 
     /// Returns whether a response is outstanding. If so, the connection accepts no other request.
@@ -109,15 +105,11 @@ impl Drop for Connection {
 pub async fn connect(url: &Url, timeout: Duration) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host((url.host.as_str(), url.port)).await? {
-        match connect_to(address, timeout).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last_error = error,
-        }
+        last_error = match time::timeout(timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, format!("no response within {timeout:?}")),
+        };
     }
     Err(last_error)
-}
-
-async fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let timed_out = || io::Error::new(io::ErrorKind::TimedOut, format!("no response within {timeout:?}"));
-    time::timeout(timeout, TcpStream::connect(address)).await.map_err(|_| timed_out())?
 }

@@ -1,7 +1,6 @@
 //! Requests to a hub, on a connection that stays open.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,7 +36,8 @@ pub struct Hub {
 
 /// A connection to the hub, with the token that was valid when it was opened.
 pub struct Session {
-    connection: Connection,
+    /// The connection. Its local address is the task's in the network that it shares with the hub.
+    pub connection: Connection,
     authorization: Option<HeaderValue>,
     host: HeaderValue,
 }
@@ -84,21 +84,6 @@ impl Hub {
 }
 
 impl Session {
-    /// Local address of the connection: the task's address in the network that it shares with the hub.
-    pub fn local_ip(&self) -> IpAddr {
-        self.connection.local_ip()
-    }
-
-    /// Returns whether a response is outstanding. If so, the next request needs another connection.
-    pub fn is_busy(&self) -> bool {
-        self.connection.is_busy()
-    }
-
-    /// Waits until the hub closes the connection.
-    pub async fn closed(&mut self) {
-        self.connection.closed().await;
-    }
-
     /// Registers an instance or renews its lease. With `wait`, the hub delays its response by up to that time, until
     /// the routing is decided.
     pub async fn register(

@@ -6,11 +6,10 @@
 //! - [`Backoff`], [`heartbeat_interval`], [`LogOnce`]: retries and renewals, common to sidecar and agent
 //! - [`block_on`]: the runtime of both
 
-use std::io;
 use std::time::Duration;
 
 use cli::Failure;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 pub mod connection;
 mod hub;
@@ -23,18 +22,15 @@ pub use renewal::{Backoff, INITIAL_HEARTBEAT_INTERVAL, LogOnce, heartbeat_interv
 /// Runs `future` to its end on this thread, in a tokio runtime with small stacks for the few threads that look up
 /// names.
 pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = runtime().map_err(|error| Failure::new(format!("starting the runtime: {error}")))?;
-    let result = runtime.block_on(future);
-    // A DNS server that does not respond must not delay the exit.
-    runtime.shutdown_background();
-    Ok(result)
-}
-
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
         .thread_stack_size(256 * 1024)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
+        .map_err(|error| Failure::new(format!("starting the runtime: {error}")))?;
+    let result = runtime.block_on(future);
+    // A DNS server that does not respond must not delay the exit.
+    runtime.shutdown_background();
+    Ok(result)
 }

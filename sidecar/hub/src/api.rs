@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cli::Token;
-use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, InvalidId, Registration, Services};
+use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Services};
 use runtime::{
     Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
 };
@@ -229,7 +229,7 @@ impl Service for Api {
 }
 
 impl ApiError {
-    pub(crate) fn bad_request(message: impl fmt::Display) -> Self {
+    pub(crate) fn bad_request<M: fmt::Display>(message: M) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
@@ -260,11 +260,7 @@ fn method_not_allowed(methods: &[Method]) -> Response {
 
 /// Parses the ID at the end of a path, after the collection.
 fn id_in(path: &str) -> Result<InstanceId, ApiError> {
-    path.splitn(4, '/')
-        .last()
-        .unwrap_or_default()
-        .parse()
-        .map_err(|error: InvalidId| ApiError::bad_request(error))
+    path.splitn(4, '/').last().unwrap_or_default().parse().map_err(ApiError::bad_request::<String>)
 }
 
 /// Reads a JSON body; `object` names it in errors.

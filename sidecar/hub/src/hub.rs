@@ -11,8 +11,9 @@ use tracing::info;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
-use crate::registry::{Settings, Withdrawn};
-use crate::state::{Effect, Phase, State};
+use crate::registry::{Registry, Settings, Withdrawn};
+use crate::routers::Routers;
+use crate::state::{Counters, Documents, Effect, State};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
 const BEACON_DELAY: Duration = Duration::from_secs(30);
@@ -53,8 +54,20 @@ impl Hub {
         certificate: Option<Certificate>,
         unready: Latch,
     ) -> Arc<Self> {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let state = State::new(now(), epoch, settings, warm_up, certificate, unready);
+        let state = State {
+            registry: Registry::new(settings),
+            routers: Routers::new(now()),
+            documents: Documents::default(),
+            generation: 0,
+            epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
+            warm_up,
+            ready_at: None,
+            unready: Some(unready),
+            certificate,
+            draining: false,
+            events: Events::default(),
+            counters: Counters::default(),
+        };
         Arc::new(Self { state: Mutex::new(state), changes: watch::Sender::new(0) })
     }
 
@@ -83,12 +96,12 @@ impl Hub {
     ) -> Result<Lease, Withdrawn> {
         let deadline = now() + wait;
         self.update(|state, now| {
-            if state.phase == Phase::Empty {
+            if state.ready_at.is_none() {
                 info!(duration = ?state.warm_up, "warming up");
-                state.phase = Phase::WarmUp(now + state.warm_up);
+                state.ready_at = Some(now + state.warm_up);
             }
-            let warm_up = matches!(state.phase, Phase::WarmUp(_));
-            let changed = state.registry.register(now, warm_up, id, connection, registration);
+            let is_warm_up = !state.is_ready();
+            let changed = state.registry.register(now, is_warm_up, id, connection, registration);
             ((changed == Ok(true)).then_some(Effect::Registry), changed)
         })?;
         let lease = self.wait_until(deadline, |state, over| {
@@ -162,7 +175,7 @@ impl Hub {
             (Some(Effect::Progress), last_sent)
         });
         let document = self.wait_until(deadline, |state, over| {
-            if state.phase != Phase::Ready {
+            if !state.is_ready() {
                 return over.then_some(None);
             }
             (over || last_sent != Some(state.generation)).then(|| {

@@ -9,7 +9,7 @@ use traefik::Document;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
-use crate::registry::{RefusalChange, Registry, Settings};
+use crate::registry::{RefusalChange, Registry};
 use crate::routers::Routers;
 
 /// Path of the beacon, which routers request for each configuration that they use.
@@ -19,30 +19,21 @@ pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) routers: Routers,
-    documents: Documents,
+    pub(crate) documents: Documents,
     pub(crate) generation: u64,
     /// Start of the hub, which distinguishes its beacons from those of its predecessor.
     pub(crate) epoch: u128,
-    pub(crate) phase: Phase,
+    /// Duration of the warm-up, in which the instances of the hub's predecessor register again.
     pub(crate) warm_up: Duration,
-    certificate: Option<Certificate>,
+    /// End of the warm-up, once the first instance has registered.
+    pub(crate) ready_at: Option<Instant>,
+    /// Held until the end of the warm-up.
+    pub(crate) unready: Option<Latch>,
+    pub(crate) certificate: Option<Certificate>,
     /// Whether the hub is stopping, so that requests must not wait.
     pub(crate) draining: bool,
-    /// Held until the end of the warm-up.
-    unready: Option<Latch>,
     pub(crate) events: Events,
     pub(crate) counters: Counters,
-}
-
-/// Phase of a hub that has started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// No instance has registered yet.
-    Empty,
-    /// Instances that were known to the predecessor register again, until this time.
-    WarmUp(Instant),
-    /// All instances are known.
-    Ready,
 }
 
 /// Effect of an update that a request may wait for.
@@ -74,30 +65,9 @@ pub(crate) struct Documents {
 }
 
 impl State {
-    /// Creates the state of a hub without instances. `unready` is dropped at the end of the warm-up, which begins
-    /// with the first registration.
-    pub(crate) fn new(
-        now: Instant,
-        epoch: u128,
-        settings: Settings,
-        warm_up: Duration,
-        certificate: Option<Certificate>,
-        unready: Latch,
-    ) -> Self {
-        Self {
-            registry: Registry::new(settings),
-            routers: Routers::new(now),
-            documents: Documents::default(),
-            generation: 0,
-            epoch,
-            phase: Phase::Empty,
-            warm_up,
-            certificate,
-            draining: false,
-            unready: Some(unready),
-            events: Events::default(),
-            counters: Counters::default(),
-        }
+    /// Returns whether the warm-up has ended, so that all instances are known.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.unready.is_none()
     }
 
     /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether anything
@@ -111,8 +81,7 @@ impl State {
         if self.routers.advance(now) {
             effect = effect.max(Some(Effect::Progress));
         }
-        if matches!(self.phase, Phase::WarmUp(until) if until <= now) {
-            self.phase = Phase::Ready;
+        if !self.is_ready() && self.ready_at.is_some_and(|at| at <= now) {
             self.unready = None;
             info!(instances = self.registry.instances.len(), "ready: warm-up finished");
             effect = effect.max(Some(Effect::Progress));
@@ -149,13 +118,13 @@ impl State {
 
     /// Returns the time at which [`State::advance`] has something to do without an update.
     pub(crate) fn next_change(&self) -> Option<Instant> {
-        let ready = if let Phase::WarmUp(until) = self.phase { Some(until) } else { None };
+        let ready = self.ready_at.filter(|_| !self.is_ready());
         [self.registry.next_change(), self.routers.next_change(), ready].into_iter().flatten().min()
     }
 
     /// Returns the configuration for clients that are not routers; `None` before the end of the warm-up.
     pub(crate) fn public_document(&self) -> Option<Bytes> {
-        (self.phase == Phase::Ready).then(|| self.documents.public.clone())
+        self.is_ready().then(|| self.documents.public.clone())
     }
 
     /// Returns the configuration for the router that polls on `connection`, with a beacon if the router reaches the

@@ -13,10 +13,6 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String")]
 pub struct InstanceId(String);
 
-/// A string that is not a valid [`InstanceId`], shortened to 64 characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidId(String);
-
 impl InstanceId {
     /// The ID as text.
     pub fn as_str(&self) -> &str {
@@ -25,22 +21,24 @@ impl InstanceId {
 }
 
 impl FromStr for InstanceId {
-    type Err = InvalidId;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") || !text.chars().all(is_allowed)
         {
-            return Err(InvalidId(text.chars().take(64).collect()));
+            let text: String = text.chars().take(64).collect();
+            let expected = "expected 1 to 255 letters, digits, '.', '_' or '-'";
+            return Err(format!("invalid instance ID {text:?}: {expected}"));
         }
         Ok(Self(text.to_owned()))
     }
 }
 
 impl TryFrom<String> for InstanceId {
-    type Error = InvalidId;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, InvalidId> {
+    fn try_from(text: String) -> Result<Self, String> {
         text.parse()
     }
 }
@@ -50,14 +48,6 @@ impl fmt::Display for InstanceId {
         f.write_str(&self.0)
     }
 }
-
-impl fmt::Display for InvalidId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid instance ID {:?}: expected 1 to 255 letters, digits, '.', '_' or '-'", self.0)
-    }
-}
-
-impl std::error::Error for InvalidId {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,6 @@
 //! Service labels and their encoding in a task's environment.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use parse::{form_decode, query_pairs};
 use serde::{Deserialize, Serialize};
@@ -11,24 +10,16 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Labels(pub BTreeMap<String, String>);
 
-/// An invalid label in `SIDECAR_LABELS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelsError {
-    /// Position of the label, counted from 1.
-    position: usize,
-    key: String,
-    cause: &'static str,
-}
-
 impl Labels {
     /// Parses `key=value&key=value&`, the format that the template in stack files produces. Keys and values are
-    /// escaped by Go's `urlquery`: a space as `+`, other bytes as `%XX`.
-    pub fn from_urlquery(text: &str) -> Result<Self, LabelsError> {
+    /// escaped by Go's `urlquery`: a space as `+`, other bytes as `%XX`. An error names the label, counted from 1.
+    pub fn from_urlquery(text: &str) -> Result<Self, String> {
         let mut labels = BTreeMap::new();
         let pairs = query_pairs(text).filter(|(key, value)| value.is_some() || !key.trim().is_empty());
         for (index, (raw_key, value)) in pairs.enumerate() {
-            let error =
-                |cause| LabelsError { position: index + 1, key: raw_key.chars().take(64).collect(), cause };
+            let error = |cause: &str| {
+                format!("label {} ({:?}): {cause}", index + 1, raw_key.chars().take(64).collect::<String>())
+            };
             let value = value.ok_or_else(|| error("missing '='"))?;
             let (Ok(key), Ok(value)) = (form_decode(raw_key), form_decode(value)) else {
                 return Err(error("not valid UTF-8 after decoding"));
@@ -44,14 +35,6 @@ impl Labels {
         Ok(Self(labels))
     }
 }
-
-impl fmt::Display for LabelsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "label {} ({:?}): {}", self.position, self.key, self.cause)
-    }
-}
-
-impl std::error::Error for LabelsError {}
 
 #[cfg(test)]
 mod tests {
@@ -70,7 +53,7 @@ mod tests {
 
     #[test]
     fn error_names_the_invalid_label() {
-        let message = |text| Labels::from_urlquery(text).unwrap_err().to_string();
+        let message = |text| Labels::from_urlquery(text).unwrap_err();
         assert_eq!(message("a=1&b"), "label 2 (\"b\"): missing '='");
         assert_eq!(message("=1"), "label 1 (\"\"): empty key");
         assert_eq!(message("a=%FF"), "label 1 (\"a\"): not valid UTF-8 after decoding");

@@ -25,8 +25,8 @@ mod id;
 mod labels;
 mod number;
 
-pub use id::{InstanceId, InvalidId};
-pub use labels::{Labels, LabelsError};
+pub use id::InstanceId;
+pub use labels::Labels;
 
 /// Path of the instances. A single instance is at `INSTANCES/ID`.
 pub const INSTANCES: &str = "/v1/instances";

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{EnvOption, Failure, LogArgs, env_option, env_option_with, parse_bool};
+use cli::{EnvOption, Failure, LogArgs, env_option_with, parse_bool};
 use client::url::{self, Url};
 use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
@@ -63,19 +63,16 @@ Without --hub there is no sidecar, so the command probes the service itself.";
 pub(crate) struct ServiceArgs {
     /// URL of the hub
     #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Hub")]
+    #[arg(help_heading = "Hub")]
     pub(crate) hub: EnvOption<Url>,
     /// Unique ID of the instance [default: SERVICE.HOST.PID]
-    #[arg(long, env = "SIDECAR_TASK", value_name = "ID", value_parser = env_option::<InstanceId>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Task")]
+    #[arg(long, env = "SIDECAR_TASK", value_name = "ID", default_value = "", help_heading = "Task")]
     pub(crate) task: EnvOption<InstanceId>,
     /// Name of the service [default: file name of the command]
-    #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Task")]
+    #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", default_value = "", help_heading = "Task")]
     pub(crate) service: EnvOption<String>,
     /// Host name of the task [default: host name of the system]
-    #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Task")]
+    #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", default_value = "", help_heading = "Task")]
     pub(crate) host: EnvOption<String>,
     /// URL to probe: http://HOST:PORT/PATH succeeds with a 2xx response, tcp://HOST:PORT with a connection
     #[arg(long, env = "SIDECAR_PROBE", value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
@@ -92,20 +89,17 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
     /// File with the hub's token; each new connection reads it
-    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", value_parser = env_option::<PathBuf>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Hub")]
+    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", default_value = "", help_heading = "Hub")]
     pub(crate) token_file: EnvOption<PathBuf>,
     /// Swarm slot of the task
-    #[arg(long, env = "SIDECAR_SLOT", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Task")]
+    #[arg(long, env = "SIDECAR_SLOT", default_value = "", help_heading = "Task")]
     slot: EnvOption<String>,
     /// Swarm node of the task
-    #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", value_parser = env_option::<String>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Task")]
+    #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", default_value = "", help_heading = "Task")]
     node: EnvOption<String>,
     /// Labels of the service, as KEY=VALUE&KEY=VALUE with keys and values escaped as in a URL query
     #[arg(long, env = "SIDECAR_LABELS", value_name = "QUERY", value_parser = Labels::from_urlquery)]
-    #[arg(default_value = "", hide_default_value = true, hide_env_values = true, help_heading = "Routing")]
+    #[arg(default_value = "", help_heading = "Routing")]
     labels: Labels,
     /// Another label, which overrides --labels; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label, help_heading = "Routing")]
@@ -114,8 +108,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_PORT", default_value = "8080", value_parser = parse_port, help_heading = "Routing")]
     port: NonZeroU16,
     /// Address at which routers reach the service [default: local address of the connection to the hub]
-    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", value_parser = env_option::<IpAddr>, default_value = "")]
-    #[arg(hide_default_value = true, help_heading = "Routing")]
+    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", default_value = "", help_heading = "Routing")]
     address: EnvOption<IpAddr>,
     /// Time after which the health check of a healthy service succeeds without a route
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]

@@ -89,7 +89,8 @@ impl<'a> Lease<'a> {
                 if error.is_permanent() {
                     self.backoff.slow_down();
                 }
-                self.status.set_hub_error(self.errors.log(&self.hub, &error));
+                let message = self.errors.log(&self.hub, &error);
+                self.status.update(|status| status.hub_error = Some(message));
                 sleep(self.backoff.next(random())).await;
             }
         }
@@ -142,7 +143,7 @@ impl<'a> Lease<'a> {
         let session = idle_session(&self.hub, &mut self.session, &mut self.previous).await?;
         let health = status.get().health;
         let health_changed = async || drop(status.wait_for(|status| status.health != health).await);
-        let mut registration = self.args.registration(self.started, session.local_ip());
+        let mut registration = self.args.registration(self.started, session.connection.local_ip);
         registration.health = health;
         // Routers only learn of healthy tasks, so for any other there is nothing to wait for.
         let wait = (health == Health::Healthy).then_some(self.heartbeat_interval);
@@ -179,7 +180,7 @@ impl<'a> Lease<'a> {
                 Ok(())
             }
             () = health_changed() => Ok(()),
-            () = session.closed() => {
+            () = session.connection.closed() => {
                 self.session = None;
                 Err(HubError::Closed)
             }
@@ -229,7 +230,7 @@ async fn idle_session<'s>(
     session: &'s mut Option<Session>,
     previous: &mut Option<Session>,
 ) -> Result<&'s mut Session, HubError> {
-    if session.as_ref().is_none_or(Session::is_busy) {
+    if session.as_ref().is_none_or(|session| session.connection.is_busy()) {
         let opened = hub.connect().await?;
         *previous = session.replace(opened);
     }

@@ -28,7 +28,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The service's process and the signals that are sent to the sidecar.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     signals: Signals,
     terminal: Option<Terminal>,
 }
@@ -78,11 +78,6 @@ impl Process {
             None => Group::Shared,
         };
         Ok(Self { child: Child::spawn(&args.command, group)?, signals, terminal })
-    }
-
-    /// Sends a signal to the service.
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.child.signal(signal);
     }
 
     /// Waits for the next event. Meanwhile it forwards other signals and reaps orphans. Cancel-safe.

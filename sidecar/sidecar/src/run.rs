@@ -52,7 +52,7 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
         }
         Event::Stop(signal) => {
             info!(signal = signals::name(signal), "stopping");
-            status.stopping();
+            status.update(|status| status.stopping = true);
             stop(args, &mut process, &mut lease, signal).await
         }
     };
@@ -80,22 +80,22 @@ async fn stop(args: &RunArgs, process: &mut Process, lease: &mut Lease<'_>, sign
             },
         }
     }
-    process.signal(signal);
+    process.child.signal(signal);
     let mut grace = pin!(sleep(args.grace));
     let mut killed = false;
     loop {
         select! {
             event = process.next() => match event {
                 Event::Exited(exit) => return exit,
-                Event::Stop(_) if is_urgent => process.signal(Signal::KILL),
+                Event::Stop(_) if is_urgent => process.child.signal(Signal::KILL),
                 Event::Stop(second) => {
-                    process.signal(second);
+                    process.child.signal(second);
                     is_urgent = true;
                 }
             },
             () = &mut grace, if !killed => {
                 warn!("the service did not exit within --grace; killing it");
-                process.signal(Signal::KILL);
+                process.child.signal(Signal::KILL);
                 killed = true;
             }
         }
@@ -123,7 +123,7 @@ async fn limit_wait_for_route(status: SharedStatus, timeout: Duration) {
     select! {
         _ = status.wait_for(|status| status.routed || status.stopping) => {}
         () = sleep_until(since + timeout) => {
-            status.route_timed_out();
+            status.update(|status| status.route_timed_out = true);
             if status.get().check().is_ok() {
                 warn!("healthy, but not routed after {timeout:?}; the health check succeeds anyway");
             }

@@ -15,7 +15,7 @@ pub(crate) struct Status {
     /// route.
     pub(crate) routed: bool,
     /// Whether `--routed-timeout` has passed.
-    route_timed_out: bool,
+    pub(crate) route_timed_out: bool,
     /// Reason why the hub refuses to route the task. No timeout overrides it: the deployment that caused it has to
     /// fail and be rolled back.
     refusal: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Status {
     /// Error of the last probe.
     probe_error: Option<String>,
     /// Error of the last request to the hub.
-    hub_error: Option<String>,
+    pub(crate) hub_error: Option<String>,
 }
 
 impl Status {
@@ -92,22 +92,9 @@ impl SharedStatus {
         })
     }
 
-    /// Sets the error of the last request to the hub.
-    pub(crate) fn set_hub_error(&self, error: String) {
-        self.0.send_if_modified(|status| {
-            status.hub_error = Some(error);
-            false
-        });
-    }
-
-    /// Lets the health check succeed without a route.
-    pub(crate) fn route_timed_out(&self) {
-        self.0.send_modify(|status| status.route_timed_out = true);
-    }
-
-    /// Makes the health check fail from now on.
-    pub(crate) fn stopping(&self) {
-        self.0.send_modify(|status| status.stopping = true);
+    /// Updates the status and wakes those that wait for it.
+    pub(crate) fn update(&self, update: impl FnOnce(&mut Status)) {
+        self.0.send_modify(update);
     }
 }
 
@@ -126,11 +113,11 @@ mod tests {
         assert_eq!(failure(&status), "starting: http://x failed: refused");
         status.set_health(Health::Healthy, None);
         assert_eq!(failure(&status), "healthy, but not yet routed");
-        status.set_hub_error("hub http://hub:80: no response in time".to_owned());
+        status.update(|status| status.hub_error = Some("hub http://hub:80: no response in time".to_owned()));
         assert_eq!(failure(&status), "healthy, but not yet routed: hub http://hub:80: no response in time");
         status.set_routing(&Routing::Refused { reason: "rule is taken".to_owned() });
         assert_eq!(failure(&status), "healthy, but refused: rule is taken");
-        status.route_timed_out();
+        status.update(|status| status.route_timed_out = true);
         assert_eq!(failure(&status), "healthy, but refused: rule is taken");
     }
 
@@ -141,7 +128,7 @@ mod tests {
             status.set_health(Health::Healthy, None);
             assert!(status.set_routing(&routing));
             status.set_routing(&Routing::Pending);
-            status.set_hub_error("gone".to_owned());
+            status.update(|status| status.hub_error = Some("gone".to_owned()));
             assert!(status.get().check().is_ok());
             assert!(!status.set_routing(&routing), "it is routed for the first time only once");
         }
@@ -151,7 +138,7 @@ mod tests {
     fn missing_router_fails_the_check_only_until_the_timeout() {
         let status = SharedStatus::default();
         status.set_health(Health::Healthy, None);
-        status.route_timed_out();
+        status.update(|status| status.route_timed_out = true);
         assert!(status.get().check().is_ok());
         status.set_health(Health::Unhealthy, Some("failed".to_owned()));
         assert_eq!(failure(&status), "unhealthy: failed");
@@ -162,7 +149,7 @@ mod tests {
         let status = SharedStatus::default();
         status.set_health(Health::Healthy, None);
         status.set_routing(&Routing::Confirmed);
-        status.stopping();
+        status.update(|status| status.stopping = true);
         assert_eq!(failure(&status), "stopping");
     }
 }
