@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 /// An address in 127.0.0.0/8 for one test, with free ports.
 ///
-/// The local end of a connection to it has the address 127.0.0.1, so the kernel never uses one of its ports for that: a free
+/// Connections to it start from 127.0.0.1, so the kernel never takes one of its ports as the local port of a connection: a free
 /// port remains free.
 pub struct Loopback {
     ip: IpAddr,

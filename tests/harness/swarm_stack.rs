@@ -1,8 +1,9 @@
-//! `stacks/demo.yml` on one engine, for one test.
+//! `stacks/demo.yml` on one engine. All tests of a process share the stack, one after the other.
 
 use std::net::Ipv4Addr;
 use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
 use anyhow::{Result, bail};
@@ -10,58 +11,61 @@ use anyhow::{Result, bail};
 use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
 use crate::netns::NetnsGuard;
+use crate::shared::{Shared, SharedHandle};
 use crate::stack::{SETTLE_TIMEOUT, Settings, Stack, ensure_token};
 use crate::{Docker, Loopback, http};
 
-/// The demo's stack with a name, a token and ports of its own. Drop removes it.
-///
-/// Meanwhile the calling thread is in the network namespace of its [ports](Engine::enter).
-pub struct SwarmStack {
+/// The demo with a name, a token and ports of its own. Drop removes it.
+struct Deployment {
     stack: Stack,
-    /// Stacks on the network of this one.
-    joined: Vec<Stack>,
     token: String,
     port: u16,
     dashboard_port: u16,
-    _netns: Option<NetnsGuard>,
+    /// Cleared by a test that fails or discards it: the next one deploys the demo again.
+    is_usable: AtomicBool,
     engine: SharedEngine,
 }
 
-impl SwarmStack {
-    /// Deploys `stacks/demo.yml`, with `tests/stacks/plain.yml` on top, and waits until it runs.
-    pub fn deploy() -> Result<Self> {
+static DEPLOYMENT: Shared<Deployment> = Shared::new();
+
+/// Held by the test that uses the stack.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A test's turn with the demo. Meanwhile the calling thread is in the network namespace of its [ports](Engine::enter).
+pub struct SwarmStack {
+    /// Stacks on the network of this one.
+    joined: Vec<Stack>,
+    _netns: Option<NetnsGuard>,
+    deployment: SharedHandle<Deployment>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deployment {
+    fn get() -> Result<SharedHandle<Self>> {
+        DEPLOYMENT.get(|deployment| deployment.is_usable.load(Ordering::Relaxed), Self::create)
+    }
+
+    /// Deploys `stacks/demo.yml` and `tests/stacks/plain.yml`, and waits until the stack runs.
+    fn create() -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let engine = Engine::shared()?;
+        // Free ports are those of the namespace in which the engine publishes them.
         let netns = engine.enter()?;
         let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
         let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
+        drop(netns);
         let stack = Stack::new(engine.docker().clone(), name);
-        // Created before anything is deployed, so that drop removes a partial deployment.
         let token = stack.service("token");
-        let stack = Self { stack, joined: Vec::new(), token, port, dashboard_port, _netns: netns, engine };
-
-        ensure_token(stack.docker(), &stack.token)?;
-        stack.run(&stack.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
-        Ok(stack)
+        // Created before anything is deployed, so that drop removes a partial deployment.
+        let deployment =
+            Self { stack, token, port, dashboard_port, is_usable: AtomicBool::new(true), engine };
+        ensure_token(deployment.engine.docker(), &deployment.token)?;
+        deployment.deploy(&deployment.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
+        Ok(deployment)
     }
 
-    /// Deploys another stack file on this stack's network, and waits until it runs.
-    pub fn join(&mut self, file: &str) -> Result<()> {
-        self.join_with(file, &[]).map(drop)
-    }
-
-    /// As [`Self::join`], with variables of the stack file.
-    pub fn join_with(&mut self, file: &str, variables: &[(&str, &str)]) -> Result<Stack> {
-        let joined =
-            Stack::new(self.docker().clone(), format!("{}-{}", self.stack.name(), self.joined.len()));
-        self.joined.push(joined.clone());
-        let network = self.stack.service("apps");
-        self.run(&joined, &[file], &[variables, &[("SWARMLINGS_NETWORK", network.as_str())]].concat())?;
-        Ok(joined)
-    }
-
-    fn run(&self, stack: &Stack, files: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    fn deploy(&self, stack: &Stack, files: &[&str], variables: &[(&str, &str)]) -> Result<()> {
         let settings = Settings {
             images: &self.engine.images()?,
             traefik: &self.engine.traefik_image()?,
@@ -74,6 +78,56 @@ impl SwarmStack {
         stack.deploy(&files, &settings)?;
         stack.wait_running(SETTLE_TIMEOUT).inspect_err(|_| stack.print_state())
     }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        let removed = self.stack.remove(SETTLE_TIMEOUT);
+        let removed = removed.and_then(|()| self.engine.docker().run(&["secret", "rm", &self.token]));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+impl SwarmStack {
+    /// Waits for its turn with the demo, deploys it if necessary, and waits until it runs.
+    pub fn deploy() -> Result<Self> {
+        // The handle keeps the stack while this test waits for its turn.
+        let mut deployment = Deployment::get()?;
+        let turn = TURN.lock().unwrap_or_else(|poisoned| {
+            TURN.clear_poison();
+            poisoned.into_inner()
+        });
+        if !deployment.is_usable.load(Ordering::Relaxed) {
+            drop(deployment);
+            deployment = Deployment::get()?;
+        }
+        let netns = deployment.engine.enter()?;
+        deployment.stack.wait_running(SETTLE_TIMEOUT)?;
+        Ok(Self { joined: Vec::new(), _netns: netns, deployment, _turn: turn })
+    }
+
+    /// Has the next test deploy the demo again. For tests that change more than they restore.
+    pub fn discard(&self) {
+        self.deployment.is_usable.store(false, Ordering::Relaxed);
+    }
+
+    /// Deploys another stack file on this stack's network, and waits until it runs.
+    pub fn join(&mut self, file: &str) -> Result<()> {
+        self.join_with(file, &[]).map(drop)
+    }
+
+    /// As [`Self::join`], with variables of the stack file.
+    pub fn join_with(&mut self, file: &str, variables: &[(&str, &str)]) -> Result<Stack> {
+        let stack = self.stack();
+        let joined = Stack::new(self.docker().clone(), format!("{}-{}", stack.name(), self.joined.len()));
+        let network = stack.service("apps");
+        self.joined.push(joined.clone());
+        let variables = [variables, &[("SWARMLINGS_NETWORK", network.as_str())]].concat();
+        self.deployment.deploy(&joined, &[file], &variables)?;
+        Ok(joined)
+    }
 
     /// The joined stack with a service of this name.
     pub fn joined_stack_with(&self, service: &str) -> Result<Stack> {
@@ -82,7 +136,7 @@ impl SwarmStack {
                 return Ok(stack.clone());
             }
         }
-        bail!("no stack on the network of {} has a task of {service}", self.stack.name())
+        bail!("no stack on the network of {} has a task of {service}", self.stack().name())
     }
 
     /// Sends `GET path` until the status is 200, and returns the body.
@@ -92,36 +146,34 @@ impl SwarmStack {
 
     /// URL of `path` on Traefik's published port.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://127.0.0.1:{}{path}", self.deployment.port)
     }
 
     /// Client for the engine.
     pub fn docker(&self) -> &Docker {
-        self.engine.docker()
+        self.deployment.engine.docker()
     }
 
     /// The engine.
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        &self.deployment.engine
     }
 
     /// The stack.
     pub fn stack(&self) -> &Stack {
-        &self.stack
+        &self.deployment.stack
     }
 }
 
 impl Drop for SwarmStack {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.joined.iter().chain([&self.stack]).for_each(Stack::print_state);
+            self.joined.iter().chain([self.stack()]).for_each(Stack::print_state);
+            self.discard();
         }
-        // Joined stacks first: they withdraw at this stack's hub.
-        let mut all = self.joined.iter().chain([&self.stack]);
-        let removed = all.try_for_each(|stack| stack.remove(SETTLE_TIMEOUT));
-        let removed = removed.and_then(|()| self.docker().run(&["secret", "rm", &self.token]));
-        if let Err(error) = removed {
+        if let Err(error) = self.joined.iter().try_for_each(|stack| stack.remove(SETTLE_TIMEOUT)) {
             eprintln!("{error:#}");
+            self.discard();
         }
     }
 }

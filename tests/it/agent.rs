@@ -335,6 +335,7 @@ fn containers_stay_registered_while_the_engine_is_away() {
 #[test]
 fn deploy_labels_route_swarm_tasks_and_their_changes_apply_at_once() {
     let mut stack = SwarmStack::deploy().unwrap();
+    stack.discard();
     stack.join("stacks/agent.yml").unwrap();
     stack.join("tests/stacks/unwrapped.yml").unwrap();
     stack.wait_body("/unwrapped").unwrap();

@@ -1,7 +1,7 @@
 //! Integration tests with real processes, real Traefik and a real Docker engine. `cargo xtask test` builds the binaries and
 //! runs them. tests/README.md explains how to add one.
 //!
-//! They run in parallel: each test has its own addresses, ports and processes.
+//! They run in parallel: each test has its own addresses, ports and processes. Tests in `swarm` share a stack and take turns.
 
 /// Tokens, `docker.sock` in stack files, and the hub's errors for invalid requests.
 mod access;
