@@ -50,7 +50,7 @@ impl SubcommandHandler for LabelsCommand {
     const EXAMPLES: &'static str = "
   hub labels stack.yml
   hub labels --stack demo --format list stack.yml
-  docker inspect --format '{{json .Spec.Labels}}' demo_ping | hub labels --service demo_ping
+  docker inspect -f '{{json .Spec.Labels}}' ping | hub labels --service ping
   echo traefik.frontend.rule=PathPrefixStrip:/ping | hub labels
 
 Warnings and errors go to stderr, and into the output as comments.
