@@ -21,7 +21,7 @@ use crate::tls;
 #[command(name = "load", version, after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Args {
-    /// Target URLs, separated by spaces; with several, a weight sets the share of each
+    /// Target URLs; each gets a share of the requests in proportion to its weight
     #[arg(required = true, env = "LOAD_URL", value_name = "[WEIGHT:]URL", value_delimiter = ' ')]
     pub urls: Vec<Target>,
 
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(short = 'm', long, env = "LOAD_METHOD", value_name = "METHOD", default_value = "GET")]
     #[arg(value_parser = method, help_heading = REQUESTS)]
     pub method: Method,
-    /// Request header; may be repeated
+    /// Request header; repeatable
     #[arg(short = 'H', long = "header", env = "LOAD_HEADER", value_name = "NAME: VALUE")]
     #[arg(value_parser = header, help_heading = REQUESTS)]
     pub headers: Vec<(String, String)>,
@@ -68,9 +68,9 @@ pub struct Args {
     #[arg(help_heading = REQUESTS)]
     pub body: Option<String>,
     /// File with the request body
-    #[arg(long, env = "LOAD_BODY_FILE", value_name = "PATH", help_heading = REQUESTS)]
+    #[arg(long, env = "LOAD_BODY_FILE", value_name = "FILE", help_heading = REQUESTS)]
     pub body_file: Option<PathBuf>,
-    /// Time limit of a request, including connecting
+    /// Maximum time for a request, including connecting
     #[arg(short = 't', long, env = "LOAD_TIMEOUT", value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = positive_duration, help_heading = REQUESTS)]
     pub timeout: Duration,
@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(help_heading = REQUESTS)]
     pub no_keep_alive: bool,
     /// PEM file with trusted CA certificates [default: /etc/ssl/certs/ca-certificates.crt]
-    #[arg(long, env = "LOAD_CA", value_name = "PATH", conflicts_with = "insecure", help_heading = REQUESTS)]
+    #[arg(long, env = "LOAD_CA", value_name = "FILE", conflicts_with = "insecure", help_heading = REQUESTS)]
     pub ca: Option<PathBuf>,
     /// Accept any server certificate
     #[arg(long, env = "LOAD_INSECURE", action = ArgAction::SetTrue, value_parser = parse_bool)]
@@ -93,7 +93,7 @@ pub struct Args {
     #[arg(help_heading = REQUESTS)]
     pub unchecked: bool,
 
-    /// Where responses name their instance: header:NAME or body:REGEX (its first group, or the whole match)
+    /// Source of the instance name in a response: header:NAME or body:REGEX (first group, or the whole match)
     #[arg(long, env = "LOAD_INSTANCE", value_name = "KEY", default_value = "header:x-served-by")]
     #[arg(help_heading = REPORT)]
     pub instance: InstanceKey,
@@ -102,10 +102,10 @@ pub struct Args {
     #[arg(value_parser = positive_duration)]
     pub gap: Duration,
     /// JSON report file, or - for stdout instead of the text report
-    #[arg(long, env = "LOAD_JSON", value_name = "PATH", help_heading = REPORT)]
+    #[arg(long, env = "LOAD_JSON", value_name = "FILE", help_heading = REPORT)]
     pub json: Option<PathBuf>,
     /// HTML report file
-    #[arg(long, env = "LOAD_HTML", value_name = "PATH", help_heading = REPORT)]
+    #[arg(long, env = "LOAD_HTML", value_name = "FILE", help_heading = REPORT)]
     pub html: Option<PathBuf>,
     /// Interval of progress updates on stderr
     #[arg(long, env = "LOAD_EVERY", value_name = "DURATION", default_value = "1s", help_heading = REPORT)]

@@ -15,7 +15,8 @@ mod go;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Checkout of Traefik's repository
+    /// Directory with a checkout of Traefik's repository
+    #[arg(value_name = "DIR")]
     source: PathBuf,
 }
 

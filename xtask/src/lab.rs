@@ -16,8 +16,8 @@ use crate::{build, stack};
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 const HELP: &str = "\
-Each host has a network, mounts, processes and a Docker engine of its own. There is an image registry \
-too. The lab needs Linux, root, and the Debian packages docker.io, docker-registry, iproute2 and \
+Each host has its own network, mounts, processes and Docker engine. The lab also has an image registry. It \
+needs Linux, root, and the Debian packages docker.io, docker-registry, iproute2 and \
 iptables. Docker engines that already run on this machine are not affected.
 
 Examples:
@@ -38,6 +38,7 @@ pub(crate) struct Args {
         value_name = "DIR",
         default_value = "/var/lib/swarmlings-lab",
         env = "SWARMLINGS_LAB",
+        hide_env_values = true,
         global = true
     )]
     directory: PathBuf,
@@ -54,16 +55,19 @@ enum Command {
     /// Disconnect a host from the network: all its packets are dropped
     Cut {
         /// Name, number or address of the host
+        #[arg(value_name = "HOST")]
         node: String,
     },
     /// Reconnect a host that was cut, or restart one that was killed
     Heal {
         /// Name, number or address of the host
+        #[arg(value_name = "HOST")]
         node: String,
     },
     /// Kill a host's engine and containers at once, like a power failure
     Kill {
         /// Name, number or address of the host
+        #[arg(value_name = "HOST")]
         node: String,
     },
     /// Stop everything and remove all traces of the lab
@@ -85,10 +89,10 @@ struct UpArgs {
 
 #[derive(clap::Args)]
 struct StackArgs {
-    /// The stack file
+    /// Stack file
     file: PathBuf,
-    /// The stack's name [default: the file name without its extension]
-    #[arg(long)]
+    /// Name of the stack [default: the file name without its extension]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }
 

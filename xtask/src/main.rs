@@ -17,7 +17,7 @@ mod up;
 
 const HELP: &str = "\
 Examples:
-  cargo xtask up                        the demo on this machine: http://127.0.0.1:8000/ping
+  cargo xtask up                        the demo on this machine, on port 8000
   cargo xtask swarm up                  the demo on a Docker Swarm
   cargo xtask new weather               a service of your own
   cargo xtask images --output layout    images for all platforms
@@ -47,7 +47,7 @@ enum Command {
     Images(images::Args),
     /// Run benchmarks
     Bench(bench::Args),
-    /// Extract the options that Traefik accepts in labels from its source code
+    /// List the options that Traefik accepts in labels, from its source code
     Fields(fields::Args),
     /// Run the checks of CI: format, lints and tests
     Test(test::Args),

@@ -36,8 +36,9 @@ Examples:
   cargo xtask swarm down --leave
 
 Environment:
-  DOCKER_HOST=URL           the engine: a swarm manager, or an engine that is in no swarm
-  TRAEFIK_IMAGE=IMAGE       Traefik's image [default: traefik:v3.7, or an image built here]";
+  DOCKER_HOST=URL        the engine: a swarm manager, or one outside any swarm
+  TRAEFIK_IMAGE=IMAGE    image of Traefik [default: traefik:v3.7, or one built
+                         here]";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -56,7 +57,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct UpArgs {
-    /// The stack's name
+    /// Name of the stack
     #[arg(long, value_name = "NAME", default_value = "demo")]
     stack: String,
     /// Traefik's port on each host
@@ -65,7 +66,7 @@ struct UpArgs {
     /// Port of Traefik's dashboard on each host
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     dashboard_port: u16,
-    /// This host's address for the other hosts; used only to initialise a swarm
+    /// Address at which other hosts reach this one; used only to initialise a swarm
     #[arg(long, value_name = "ADDRESS")]
     advertise_addr: Option<String>,
     #[command(flatten)]
@@ -74,10 +75,10 @@ struct UpArgs {
 
 #[derive(clap::Args)]
 struct DownArgs {
-    /// The stack's name
+    /// Name of the stack
     #[arg(long, value_name = "NAME", default_value = "demo")]
     stack: String,
-    /// Leave the swarm too, if this is its only host and no other service runs on it
+    /// Also leave the swarm, if this is its only host and no other service runs on it
     #[arg(long)]
     leave: bool,
 }

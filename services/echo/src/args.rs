@@ -19,16 +19,16 @@ pub struct EchoArgs {
     /// Log each request
     #[arg(long, env = "SERVICE_VERBOSE", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub verbose: bool,
-    /// Show the environment variables to requests with ?env=true
+    /// Show the environment variables in responses to `/?env=true`
     #[arg(long, env = "SERVICE_EXPOSE_ENV", action = ArgAction::SetTrue, value_parser = parse_bool)]
     pub expose_env: bool,
-    /// Trusted proxies: networks, or `unix` for the Unix socket; several with commas or repeated
+    /// Trusted proxies, separated by commas: networks, or `unix` for the Unix socket; repeatable
     #[arg(long, env = "SERVICE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxy: Vec<TrustedProxy>,
-    /// Maximum size in bytes that a request can ask a response to have
+    /// Maximum response size that a request can choose, in bytes
     #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
     pub max_bytes: u64,
-    /// Maximum time that a request can ask a response to take
+    /// Maximum delay or response duration that a request can choose
     #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "DURATION", default_value = "10m", value_parser = parse::go_duration)]
     pub max_delay: Duration,
     /// WebSocket flags.

@@ -33,10 +33,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "WebSocket")]
 pub struct WebSocketArgs {
-    /// Maximum size of a WebSocket message in bytes
+    /// Maximum size of a WebSocket message, in bytes
     #[arg(long, env = "SERVICE_MAX_MESSAGE_BYTES", value_name = "N", default_value = "1048576")]
     pub max_message_bytes: u32,
-    /// Idle time after which a WebSocket client is pinged, and after the ping disconnected
+    /// Idle time before a WebSocket client is pinged, and then before it is disconnected
     #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "DURATION", default_value = "30s", value_parser = parse::duration)]
     pub websocket_silence: Duration,
 }

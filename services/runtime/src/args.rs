@@ -37,13 +37,13 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
     pub(crate) address: IpAddr,
     /// Port to listen on; 0 selects a free one
-    #[arg(long, env = "SERVICE_PORT", value_name = "N", default_value = "8080")]
+    #[arg(long, env = "SERVICE_PORT", value_name = "PORT", default_value = "8080")]
     pub(crate) port: u16,
     /// Unix socket to listen on, instead of address and port
     #[arg(long, env = "SERVICE_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Admin port: health, metrics, log level and fault injection; 0 selects a free one
-    #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "N", default_value = "9090")]
+    #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "PORT", default_value = "9090")]
     pub(crate) admin_port: u16,
     /// Host name shown to clients [default: this host's name]
     #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
@@ -183,8 +183,16 @@ fn command(app: AppInfo, own: fn(Command) -> Command) -> Command {
         .mut_arg("admin_port", |arg| arg.hide(!app.admin_port))
         .mut_arg("admin_token_file", |arg| arg.hide(!app.admin_port))
         .next_help_heading(None);
-    own(command)
-        .mut_args(|arg| with_alias(arg, app.env_aliases))
+    let command = own(command).mut_args(|arg| with_alias(arg, app.env_aliases));
+    let healthcheck = with_server_args(healthcheck, &command, |name| match name {
+        "address" => true,
+        "admin_port" => app.admin_port,
+        _ => !app.admin_port && ["port", "socket"].contains(&name),
+    });
+    let faults = with_server_args(faults, &command, |name| {
+        ["address", "admin_port", "admin_token_file"].contains(&name)
+    });
+    command
         .version(app.version)
         .about(app.description)
         .after_help(format!("Examples:\n{}", app.examples.trim_matches('\n')))
@@ -195,12 +203,21 @@ fn command(app: AppInfo, own: fn(Command) -> Command) -> Command {
         .disable_help_subcommand(true)
 }
 
+/// Adds the global flags of `service` to a subcommand, and hides those that it does not use.
+fn with_server_args(subcommand: Command, service: &Command, is_used: impl Fn(&str) -> bool) -> Command {
+    let args = service.get_arguments().filter(|arg| arg.is_global_set());
+    subcommand.args(args.map(|arg| arg.clone().hide(!is_used(arg.get_id().as_str()))))
+}
+
 /// Makes a flag read the alias of its environment variable if only the alias is set.
 fn with_alias(arg: Arg, aliases: &[(&'static str, &'static str)]) -> Arg {
     let Some(name) = arg.get_env() else { return arg };
     let Some((alias, _)) = aliases.iter().find(|(_, variable)| name == *variable) else { return arg };
     let is_used = env::var_os(name).is_none() && env::var_os(alias).is_some_and(|value| !value.is_empty());
-    let help = arg.get_help().map(|help| format!("{help}, also {alias}")).unwrap_or_default();
+    let help = arg
+        .get_help()
+        .map(|help| format!("{help}; {alias} is used if {} is not set", name.display()))
+        .unwrap_or_default();
     if is_used { arg.env(alias) } else { arg }.help(help)
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// URL of the hub (required)
     #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
     hub: EnvOption<Url>,
-    /// File with the hub's token, read at each connection
+    /// File with the hub's token, read again for each connection
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE", default_value = "")]
     token_file: EnvOption<PathBuf>,
     #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", default_value = "")]
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// [default: the address that the hub or the swarm knows for this node]
     #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", default_value = "")]
     host_address: EnvOption<IpAddr>,
-    /// Time to wait, after a container's stop timeout, until a container that is still running is routed again
+    /// Time after the stop timeout of a container until, if it still runs, it is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "DURATION", value_parser = bounded_duration, default_value = "30s")]
     stop_margin: Duration,
     #[command(flatten)]
@@ -56,7 +56,7 @@ Requests to the engine: GET /_ping, /events, /info, /containers/json, /container
 
 Signals: TERM and INT end the agent. Containers stay registered, and the next agent takes over their leases.
 
-Exit code: 0 after TERM or INT, 64 on bad usage.";
+Exit code: 0 after TERM or INT, 64 for invalid usage.";
 
 impl Args {
     /// Returns the hub.

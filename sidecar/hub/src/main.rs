@@ -42,7 +42,7 @@ const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provi
 
 #[derive(Args)]
 struct Flags {
-    /// File with the bearer token that sidecars and agents have to send
+    /// File with the bearer token that sidecars and agents must send
     #[arg(
         long,
         env = "HUB_TOKEN_FILE",
@@ -70,7 +70,7 @@ struct Flags {
     #[arg(long = "learn", env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     #[arg(help_heading = "Leases")]
     warm_up: Duration,
-    /// Time for which a service without instances keeps its routers
+    /// Time during which a service without instances keeps its routers
     #[arg(long, env = "HUB_KEEP_EMPTY", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     #[arg(help_heading = "Leases")]
     keep_empty: Duration,

@@ -23,10 +23,10 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Run a service; without --hub, replace this process by the service
+    /// Run a service; without --hub, only execute its command
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
-    /// Check the service of the sidecar that runs with the same environment: exit code 0 if it is healthy and routed
+    /// Check the service: exit code 0 if it is healthy and routed, else 1; needs the environment of `sidecar run`
     #[command(after_help = HEALTHCHECK_HELP)]
     Healthcheck(ServiceArgs),
 }
@@ -40,16 +40,16 @@ Examples:
 Signals:
   TERM, INT, QUIT  withdraw the service, then forward the signal;
                    a second one skips the wait, a third one kills the service
-  all others       forward, including real-time signals; except CHLD, and the
-                   signals of program errors: ILL, TRAP, BUS, FPE, SEGV, SYS
+  all others       forward the signal; not CHLD, and not the signals of
+                   program errors: ILL, TRAP, BUS, FPE, SEGV, SYS
 
 Terminal:
-  Ctrl-C withdraws like INT, until the service reads or configures the
-  terminal. From then on, keys go to the service.
+  Ctrl-C acts like INT. Once the service reads or configures the terminal,
+  the service gets Ctrl-C instead.
 
 Exit code:
   that of the command; 128+N if signal N ended it; 126 if it cannot be
-  executed, 127 if it is not found; 64 on bad usage";
+  executed; 127 if it is not found; 64 for invalid usage";
 
 const HEALTHCHECK_HELP: &str = "\
 Examples:
@@ -88,11 +88,11 @@ pub(crate) struct ServiceArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
-    /// File with the hub's token; each new connection reads it
+    /// File with the hub's token, read again for each connection
     #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", default_value = "", help_heading = "Hub")]
     pub(crate) token_file: EnvOption<PathBuf>,
     /// Swarm slot of the task
-    #[arg(long, env = "SIDECAR_SLOT", default_value = "", help_heading = "Task")]
+    #[arg(long, env = "SIDECAR_SLOT", value_name = "SLOT", default_value = "", help_heading = "Task")]
     slot: EnvOption<String>,
     /// Swarm node of the task
     #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", default_value = "", help_heading = "Task")]
@@ -101,16 +101,16 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_LABELS", value_name = "QUERY", value_parser = Labels::from_urlquery)]
     #[arg(default_value = "", help_heading = "Routing")]
     labels: Labels,
-    /// Another label, which overrides --labels; repeatable
+    /// One more label, which overrides --labels; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label, help_heading = "Routing")]
     label: Vec<(String, String)>,
     /// Port of the service
-    #[arg(long, env = "SIDECAR_PORT", default_value = "8080", value_parser = parse_port, help_heading = "Routing")]
+    #[arg(long, env = "SIDECAR_PORT", value_name = "PORT", default_value = "8080", value_parser = parse_port, help_heading = "Routing")]
     port: NonZeroU16,
     /// Address at which routers reach the service [default: local address of the connection to the hub]
     #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", default_value = "", help_heading = "Routing")]
     address: EnvOption<IpAddr>,
-    /// Time after which the health check of a healthy service succeeds without a route
+    /// Time after which the health check of a healthy service succeeds even without a route
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
     #[arg(default_value = "30s", help_heading = "Routing")]
     pub(crate) routed_timeout: Duration,
@@ -130,7 +130,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3", value_parser = parse_count)]
     #[arg(help_heading = "Health")]
     pub(crate) fall: NonZeroU32,
-    /// Maximum time of the withdrawal, until all routers have acknowledged it
+    /// Maximum time for all routers to acknowledge the withdrawal
     #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
     #[arg(default_value = "10s", help_heading = "Stopping")]
     pub(crate) withdraw_timeout: Duration,
@@ -144,7 +144,7 @@ pub(crate) struct RunArgs {
     /// Command of the service, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
-    #[command(flatten, next_help_heading = "Logging")]
+    #[command(flatten, next_help_heading = "Logs")]
     pub(crate) log: LogArgs,
 }
 

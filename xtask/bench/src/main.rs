@@ -29,7 +29,7 @@ Examples:
 #[command(
     name = "cargo xtask bench",
     bin_name = "cargo xtask bench",
-    about = "Measures speed, memory and routing delays, side by side with other programs",
+    about = "Measures speed, memory and routing delays, and compares them with other programs",
     after_help = EXAMPLES
 )]
 struct Args {
@@ -41,15 +41,15 @@ struct Args {
 enum Bench {
     /// Routing delay of containers without a sidecar, and the agent's idle cost (needs root)
     Agent(agent::Args),
-    /// Memory, processor time and wake-ups of ping, sidecar and hub without requests
+    /// Memory, processor time and wake-ups of idle ping, sidecar and hub
     Idle(idle::Args),
     /// Delay until a healthy task gets its first request, and until a killed task gets its last
     Routing(routing::Args),
-    /// Throughput and accuracy of the load tester, beside oha, hey and wrk
+    /// Throughput and accuracy of `load`, compared with oha, hey and wrk
     Load(section::Args),
-    /// Speed and memory of ping, beside nginx, Go, Python and a C epoll loop
+    /// Speed and memory of ping, compared with nginx, Go, Python and a C epoll loop
     Services(section::Args),
-    /// Failed requests and delays of updates and losses, beside Traefik's provider (needs root)
+    /// Failed requests and delays during updates and losses of instances, compared with Traefik's provider (needs root)
     Rollout(rollout::Args),
 }
 

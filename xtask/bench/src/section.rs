@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Duration of each load, in whole seconds
     #[arg(long = "duration", value_name = "DURATION", default_value = "3s", value_parser = whole_seconds)]
     pub(super) seconds: u16,
-    /// Write the result into docs/BENCHMARKS.md as well
+    /// Also write the result into docs/BENCHMARKS.md
     #[arg(long)]
     write: bool,
 }

@@ -44,10 +44,10 @@ pub(crate) struct Args {
     /// Accept a registry without TLS, or with an untrusted certificate
     #[arg(long, requires = "registry")]
     insecure: bool,
-    /// Write the images of all platforms to DIR, an OCI layout for each: DIR/ping and so on
+    /// Write the images of all platforms to DIR, each as an OCI layout: DIR/ping and so on
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Platforms to build for, with --registry or --output [default: all that the toolchain supports]
+    /// Platforms to build for, separated by commas; needs --registry or --output [default: all that the toolchain supports]
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_enum)]
     platforms: Vec<Platform>,
     /// URL of the source code, for the images' labels [default: the URL of the git remote `origin`]
@@ -62,10 +62,22 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 pub(crate) struct Names {
     /// Prefix of the images' names
-    #[arg(long, value_name = "PREFIX", default_value = "swarmlings", env = "SWARMLINGS_PREFIX")]
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "swarmlings",
+        env = "SWARMLINGS_PREFIX",
+        hide_env_values = true
+    )]
     prefix: String,
     /// Tag of the images
-    #[arg(long, value_name = "TAG", default_value = "latest", env = "SWARMLINGS_TAG")]
+    #[arg(
+        long,
+        value_name = "TAG",
+        default_value = "latest",
+        env = "SWARMLINGS_TAG",
+        hide_env_values = true
+    )]
     tag: String,
 }
 

@@ -25,12 +25,13 @@ Examples:
   cargo xtask new weather
   cargo xtask new weather --remove
   cargo xtask new weather --out ../weather
-  cargo xtask new weather --out ../weather --git https://example.org/swarmlings.git --rev v0.1.0";
+  cargo xtask new weather --out ../weather \\
+    --git https://example.org/swarmlings.git --rev v0.1.0";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The service's name: a-z, 0-9 and hyphens
+    /// Name of the service: a-z, 0-9 and hyphens
     name: String,
     /// Create a separate repository in DIR
     #[arg(long, value_name = "DIR")]

@@ -19,23 +19,23 @@ mod suite;
 mod timing;
 
 const HELP: &str = "\
-On Debian or Ubuntu, as root, it installs the packages that the tests need. It ends with a table of where \
-the time went. `cargo test` alone runs the unit tests; it needs neither Docker nor Traefik.
+As root on Debian or Ubuntu, installs the packages that the tests need. Ends with a table of the time that \
+each step took. `cargo test` alone runs the unit tests; it needs neither Docker nor Traefik.
 
 Steps, in the order in which they run:
   packages       install the packages and tools that tests need
   toolchain      install rustfmt, clippy and the musl targets
   format         check the format of all Rust code
-  lint           run clippy, and hadolint on the Dockerfiles; warnings are errors
+  lint           run clippy, and hadolint on Dockerfiles; warnings fail
   compile        compile all tests
   unit           run the unit tests
   build          build static programs for this machine and for arm64
-  fuzz           build the fuzz targets, and start them in the background at the lowest priority
-  integration    run the integration tests, with real Traefik and real Docker engines
+  fuzz           build the fuzz targets, and start them in the background
+  integration    run the integration tests, with real Traefik and Docker
 
 Examples:
-  cargo xtask test                                        before each push
-  cargo xtask test --all                                  slow tests and release images too
+  cargo xtask test          before each push
+  cargo xtask test --all    with slow tests and release images
   cargo xtask test --only unit
   cargo xtask test --only integration --filter labels";
 
@@ -48,11 +48,11 @@ pub(crate) struct Args {
     /// Run only the tests and fuzz targets whose names contain TEXT
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Run slow tests too, and fuzz each target for 60 seconds
+    /// Also run slow tests, and fuzz each target for 60 seconds
     #[arg(long)]
     all: bool,
-    /// Fuzzing time of each target [default: 20, or 60 with --all]
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(1..))]
+    /// Fuzzing time of each target, in seconds [default: 20, or 60 with --all]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     fuzz_seconds: Option<u32>,
 }
 

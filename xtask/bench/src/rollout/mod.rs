@@ -21,17 +21,17 @@ use totals::Totals;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Number of rounds of planned changes in our setup
+    /// Number of rounds of planned changes (updates, scaling) with the hub
     #[arg(long, value_name = "N", default_value_t = 20)]
     rounds: u16,
-    /// Number of rounds of planned changes in each setup with Traefik's swarm provider
+    /// Number of rounds of planned changes with Traefik's swarm provider, in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     peer_rounds: u16,
-    /// Number of rounds of losses in each setup
+    /// Number of rounds of losses (of tasks, hosts, the hub and Traefik) in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     loss_rounds: u16,
-    /// Setup to measure: hub, Traefik's swarm provider polling every second, or the provider with its defaults. May be
-    /// repeated [default: all]
+    /// Setup to measure: the hub (ours), or Traefik's swarm provider, either polling every second (tuned) or with its
+    /// defaults (shipped); repeatable [default: all]
     #[arg(long = "setup", value_name = "SETUP", value_enum)]
     setups: Vec<Setup>,
 }
