@@ -283,10 +283,18 @@ impl Stack {
             arguments.extend(services.iter().map(String::as_str));
             self.docker.run(&arguments)?;
             eventually_on_engine(timeout, || {
+                self.remove_exited_containers()?;
                 self.ensure_no_container(|service| services.iter().any(|removed| removed == service))
             })?;
         }
         Ok(())
+    }
+
+    /// Removes containers that have exited: Swarm keeps those of jobs.
+    fn remove_exited_containers(&self) -> Result<()> {
+        iter::once(&self.docker).chain(&self.workers).try_for_each(|docker| {
+            docker.run(&["container", "prune", "--force", "--filter", &self.filter()]).map(drop)
+        })
     }
 
     /// Fails if a service that `matches` has a container, running or stopped.
