@@ -7,6 +7,7 @@
 //! - [`probe`], [`probe_unix`], [`request`]: blocking HTTP requests to a program's own ports;
 //! - [`Failure`], [`reason`] and [`exit_with`]: exit codes and error messages.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{env, fmt, iter};
@@ -43,10 +44,11 @@ pub fn parse_with<T>(
     read: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
 ) -> Result<T, ExitCode> {
     let mut command = with_help_style(command);
-    let matches = command.try_get_matches_from_mut(env::args_os());
+    let args: Vec<_> = env::args_os().collect();
+    let matches = command.try_get_matches_from_mut(&args);
     let parsed = matches.and_then(|matches| read(&matches).map_err(|error| error.format(&mut command)));
     parsed.map_err(|mut error| {
-        name_variable(&mut error, &command);
+        name_variable(&mut error, &command, &args);
         // Nothing is left to do when stdout or stderr is closed.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
@@ -54,15 +56,21 @@ pub fn parse_with<T>(
 }
 
 /// Adds the name of the environment variable to an error about a value from the environment.
-fn name_variable(error: &mut clap::Error, command: &Command) {
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return };
-    let flag = flag.split(' ').next().unwrap_or_default();
-    let is_given = env::args_os().any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
+fn name_variable(error: &mut clap::Error, command: &Command, args: &[OsString]) {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else { return };
+    let value = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value,
+        _ => "",
+    };
     let mut arguments = iter::once(command).chain(command.get_subcommands()).flat_map(Command::get_arguments);
-    let argument = arguments.find(|argument| argument.get_long() == flag.strip_prefix("--"));
-    if let Some(variable) =
-        argument.and_then(Arg::get_env).filter(|name| !is_given && env::var_os(name).is_some())
-    {
+    let Some(argument) = arguments.find(|argument| argument.to_string() == *name) else { return };
+    let long = argument.get_long().map(|long| format!("--{long}"));
+    let short = argument.get_short().map(|short| format!("-{short}"));
+    let is_given = args.iter().map(|arg| arg.to_string_lossy()).any(|arg| {
+        long.as_deref() == arg.split('=').next() || short.as_ref().is_some_and(|short| arg.starts_with(short))
+    });
+    let holds_value = |name: &&OsStr| env::var(name).is_ok_and(|text| text.contains(value));
+    if let Some(variable) = argument.get_env().filter(holds_value).filter(|_| !is_given) {
         let tip = format!("the value comes from the environment variable {}", variable.display());
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
@@ -149,5 +157,27 @@ mod tests {
         assert_eq!(reason(&in_use), "address already in use");
         assert_eq!(reason(&io::Error::other("I/O error (os error 5)")), "I/O error");
         assert_eq!(reason(&io::Error::other("é")), "é");
+    }
+
+    #[test]
+    fn only_a_value_from_the_environment_is_said_to_come_from_it() {
+        // Cargo sets the variable to `cli`.
+        let number = || Arg::new("number").short('n').long("number").env("CARGO_PKG_NAME");
+        let place = || Arg::new("place").env("CARGO_PKG_NAME");
+        for (argument, args, is_named) in [
+            (number(), &["test"][..], true),
+            (number(), &["test", "--number", "x"], false),
+            (number(), &["test", "--number=x"], false),
+            (number(), &["test", "-n", "x"], false),
+            (number(), &["test", "-nx"], false),
+            (place(), &["test"], true),
+            (place(), &["test", "x"], false),
+        ] {
+            let mut command = Command::new("test").arg(argument.value_parser(clap::value_parser!(u16)));
+            let mut error = command.try_get_matches_from_mut(args).unwrap_err();
+            let args: Vec<_> = args.iter().map(OsString::from).collect();
+            name_variable(&mut error, &command, &args);
+            assert_eq!(error.to_string().contains("variable CARGO_PKG_NAME"), is_named, "{args:?}: {error}");
+        }
     }
 }
