@@ -12,8 +12,8 @@ use cli::reason;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::time::sleep;
 
-use crate::Peer;
 use crate::metrics::ThreadCounters;
+use crate::{Peer, Stream};
 
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -35,10 +35,14 @@ enum Socket {
     Unix { listener: UnixListener, file: SocketFile },
 }
 
-/// An accepted socket that no runtime knows yet, as it may be served on another thread.
+/// An accepted socket.
 #[derive(Debug)]
 pub(crate) enum Accepted {
+    /// A socket of the accepting thread's runtime. tokio reads from it without waiting for an event.
+    Registered(Stream),
+    /// A TCP socket that no runtime knows.
     Tcp(net::TcpStream),
+    /// A Unix socket that no runtime knows.
     Unix(unix::net::UnixStream),
 }
 
@@ -123,11 +127,11 @@ impl Socket {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((Accepted::Tcp(stream.into_std()?), Peer::Tcp(address)))
+                Ok((Accepted::Registered(stream.into()), Peer::Tcp(address)))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Accepted::Unix(stream.into_std()?), Peer::Unix))
+                Ok((Accepted::Registered(stream.into()), Peer::Unix))
             }
         }
     }
@@ -184,15 +188,35 @@ fn is_stale(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
     async fn accepted_tcp_sockets_have_nodelay_set() {
         let mut listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
         let _client = net::TcpStream::connect(listener.address().unwrap()).unwrap();
-        let (Accepted::Tcp(stream), _) = listener.accept(&ThreadCounters::default()).await else {
-            panic!("expected a TCP socket");
+        let (Accepted::Registered(stream), _) = listener.accept(&ThreadCounters::default()).await else {
+            panic!("expected a socket of this thread");
         };
+        let Ok(Accepted::Tcp(stream)) = stream.unregister() else { panic!("expected a TCP socket") };
         assert!(stream.nodelay().unwrap());
+    }
+
+    /// hyper closes a connection whose client ends while a request is being answered. If the first event of a socket had to
+    /// be waited for, it would already tell of the end of a client that sends a request and shuts down its side.
+    #[tokio::test]
+    async fn accepted_socket_is_read_without_waiting_for_an_event() {
+        let mut listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        let mut client = net::TcpStream::connect(listener.address().unwrap()).unwrap();
+        client.write_all(b"GET").unwrap();
+        let (socket, _) = listener.accept(&ThreadCounters::default()).await;
+        let mut stream = Stream::register(socket).unwrap();
+        let mut bytes = [0; 8];
+        let count = timeout(Duration::ZERO, stream.read(&mut bytes)).await;
+        assert_eq!(count.expect("readable at once").unwrap(), 3);
     }
 }

@@ -124,13 +124,22 @@ impl<S: Service> Connections<S> {
         let counters = self.server.metrics.threads();
         let thread = self.next_thread;
         self.next_thread = (thread + 1) % counters.len();
+        let other = thread.checked_sub(1).map(|other| &self.server.threads.others()[other]);
+        let socket = match (other, socket) {
+            (Some(_), Accepted::Registered(stream)) => stream.unregister(),
+            (_, socket) => Ok(socket),
+        };
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => return tracing::warn!("passing a connection to its thread: {}", reason(&error)),
+        };
         let connection = Connection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), peer);
         let context =
             ConnectionContext::new(Arc::clone(&self.server), connection, Arc::clone(&counters[thread]));
         let task = serve(socket, context, self.closing.subscribe());
-        match thread.checked_sub(1) {
+        match other {
             None => self.tasks.spawn(task),
-            Some(other) => self.tasks.spawn_on(task, &self.server.threads.others()[other]),
+            Some(other) => self.tasks.spawn_on(task, other),
         };
     }
 

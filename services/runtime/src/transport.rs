@@ -93,10 +93,32 @@ impl Stream {
 
     /// Registers a socket with the calling thread's runtime.
     pub(crate) fn register(socket: Accepted) -> io::Result<Self> {
-        Ok(Self::new(match socket {
-            Accepted::Tcp(socket) => Kind::Tcp(TcpStream::from_std(socket)?),
-            Accepted::Unix(socket) => Kind::Unix(UnixStream::from_std(socket)?),
-        }))
+        Ok(match socket {
+            Accepted::Registered(stream) => stream,
+            Accepted::Tcp(socket) => TcpStream::from_std(socket)?.into(),
+            Accepted::Unix(socket) => UnixStream::from_std(socket)?.into(),
+        })
+    }
+
+    /// Takes a socket from the calling thread's runtime, for another thread.
+    pub(crate) fn unregister(self) -> io::Result<Accepted> {
+        Ok(match self.kind {
+            Kind::Tcp(socket) => Accepted::Tcp(socket.into_std()?),
+            Kind::Unix(socket) => Accepted::Unix(socket.into_std()?),
+            Kind::Layered(_) => Accepted::Registered(self),
+        })
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Self::new(Kind::Tcp(socket))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Self::new(Kind::Unix(socket))
     }
 }
 
