@@ -29,7 +29,8 @@ pub struct Connection {
     driver: JoinHandle<()>,
     /// Local address of the connection.
     pub local_ip: IpAddr,
-    busy: bool,
+    /// Whether a response is outstanding. If so, the connection accepts no other request.
+    pub is_busy: bool,
 }
 
 impl Connection {
@@ -43,12 +44,7 @@ impl Connection {
             // The pending request reports the same error.
             let _ = connection.await;
         });
-        Ok(Self { sender, driver, local_ip, busy: false })
-    }
-
-    /// Returns whether a response is outstanding. If so, the connection accepts no other request.
-    pub fn is_busy(&self) -> bool {
-        self.busy
+        Ok(Self { sender, driver, local_ip, is_busy: false })
     }
 
     /// Waits until the server closes the connection.
@@ -63,7 +59,7 @@ impl Connection {
     /// connection stays open, but [busy](Self::is_busy).
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
         self.sender.ready().await?;
-        self.busy = true;
+        self.is_busy = true;
         let response = self.sender.send_request(request);
         // In a task of its own: hyper closes the connection if the response future is dropped.
         let task = tokio::spawn(async move {
@@ -73,7 +69,7 @@ impl Connection {
             Ok::<_, Error>((status, body))
         });
         let response = task.await??;
-        self.busy = false;
+        self.is_busy = false;
         Ok(response)
     }
 

@@ -39,7 +39,7 @@ pub struct Session {
     /// The connection. Its local address is the task's in the network that it shares with the hub.
     pub connection: Connection,
     authorization: Option<HeaderValue>,
-    host: HeaderValue,
+    host: String,
 }
 
 /// Error of a request to the hub.
@@ -77,9 +77,7 @@ impl Hub {
     pub async fn connect(&self) -> Result<Session, HubError> {
         let authorization = self.authorization().map_err(HubError::Token)?;
         let connection = Connection::open(&self.url, CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
-        let host =
-            HeaderValue::try_from(self.url.authority()).map_err(|error| HubError::Connect(error.into()))?;
-        Ok(Session { connection, authorization, host })
+        Ok(Session { connection, authorization, host: self.url.authority() })
     }
 }
 

@@ -37,8 +37,8 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// Generates a key and signs a certificate with it.
     pub(crate) fn self_signed() -> Result<Self, Failure> {
-        generate()
-            .map_err(|error| Failure::new(format_args!("generating a certificate for Traefik: {error}")))
+        let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
+        generate().map_err(failure)
     }
 }
 

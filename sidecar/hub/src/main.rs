@@ -96,16 +96,16 @@ fn main() -> ExitCode {
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let token = match &flags.token_file {
         Some(path) => Some(cli::Token::read(path)?),
-        None if flags.insecure => None,
+        None if flags.insecure => {
+            warn!("registrations need no token, because of --insecure");
+            None
+        }
         None => {
             return Err(Failure::usage(
                 "missing --token-file; use --insecure to accept registrations without a token",
             ));
         }
     };
-    if token.is_none() {
-        warn!("registrations need no token, because of --insecure");
-    }
     let settings = registry::Settings {
         ttl: flags.ttl,
         lost_after: flags.lost_after,

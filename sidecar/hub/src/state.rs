@@ -162,14 +162,8 @@ impl Documents {
         }
         let without_beacon = document.to_json();
         // A placeholder that occurs nowhere else.
-        let mut number = 0;
-        let placeholder = loop {
-            let candidate = format!("beacon-{number}");
-            if !without_beacon.contains(&candidate) {
-                break candidate;
-            }
-            number += 1;
-        };
+        let mut candidates = (0_u64..).map(|number| format!("beacon-{number}"));
+        let placeholder = candidates.find(|text| !without_beacon.contains(text)).unwrap_or_default();
         // In JSON the path comes first, since members are sorted.
         document.add_beacon(&placeholder, &placeholder);
         let json = document.to_json();

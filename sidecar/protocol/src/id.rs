@@ -28,7 +28,7 @@ impl FromStr for InstanceId {
         if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") || !text.chars().all(is_allowed)
         {
             let text: String = text.chars().take(64).collect();
-            let expected = "expected 1 to 255 letters, digits, '.', '_' or '-'";
+            let expected = "expected 1 to 255 letters, digits, '.', '_' or '-', but not '.' or '..' alone";
             return Err(format!("invalid instance ID {text:?}: {expected}"));
         }
         Ok(Self(text.to_owned()))

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error, Unexpected};
 #[serde(untagged, expecting = "expected an integer from 0 to 18446744073709551615")]
 enum Number {
     Integer(u64),
+    Negative(i64),
     Float(f64),
 }
 
@@ -16,15 +17,16 @@ enum Number {
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     /// 2^64, the first number that does not fit.
     const END: f64 = 18_446_744_073_709_551_616.0;
-    match Number::deserialize(deserializer)? {
-        Number::Integer(number) => Ok(number),
-        Number::Float(number) if number.fract() != 0.0 || !(0.0..END).contains(&number) => {
-            let expected = "an integer from 0 to 18446744073709551615";
-            Err(D::Error::invalid_value(Unexpected::Float(number), &expected))
+    let unexpected = match Number::deserialize(deserializer)? {
+        Number::Integer(number) => return Ok(number),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+        Number::Float(number) if number.fract() == 0.0 && (0.0..END).contains(&number) => {
+            return Ok(number as u64);
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-        Number::Float(number) => Ok(number as u64),
-    }
+        Number::Negative(number) => Unexpected::Signed(number),
+        Number::Float(number) => Unexpected::Float(number),
+    };
+    Err(D::Error::invalid_value(unexpected, &"an integer from 0 to 18446744073709551615"))
 }
 
 /// Deserializes a port.
@@ -70,6 +72,7 @@ mod tests {
             let error = read(bad, "1").unwrap_err();
             assert!(error.contains("an integer from 0 to"), "{bad}: {error}");
         }
+        assert!(read("-1", "1").unwrap_err().contains("integer `-1`"), "a number is shown as it was sent");
         for bad in ["0", "65536", "0.0"] {
             assert!(read("1", bad).unwrap_err().contains("a port from 1 to 65535"), "{bad}");
         }

@@ -230,7 +230,7 @@ async fn idle_session<'s>(
     session: &'s mut Option<Session>,
     previous: &mut Option<Session>,
 ) -> Result<&'s mut Session, HubError> {
-    if session.as_ref().is_none_or(|session| session.connection.is_busy()) {
+    if session.as_ref().is_none_or(|session| session.connection.is_busy) {
         let opened = hub.connect().await?;
         *previous = session.replace(opened);
     }
