@@ -14,14 +14,14 @@ use traefik::{Exposure, parse_labels};
 
 use registry::{Registry, Settings};
 
-#[path = "../../sidecar/traefik/tests/support/to_labels.rs"]
-mod to_labels;
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
 mod registry;
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/specs.rs"]
 mod specs;
+#[path = "../../sidecar/traefik/tests/support/to_labels.rs"]
+mod to_labels;
 
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));

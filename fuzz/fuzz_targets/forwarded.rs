@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
 use forwarded::{Element, Node};
-use forwarding::{IncomingRequest, TransportInfo, Proxied, TrustedProxy};
+use forwarding::{IncomingRequest, Proxied, TransportInfo, TrustedProxy};
 use trace::TraceParent;
 
 #[path = "../../services/echo/src/cidr.rs"]
@@ -18,11 +18,11 @@ mod cidr;
 #[path = "../../services/echo/src/forwarded.rs"]
 mod forwarded;
 #[allow(dead_code)]
-#[path = "../../services/echo/src/headers.rs"]
-mod headers;
-#[allow(dead_code)]
 #[path = "../../services/echo/src/forwarding.rs"]
 mod forwarding;
+#[allow(dead_code)]
+#[path = "../../services/echo/src/headers.rs"]
+mod headers;
 #[allow(dead_code)]
 #[path = "../../services/echo/src/query.rs"]
 mod query;
@@ -65,7 +65,8 @@ fuzz_target!(|text: &str| {
     let proxied = proxied.map(|source| Proxied { source, destination: source });
     let origin = TransportInfo { proxied, tls: None };
     for peer in [Peer::Tcp(([10, 0, 0, 1], 80).into()), Peer::Unix] {
-        let arrival = IncomingRequest { peer, origin: Some(&origin), headers: &headers, host: "host", here: "here" };
+        let arrival =
+            IncomingRequest { peer, origin: Some(&origin), headers: &headers, host: "host", here: "here" };
         follow(arrival, &trusted);
     }
 });

@@ -58,7 +58,8 @@ fuzz_target!(|text: &str| {
 
 /// Asserts that decoding agrees with an independent decoder.
 fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
-    let expected = simple_decode(text, plus_is_space).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let expected =
+        simple_decode(text, plus_is_space).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let decoded = query::decode(text, plus_is_space);
     assert_eq!(decoded, expected);
     decoded
