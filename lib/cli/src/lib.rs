@@ -48,7 +48,7 @@ pub fn parse_with<T>(
     let matches = command.try_get_matches_from_mut(&args);
     let parsed = matches.and_then(|matches| read(&matches).map_err(|error| error.format(&mut command)));
     parsed.map_err(|mut error| {
-        name_variable(&mut error, &command, &args);
+        name_variable(&mut error, &mut command, &args);
         // Nothing is left to do when stdout or stderr is closed.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
@@ -56,7 +56,10 @@ pub fn parse_with<T>(
 }
 
 /// Adds the name of the environment variable to an error about a value from the environment.
-fn name_variable(error: &mut clap::Error, command: &Command, args: &[OsString]) {
+fn name_variable(error: &mut clap::Error, command: &mut Command, args: &[OsString]) {
+    // clap has built only the subcommand that was used. An argument that is not built cannot be displayed.
+    command.build();
+    let command = &*command;
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else { return };
     let value = match error.get(ContextKind::InvalidValue) {
         Some(ContextValue::String(value)) => value,
@@ -165,18 +168,21 @@ mod tests {
         let number = || Arg::new("number").short('n').long("number").env("CARGO_PKG_NAME");
         let place = || Arg::new("place").env("CARGO_PKG_NAME");
         for (argument, args, is_named) in [
-            (number(), &["test"][..], true),
-            (number(), &["test", "--number", "x"], false),
-            (number(), &["test", "--number=x"], false),
-            (number(), &["test", "-n", "x"], false),
-            (number(), &["test", "-nx"], false),
-            (place(), &["test"], true),
-            (place(), &["test", "x"], false),
+            (number(), &["test", "used"][..], true),
+            (number(), &["test", "used", "--number", "x"], false),
+            (number(), &["test", "used", "--number=x"], false),
+            (number(), &["test", "used", "-n", "x"], false),
+            (number(), &["test", "used", "-nx"], false),
+            (place(), &["test", "used"], true),
+            (place(), &["test", "used", "x"], false),
         ] {
-            let mut command = Command::new("test").arg(argument.value_parser(clap::value_parser!(u16)));
+            let argument = argument.value_parser(clap::value_parser!(u16));
+            let other = Command::new("other").arg(Arg::new("other"));
+            let used = Command::new("used").arg(argument);
+            let mut command = Command::new("test").subcommand(other).subcommand(used);
             let mut error = command.try_get_matches_from_mut(args).unwrap_err();
             let args: Vec<_> = args.iter().map(OsString::from).collect();
-            name_variable(&mut error, &command, &args);
+            name_variable(&mut error, &mut command, &args);
             assert_eq!(error.to_string().contains("variable CARGO_PKG_NAME"), is_named, "{args:?}: {error}");
         }
     }
