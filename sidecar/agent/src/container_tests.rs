@@ -44,7 +44,7 @@ pub(crate) fn running(change: Value) -> Container {
 #[test]
 fn registration_follows_the_inspection() {
     let container = running(json!({}));
-    assert_eq!((container.service.as_str(), container.id.as_str()), ("web", "web-0123456789ab"));
+    assert_eq!((container.service.as_str(), &*container.id.to_string()), ("web", "web-0123456789ab"));
     assert_eq!((container.host.as_str(), container.slot.as_deref()), ("web-host", None));
     assert_eq!((container.port.get(), container.started), (8080, 1_767_323_045_006_000_000));
     assert_eq!(container.health, Health::Healthy);
@@ -62,11 +62,14 @@ fn swarm_tasks_and_compose_containers_keep_their_names() {
     let task = running(json!({"Config": {"Labels": {
         SWARM_SERVICE: "demo_web.x", SWARM_TASK: "demo_web.x.3.ffkef7x4l1nj",
     }}}));
-    assert_eq!((task.service.as_str(), task.id.as_str()), ("demo_web.x", "demo_web.x.3.ffkef7x4l1nj"));
+    assert_eq!((task.service.as_str(), &*task.id.to_string()), ("demo_web.x", "demo_web.x.3.ffkef7x4l1nj"));
     assert_eq!(task.slot.as_deref(), Some("3"));
     let labels = json!({COMPOSE_PROJECT: "home", COMPOSE_SERVICE: "web"});
     let container = running(json!({"Name": "/home_web_1", "Config": {"Labels": labels}}));
-    assert_eq!((container.service.as_str(), container.id.as_str()), ("home_web", "home_web_1-0123456789ab"));
+    assert_eq!(
+        (container.service.as_str(), &*container.id.to_string()),
+        ("home_web", "home_web_1-0123456789ab")
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_inst
     assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], pending: vec![] });
     assert!(now() - before >= THROTTLE, "the router uses it after its throttle");
     let list = hub.state().instances();
-    assert_eq!(list.iter().map(|i| i.id.as_str()).collect::<Vec<_>>(), ["ping.1"]);
+    assert_eq!(list.iter().map(|i| i.id.to_string()).collect::<Vec<_>>(), ["ping.1"]);
 }
 
 #[tokio::test(start_paused = true)]

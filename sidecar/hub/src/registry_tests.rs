@@ -366,7 +366,7 @@ fn published_labels_apply_without_a_new_registration() {
     assert!(publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]));
     assert_eq!(scene.document()["http"]["routers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
     let stale: Vec<_> = scene.registry.instances.iter().filter(|(_, i)| i.stale).collect();
-    assert_eq!(stale.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a.2"]);
+    assert_eq!(stale.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["a.2"]);
     assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "nothing changed");
 }
 

@@ -13,13 +13,6 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String")]
 pub struct InstanceId(String);
 
-impl InstanceId {
-    /// The ID as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for InstanceId {
     type Err = String;
 

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn default_instance_id_is_safe_in_a_path() {
         let args = parse(&["--service", "a b/é", "--host", "h", "--", "true"]).unwrap();
-        assert_eq!(args.instance().unwrap().as_str(), format!("a-b--.h.{}", std::process::id()));
+        assert_eq!(args.instance().unwrap().to_string(), format!("a-b--.h.{}", std::process::id()));
     }
 
     #[test]

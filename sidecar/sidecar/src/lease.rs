@@ -41,7 +41,6 @@ pub(crate) struct Lease<'a> {
     state: RegistrationState,
     /// Whether the hub has ever granted a lease.
     granted: bool,
-    refusals: LogOnce,
     errors: LogOnce,
 }
 
@@ -77,7 +76,6 @@ impl<'a> Lease<'a> {
             backoff: Backoff::default(),
             state: RegistrationState::Unknown,
             granted: false,
-            refusals: LogOnce::default(),
             errors: LogOnce::default(),
         }
     }
@@ -204,22 +202,18 @@ impl<'a> Lease<'a> {
         }
         self.granted = true;
 
+        let before = self.status.get();
+        self.status.set_routing(&lease.routing);
         match &lease.routing {
-            Routing::Refused { reason } if self.refusals.is_new(reason) => {
+            Routing::Refused { reason } if before.refusal.as_ref() != Some(reason) => {
                 error!(reason, "the hub refuses to route the service");
             }
-            Routing::Refused { .. } => {}
-            _ => {
-                self.refusals.clear();
-            }
-        }
-        if self.status.set_routing(&lease.routing) {
-            if lease.routing == Routing::Unrouted {
-                info!("no label asks for a route");
-            } else {
-                let waited = self.status.get().healthy_since.map(|since| since.elapsed());
+            Routing::Unrouted if !before.routed => info!("no label asks for a route"),
+            Routing::Confirmed if !before.routed => {
+                let waited = before.healthy_since.map(|since| since.elapsed());
                 info!(after = ?waited.unwrap_or_default(), "routed");
             }
+            _ => {}
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Status {
     pub(crate) route_timed_out: bool,
     /// Reason why the hub refuses to route the task. No timeout overrides it: the deployment that caused it has to
     /// fail and be rolled back.
-    refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
     pub(crate) stopping: bool,
     /// Error of the last probe.
     probe_error: Option<String>,
@@ -76,9 +76,8 @@ impl SharedStatus {
         });
     }
 
-    /// Sets the routing state. Returns whether the task has become routed, or known not to need a route, for the
-    /// first time.
-    pub(crate) fn set_routing(&self, routing: &Routing) -> bool {
+    /// Sets the routing state.
+    pub(crate) fn set_routing(&self, routing: &Routing) {
         self.0.send_if_modified(|status| {
             let routed = matches!(routing, Routing::Confirmed | Routing::Unrouted);
             let first = routed && !status.routed;
@@ -89,7 +88,7 @@ impl SharedStatus {
                 _ => None,
             };
             first
-        })
+        });
     }
 
     /// Updates the status and wakes those that wait for it.
@@ -126,11 +125,10 @@ mod tests {
         for routing in [Routing::Confirmed, Routing::Unrouted] {
             let status = SharedStatus::default();
             status.set_health(Health::Healthy, None);
-            assert!(status.set_routing(&routing));
+            status.set_routing(&routing);
             status.set_routing(&Routing::Pending);
             status.update(|status| status.hub_error = Some("gone".to_owned()));
             assert!(status.get().check().is_ok());
-            assert!(!status.set_routing(&routing), "it is routed for the first time only once");
         }
     }
 

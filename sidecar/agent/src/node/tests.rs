@@ -164,7 +164,7 @@ fn renamed_container_is_registered_under_its_new_name() {
     let mut node = with_one(json!({}));
     assert_eq!(node.apply_event(&container_event("rename", NOW), NOW), Some(Query::Container(ID.to_owned())));
     assert_eq!(node.apply_inspection(ID, Some(inspected(json!({"Name": "/other"}))), NOW), None);
-    let ids: Vec<_> = node.wanted().keys().map(InstanceId::as_str).collect();
+    let ids: Vec<_> = node.wanted().keys().map(ToString::to_string).collect();
     assert_eq!(ids, ["other-0123456789ab"]);
 }
 
@@ -276,7 +276,7 @@ fn services_are_published_only_while_the_node_is_a_manager() {
     assert_eq!(again, Some(Query::Services), "the response is out of date");
     assert_eq!(node.apply_services(Some(services)), None);
     let (name, services) = node.services().unwrap();
-    assert_eq!((name.as_str(), services.services.len()), ("leader", 1));
+    assert_eq!((&*name.to_string(), services.services.len()), ("leader", 1));
     assert_eq!(node.apply_info(info(true), NOW), None, "the services are known");
     assert_eq!(node.apply_event(&update, NOW), Some(Query::Services));
     node.apply_info(info(false), NOW);
