@@ -177,7 +177,7 @@ mod tests {
             (place(), &["test", "used", "x"], false),
         ] {
             let argument = argument.value_parser(clap::value_parser!(u16));
-            let other = Command::new("other").arg(Arg::new("other"));
+            let other = Command::new("other").arg(Arg::new("other").long("other"));
             let used = Command::new("used").arg(argument);
             let mut command = Command::new("test").subcommand(other).subcommand(used);
             let mut error = command.try_get_matches_from_mut(args).unwrap_err();
