@@ -20,7 +20,7 @@ ARG BINARIES=compiled
 # The image to compile in: Rust (the version in rust-toolchain.toml), a shell, and a linker for build scripts.
 ARG BUILDER=docker.io/library/rust:1.95.0-slim-bookworm
 
-# Runs on this machine's architecture: Rust's own linker links for all platforms.
+# Runs on the build machine's own architecture, because Rust's linker links for all platforms.
 FROM --platform=${BUILDPLATFORM} ${BUILDER} AS compiled
 # cargo-auditable adds the list of dependencies to each program, for vulnerability scanners.
 ARG AUDITABLE=0.7.7

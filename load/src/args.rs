@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use cli::{Failure, parse_bool, reason};
+use cli::{Failure, integer, parse_bool, reason};
 use http::{HeaderName, HeaderValue, Method};
 use parse::{bounded_duration, positive_duration};
 
@@ -31,7 +31,7 @@ pub struct Args {
     pub duration: Option<Duration>,
     /// Number of requests
     #[arg(short = 'n', long, env = "LOAD_REQUESTS", value_name = "N", help_heading = LOAD)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = integer::<u64>(1..=u64::MAX))]
     pub requests: Option<u64>,
     /// Requests per second, independent of response times (open loop); without it, each connection sends its next request
     /// after a response (closed loop)
@@ -44,15 +44,15 @@ pub struct Args {
     pub ramp: Duration,
     /// Maximum number of connections per host
     #[arg(short = 'c', long, env = "LOAD_CONNECTIONS", value_name = "N", default_value = "64")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536), help_heading = LOAD)]
+    #[arg(value_parser = integer::<u32>(1..=65_536), help_heading = LOAD)]
     pub connections: u32,
     /// Maximum number of concurrent requests per connection; needs --http 2
     #[arg(long, env = "LOAD_STREAMS", value_name = "N", default_value = "1", help_heading = LOAD)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(value_parser = integer::<u32>(1..=1000))]
     pub streams: u32,
     /// Number of threads
     #[arg(long, env = "LOAD_THREADS", value_name = "N", default_value = "1", help_heading = LOAD)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(value_parser = integer::<u32>(1..=256))]
     pub threads: u32,
 
     /// Request method
@@ -189,7 +189,7 @@ impl Args {
     /// Validates the flags, and reads the files that they name.
     pub fn plan(&self) -> Result<Plan, Failure> {
         if self.streams > 1 && self.http != Some(HttpVersion::Http2) {
-            return Err(Failure::usage("--streams needs HTTP/2: add --http 2"));
+            return Err(Failure::usage("--streams needs HTTP/2; add --http 2"));
         }
         if self.streams > 1 && self.no_keep_alive {
             return Err(Failure::usage("--streams cannot be used with --no-keep-alive"));
@@ -201,8 +201,9 @@ impl Args {
             )));
         }
         let duration = self.duration.or(self.requests.is_none().then_some(DEFAULT_DURATION));
-        if duration.is_some_and(|duration| self.ramp > duration) {
-            return Err(Failure::usage("--ramp exceeds --duration"));
+        if let Some(duration) = duration.filter(|duration| self.ramp > *duration) {
+            let ramp = self.ramp;
+            return Err(Failure::usage(format_args!("--ramp {ramp:?} exceeds --duration {duration:?}")));
         }
         let body = match (&self.body, &self.body_file) {
             (Some(text), _) => text.clone().into_bytes(),
@@ -295,8 +296,8 @@ mod tests {
             (&["http://a/", "--rate", "inf"], "expected a number greater than 0"),
             (&["http://a/", "--duration", "0s"], "greater than zero"),
             (&["http://a/", "--duration", "5"], "missing unit after 5"),
-            (&["http://a/", "--requests", "0"], "0 is not in 1.."),
-            (&["http://a/", "--connections", "0"], "0 is not in 1.."),
+            (&["http://a/", "--requests", "0"], "expected an integer of at least 1"),
+            (&["http://a/", "--connections", "0"], "expected an integer from 1 to 65536"),
             (&["http://a/", "--http", "3"], "expected 1.1 or 2"),
             (&["http://a/", "--method", "G T"], "expected a method such as GET"),
             (&["http://a/", "--method", "CONNECT"], "CONNECT is not supported"),
@@ -310,7 +311,7 @@ mod tests {
             (&["http://a/", "--streams", "2"], "--streams needs HTTP/2"),
             (&["http://a/", "--http", "2", "--streams", "2", "--no-keep-alive"], "cannot be used with"),
             (&["http://a/", "--threads", "2", "--connections", "1"], "each thread needs a connection"),
-            (&["http://a/", "--ramp", "20s"], "--ramp exceeds --duration"),
+            (&["http://a/", "--ramp", "20s"], "--ramp 20s exceeds --duration 10s"),
             (&["http://a/", "--max-skew", "10"], "expected a percentage such as 10%"),
             (&["http://a/", "--max-failed", "few"], "or a percentage such as 0.1%"),
             (&["https://a/", "--ca", "/nowhere"], "/nowhere: no such file"),

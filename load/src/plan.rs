@@ -54,9 +54,9 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// Maximum number of requests.
     pub requests: Option<u64>,
-    /// Time limit of a request, including connecting.
+    /// Maximum time for a request, including connecting.
     pub timeout: Duration,
-    /// Where responses name their instance.
+    /// Source of the instance name in a response.
     pub instance: InstanceKey,
     /// Minimum duration of a reported outage.
     pub outage_threshold: Duration,

@@ -36,7 +36,7 @@ pub fn config(file: Option<&Path>, insecure: bool) -> Result<ClientConfig, Failu
 fn system() -> Result<RootCertStore, Failure> {
     let certificates =
         files::certificates("the system's root certificates", Path::new(SYSTEM)).map_err(|failure| {
-            Failure::usage(format_args!("{failure}; use --ca PATH, or --insecure to accept any certificate"))
+            Failure::usage(format_args!("{failure}; use --ca FILE, or --insecure to accept any certificate"))
         })?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);

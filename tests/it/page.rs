@@ -135,8 +135,8 @@ fn update() -> Run {
         outages: vec![(42.1, 42.52, 40)],
         failures: vec![
             (18.31, ErrorClass::Reset, None, "reading a response: connection reset by peer"),
-            (31.21, ErrorClass::Closed, None, "the server closed the connection within a response body"),
-            (31.213, ErrorClass::Closed, None, "the server closed the connection within a response body"),
+            (31.21, ErrorClass::Closed, None, "the server closed the connection during a response body"),
+            (31.213, ErrorClass::Closed, None, "the server closed the connection during a response body"),
             (51.4, ErrorClass::Status5xx, Some(503), "503 Service Unavailable"),
         ],
     }

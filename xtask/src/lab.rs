@@ -106,7 +106,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Command::Down = &args.command {
         return down(&directory);
     }
-    let lab = Lab::find(&directory)?.context("there is no lab; `cargo xtask lab up` starts one")?;
+    let lab = Lab::find(&directory)?;
+    let lab =
+        lab.with_context(|| format!("no lab in {}; `cargo xtask lab up` starts one", directory.display()))?;
     match &args.command {
         Command::Stack(args) => deploy(args, &lab)?,
         Command::Ps => ps(&lab)?,

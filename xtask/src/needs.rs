@@ -76,7 +76,7 @@ pub fn hadolint() -> Result<PathBuf> {
     HADOLINT.get()
 }
 
-/// Installs the missing ones of `programs`, each given with its Debian package, and pip if `needs_pip`.
+/// Installs the Debian packages of those `programs` that are missing, and pip if `needs_pip`.
 pub fn programs(programs: &[(&str, &'static str)], needs_pip: bool) -> Result<()> {
     let missing = programs.iter().filter(|(program, _)| find(program).is_none());
     let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
@@ -90,7 +90,7 @@ pub fn programs(programs: &[(&str, &'static str)], needs_pip: bool) -> Result<()
 
 /// Whether this process may install Debian packages.
 fn can_install() -> Result<bool> {
-    // The owner of the process's own directory is its user.
+    // /proc/self belongs to the user of this process.
     let is_root = fs::metadata("/proc/self").context("reading /proc/self")?.uid() == 0;
     Ok(is_root && tools::on_path("apt-get").is_some())
 }

@@ -25,7 +25,7 @@ mod value;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::{Token, TokenError};
-pub use value::{EnvOption, env_option_with, parse_bool};
+pub use value::{EnvOption, env_option_with, integer, ip_address, parse_bool, port};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
@@ -77,6 +77,22 @@ fn name_variable(error: &mut clap::Error, command: &mut Command, args: &[OsStrin
         let tip = format!("the value comes from the environment variable {}", variable.display());
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
+}
+
+/// Adds to a failure the environment variables of the flags that its message names.
+pub fn name_variables(failure: Failure, command: &Command) -> Failure {
+    let is_given =
+        |flag: &str| env::args_os().any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
+    let mut message = failure.message.clone();
+    for word in failure.message.split([' ', ':', ';']).filter(|word| word.starts_with("--")) {
+        let argument =
+            command.get_arguments().find(|argument| argument.get_long() == word.strip_prefix("--"));
+        let variable = argument.and_then(Arg::get_env).filter(|name| env::var_os(name).is_some());
+        if let Some(variable) = variable.filter(|_| !is_given(word)) {
+            message += &format!("; {word} comes from the environment variable {}", variable.display());
+        }
+    }
+    Failure { message, ..failure }
 }
 
 /// Gives a command and its subcommands the help of all programs: `-h` and `--help` print the same compact text, wrapped

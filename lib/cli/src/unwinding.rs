@@ -1,8 +1,8 @@
-//! Stubs in place of libunwind, for images, whose programs abort on a panic and never unwind.
+//! Stubs in place of libunwind. Programs in images abort on a panic and never unwind.
 //!
-//! The standard library is compiled to unwind and links libunwind. With these stubs no backtrace calls back, so the linker
-//! also drops the code that prints one: readers of DWARF, ELF and compressed sections, a fifth of a program. Nothing is
-//! lost: the programs have no symbols or unwind tables for a backtrace, and the message of a panic is still printed.
+//! The standard library is compiled to unwind and links libunwind. The stub for backtraces never calls its callback, so the
+//! linker also drops the code that prints backtraces: readers of DWARF, ELF and compressed sections, a fifth of a program.
+//! Nothing is lost: the programs have no symbols or unwind tables for a backtrace, and a panic still prints its message.
 
 #![expect(unsafe_code, reason = "defines the symbols of libunwind")]
 
@@ -11,7 +11,7 @@ use std::ffi::{c_int, c_void};
 /// libunwind's `_URC_END_OF_STACK`.
 const END_OF_STACK: c_int = 5;
 
-// SAFETY: only the standard library calls it, to print a backtrace, which is then empty.
+// SAFETY: only the standard library calls it, to print a backtrace. The backtrace is then empty.
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Backtrace(_callback: *const c_void, _argument: *mut c_void) -> c_int {
     END_OF_STACK
@@ -27,7 +27,7 @@ macro_rules! never_called {
     )* };
 }
 
-// All that the standard library refers to: without LTO, a missing one would pull libunwind in, and duplicate the others.
+// All symbols that the standard library refers to. Without LTO, a missing one would link libunwind, which defines the others again.
 never_called! {
     _Unwind_FindEnclosingFunction
     _Unwind_GetCFA

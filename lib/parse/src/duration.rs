@@ -41,6 +41,8 @@ pub enum DurationError {
     TooManyDigits(String),
     /// Text where a number should be.
     MissingNumber(String),
+    /// A number with a decimal point.
+    Fraction(String),
     /// A number without a unit.
     MissingUnit(String),
     /// A word that is not a unit.
@@ -60,6 +62,9 @@ impl Display for DurationError {
             Self::TooLong => write!(f, "more than {MAX_BYTES} bytes")?,
             Self::TooManyDigits(number) => write!(f, "{number} has more than {MAX_DIGITS} digits")?,
             Self::MissingNumber(rest) => write!(f, "missing number before {rest:?}")?,
+            Self::Fraction(number) => {
+                write!(f, "{number} is a fraction (use whole numbers and smaller units, as in 1s 500ms)")?;
+            }
             Self::MissingUnit(number) => write!(f, "missing unit after {number}")?,
             Self::UnknownUnit(name) => {
                 write!(f, "unknown unit {name:?} (use ns, us, ms, s, m, h or d)")?;
@@ -76,7 +81,7 @@ impl Error for DurationError {}
 
 /// Parses a duration of a flag or a query parameter: `100ms`, `4s`, `1m 30s`.
 ///
-/// The value is the sum of whole numbers of up to 9 digits, each with the unit `ns`, `us`, `ms`, `s`, `m`, `h` or `d`.
+/// The value is the sum of whole numbers of up to 9 digits, each with a unit: `ns`, `us`, `ms`, `s`, `m`, `h` or `d`.
 /// Spaces are allowed around numbers and units. The maximum length is 64 bytes.
 pub fn duration(text: &str) -> Result<Duration, DurationError> {
     if text.len() > MAX_BYTES {
@@ -93,6 +98,9 @@ pub fn duration(text: &str) -> Result<Duration, DurationError> {
             return Err(DurationError::TooManyDigits(digits.to_owned()));
         }
         let count: u32 = digits.parse().map_err(|_| DurationError::MissingNumber(rest.to_owned()))?;
+        if let Some(fraction) = after.strip_prefix('.') {
+            return Err(DurationError::Fraction(format!("{digits}.{}", split_digits(fraction).0)));
+        }
         let after = after.trim_start_matches(' ');
         let (name, after) = split_while(after, |c| c.is_ascii_alphabetic());
         let unit = match unit(name) {
@@ -237,7 +245,8 @@ mod tests {
             ("5 parsecs", "unknown unit \"parsecs\" (use ns, us, ms, s, m, h or d)"),
             ("1 2s", "missing unit after 1"),
             ("5S", "unknown unit \"S\""),
-            ("1.5s", "missing unit after 1"),
+            ("1.5s", "1.5 is a fraction (use whole numbers and smaller units, as in 1s 500ms)"),
+            ("2m 0.25h", "0.25 is a fraction"),
             ("-1s", "missing number before \"-1s\""),
             ("s", "missing number before \"s\""),
             ("1s,2s", "missing number before \",2s\""),

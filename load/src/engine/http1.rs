@@ -80,7 +80,7 @@ impl Http1 {
             if self.read("a response body").await? == 0 && !body.close() {
                 return Err(RequestError::new(
                     ErrorClass::Closed,
-                    "the server closed the connection within a response body",
+                    "the server closed the connection during a response body",
                 ));
             }
         }
@@ -107,7 +107,7 @@ impl Http1 {
                 continue;
             }
             if self.read("a response").await? == 0 {
-                let when = if self.buffer.is_empty() { "before" } else { "within" };
+                let when = if self.buffer.is_empty() { "before" } else { "during" };
                 return Err(RequestError::new(
                     ErrorClass::Closed,
                     format_args!("the server closed the connection {when} a response"),

@@ -6,7 +6,7 @@ use load::report::{EndReason, ErrorClass, Report};
 use crate::run::report;
 use crate::server::{Action, TestServer};
 
-/// A mixture of successes and of all failures but time-outs.
+/// A mixture of successes and of all failures except timeouts.
 fn mixed(number: u64) -> Action {
     match number % 20 {
         3 => Action::Respond(503, "b"),

@@ -14,11 +14,11 @@ fn invalid_flags_are_rejected_before_any_request() {
     for (args, expected) in [
         (&["--rate", "0"][..], "expected a number greater than 0"),
         (&["--duration", "0s"], "greater than zero"),
-        (&["--requests", "0"], "0 is not in 1.."),
+        (&["--requests", "0"], "expected an integer of at least 1"),
         (&["--instance", "body:from ("], "invalid regular expression"),
         (&["--json", "/nowhere/report.json"], "creating /nowhere/report.json: no such file or directory"),
         (&["--html", "/nowhere/report.html"], "creating /nowhere/report.html: no such file or directory"),
-        (&["--http", "2", "--streams", "0"], "0 is not in 1.."),
+        (&["--http", "2", "--streams", "0"], "expected an integer from 1 to 1000"),
         (&["--connections", "65536"], "the limit on open files permits"),
     ] {
         if args[0] == "--connections" && is_file_limit_high() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::parse_bool;
+use cli::{integer, parse_bool};
 
 use crate::forwarding::TrustedProxy;
 use crate::transport::TransportArgs;
@@ -27,6 +27,7 @@ pub struct EchoArgs {
     pub trusted_proxy: Vec<TrustedProxy>,
     /// Maximum response size that a request can choose, in bytes
     #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
+    #[arg(value_parser = integer::<u64>(0..=u64::MAX))]
     pub max_bytes: u64,
     /// Maximum delay or response duration that a request can choose
     #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "DURATION", default_value = "10m", value_parser = parse::go_duration)]

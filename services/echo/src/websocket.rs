@@ -35,6 +35,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct WebSocketArgs {
     /// Maximum size of a WebSocket message, in bytes
     #[arg(long, env = "SERVICE_MAX_MESSAGE_BYTES", value_name = "N", default_value = "1048576")]
+    #[arg(value_parser = cli::integer::<u32>(0..=u64::from(u32::MAX)))]
     pub max_message_bytes: u32,
     /// Idle time before a WebSocket client is pinged, and then before it is disconnected
     #[arg(long, env = "SERVICE_WEBSOCKET_SILENCE", value_name = "DURATION", default_value = "30s", value_parser = parse::duration)]

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Arg, Args, Command, FromArgMatches, value_parser};
-use cli::{EnvOption, LogArgs, parse_with};
+use clap::{Arg, Args, Command, FromArgMatches};
+use cli::{EnvOption, LogArgs, integer, ip_address, parse_with, port};
 use parse::duration;
 
 use crate::app_info::RunSubcommand;
@@ -34,16 +34,16 @@ pub(crate) enum Invocation<A> {
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
     /// IP address to listen on
-    #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
+    #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "0.0.0.0", value_parser = ip_address)]
     pub(crate) address: IpAddr,
     /// Port to listen on; 0 selects a free one
-    #[arg(long, env = "SERVICE_PORT", value_name = "PORT", default_value = "8080")]
+    #[arg(long, env = "SERVICE_PORT", value_name = "PORT", default_value = "8080", value_parser = port)]
     pub(crate) port: u16,
     /// Unix socket to listen on, instead of address and port
     #[arg(long, env = "SERVICE_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Admin port: health, metrics, log level and fault injection; 0 selects a free one
-    #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "PORT", default_value = "9090")]
+    #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "PORT", default_value = "9090", value_parser = port)]
     pub(crate) admin_port: u16,
     /// Host name shown to clients [default: this host's name]
     #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
@@ -59,7 +59,7 @@ pub(crate) struct ServerArgs {
     node: Option<String>,
     /// Number of serving threads, each of which can use one core
     #[arg(long, env = "SERVICE_THREADS", value_name = "N", default_value = "1")]
-    #[arg(value_parser = value_parser!(u32).range(1..=1024))]
+    #[arg(value_parser = integer::<u32>(1..=1024))]
     pub(crate) threads: u32,
     /// File with the bearer token for writes on the admin port; without it the port is read-only
     #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "FILE", default_value = "")]
@@ -101,10 +101,11 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Maximum size of a request header, in bytes, at least 8192
     #[arg(long, env = "SERVICE_MAX_HEADER_BYTES", value_name = "N", default_value = "16384")]
-    #[arg(value_parser = value_parser!(u32).range(8192..))]
+    #[arg(value_parser = integer::<u32>(8192..=u64::from(u32::MAX)))]
     pub max_header_bytes: u32,
     /// Maximum size of a request body, in bytes
     #[arg(long, env = "SERVICE_MAX_BODY_BYTES", value_name = "N", default_value = "1048576")]
+    #[arg(value_parser = integer::<u64>(0..=u64::MAX))]
     pub max_body_bytes: u64,
 }
 

@@ -23,6 +23,11 @@ use crate::{AppInfo, Context, DrainReport, Listener, Service, run};
 /// Time limit of each step of a request to the running service: connect, send, receive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The flag and variable of the service's port.
+const PORT: &str = "--port or SERVICE_PORT";
+/// The flag and variable of the admin port.
+const ADMIN_PORT: &str = "--admin-port or SERVICE_ADMIN_PORT";
+
 /// Runs a program whose service has no flags of its own. `new` creates the service, within a tokio runtime.
 pub fn main<S: Service>(app: AppInfo, new: impl FnOnce(&Context) -> S) -> ExitCode {
     main_with(app, |_: NoFlags, context| Ok(new(context)))
@@ -57,14 +62,14 @@ fn healthcheck(app: AppInfo, args: &ServerArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let address = if app.admin_port { args.admin_address() } else { args.service_address() };
-    let address = local(address)?;
+    let address = local(address, if app.admin_port { ADMIN_PORT } else { PORT })?;
     probe(address, path, REQUEST_TIMEOUT).map_err(|error| failure(&address, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows the running service's fault. `fault` is the JSON of a fault to start, or "off" to stop it.
 fn control_faults(fault: Option<&str>, args: &ServerArgs) -> Result<ExitCode, Failure> {
-    let address = local(args.admin_address())?;
+    let address = local(args.admin_address(), ADMIN_PORT)?;
     let (method, body) = match fault {
         None => ("GET", ""),
         Some("off") => ("DELETE", ""),
@@ -89,10 +94,12 @@ fn control_faults(fault: Option<&str>, args: &ServerArgs) -> Result<ExitCode, Fa
     }
 }
 
-/// Replaces the unspecified address, on which a service listens, by the loopback address.
-fn local(mut address: SocketAddr) -> Result<SocketAddr, Failure> {
+/// Replaces the unspecified address, on which a service listens, by the loopback address. `flag` sets the port.
+fn local(mut address: SocketAddr, flag: &str) -> Result<SocketAddr, Failure> {
     if address.port() == 0 {
-        return Err(Failure::usage("port 0: expected the port on which the service listens"));
+        return Err(Failure::usage(format_args!(
+            "port 0: set {flag} to the port on which the service listens"
+        )));
     }
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -126,15 +133,18 @@ async fn serve_until_signal<S: Service>(
         .map_err(|error| failure(format_args!("starting {} threads", args.threads), &error))?
         .with_access_log(args.access_log);
     if let Some(path) = &args.admin_token_file.0 {
+        if let Err(error) = Token::read(path) {
+            tracing::warn!("{error}; the admin port rejects writes until it can read the file");
+        }
         context = context.with_admin_token_file(path);
     }
     let starting = context.latch();
     let service = new(&context)?;
     let listener = match &args.socket {
         Some(path) => listen_unix(path)?,
-        None => listen_tcp(args.service_address())?,
+        None => listen_tcp(args.service_address(), PORT)?,
     };
-    let admin = if app.admin_port { Some(listen_tcp(args.admin_address())?) } else { None };
+    let admin = if app.admin_port { Some(listen_tcp(args.admin_address(), ADMIN_PORT)?) } else { None };
     log_addresses(args, &listener, admin.as_ref());
     if let Some(listener) = admin {
         spawn_admin::<S>(app, listener, &context);
@@ -150,8 +160,14 @@ async fn serve_until_signal<S: Service>(
     Ok(())
 }
 
-fn listen_tcp(address: SocketAddr) -> Result<Listener, Failure> {
-    Listener::tcp(address).map_err(|error| failure(format_args!("listening on {address}"), &error))
+fn listen_tcp(address: SocketAddr, flag: &str) -> Result<Listener, Failure> {
+    Listener::tcp(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(format_args!(
+            "listening on {address}: {}; set {flag} to another port",
+            reason(&error)
+        )),
+        _ => failure(format_args!("listening on {address}"), &error),
+    })
 }
 
 fn listen_unix(path: &Path) -> Result<Listener, Failure> {
@@ -250,7 +266,7 @@ mod tests {
             ("[::]:9090", "[::1]:9090"),
             ("192.168.2.1:9090", "192.168.2.1:9090"),
         ] {
-            assert_eq!(local(listening.parse().unwrap()).unwrap(), expected.parse().unwrap());
+            assert_eq!(local(listening.parse().unwrap(), PORT).unwrap(), expected.parse().unwrap());
         }
     }
 }

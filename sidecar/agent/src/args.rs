@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use cli::{EnvOption, Failure, LogArgs, env_option_with};
+use cli::{EnvOption, Failure, LogArgs, env_option_with, ip_address};
 use client::Hub;
 use client::url::{self, Url};
 use parse::bounded_duration;
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     network: EnvOption<String>,
     /// Address at which the router reaches containers on the host's own network
     /// [default: the address that the hub or the swarm knows for this node]
-    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", default_value = "")]
+    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", default_value = "", value_parser = env_option_with(ip_address))]
     host_address: EnvOption<IpAddr>,
     /// Time after the stop timeout of a container until, if it still runs, it is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "DURATION", value_parser = bounded_duration, default_value = "30s")]

@@ -23,6 +23,11 @@ const MAX_DISCARDED: usize = 1024 * 1024;
 /// Error of hyper or the operating system.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// Returns the cause of an error, to be put at the end of a message: `connection refused`.
+pub fn reason(error: &Error) -> String {
+    error.downcast_ref().map_or_else(|| error.to_string(), cli::reason)
+}
+
 /// An open connection. Dropping it closes it.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,

@@ -17,7 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::from_slice;
 use tokio::time::timeout;
 
-use crate::connection::{Connection, Error};
+use crate::connection::{Connection, Error, reason};
 use crate::url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -173,11 +173,11 @@ impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(error) => error.fmt(f),
-            Self::Connect(error) => write!(f, "connecting: {error}"),
+            Self::Connect(error) => write!(f, "connecting: {}", reason(error)),
             Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
             Self::Closed => f.write_str("connection closed by the hub"),
             Self::Timeout => f.write_str("no response in time"),
-            Self::Unauthorized => f.write_str("token rejected; check --token-file"),
+            Self::Unauthorized => f.write_str("token rejected; compare --token-file with that of the hub"),
             Self::Refused(status, reason) => write!(f, "status {}: {reason}", status.as_u16()),
             Self::InvalidResponse(error) => write!(f, "invalid response: {error}"),
         }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::Failure;
+use cli::{Failure, parse_bool};
 use parse::duration;
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
@@ -52,7 +52,7 @@ struct Flags {
     )]
     token_file: Option<PathBuf>,
     /// Accept registrations without a token
-    #[arg(long, env = "HUB_INSECURE", help_heading = "Hub")]
+    #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
     insecure: bool,
     /// Lifetime of a lease without a heartbeat
     #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = duration)]
@@ -75,7 +75,7 @@ struct Flags {
     #[arg(help_heading = "Leases")]
     keep_empty: Duration,
     /// Give Traefik a default certificate, unless labels set one, so that it does not generate one at each change
-    #[arg(long, env = "HUB_DEFAULT_CERTIFICATE", help_heading = "Traefik")]
+    #[arg(long, env = "HUB_DEFAULT_CERTIFICATE", value_parser = parse_bool, help_heading = "Traefik")]
     default_certificate: bool,
     /// Traefik's defaultRule, for services without a router rule, such as Host(`{{ normalize .Name }}.lan`)
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE", help_heading = "Traefik")]
@@ -95,14 +95,18 @@ fn main() -> ExitCode {
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let token = match &flags.token_file {
-        Some(path) => Some(cli::Token::read(path)?),
+        Some(path) => {
+            Some(cli::Token::read(path).map_err(|error| {
+                Failure::new(format_args!("{error}; check --token-file or HUB_TOKEN_FILE"))
+            })?)
+        }
         None if flags.insecure => {
             warn!("registrations need no token, because of --insecure");
             None
         }
         None => {
             return Err(Failure::usage(
-                "missing --token-file; use --insecure to accept registrations without a token",
+                "missing --token-file or HUB_TOKEN_FILE; use --insecure to accept registrations without a token",
             ));
         }
     };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{EnvOption, Failure, LogArgs, env_option_with, parse_bool};
+use cli::{EnvOption, Failure, LogArgs, env_option_with, ip_address, parse_bool};
 use client::url::{self, Url};
 use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
@@ -108,7 +108,8 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_PORT", value_name = "PORT", default_value = "8080", value_parser = parse_port, help_heading = "Routing")]
     port: NonZeroU16,
     /// Address at which routers reach the service [default: local address of the connection to the hub]
-    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", default_value = "", help_heading = "Routing")]
+    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", default_value = "", value_parser = env_option_with(ip_address))]
+    #[arg(help_heading = "Routing")]
     address: EnvOption<IpAddr>,
     /// Time after which the health check of a healthy service succeeds even without a route
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]

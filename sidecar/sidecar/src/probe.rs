@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::connection::{Connection, Error, connect};
+use client::connection::{Connection, Error, connect, reason};
 use client::url::{Scheme, Url};
 use http_body_util::Full;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
@@ -53,7 +53,7 @@ pub(crate) async fn probe(args: &ServiceArgs) -> Result<(), String> {
     match result.await {
         Ok(Ok(status)) if status.is_success() => Ok(()),
         Ok(Ok(status)) => Err(format!("{url} responded with status {}", status.as_u16())),
-        Ok(Err(error)) => Err(format!("{url} failed: {error}")),
+        Ok(Err(error)) => Err(format!("{url} failed: {}", reason(&error))),
         Err(_) => Err(format!("{url} did not respond within {limit:?}")),
     }
 }

@@ -43,7 +43,7 @@ fn unsupported_syntax_is_named() {
         ("{{ replace \"a\" .Name }}", "{{ replace \"a\" .Name }}: replace takes 3 arguments, got 2"),
         ("{{ lower }}", "{{ lower }}: lower takes 1 argument, got 0"),
         ("{{ .Name \"a\" }}", "{{ .Name \"a\" }}: only a function takes arguments"),
-        ("{{ (.Name }}", "{{ (.Name }}: expected `)` at the end"),
+        ("{{ (.Name }}", "{{ (.Name }}: expected `)`, but the text ends"),
         ("{{ .Name) }}", "{{ .Name) }}: unexpected \")\""),
         ("{{ .Name | \"a\" }}", "{{ .Name | \"a\" }}: expected a function after `|`"),
         ("{{ }}", "{{ }}: empty action"),

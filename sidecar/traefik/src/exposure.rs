@@ -193,11 +193,11 @@ mod tests {
     #[test]
     fn syntax_errors_name_the_place() {
         for (text, error) in [
-            ("", "expected Label or LabelRegex at the end"),
+            ("", "expected Label or LabelRegex, but the text ends"),
             ("Tag(`a`)", "expected Label or LabelRegex at \"Tag(`a`)\""),
             ("Label(`a`)", "expected `,` at \")\""),
             ("Label(`a`, b)", "expected a string in backticks or double quotes at \"b)\""),
-            ("Label(`a`, `b`", "expected `)` at the end"),
+            ("Label(`a`, `b`", "expected `)`, but the text ends"),
             (
                 "Label(`a`, `b`) and Label(`c`, `d`)",
                 "expected `&&`, `||` or the end at \"and Label(`c`, `d`)\"",

@@ -33,7 +33,7 @@ impl<'a> Scanner<'a> {
     /// The error at this place.
     pub(crate) fn expected(&self, what: &str) -> String {
         match self.rest.trim_end() {
-            "" => format!("expected {what} at the end"),
+            "" => format!("expected {what}, but the text ends"),
             rest => format!("expected {what} at {rest:?}"),
         }
     }

@@ -22,7 +22,7 @@ impl Core {
     /// The kernel chooses.
     pub(super) const ANY: Self = Self(None);
 
-    /// Prepares a command that runs `program` on this core, without the user's settings for our programs.
+    /// Prepares a command that runs `program` on this core, without environment variables that configure this project's programs.
     pub(super) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let Self(Some(core)) = self else { return command(program) };
         let mut pinned = command("taskset");

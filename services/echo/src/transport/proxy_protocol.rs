@@ -226,9 +226,9 @@ mod tests {
             (0x22, 0x11, 12, "unknown command 2"),
             (0x21, 0x41, 12, "unknown address family 4"),
             (0x21, 0x13, 12, "unknown transport protocol 3"),
-            (0x21, 0x11, 11, "11 bytes of addresses; two IPv4 addresses take 12"),
-            (0x21, 0x21, 35, "35 bytes of addresses; two IPv6 addresses take 36"),
-            (0x21, 0x31, 215, "215 bytes of addresses; two unix addresses take 216"),
+            (0x21, 0x11, 11, "expected 12 bytes for two IPv4 addresses, got 11"),
+            (0x21, 0x21, 35, "expected 36 bytes for two IPv6 addresses, got 35"),
+            (0x21, 0x31, 215, "expected 216 bytes for two unix addresses, got 215"),
         ];
         for (command, family, length, said) in cases {
             let header = v2(command, family, &vec![0; length]);

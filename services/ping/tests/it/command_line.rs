@@ -60,16 +60,17 @@ fn version_prints_name_and_number() {
 fn port_in_use_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, port) = (listener.local_addr().unwrap(), listener.local_addr().unwrap().port().to_string());
-    for flag in ["--port", "--admin-port"] {
+    for (flag, variable) in [("--port", "SERVICE_PORT"), ("--admin-port", "SERVICE_ADMIN_PORT")] {
         let mut args = ANY_PORT;
         let index = args.iter().position(|&arg| arg == flag).unwrap();
         args[index + 1] = &port;
         let output = run(&args);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{flag}");
+        let error = format!("ping: listening on {address}: address already in use");
         assert!(
-            stderr.ends_with(&format!("ping: listening on {address}: address already in use\n")),
-            "{flag}: {stderr}"
+            stderr.ends_with(&format!("{error}; set {flag} or {variable} to another port\n")),
+            "{stderr}"
         );
     }
 }

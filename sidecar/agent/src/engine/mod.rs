@@ -18,7 +18,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::connection::{Error, connect};
+use client::connection::{self, Error, connect};
 use client::url::{Scheme, Url};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
@@ -233,10 +233,7 @@ struct ErrorBody {
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(error) => {
-                let reason = error.downcast_ref::<std::io::Error>().map(cli::reason);
-                write!(f, "connecting: {}", reason.unwrap_or_else(|| error.to_string()))
-            }
+            Self::Connect(error) => write!(f, "connecting: {}", connection::reason(error)),
             Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
             Self::Timeout => f.write_str("no response in time"),
             Self::Refused(status, reason) => write!(f, "status {}: {reason}", status.as_u16()),

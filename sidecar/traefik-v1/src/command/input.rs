@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<LabelSet>, String> {
         },
         Some(list @ Yaml::Array(_)) => pairs(list).map(bare),
         Some(Yaml::Null | Yaml::BadValue) | None => Ok(bare(Labels::default())),
-        Some(_) => Err("neither a stack file nor lines of KEY=VALUE".to_owned()),
+        Some(_) => Err("expected a stack file, a map of labels, or lines of KEY=VALUE".to_owned()),
     }
 }
 
@@ -85,7 +85,7 @@ fn max_nesting(text: &str) -> usize {
 }
 
 fn stack(services: &Yaml) -> Result<Vec<LabelSet>, String> {
-    let Yaml::Hash(services) = services else { return Err("services is not a map".to_owned()) };
+    let Yaml::Hash(services) = services else { return Err("services: expected a map".to_owned()) };
     let mut sets = Vec::new();
     for (name, service) in entries(services) {
         let name = scalar(name).map_err(|error| format!("services: {error}"))?;
@@ -238,10 +238,10 @@ services:
         for (text, why) in [
             ("services: {a: {labels: 5}}", "services.a.labels: expected a map or a list of labels"),
             ("services: {a: {deploy: {labels: {b: [c]}}}}", "services.a.deploy.labels: expected a string"),
-            ("services: 5", "services is not a map"),
+            ("services: 5", "services: expected a map"),
             ("a: {b: c}", "it has no services"),
             ("a: [", "not valid YAML: "),
-            ("words", "neither a stack file nor lines"),
+            ("words", "expected a stack file, a map"),
             ("a=1\na=2", "duplicate label a"),
             (&"[".repeat(100_000), "nested deeper"),
             (&"- ".repeat(100_000), "nested deeper"),

@@ -17,7 +17,7 @@ pub(super) struct Totals {
 
 impl Totals {
     pub(super) const COLUMNS: [&str; 7] =
-        ["requests", "refused", "reset", "time-out", "5xx", "other", "longest outage, ms"];
+        ["requests", "refused", "reset", "timeout", "5xx", "other", "longest outage, ms"];
 
     /// Adds the report of a load; prints it under `name` if a request failed.
     pub(super) fn add(&mut self, name: &str, report: &Report) {

@@ -159,7 +159,7 @@ fn bars(results: &[Results], scaling: Option<&Scaling>) -> Table {
         start <= MAX_START_MS
     });
     if let Some(scaling) = scaling {
-        let figure = if scaling.has_two_cores() { "requests/s" } else { "requests per processor time" };
+        let figure = if scaling.has_two_cores() { "requests/s" } else { "2 × requests per processor time" };
         let (name, required) =
             (format!("two threads compared with one, {figure}"), format!("≥ {MIN_SCALING:.2} ×"));
         bars.bar(&name, &required, Some(scaling.factor()), times, |factor| factor >= MIN_SCALING);

@@ -10,10 +10,10 @@ use super::{Endpoints, Header, HeaderError};
 
 pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Maximum length of a header in bytes: more than addresses and TLVs of any proxy need.
+/// Maximum length of a header in bytes: more than any proxy needs for addresses and TLVs.
 pub const MAX_BYTES: usize = 4096;
 
-/// Length of signature, version and command, family and protocol, and length.
+/// Length of the fixed part: signature (12 bytes), version and command (1), family and protocol (1), length of the rest (2).
 const FIXED: usize = 16;
 
 /// Length of the path of a Unix socket.
@@ -96,7 +96,7 @@ fn check_extra(mut extra: &[u8]) -> Result<(), HeaderError> {
 
 fn too_few(rest: &[u8], kind: &str, needed: usize) -> HeaderError {
     let count = rest.len();
-    error(format_args!("{count} bytes of addresses; two {kind} addresses take {needed}"))
+    error(format_args!("expected {needed} bytes for two {kind} addresses, got {count}"))
 }
 
 fn error(cause: impl Display) -> HeaderError {
