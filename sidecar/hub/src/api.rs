@@ -133,8 +133,12 @@ impl Api {
             let poll = Poll { connection: connection.id, name: &name, throttle, host };
             self.hub.poll(&poll, wait.unwrap_or_default()).await
         };
-        let document = document.ok_or_else(|| unavailable("the hub has just started and is warming up"))?;
-        Ok(response(StatusCode::OK, "application/json", document))
+        match document {
+            Some(document) => Ok(response(StatusCode::OK, "application/json", document)),
+            None => {
+                Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is warming up after its start"))
+            }
+        }
     }
 
     async fn beacon(&self, mut query: Query<'_>) -> Result<Response, ApiError> {
@@ -179,7 +183,7 @@ impl Api {
         let withdrawal = self.hub.withdraw(id, wait).await;
         if !withdrawal.pending.is_empty() && self.hub.state().draining {
             // The client should ask the hub's successor instead of accepting an incomplete withdrawal.
-            return Err(unavailable("the hub is stopping"));
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is stopping"));
         }
         Ok(json(StatusCode::OK, &withdrawal))
     }
@@ -247,10 +251,6 @@ impl ApiError {
         }
         response
     }
-}
-
-fn unavailable(message: &str) -> ApiError {
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 /// Parses the ID at the end of a path, after the collection.

@@ -3,10 +3,10 @@
 //! Without it Traefik generates its own, a 2048-bit RSA key, each time it applies a configuration. That is most of the
 //! time of a change: 200 ms and more on a small machine.
 
+use std::error::Error;
 use std::str::FromStr;
 use std::time::Duration;
 
-use cli::Failure;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::Generate;
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
@@ -36,26 +36,21 @@ pub(crate) struct Certificate {
 
 impl Certificate {
     /// Generates a key and signs a certificate with it.
-    pub(crate) fn self_signed() -> Result<Self, Failure> {
-        let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
-        generate().map_err(failure)
+    pub(crate) fn self_signed() -> Result<Self, Box<dyn Error>> {
+        let key = SigningKey::try_generate()?;
+        let mut serial = [0; 16];
+        getrandom::fill(&mut serial)?;
+        // Neither negative nor zero.
+        serial[0] = serial[0] & 0x7f | 1;
+        let builder = CertificateBuilder::new(
+            Server(Name::from_str("CN=swarmlings hub")?),
+            SerialNumber::new(&serial)?,
+            Validity::from_now(VALIDITY)?,
+            SubjectPublicKeyInfo::from_key(key.verifying_key())?,
+        )?;
+        let chain = builder.build::<_, DerSignature>(&key)?.to_pem(LineEnding::LF)?;
+        Ok(Self { chain, key: key.to_pkcs8_pem(LineEnding::LF)?.to_string() })
     }
-}
-
-fn generate() -> Result<Certificate, Box<dyn std::error::Error>> {
-    let key = SigningKey::try_generate()?;
-    let mut serial = [0; 16];
-    getrandom::fill(&mut serial)?;
-    // Neither negative nor zero.
-    serial[0] = serial[0] & 0x7f | 1;
-    let builder = CertificateBuilder::new(
-        Server(Name::from_str("CN=swarmlings hub")?),
-        SerialNumber::new(&serial)?,
-        Validity::from_now(VALIDITY)?,
-        SubjectPublicKeyInfo::from_key(key.verifying_key())?,
-    )?;
-    let chain = builder.build::<_, DerSignature>(&key)?.to_pem(LineEnding::LF)?;
-    Ok(Certificate { chain, key: key.to_pkcs8_pem(LineEnding::LF)?.to_string() })
 }
 
 /// Profile of a self-signed server certificate with this name.

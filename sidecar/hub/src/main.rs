@@ -121,7 +121,9 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
             default_rule: flags.default_rule,
         },
     };
-    let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose()?;
+    let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
+    let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
+    let certificate = certificate.map_err(failure)?;
     let hub = hub::Hub::new(settings, flags.warm_up, certificate, context.latch());
     tokio::spawn(hub.clone().tick());
     Ok(api::Api { hub, token, admin: context.admin().clone() })

@@ -77,15 +77,6 @@ struct Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Withdrawn;
 
-/// An instance whose refusal began, changed or ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RefusalChange {
-    pub(crate) service: String,
-    pub(crate) id: InstanceId,
-    /// Reason, while it is refused.
-    pub(crate) reason: Option<String>,
-}
-
 impl Registry {
     pub(crate) fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
@@ -246,8 +237,9 @@ impl Registry {
         document
     }
 
-    /// Records that `generation` is the latest result of [`Registry::document`]. Returns the changes of refusals.
-    pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<RefusalChange> {
+    /// Records that `generation` is the latest result of [`Registry::document`]. Returns the instances whose refusal
+    /// began, changed or ended: service, ID, and the reason if it is refused.
+    pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<(String, InstanceId, Option<String>)> {
         let mut changes = Vec::new();
         for (id, instance) in &mut self.instances {
             let service = &instance.registration.service;
@@ -260,7 +252,7 @@ impl Registry {
             instance.since = is_in.then(|| instance.since.unwrap_or(generation));
             if instance.refusal != reason {
                 instance.refusal.clone_from(&reason);
-                changes.push(RefusalChange { service: service.clone(), id: id.clone(), reason });
+                changes.push((service.clone(), id.clone(), reason));
             }
         }
         changes

@@ -9,7 +9,7 @@ use traefik::Document;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
-use crate::registry::{RefusalChange, Registry};
+use crate::registry::Registry;
 use crate::routers::Routers;
 
 /// Path of the beacon, which routers request for each configuration that they use.
@@ -107,7 +107,7 @@ impl State {
             self.generation += 1;
             self.documents = Documents::render(document, public, self.certificate.as_ref());
         }
-        for RefusalChange { service, id, reason } in self.registry.set_generation(self.generation) {
+        for (service, id, reason) in self.registry.set_generation(self.generation) {
             if let Some(reason) = reason {
                 warn!(service, instance = %id, "refused: {reason}");
             } else {
