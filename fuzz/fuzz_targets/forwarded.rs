@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
 use forwarded::{Element, Node};
-use forwarding::{IncomingRequest, Proxied, TransportInfo, TrustedProxy};
+use forwarding::{IncomingRequest, TransportInfo, TrustedProxy};
 use trace::TraceParent;
 
 #[path = "../../services/echo/src/cidr.rs"]
@@ -62,8 +62,7 @@ fuzz_target!(|text: &str| {
     });
 
     let proxied = headers::joined(&headers, "proxied").and_then(|address| address.parse().ok());
-    let proxied = proxied.map(|source| Proxied { source, destination: source });
-    let origin = TransportInfo { proxied, tls: None };
+    let origin = TransportInfo { client: proxied, tls: None };
     for peer in [Peer::Tcp(([10, 0, 0, 1], 80).into()), Peer::Unix] {
         let arrival =
             IncomingRequest { peer, origin: Some(&origin), headers: &headers, host: "host", here: "here" };

@@ -33,13 +33,7 @@ pub(crate) struct Data<'a> {
     pub(crate) tls: Option<&'a Session>,
     #[serde(flatten)]
     pub(crate) forwarding: ForwardingChain,
-    #[serde(flatten)]
-    pub(crate) server: Server<'a>,
-}
 
-/// The task that answers.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Server<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) task: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,19 +16,10 @@ use crate::transport::tls::Session;
 /// Information about a connection from the layers between the socket and HTTP.
 #[derive(Clone, Debug, Default)]
 pub struct TransportInfo {
-    /// Endpoints from the PROXY protocol.
-    pub proxied: Option<Proxied>,
+    /// Address of the client, from the PROXY protocol.
+    pub client: Option<SocketAddr>,
     /// TLS session.
     pub tls: Option<Session>,
-}
-
-/// The connection from the client to the proxy, from the PROXY protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proxied {
-    /// Address of the client.
-    pub source: SocketAddr,
-    /// Address that the client connected to.
-    pub destination: SocketAddr,
 }
 
 /// A trusted peer.
@@ -96,28 +87,9 @@ pub struct Hop {
     pub believed: bool,
     /// Whether this hop is a trusted proxy, so that its own report is believed.
     pub trusted: bool,
-    /// Where the report comes from.
-    pub from: HopSource,
-}
-
-/// Source of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum HopSource {
-    /// The header `Forwarded`.
-    #[serde(rename = "forwarded")]
-    Forwarded,
-    /// The header `X-Forwarded-For`.
-    #[serde(rename = "x-forwarded-for")]
-    XForwardedFor,
-    /// The header `X-Real-Ip`.
-    #[serde(rename = "x-real-ip")]
-    XRealIp,
-    /// The PROXY protocol.
-    #[serde(rename = "proxy protocol")]
-    ProxyProtocol,
-    /// The kernel.
-    #[serde(rename = "connection")]
-    Connection,
+    /// Where the report comes from: the header `forwarded`, `x-forwarded-for` or `x-real-ip`, `proxy protocol`, or
+    /// `connection`, which is the kernel.
+    pub from: &'static str,
 }
 
 /// The parts of a request that tell how it was forwarded.
@@ -141,24 +113,22 @@ pub fn forwarding_chain(request: IncomingRequest<'_>, trusted: &[TrustedProxy]) 
     let mut errors = Vec::new();
     let (header, reports) = reports(headers, &mut errors);
     let mut chain = Chain::new(peer, here, trusted);
-    if let Some(Proxied { source, .. }) = origin.and_then(|origin| origin.proxied) {
-        let reporter = chain.clone();
-        chain.add(&from_address(source), None, HopSource::ProxyProtocol);
+    if let Some(client) = origin.and_then(|origin| origin.client) {
+        let client = Report::new(Name::Address(client.ip()), None);
         // A proxy that reports the same client by the PROXY protocol and by a header is one hop.
-        if reports.last().is_some_and(|(nearest, _)| nearest.is(source.ip())) {
-            chain = reporter;
+        if reports.last().is_none_or(|nearest| nearest.ip != client.ip) {
+            chain.add(&client, "proxy protocol");
         }
     }
     let is_trusted = chain.is_trusted();
-    for (node, element) in reports.iter().rev() {
-        let by = element.as_ref().and_then(|element| element.by.as_ref()).map(Node::to_string);
-        chain.add(node, by, header);
+    for report in reports.iter().rev() {
+        chain.add(report, header);
     }
 
     let client = chain.hops.iter().rposition(|hop| hop.believed).unwrap_or_default();
     let known = chain.hops.len() - reports.len();
     let report = client.checked_sub(known).map(|index| reports.len() - 1 - index).filter(|_| is_trusted);
-    let element = report.and_then(|index| reports[index].1.as_ref());
+    let element = report.and_then(|index| reports[index].element.as_ref());
     let value = |name: &str| {
         let values = joined(headers, name).filter(|_| is_trusted)?;
         let values: Vec<_> = values.split(',').map(str::trim).collect();
@@ -185,10 +155,8 @@ pub fn forwarding_chain(request: IncomingRequest<'_>, trusted: &[TrustedProxy]) 
 
 /// Returns the remote address: that of the PROXY protocol from a trusted proxy, otherwise that of the peer.
 pub fn remote(peer: Peer, origin: Option<&TransportInfo>, trusted: &[TrustedProxy]) -> String {
-    match (origin.and_then(|origin| origin.proxied), peer) {
-        (Some(proxied), peer) if Chain::new(peer, "", trusted).is_trusted() => {
-            canonical(proxied.source).to_string()
-        }
+    match (origin.and_then(|origin| origin.client), peer) {
+        (Some(client), peer) if is_trusted(peer, trusted) => canonical(client).to_string(),
         (_, Peer::Tcp(address)) => canonical(address).to_string(),
         (_, Peer::Unix) => peer.to_string(),
     }
@@ -198,87 +166,65 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-fn from_address(address: SocketAddr) -> Reported {
-    Reported::Node(Node { name: Name::Address(address.ip().to_canonical()), port: None })
+fn is_trusted(peer: Peer, trusted: &[TrustedProxy]) -> bool {
+    trusted.iter().any(|trusted| trusted.covers(peer))
 }
-
-type Report = (Reported, Option<Element>);
 
 /// A hop that a header reports.
-#[derive(Clone, Debug)]
-enum Reported {
-    Node(Node),
-    Other(String),
+struct Report {
+    /// Address or name, without the port, which does not identify a hop.
+    address: String,
+    ip: Option<IpAddr>,
+    element: Option<Element>,
 }
 
-impl Reported {
-    fn read(text: &str) -> Self {
-        text.parse().map_or_else(|()| Self::Other(text.to_owned()), Self::Node)
+impl Report {
+    fn new(name: Name, element: Option<Element>) -> Self {
+        let (address, ip) = match name {
+            Name::Address(address) => (address.to_canonical().to_string(), Some(address.to_canonical())),
+            Name::Hidden(name) => (name, None),
+            Name::Unknown => ("unknown".to_owned(), None),
+        };
+        Self { address, ip, element }
     }
 
-    fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Node(Node { name: Name::Address(address), .. }) => Some(*address),
-            _ => None,
+    fn parse(header: &str, text: &str, errors: &mut Vec<String>) -> Self {
+        if let Ok(Node { name, .. }) = text.parse() {
+            return Self::new(name, None);
         }
-    }
-
-    fn is(&self, address: IpAddr) -> bool {
-        self.ip().is_some_and(|own| own.to_canonical() == address.to_canonical())
-    }
-
-    /// Returns the name without the port, which does not identify a hop.
-    fn text(&self) -> String {
-        match self {
-            Self::Node(node) => match &node.name {
-                Name::Address(address) => address.to_canonical().to_string(),
-                Name::Hidden(name) => name.clone(),
-                Name::Unknown => "unknown".to_owned(),
-            },
-            Self::Other(text) => text.clone(),
-        }
+        errors.push(format!("{header}: invalid address {text:?}"));
+        Self { address: text.to_owned(), ip: None, element: None }
     }
 }
 
 /// Returns the hops that the headers report, the client first.
-fn reports(headers: &HeaderMap, errors: &mut Vec<String>) -> (HopSource, Vec<Report>) {
-    if let Some(header) = joined(headers, "forwarded") {
+fn reports(headers: &HeaderMap, errors: &mut Vec<String>) -> (&'static str, Vec<Report>) {
+    let (forwarded, forwarded_for, real_ip) = ("forwarded", "x-forwarded-for", "x-real-ip");
+    if let Some(header) = joined(headers, forwarded) {
         match forwarded::parse(&header) {
             Ok(elements) if !elements.is_empty() => {
-                let unknown = Node { name: Name::Unknown, port: None };
                 let report = |element: Element| {
-                    (Reported::Node(element.client.clone().unwrap_or_else(|| unknown.clone())), Some(element))
+                    let name = element.client.as_ref().map_or(Name::Unknown, |client| client.name.clone());
+                    Report::new(name, Some(element))
                 };
-                return (HopSource::Forwarded, elements.into_iter().map(report).collect());
+                return (forwarded, elements.into_iter().map(report).collect());
             }
             Ok(_) => {}
-            Err(error) => errors.push(format!("forwarded: {error}")),
+            Err(error) => errors.push(format!("{forwarded}: {error}")),
         }
     }
-    if let Some(header) = joined(headers, "x-forwarded-for") {
-        let reports = header.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let reports: Vec<_> = reports.map(|name| (Reported::read(name), None)).collect();
-        errors.extend(invalid_addresses("x-forwarded-for", &reports));
+    if let Some(header) = joined(headers, forwarded_for) {
+        let names = header.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let reports: Vec<_> = names.map(|name| Report::parse(forwarded_for, name, errors)).collect();
         if !reports.is_empty() {
-            return (HopSource::XForwardedFor, reports);
+            return (forwarded_for, reports);
         }
     }
-    let reports: Vec<_> =
-        joined(headers, "x-real-ip").iter().map(|name| (Reported::read(name), None)).collect();
-    errors.extend(invalid_addresses("x-real-ip", &reports));
-    (HopSource::XRealIp, reports)
+    let name = joined(headers, real_ip);
+    (real_ip, name.iter().map(|name| Report::parse(real_ip, name, errors)).collect())
 }
 
-fn invalid_addresses<'a>(header: &str, reports: &'a [Report]) -> impl Iterator<Item = String> + use<'a> {
-    let header = header.to_owned();
-    reports.iter().filter_map(move |(reported, _)| match reported {
-        Reported::Node(_) => None,
-        Reported::Other(text) => Some(format!("{header}: invalid address {text:?}")),
-    })
-}
-
-/// Hops from the connection to the client.
-#[derive(Clone)]
+/// Hops from the connection to the client; there is at least one.
 struct Chain<'a> {
     hops: Vec<Hop>,
     trusted: &'a [TrustedProxy],
@@ -286,59 +232,27 @@ struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     fn new(peer: Peer, here: &str, trusted: &'a [TrustedProxy]) -> Self {
-        let mut chain = Self { hops: Vec::new(), trusted };
-        let hop = match peer {
-            Peer::Tcp(address) => chain.hop(&from_address(address), here.to_owned(), HopSource::Connection),
-            Peer::Unix => Hop {
-                address: peer.to_string(),
-                by: here.to_owned(),
-                believed: true,
-                trusted: trusted.contains(&TrustedProxy::Unix),
-                from: HopSource::Connection,
-            },
+        let address = match peer {
+            Peer::Tcp(address) => canonical(address).ip().to_string(),
+            Peer::Unix => peer.to_string(),
         };
-        chain.hops.push(hop);
-        chain
+        let (by, from) = (here.to_owned(), "connection");
+        let hop = Hop { address, by, believed: true, trusted: is_trusted(peer, trusted), from };
+        Self { hops: vec![hop], trusted }
     }
 
     /// Whether the last hop is trusted.
     fn is_trusted(&self) -> bool {
-        self.hops.last().is_none_or(|hop| hop.trusted)
+        self.hops.last().is_some_and(|hop| hop.trusted)
     }
 
-    fn add(&mut self, reported: &Reported, by: Option<String>, from: HopSource) {
+    fn add(&mut self, report: &Report, from: &'static str) {
+        let by = report.element.as_ref().and_then(|element| element.by.as_ref()).map(Node::to_string);
         let by = by.or_else(|| self.hops.last().map(|hop| hop.address.clone())).unwrap_or_default();
-        let hop = self.hop(reported, by, from);
-        self.hops.push(hop);
-    }
-
-    fn hop(&self, reported: &Reported, by: String, from: HopSource) -> Hop {
         let believed = self.is_trusted();
-        let within = |address: IpAddr| {
-            self.trusted
-                .iter()
-                .any(|trusted| matches!(trusted, TrustedProxy::Network(cidr) if cidr.contains(address)))
-        };
-        Hop {
-            address: reported.text(),
-            by,
-            believed,
-            trusted: believed && reported.ip().is_some_and(within),
-            from,
-        }
-    }
-}
-
-impl HopSource {
-    /// Returns the name for display.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Forwarded => "forwarded",
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::XRealIp => "x-real-ip",
-            Self::ProxyProtocol => "proxy protocol",
-            Self::Connection => "connection",
-        }
+        let covers = |ip: IpAddr| is_trusted(Peer::Tcp((ip, 0).into()), self.trusted);
+        let trusted = believed && report.ip.is_some_and(covers);
+        self.hops.push(Hop { address: report.address.clone(), by, believed, trusted, from });
     }
 }
 
@@ -363,7 +277,7 @@ impl fmt::Display for ForwardingChain {
                 (true, false) => "believed",
                 (false, false) => "not believed",
             };
-            writeln!(f, "{}. {address}, says {by} ({}): {belief}", number + 1, from.as_str())?;
+            writeln!(f, "{}. {address}, says {by} ({from}): {belief}", number + 1)?;
         }
         self.errors.iter().try_for_each(|error| writeln!(f, "fault: {error}"))
     }

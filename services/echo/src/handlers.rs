@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Version;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::request::Parts;
 use runtime::{Body, Bytes, HeaderValue, Response, StatusCode, header, text};
 use tokio::time::sleep;
@@ -27,6 +27,8 @@ pub(crate) struct Handlers {
 }
 
 type Answer = Result<Response, String>;
+
+const OCTETS: &str = "application/octet-stream";
 
 impl Handlers {
     /// Returns text of a given size, as whoami does: an invalid size is 1, an invalid unit is bytes.
@@ -86,9 +88,7 @@ impl Handlers {
     pub(crate) fn bytes(self, parameter: &str, query: Query<'_>) -> Answer {
         let size = params::size(parameter, self.max_bytes)?;
         let seed = query.read("seed", params::seed)?;
-        let mut response = Response::new(stream_body(Noise::new(seed.unwrap_or_default(), size)));
-        insert(&mut response, CONTENT_TYPE, "application/octet-stream");
-        Ok(response)
+        Ok(with_type(OCTETS, stream_body(Noise::new(seed.unwrap_or_default(), size))))
     }
 
     /// Returns lines of JSON at an interval.
@@ -106,9 +106,7 @@ impl Handlers {
             return Err(format!("every={every:?}: expected {} for {left} lines", at_most(self.max_delay)));
         }
         let lines = Lines { next: 0, left, every, until: self.max_delay, line, due: Duration::ZERO };
-        let mut response = Response::new(stream_body(lines));
-        insert(&mut response, CONTENT_TYPE, "application/x-ndjson");
-        Ok(response)
+        Ok(with_type("application/x-ndjson", stream_body(lines)))
     }
 
     /// Returns server-sent events until their number, the time or the size is reached, or the drain begins.
@@ -127,8 +125,7 @@ impl Handlers {
         let last = last.and_then(|last| last.to_str().ok()?.parse::<u64>().ok());
         let next = last.map_or(0, |last| last.wrapping_add(1));
         let events = Lines { next, left, every, until: self.max_delay, line: event, due: Duration::ZERO };
-        let mut response = Response::new(stream_body_until(end, events));
-        insert(&mut response, CONTENT_TYPE, "text/event-stream");
+        let mut response = with_type("text/event-stream", stream_body_until(end, events));
         insert(&mut response, header::CACHE_CONTROL, "no-cache");
         Ok(response)
     }
@@ -142,12 +139,10 @@ impl Handlers {
         let duration = query.read("duration", |duration| params::seconds(duration, left))?.unwrap_or(default);
         let code = query.read("code", weights::code)?.unwrap_or_default();
         sleep(delay).await;
-        let mut response = Response::new(match code {
-            code if is_without_body(code) => Body::empty(),
-            _ => stream_body(Drip { size, sent: 0, duration }),
-        });
+        let is_empty = is_without_body(code);
+        let body = if is_empty { Body::empty() } else { stream_body(Drip { size, sent: 0, duration }) };
+        let mut response = with_type(OCTETS, body);
         *response.status_mut() = code;
-        insert(&mut response, CONTENT_TYPE, "application/octet-stream");
         Ok(response)
     }
 
@@ -207,6 +202,13 @@ pub(crate) fn protocol(version: Version) -> &'static str {
 
 fn is_without_body(code: StatusCode) -> bool {
     matches!(code.as_u16(), 204 | 205 | 304)
+}
+
+/// Returns a response with this content type.
+pub(crate) fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 fn insert(response: &mut Response, name: HeaderName, value: &str) {

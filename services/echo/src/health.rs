@@ -1,29 +1,7 @@
 //! The status code of `/health`, which clients can set.
 
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use runtime::StatusCode;
 use serde_json::{Deserializer, Value};
-
-/// The current status code.
-#[derive(Debug)]
-pub(crate) struct Health(AtomicU16);
-
-impl Default for Health {
-    fn default() -> Self {
-        Self(AtomicU16::new(StatusCode::OK.as_u16()))
-    }
-}
-
-impl Health {
-    pub(crate) fn get(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.load(Ordering::Relaxed)).unwrap_or_default()
-    }
-
-    pub(crate) fn set(&self, code: StatusCode) {
-        self.0.store(code.as_u16(), Ordering::Relaxed);
-    }
-}
 
 /// Parses the status code at the start of a body, a number in JSON; whoami ignores the rest too.
 pub fn parse(body: &[u8]) -> Result<StatusCode, String> {
@@ -43,14 +21,6 @@ pub fn parse(body: &[u8]) -> Result<StatusCode, String> {
 mod tests {
     use super::*;
     use crate::random::{Random, gibberish};
-
-    #[test]
-    fn status_code_can_be_set() {
-        let health = Health::default();
-        assert_eq!(health.get(), StatusCode::OK);
-        health.set(StatusCode::IM_A_TEAPOT);
-        assert_eq!(health.get(), StatusCode::IM_A_TEAPOT);
-    }
 
     #[test]
     fn text_after_the_number_is_ignored() {

@@ -1,9 +1,10 @@
 //! The service: passes each request to its handler.
 
 use std::env;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use cli::Failure;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -15,15 +16,14 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::addresses::Addresses;
-use crate::api::{Data, Server, json};
+use crate::api::{Data, json};
 use crate::args::EchoArgs;
 use crate::body_stream::Shutdown;
 use crate::forwarding::{ForwardingChain, IncomingRequest, TransportInfo, forwarding_chain, remote};
-use crate::handlers::Handlers;
+use crate::handlers::{Handlers, with_type};
 use crate::headers::{host, request_uri, sorted};
-use crate::health::Health;
 use crate::query::Query;
-use crate::route::{Route, route};
+use crate::route::{NAMES, route};
 use crate::transport::Layers;
 use crate::whoami::{Framing, ServerInfo};
 use crate::{handlers, health, params, websocket, whoami};
@@ -43,7 +43,8 @@ pub struct Echo {
     /// Headers that name the task in every response.
     identity_headers: Vec<(HeaderName, HeaderValue)>,
     addresses: Addresses,
-    health: Health,
+    /// Status code of `/health`, which clients can set.
+    health: AtomicU16,
     draining: watch::Sender<bool>,
     layers: Option<Layers>,
 }
@@ -61,7 +62,7 @@ impl Echo {
             version: context.version(),
             readiness: context.readiness().clone(),
             addresses: Addresses::default(),
-            health: Health::default(),
+            health: AtomicU16::new(200),
             draining: watch::Sender::new(false),
             layers,
         })
@@ -79,66 +80,62 @@ impl Echo {
                 "request"
             );
         }
-        let outcome = match route {
-            Route::Whoami => self.whoami(&parts, body, connection).await,
-            Route::Health if parts.method == Method::POST => self.set_health(body).await,
+        match NAMES[route] {
+            "/" => self.whoami(&parts, body, connection).await,
+            "/health" if parts.method == Method::POST => self.set_health(body).await,
             // The body is read even if it is not used: otherwise the connection could not be reused.
-            _ => match discard(body).await {
-                Ok(()) => self.answer_route(route, parameter, &parts, connection).await,
-                Err(error) => Err(error.into()),
+            name => match discard(body).await {
+                Ok(()) => {
+                    self.answer_route(name, parameter, &parts, connection).await.unwrap_or_else(bad_request)
+                }
+                Err(error) => error.response(),
             },
-        };
-        outcome.unwrap_or_else(RequestError::response)
+        }
     }
 
     async fn answer_route(
         &self,
-        route: Route,
+        name: &str,
         parameter: &str,
         parts: &Parts,
         connection: &Connection,
-    ) -> Result<Response, RequestError> {
+    ) -> Result<Response, String> {
         let query = Query::new(parts.uri.query());
         let handlers = Handlers { max_bytes: self.args.max_bytes, max_delay: self.args.max_delay };
         let parameter = crate::query::decode(parameter, false).unwrap_or_else(|| parameter.to_owned());
-        Ok(match route {
-            Route::Whoami => text(""),
-            Route::Api => self.api(parts, query, connection),
-            Route::Bench => bench(),
-            Route::Data => handlers.data(query, parts.headers.get(header::RANGE))?,
-            Route::Echo => websocket::upgrade(parts, &self.args.websocket),
-            Route::Health => empty(self.health.get()),
-            Route::OpenApi => with_type("application/yaml", OPENAPI),
-            Route::Status => handlers::status(&parameter)?,
-            Route::Delay => handlers.delay(&parameter).await?,
-            Route::Bytes => handlers.bytes(&parameter, query)?,
-            Route::Stream => handlers.stream(&parameter, query, self.line())?,
-            Route::Sse => {
-                handlers.sse(query, parts.headers.get("last-event-id"), self.drained(), self.line())?
-            }
-            Route::Headers => with_type("application/json", handlers::headers(parts)),
-            Route::Drip => handlers.drip(query).await?,
-            Route::Close => Response::new(Body::abort()),
-            Route::Hang => {
+        Ok(match name {
+            "/api" => self.api(parts, query, connection),
+            "/bench" => bench(),
+            "/data" => handlers.data(query, parts.headers.get(header::RANGE))?,
+            "/echo" => websocket::upgrade(parts, &self.args.websocket),
+            "/health" => empty(StatusCode::from_u16(self.health.load(Ordering::Relaxed)).unwrap_or_default()),
+            "/openapi.yaml" => with_type("application/yaml", OPENAPI),
+            "/status/{codes}" => handlers::status(&parameter)?,
+            "/delay/{time}" => handlers.delay(&parameter).await?,
+            "/bytes/{size}" => handlers.bytes(&parameter, query)?,
+            "/stream/{count}" => handlers.stream(&parameter, query, self.line())?,
+            "/sse" => handlers.sse(query, parts.headers.get("last-event-id"), self.drained(), self.line())?,
+            "/headers" => with_type("application/json", handlers::headers(parts)),
+            "/drip" => handlers.drip(query).await?,
+            "/hops" => text(self.forwarding_chain(parts, connection).to_string()),
+            "/hang" => {
                 self.drained().await;
                 Response::new(Body::abort())
             }
-            Route::Hops => text(self.forwarding_chain(parts, connection).to_string()),
+            // `/close`.
+            _ => Response::new(Body::abort()),
         })
     }
 
-    async fn whoami(
-        &self,
-        parts: &Parts,
-        body: RequestBody,
-        connection: &Connection,
-    ) -> Result<Response, RequestError> {
+    async fn whoami(&self, parts: &Parts, body: RequestBody, connection: &Connection) -> Response {
         let query = Query::new(parts.uri.query());
         // As in whoami, an invalid duration is ignored.
         let wait = query.get("wait").filter(|text| parse::go_duration(text).is_ok());
         if let Some(wait) = wait {
-            let wait = params::time(&wait, self.args.max_delay).map_err(|error| format!("wait={error}"))?;
-            sleep(wait).await;
+            match params::time(&wait, self.args.max_delay) {
+                Ok(wait) => sleep(wait).await,
+                Err(error) => return bad_request(format!("wait={error}")),
+            }
         }
         let framing = Framing::of(parts, body.is_end_stream());
         let info = ServerInfo {
@@ -155,7 +152,10 @@ impl Echo {
         let tail =
             self.environment(query).flat_map(|(name, value)| [name, "=".to_owned(), value, "\n".to_owned()]);
         let tail = tail.collect();
-        Ok(text(whoami::body(head, framing, body, tail).await?))
+        match whoami::body(head, framing, body, tail).await {
+            Ok(body) => text(body),
+            Err(error) => error.response(),
+        }
     }
 
     fn api(&self, parts: &Parts, query: Query<'_>, connection: &Connection) -> Response {
@@ -172,22 +172,28 @@ impl Echo {
             protocol: handlers::protocol(parts.version),
             tls: connection.transport_info::<TransportInfo>().and_then(|origin| origin.tls.as_ref()),
             forwarding: self.forwarding_chain(parts, connection),
-            server: Server {
-                task: self.identity.task.as_deref(),
-                slot: self.identity.slot.as_deref(),
-                node: self.identity.node.as_deref(),
-                version: self.version,
-                state: self.readiness.state().as_str(),
-            },
+            task: self.identity.task.as_deref(),
+            slot: self.identity.slot.as_deref(),
+            node: self.identity.node.as_deref(),
+            version: self.version,
+            state: self.readiness.state().as_str(),
         };
         with_type("application/json", json(&data))
     }
 
-    async fn set_health(&self, body: RequestBody) -> Result<Response, RequestError> {
-        let code = health::parse(&body.bytes().await?)?;
-        self.health.set(code);
-        tracing::info!(code = code.as_u16(), "health status set");
-        Ok(empty(StatusCode::OK))
+    async fn set_health(&self, body: RequestBody) -> Response {
+        let code = match body.bytes().await {
+            Ok(body) => health::parse(&body),
+            Err(error) => return error.response(),
+        };
+        match code {
+            Ok(code) => {
+                self.health.store(code.as_u16(), Ordering::Relaxed);
+                tracing::info!(code = code.as_u16(), "health status set");
+                empty(StatusCode::OK)
+            }
+            Err(error) => bad_request(error),
+        }
     }
 
     fn environment(&self, query: Query<'_>) -> impl Iterator<Item = (String, String)> + use<> {
@@ -243,11 +249,11 @@ impl Service for Echo {
     }
 
     fn routes(&self) -> &'static [&'static str] {
-        &Route::NAMES
+        &NAMES
     }
 
     fn route(&self, path: &str) -> usize {
-        route(path).0 as usize
+        route(path).0
     }
 
     fn try_sync(&self, request: &Request) -> Option<Response> {
@@ -268,35 +274,6 @@ impl Service for Echo {
     }
 }
 
-/// Error of a request without a regular response.
-enum RequestError {
-    /// A parameter is invalid.
-    Invalid(String),
-    /// The request body could not be read.
-    Body(BodyError),
-}
-
-impl RequestError {
-    fn response(self) -> Response {
-        match self {
-            Self::Invalid(message) => status(StatusCode::BAD_REQUEST, format!("{message}\n")),
-            Self::Body(error) => error.response(),
-        }
-    }
-}
-
-impl From<String> for RequestError {
-    fn from(message: String) -> Self {
-        Self::Invalid(message)
-    }
-}
-
-impl From<BodyError> for RequestError {
-    fn from(error: BodyError) -> Self {
-        Self::Body(error)
-    }
-}
-
 fn identity_headers(identity: &Identity, version: &str) -> Vec<(HeaderName, HeaderValue)> {
     let named = [
         ("x-task", identity.task.as_deref()),
@@ -314,10 +291,8 @@ fn bench() -> Response {
     with_type("text/plain", "1")
 }
 
-fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
+fn bad_request(message: String) -> Response {
+    status(StatusCode::BAD_REQUEST, message + "\n")
 }
 
 fn empty(code: StatusCode) -> Response {

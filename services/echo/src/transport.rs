@@ -10,7 +10,7 @@ use runtime::{EstablishFuture, Established, Peer, Stream, Transport};
 pub mod proxy_protocol;
 pub mod tls;
 
-use crate::forwarding::{Proxied, TransportInfo, TrustedProxy};
+use crate::forwarding::{TransportInfo, TrustedProxy};
 use proxy_protocol::{Detection, Endpoints, Header};
 use tls::{Tls, TlsArgs};
 
@@ -92,15 +92,6 @@ impl Layers {
     }
 }
 
-impl Header {
-    fn proxied(self) -> Option<Proxied> {
-        match self.endpoints {
-            Endpoints::Inet { source, destination } => Some(Proxied { source, destination }),
-            Endpoints::Local | Endpoints::Unknown | Endpoints::Unix { .. } => None,
-        }
-    }
-}
-
 fn invalid_data(why: impl fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
@@ -108,7 +99,11 @@ fn invalid_data(why: impl fmt::Display) -> io::Error {
 impl Transport for Layers {
     fn establish(&self, mut stream: Stream, peer: Peer) -> EstablishFuture<'_> {
         Box::pin(async move {
-            let proxied = self.header(&mut stream, peer).await?.and_then(Header::proxied);
+            let header = self.header(&mut stream, peer).await?;
+            let client = header.and_then(|header| match header.endpoints {
+                Endpoints::Inet { source, .. } => Some(source),
+                Endpoints::Local | Endpoints::Unknown | Endpoints::Unix { .. } => None,
+            });
             let (stream, tls) = match &self.tls {
                 None => (stream, None),
                 Some(tls) => {
@@ -116,7 +111,7 @@ impl Transport for Layers {
                     (stream, Some(session))
                 }
             };
-            Ok(Established { stream, info: Some(Box::new(TransportInfo { proxied, tls })) })
+            Ok(Established { stream, info: Some(Box::new(TransportInfo { client, tls })) })
         })
     }
 }

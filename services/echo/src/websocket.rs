@@ -42,17 +42,33 @@ pub struct WebSocketArgs {
     pub websocket_silence: Duration,
 }
 
-impl Default for WebSocketArgs {
-    fn default() -> Self {
-        Self { max_message_bytes: 1024 * 1024, websocket_silence: Duration::from_secs(30) }
-    }
-}
-
 /// Responds to a WebSocket handshake: 101, or the error.
 pub fn upgrade(request: &Parts, args: &WebSocketArgs) -> Response {
-    let accept = match accept(request) {
-        Ok(accept) => accept,
-        Err(refusal) => return refusal.response(),
+    let headers = &request.headers;
+    if request.method != Method::GET {
+        let message = "a WebSocket handshake needs the method GET";
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, message, [(header::ALLOW, "GET")]);
+    }
+    if request.version != Version::HTTP_11 {
+        return refuse(StatusCode::BAD_REQUEST, "a WebSocket handshake needs HTTP/1.1", []);
+    }
+    if !has_token(headers, &header::UPGRADE, "websocket") {
+        return refuse(StatusCode::UPGRADE_REQUIRED, "expected the header Upgrade: websocket", UPGRADE);
+    }
+    if !has_token(headers, &header::CONNECTION, "upgrade") {
+        return refuse(StatusCode::BAD_REQUEST, "expected the header Connection: Upgrade", []);
+    }
+    if one(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+        let message = "expected the header Sec-WebSocket-Version: 13";
+        let supported = [(header::SEC_WEBSOCKET_VERSION, VERSION)];
+        return refuse(StatusCode::UPGRADE_REQUIRED, message, supported);
+    }
+    let key = one(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+    // Base64 is always a valid header value.
+    let accept = key.and_then(|key| HeaderValue::from_maybe_shared(derive_accept_key(key.as_bytes())).ok());
+    let Some(accept) = accept else {
+        let message = "expected one header Sec-WebSocket-Key of 16 bytes in Base64";
+        return refuse(StatusCode::BAD_REQUEST, message, []);
     };
     let args = args.clone();
     let mut response = Response::new(Body::upgrade(move |upgraded| serve(upgraded, args)));
@@ -66,60 +82,17 @@ pub fn upgrade(request: &Parts, args: &WebSocketArgs) -> Response {
 /// Headers of an upgrade.
 const UPGRADE: [(HeaderName, &str); 2] = [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket")];
 
-/// An invalid handshake.
-struct HandshakeError {
+/// Returns the error response to a handshake, with headers that tell what is supported.
+fn refuse(
     code: StatusCode,
     message: &'static str,
-    /// Headers that tell what is supported.
-    headers: &'static [(HeaderName, &'static str)],
-}
-
-impl HandshakeError {
-    const fn new(code: StatusCode, message: &'static str) -> Self {
-        Self { code, message, headers: &[] }
-    }
-
-    fn response(self) -> Response {
-        let mut response = status(self.code, format!("{}\n", self.message));
-        let headers =
-            self.headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-        response.headers_mut().extend(headers);
-        response
-    }
-}
-
-/// Checks the handshake and returns the value of `Sec-WebSocket-Accept`.
-fn accept(request: &Parts) -> Result<HeaderValue, HandshakeError> {
-    let headers = &request.headers;
-    if request.method != Method::GET {
-        let refusal =
-            HandshakeError::new(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket handshake needs the method GET");
-        return Err(HandshakeError { headers: &[(header::ALLOW, "GET")], ..refusal });
-    }
-    if request.version != Version::HTTP_11 {
-        return Err(HandshakeError::new(StatusCode::BAD_REQUEST, "a WebSocket handshake needs HTTP/1.1"));
-    }
-    if !has_token(headers, &header::UPGRADE, "websocket") {
-        let refusal =
-            HandshakeError::new(StatusCode::UPGRADE_REQUIRED, "expected the header Upgrade: websocket");
-        return Err(HandshakeError { headers: &UPGRADE, ..refusal });
-    }
-    if !has_token(headers, &header::CONNECTION, "upgrade") {
-        return Err(HandshakeError::new(StatusCode::BAD_REQUEST, "expected the header Connection: Upgrade"));
-    }
-    if one(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        let message = "expected the header Sec-WebSocket-Version: 13";
-        let refusal = HandshakeError::new(StatusCode::UPGRADE_REQUIRED, message);
-        return Err(HandshakeError { headers: &[(header::SEC_WEBSOCKET_VERSION, VERSION)], ..refusal });
-    }
-    let key = one(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
-    // Base64 is always a valid header value.
-    key.and_then(|key| HeaderValue::from_maybe_shared(derive_accept_key(key.as_bytes())).ok()).ok_or(
-        HandshakeError::new(
-            StatusCode::BAD_REQUEST,
-            "expected one header Sec-WebSocket-Key of 16 bytes in Base64",
-        ),
-    )
+    headers: impl IntoIterator<Item = (HeaderName, &'static str)>,
+) -> Response {
+    let mut response = status(code, format!("{message}\n"));
+    response
+        .headers_mut()
+        .extend(headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
 }
 
 /// Whether a header contains this token, in upper or lower case.
@@ -248,7 +221,8 @@ mod tests {
             request.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         change(&mut request);
-        upgrade(&request.into_parts().0, &WebSocketArgs::default())
+        let args = WebSocketArgs { max_message_bytes: 1024, websocket_silence: Duration::from_secs(30) };
+        upgrade(&request.into_parts().0, &args)
     }
 
     fn without(name: &str) -> Response {

@@ -61,12 +61,6 @@ pub struct HeaderError {
     cause: String,
 }
 
-impl HeaderError {
-    fn new(version: u8, cause: impl fmt::Display) -> Self {
-        Self { version, cause: cause.to_string() }
-    }
-}
-
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PROXY header, version {}: {}", self.version, self.cause)
@@ -77,12 +71,13 @@ impl std::error::Error for HeaderError {}
 
 /// Looks for a header at the start of `bytes`, all bytes received so far.
 pub fn parse(bytes: &[u8]) -> Result<Detection, HeaderError> {
-    for (signature, parse) in [(v1::SIGNATURE, v1::parse as Parse), (v2::SIGNATURE, v2::parse)] {
+    for (version, signature, parse) in [(1, v1::SIGNATURE, v1::parse as Parse), (2, v2::SIGNATURE, v2::parse)]
+    {
         if bytes.starts_with(signature) {
-            return Ok(match parse(bytes)? {
-                Some((header, length)) => Detection::Header(header, length),
-                None => Detection::Incomplete,
-            });
+            let header = parse(bytes).map_err(|cause| HeaderError { version, cause })?;
+            return Ok(header.map_or(Detection::Incomplete, |(endpoints, length)| {
+                Detection::Header(Header { version, endpoints }, length)
+            }));
         }
         if signature.starts_with(bytes) {
             return Ok(Detection::Incomplete);
@@ -91,8 +86,8 @@ pub fn parse(bytes: &[u8]) -> Result<Detection, HeaderError> {
     Ok(Detection::NoHeader)
 }
 
-/// Returns `Incomplete` for `None`.
-type Parse = fn(&[u8]) -> Result<Option<(Header, usize)>, HeaderError>;
+/// Returns the endpoints and the length of a complete header, or the cause of an error.
+type Parse = fn(&[u8]) -> Result<Option<(Endpoints, usize)>, String>;
 
 #[cfg(test)]
 mod tests {

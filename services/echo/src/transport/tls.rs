@@ -1,6 +1,6 @@
 //! TLS with optional client certificates.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ pub struct TlsArgs {
 }
 
 /// The TLS server.
-#[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<ServerConfig>);
 
 impl Tls {
     /// Reads the files. Returns `None` without `--cert`.
@@ -66,7 +66,7 @@ impl Tls {
         };
         let mut config = clients.with_cert_resolver(Arc::new(certificate));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Some(Self(Arc::new(config).into())))
+        Ok(Some(Self(Arc::new(config))))
     }
 
     /// Performs the handshake.
@@ -80,15 +80,9 @@ impl Tls {
             stream.shutdown().await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "HTTP request without TLS"));
         }
-        let stream = self.0.accept(stream).await?;
+        let stream = TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await?;
         let session = Session::new(stream.get_ref().1);
         Ok((Stream::layered(stream), session))
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tls")
     }
 }
 
