@@ -6,12 +6,12 @@
 //!   [`routers`]
 //! - `hub labels`: in the package `traefik-v1`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::{Failure, parse_bool};
+use cli::{Failure, Token, parse_bool};
 use parse::duration;
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
@@ -43,13 +43,7 @@ const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provi
 #[derive(Args)]
 struct Flags {
     /// File with the bearer token that sidecars and agents must send
-    #[arg(
-        long,
-        env = "HUB_TOKEN_FILE",
-        value_name = "FILE",
-        conflicts_with = "insecure",
-        help_heading = "Hub"
-    )]
+    #[arg(long, env = "HUB_TOKEN_FILE", value_name = "FILE", help_heading = "Hub")]
     token_file: Option<PathBuf>,
     /// Accept registrations without a token
     #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
@@ -94,22 +88,7 @@ fn main() -> ExitCode {
 }
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
-    let token = match &flags.token_file {
-        Some(path) => {
-            Some(cli::Token::read(path).map_err(|error| {
-                Failure::new(format_args!("{error}; check --token-file or HUB_TOKEN_FILE"))
-            })?)
-        }
-        None if flags.insecure => {
-            warn!("registrations need no token, because of --insecure");
-            None
-        }
-        None => {
-            return Err(Failure::usage(
-                "missing --token-file or HUB_TOKEN_FILE; use --insecure to accept registrations without a token",
-            ));
-        }
-    };
+    let token = read_token(flags.token_file.as_deref(), flags.insecure)?;
     let settings = registry::Settings {
         ttl: flags.ttl,
         lost_after: flags.lost_after,
@@ -127,4 +106,37 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let hub = hub::Hub::new(settings, flags.warm_up, certificate, context.latch());
     tokio::spawn(hub.clone().tick());
     Ok(api::Api { hub, token, admin: context.admin().clone() })
+}
+
+/// Reads the token file; `None` means that clients need no token.
+fn read_token(file: Option<&Path>, insecure: bool) -> Result<Option<Token>, Failure> {
+    match file {
+        // Not a conflict for clap, which would also report it for `HUB_INSECURE=false`.
+        Some(_) if insecure => Err(Failure::usage("--token-file cannot be used with --insecure")),
+        Some(file) => Token::read(file)
+            .map(Some)
+            .map_err(|error| Failure::new(format_args!("{error}; check --token-file or HUB_TOKEN_FILE"))),
+        None if insecure => {
+            warn!("registrations need no token, because of --insecure");
+            Ok(None)
+        }
+        None => Err(Failure::usage(
+            "missing --token-file or HUB_TOKEN_FILE; use --insecure to accept registrations without a token",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_a_token_or_insecure_is_required() {
+        let error =
+            |file: Option<&str>, insecure| read_token(file.map(Path::new), insecure).unwrap_err().to_string();
+        assert!(read_token(None, true).unwrap().is_none());
+        assert!(error(None, false).contains("missing --token-file"));
+        assert!(error(Some("/dev/null"), true).contains("cannot be used with --insecure"));
+        assert!(error(Some("/dev/null"), false).contains("the file is empty"));
+    }
 }
