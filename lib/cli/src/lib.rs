@@ -8,6 +8,7 @@
 //! - [`Failure`], [`reason`] and [`exit_with`]: exit codes and error messages.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{env, fmt, iter};
@@ -80,19 +81,20 @@ fn name_variable(error: &mut clap::Error, command: &mut Command, args: &[OsStrin
 }
 
 /// Adds to a failure the environment variables of the flags that its message names.
-pub fn name_variables(failure: Failure, command: &Command) -> Failure {
+pub fn name_variables(mut failure: Failure, command: &Command) -> Failure {
     let is_given =
         |flag: &str| env::args_os().any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
-    let mut message = failure.message.clone();
-    for word in failure.message.split([' ', ':', ';']).filter(|word| word.starts_with("--")) {
+    for word in failure.message.clone().split([' ', ':', ';']).filter(|word| word.starts_with("--")) {
         let argument =
             command.get_arguments().find(|argument| argument.get_long() == word.strip_prefix("--"));
         let variable = argument.and_then(Arg::get_env).filter(|name| env::var_os(name).is_some());
         if let Some(variable) = variable.filter(|_| !is_given(word)) {
-            message += &format!("; {word} comes from the environment variable {}", variable.display());
+            let variable = variable.display();
+            // Writing to a string cannot fail.
+            let _ = write!(failure.message, "; {word} comes from the environment variable {variable}");
         }
     }
-    Failure { message, ..failure }
+    failure
 }
 
 /// Gives a command and its subcommands the help of all programs: `-h` and `--help` print the same compact text, wrapped
