@@ -34,8 +34,10 @@ pub(crate) enum Command {
 const RUN_HELP: &str = "\
 Examples:
   sidecar run --hub http://hub:8080 --token-file /run/secrets/token -- /ping
-  sidecar run --hub http://hub:8080 --probe tcp://127.0.0.1:5432 -- postgres
-  sidecar run --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx
+  sidecar run --hub http://hub:8080 --port 5432 \\
+    --probe tcp://127.0.0.1:5432 -- postgres
+  sidecar run --hub http://hub:8080 \\
+    --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx
 
 Signals:
   TERM, INT, QUIT  withdraw the service, then forward the signal;
