@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::hub::{Beacon, Hub, Poll};
+use crate::hub::Hub;
 use crate::query::{MAX_WAIT, Query};
 use crate::registry::Withdrawn;
 use crate::state::BEACON_PATH;
@@ -130,8 +130,7 @@ impl Api {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || ".:-_[]".contains(c);
             let host = host.and_then(|host| host.to_str().ok());
             let host = host.filter(|host| !host.is_empty() && host.chars().all(is_plain));
-            let poll = Poll { connection: connection.id, name: &name, throttle, host };
-            self.hub.poll(&poll, wait.unwrap_or_default()).await
+            self.hub.poll(connection.id, &name, throttle, host, wait.unwrap_or_default()).await
         };
         match document {
             Some(document) => Ok(response(StatusCode::OK, "application/json", document)),
@@ -146,8 +145,7 @@ impl Api {
             [query.number("life")?, query.number("connection")?, query.number("generation")?];
         query.finish()?;
         let to_u64 = |number| u64::try_from(number).unwrap_or(u64::MAX);
-        let beacon = Beacon { epoch, connection: to_u64(connection), generation: to_u64(generation) };
-        self.hub.beacon(beacon).await;
+        self.hub.beacon(epoch, to_u64(connection), to_u64(generation)).await;
         Ok(response(StatusCode::OK, "text/plain; charset=utf-8", "seen\n"))
     }
 

@@ -25,26 +25,6 @@ pub(crate) struct Hub {
     changes: watch::Sender<u64>,
 }
 
-/// A poll by a router.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Poll<'a> {
-    pub(crate) connection: u64,
-    /// Name of the router, for people.
-    pub(crate) name: &'a str,
-    /// Minimum time between two configurations that the router applies.
-    pub(crate) throttle: Duration,
-    /// Host and port at which the router reaches the hub.
-    pub(crate) host: Option<&'a str>,
-}
-
-/// A request for a beacon. It shows which configuration a router uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Beacon {
-    pub(crate) epoch: u128,
-    pub(crate) connection: u64,
-    pub(crate) generation: u64,
-}
-
 impl Hub {
     /// Creates a hub without instances. `unready` is dropped at the end of the warm-up, which begins with the first
     /// registration.
@@ -163,9 +143,18 @@ impl Hub {
 
     /// Responds to a router with the configuration, once it differs from the last response on this connection, or
     /// after `wait`. `None` during the warm-up: the router keeps what it has.
-    pub(crate) async fn poll(&self, router: &Poll<'_>, wait: Duration) -> Option<Bytes> {
+    ///
+    /// `throttle` is the minimum time between two configurations that the router applies, and `host` the host and port
+    /// at which it reaches the hub.
+    pub(crate) async fn poll(
+        &self,
+        connection: u64,
+        name: &str,
+        throttle: Duration,
+        host: Option<&str>,
+        wait: Duration,
+    ) -> Option<Bytes> {
         let deadline = now() + wait;
-        let Poll { connection, name, throttle, host } = *router;
         let last_sent = self.update(|state, now| {
             let before = state.routers.len();
             let last_sent = state.routers.poll(now, connection, name, throttle);
@@ -186,12 +175,11 @@ impl Hub {
         document.await
     }
 
-    /// Records that a router uses the configuration of a beacon. The response is delayed, so that the health check is
-    /// not repeated.
-    pub(crate) async fn beacon(&self, beacon: Beacon) {
+    /// Records a request for a beacon: the router on `connection` uses the configuration `generation`. `epoch` shows
+    /// whether it is one of this hub. The response is delayed, so that the health check is not repeated.
+    pub(crate) async fn beacon(&self, epoch: u128, connection: u64, generation: u64) {
         self.update(|state, _| {
-            let is_new = beacon.epoch == state.epoch
-                && state.routers.acknowledge(beacon.connection, beacon.generation);
+            let is_new = epoch == state.epoch && state.routers.acknowledge(connection, generation);
             (is_new.then_some(Effect::Progress), ())
         });
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;

@@ -57,19 +57,15 @@ fn keep_alive(hub: &Arc<Hub>, number: u8) {
     });
 }
 
-fn router(connection: u64) -> Poll<'static> {
-    Poll { connection, name: "traefik", throttle: THROTTLE, host: Some("hub:8080") }
-}
-
-/// Returns the beacon in a document.
-fn beacon_of(document: &str) -> Beacon {
+/// Returns epoch, connection and generation of the beacon in a document.
+fn beacon_of(document: &str) -> (u128, u64, u64) {
     let document: serde_json::Value = serde_json::from_str(document).unwrap();
     let path = document["http"]["services"]["swarmlings-beacon"]["loadbalancer"]["healthcheck"]["path"]
         .as_str()
         .unwrap();
     let numbers: Vec<u128> = path.split(['=', '&']).filter_map(|part| part.parse().ok()).collect();
     let [epoch, connection, generation] = numbers.try_into().unwrap();
-    Beacon { epoch, connection: connection.try_into().unwrap(), generation: generation.try_into().unwrap() }
+    (epoch, connection.try_into().unwrap(), generation.try_into().unwrap())
 }
 
 /// Polls forever, as a router without a beacon.
@@ -77,14 +73,14 @@ fn route(hub: &Arc<Hub>) {
     let hub = hub.clone();
     tokio::spawn(async move {
         loop {
-            hub.poll(&Poll { host: None, ..router(99) }, WAIT).await;
+            hub.poll(99, "traefik", THROTTLE, None, WAIT).await;
             sleep(Duration::from_millis(1)).await;
         }
     });
 }
 
 async fn poll(hub: &Hub, connection: u64, wait: Duration) -> Option<String> {
-    let document = hub.poll(&router(connection), wait).await?;
+    let document = hub.poll(connection, "traefik", THROTTLE, Some("hub:8080"), wait).await?;
     Some(String::from_utf8(document.into()).unwrap())
 }
 
@@ -140,14 +136,15 @@ async fn beacon_request_confirms_the_instances_of_its_configuration() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
     sleep(WARM_UP).await;
-    let beacon = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
+    let (epoch, connection, generation) = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
     let routing = || hub.state().instances()[0].routing.clone();
     assert_eq!(routing(), Routing::Pending);
-    for stale in [Beacon { epoch: beacon.epoch - 1, ..beacon }, Beacon { connection: 2, ..beacon }] {
-        assert!(timeout(WAIT, hub.beacon(stale)).await.is_err(), "the response is delayed");
-        assert_eq!(routing(), Routing::Pending, "{stale:?}");
+    for (epoch, connection) in [(epoch - 1, connection), (epoch, 2)] {
+        let response = timeout(WAIT, hub.beacon(epoch, connection, generation)).await;
+        assert!(response.is_err(), "the response is delayed");
+        assert_eq!(routing(), Routing::Pending, "{epoch} {connection}");
     }
-    assert!(timeout(WAIT, hub.beacon(beacon)).await.is_err());
+    assert!(timeout(WAIT, hub.beacon(epoch, connection, generation)).await.is_err());
     assert_eq!(routing(), Routing::Confirmed);
 }
 
