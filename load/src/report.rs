@@ -194,9 +194,9 @@ pub struct Instance {
     pub first_sent: f64,
     /// Sending time of the last request that it responded to.
     pub last_sent: f64,
-    /// Whether it started to respond during the run.
+    /// Whether it started responding during the run.
     pub joined: bool,
-    /// Whether it ceased to respond during the run.
+    /// Whether it stopped responding during the run.
     pub left: bool,
     /// Successful requests in each span of the timeline.
     pub ok_over_time: Vec<u64>,
@@ -238,9 +238,9 @@ pub struct Outages {
 /// A gap between two successful responses that reached the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
-    /// Time of the response before.
+    /// Time of the response before the outage.
     pub from: f64,
-    /// Time of the response after.
+    /// Time of the response after the outage.
     pub to: f64,
 }
 

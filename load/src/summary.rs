@@ -1,4 +1,4 @@
-//! Makes the report of what the recorders have counted.
+//! Builds the report from the counts of the recorders.
 
 use std::time::Duration;
 

@@ -68,7 +68,7 @@ pub struct WatchedEngineOptions {
     pub hub_arguments: Vec<String>,
 }
 
-/// The shared engine with an agent, and a hub and Traefik of the test's own, as processes beside it. Dropping it removes
+/// The shared engine with an agent, and the test's own hub and Traefik, as processes on this machine. Dropping it removes
 /// its containers.
 ///
 /// While it exists, its thread is [in the network namespace](Engine::enter) in which containers are reachable.

@@ -18,7 +18,7 @@ use crate::{Container, Docker, Loopback, http, tools};
 /// Name of the program, and of its Debian package.
 pub const PROGRAM: (&str, &str) = ("docker-compose", "docker-compose");
 
-/// A project with a name, a token and ports of its own. Drop removes it.
+/// A project with its own name, token and ports. Drop removes it.
 ///
 /// Meanwhile the calling thread is in the network namespace of its [ports](Engine::enter).
 pub struct Compose {

@@ -18,7 +18,7 @@ use crate::{
 /// Time limit for routing instances on a machine that is busy with other tests.
 const ROUTED_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Options of a fleet. The default is for a test: a loopback address of its own, with free ports.
+/// Options of a fleet. The default is for a test: its own loopback address, with free ports.
 #[derive(Clone, Debug, Default)]
 pub struct FleetOptions {
     /// The project's binaries; [`Binaries::find`] by default.

@@ -45,7 +45,7 @@ impl Response {
     }
 }
 
-/// Returns a client with connections of its own, which it reuses if `keep_alive`.
+/// Returns a client with its own connections, which it reuses if `keep_alive`.
 pub fn agent(timeout: Duration, keep_alive: bool) -> Agent {
     let idle = if keep_alive { 3 } else { 0 };
     Config::builder()

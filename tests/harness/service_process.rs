@@ -105,7 +105,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends `GET path` on a connection of its own and returns the whole response, head included.
+/// Sends `GET path` on a new connection and returns the whole response, head included.
 #[track_caller]
 pub fn get(mut stream: impl Read + Write, path: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();

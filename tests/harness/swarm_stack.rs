@@ -15,7 +15,7 @@ use crate::shared::{Shared, SharedHandle};
 use crate::stack::{SETTLE_TIMEOUT, Settings, Stack, ensure_token};
 use crate::{Docker, Loopback, http};
 
-/// The demo with a name, a token and ports of its own. Drop removes it.
+/// The demo with its own name, token and ports. Drop removes it.
 struct Deployment {
     stack: Stack,
     token: String,

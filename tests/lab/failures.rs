@@ -10,7 +10,7 @@ use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// Time limit for tests in which Swarm has to give up a node, which takes about 20 s.
+/// Time limit for tests in which Swarm has to mark a node as down, which takes about 20 s.
 const VERY_LONG: Duration = Duration::from_mins(2);
 
 #[test]
@@ -88,7 +88,7 @@ fn loss_and_return_of_the_hubs_node_fail_no_request_to_other_nodes() {
     wait_for_all(&loads, 100, LONG).unwrap();
 
     demo.lab().disconnect(victim).unwrap();
-    // Swarm gives up the node and starts another hub, at which only the remaining tasks register.
+    // Swarm marks the node as down and starts another hub, at which only the remaining tasks register.
     wait_unrouted(&demo, &[leader, worker], &lost_ping);
     wait_for_all(&loads, 100, LONG).unwrap();
 

@@ -165,7 +165,7 @@ fn show(lab: &Lab) {
     say(&format!("{:<10}{}", "registry", lab.registry()));
 }
 
-/// Prints a line. It is no error if the reader of stdout has gone.
+/// Prints a line. Ignores a closed stdout.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

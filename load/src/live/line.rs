@@ -100,7 +100,7 @@ impl Line {
     }
 }
 
-/// Replaces control characters by their pictures and bidirectional controls by U+FFFD, and removes characters without
+/// Replaces control characters with their pictures and bidirectional controls with U+FFFD, and removes characters without
 /// width, so that the text can neither control the terminal nor garble the line.
 pub(super) fn printable(text: &str) -> String {
     text.chars()

@@ -236,7 +236,7 @@ impl<S: Service> Drop for RequestGuard<S> {
     }
 }
 
-/// Body of a response. hyper drops it after it has taken the last byte, or when it gives up.
+/// Body of a response. hyper drops it after it has taken the last byte, or when the connection fails.
 pub(crate) struct ResponseBody<S: Service> {
     body: Body,
     _guard: RequestGuard<S>,

@@ -206,8 +206,8 @@ mod tests {
         assert!(stream.nodelay().unwrap());
     }
 
-    /// hyper closes a connection whose client ends while a request is being answered. If the first event of a socket had to
-    /// be waited for, it would already tell of the end of a client that sends a request and shuts down its side.
+    /// A client may send a request and shut down its side at once. If the server first waited for an event of the socket, the
+    /// event would already report the shutdown, and hyper would close the connection while the request is being answered.
     #[tokio::test]
     async fn accepted_socket_is_read_without_waiting_for_an_event() {
         let mut listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();

@@ -1,4 +1,4 @@
-//! Containers, from the engine's description to what the hub needs to know. Pure.
+//! Converts the engine's description of a container to a registration with the hub, without I/O.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

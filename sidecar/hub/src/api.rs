@@ -170,7 +170,7 @@ impl Api {
             Ok(lease) => Ok(json(StatusCode::OK, &lease)),
             Err(Withdrawn) => Err(ApiError::new(
                 StatusCode::CONFLICT,
-                format!("instance {id} was withdrawn; a new task with this ID needs another `started`"),
+                format!("instance {id} was withdrawn; a new task with this ID needs a different `started`"),
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Tests of the registry, with a clock of their own.
+//! Tests of the registry, with a simulated clock.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;

@@ -54,10 +54,10 @@ pub(crate) struct Child {
 enum Group {
     /// The sidecar's group.
     Shared,
-    /// A group of its own. The group as a whole is stopped and continued, like a shell's job; other signals go to the
-    /// process alone.
+    /// Its own group. Stopping and continuing affects the whole group, like a shell's job; other signals go to the process
+    /// alone.
     Job,
-    /// A group of its own, which gets all signals.
+    /// Its own group, which gets all signals.
     Whole,
 }
 

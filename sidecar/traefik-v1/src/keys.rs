@@ -117,7 +117,7 @@ fn segment_property(path: &str) -> Option<Property> {
     options.map(|(option, _)| *option).find_map(|option| match_option(option, path))
 }
 
-/// Matches `path` with `option`, whose `*` stands for a name of the user's.
+/// Matches `path` with `option`, whose `*` stands for a name that the user chooses.
 fn match_option(option: &'static str, path: &str) -> Option<Property> {
     let is_match = |(expected, segment): (&str, &str)| match expected {
         "*" => !segment.is_empty() && !segment.contains(' '),

@@ -15,7 +15,10 @@ pub(crate) fn auth(t: &mut Translator<'_>) -> Option<String> {
         return None;
     };
     for other in others {
-        t.warn_if_below(&format!("frontend.auth.{other}"), format!("no effect beside frontend.auth.{kind}"));
+        t.warn_if_below(
+            &format!("frontend.auth.{other}"),
+            format!("no effect, because frontend.auth.{kind} is set"),
+        );
     }
     if kind == "forward" {
         t.warn_if_set(header_field, "no effect with frontend.auth.forward, as in Traefik 1");

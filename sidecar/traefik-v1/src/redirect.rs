@@ -12,7 +12,7 @@ pub(crate) fn translate(t: &mut Translator<'_>, rule: Option<&Rule>) -> Vec<Stri
     match (t.get("frontend.redirect.entryPoint"), parts) {
         (Some(entry_point), others) => {
             for other in others.into_iter().flatten() {
-                t.warn(other.key, "no effect beside frontend.redirect.entryPoint");
+                t.warn(other.key, "no effect, because frontend.redirect.entryPoint is set");
             }
             created.push(to_entry_point(t, entry_point, permanent));
         }

@@ -37,7 +37,9 @@ pub(crate) fn group<'a>(labels: Vec<(&'a str, &'a str, Key)>, output: &mut Trans
                 let of_segment = segments.entry(segment).or_default();
                 // Keys are sorted, so the spelling with capital letters comes first.
                 if let Some(other) = of_segment.get(&option) {
-                    output.warnings.push(Diagnostic::new(key, format!("no effect beside {}", other.key)));
+                    output
+                        .warnings
+                        .push(Diagnostic::new(key, format!("no effect, because {} is set", other.key)));
                     continue;
                 }
                 let text = unescape(value);

@@ -1,4 +1,4 @@
-//! Several hosts on one machine: Docker engines in network namespaces of their own, joined to a swarm.
+//! Several hosts on one machine: Docker engines, each in its own network namespace, joined to a swarm.
 //!
 //! ```text
 //!    the machine .253 ──┐  (only where a link is asked for)

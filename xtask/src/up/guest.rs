@@ -1,4 +1,4 @@
-//! A service of the user's, run beside the demo and routed as its stack file says.
+//! A service that the user created, run with the demo and routed by the labels in its stack file.
 
 use std::path::{Path, PathBuf};
 

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let outcome = demo.run(&mut signals, |urls| {
         let (ready, urls) = (began.elapsed().as_secs_f64(), urls.join("   "));
         let line = format!("ready in {ready:.1} s   {urls}   dashboard: http://{dashboard}/dashboard/");
-        // The demo goes on when the reader of stdout has gone.
+        // The demo continues if stdout is closed.
         let _ = writeln!(io::stdout(), "{line}");
         eprintln!("Ctrl-C withdraws, drains and stops everything");
     });

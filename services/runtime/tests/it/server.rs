@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::client::{Client, TIMEOUT};
 
-/// A time that no test waits for.
+/// A time longer than any test takes.
 pub(crate) const LONG: Duration = Duration::from_hours(1);
 
 pub(crate) struct Server {

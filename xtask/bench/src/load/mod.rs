@@ -1,4 +1,4 @@
-//! `cargo xtask bench load`: throughput of the load tester on one core, and accuracy of its latencies, beside other load
+//! `cargo xtask bench load`: throughput of the load tester on one core, and accuracy of its latencies, compared with other load
 //! generators.
 
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ pub(super) fn section(machine: &str, args: &Args, results: &Results) -> String {
     format!(
         "## Load generators
 
-`load` as it is in images, with all its statistics, beside other generators. Each runs on one core and sends to the same
+`load` as it is in images, with all its statistics, compared with other generators. Each runs on one core and sends to the same
 `ping` over {CONNECTIONS} keep-alive connections. Each figure is the median of {rounds} rounds of {seconds} s; in a round, all
 generators take turns. Trust ratios, not absolute figures.
 

@@ -12,7 +12,7 @@ use super::events::{self, Action};
 use super::totals::Totals;
 use super::update::CHANGE_TIMEOUT;
 
-/// Limit for a change of Traefik's routes; Swarm takes about 20 s to give up a node.
+/// Limit for a change of Traefik's routes; Swarm takes about 20 s to mark a node as down.
 const ROUTE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Limit for a number of responses under load.

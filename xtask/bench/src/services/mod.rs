@@ -1,4 +1,4 @@
-//! `cargo xtask bench services`: speed and memory of ping, beside other servers that give the same answer.
+//! `cargo xtask bench services`: speed and memory of ping, compared with other servers that give the same response.
 
 use anyhow::Result;
 

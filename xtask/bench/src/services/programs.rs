@@ -29,7 +29,7 @@ const GO: PythonTool = PythonTool {
     version: "1.27.3",
     program: "go/bin/go",
     requirements: "",
-    remedy: "it is what ping is measured beside",
+    remedy: "without it there is no Go server to compare ping with",
 };
 
 /// Paths of all programs, ready to run.

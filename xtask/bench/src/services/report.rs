@@ -28,8 +28,8 @@ pub(super) fn section(machine: &str, args: &Args, results: &[Results], scaling: 
     let mut parts = vec![
         "## Speed and memory of a service\n".to_owned(),
         format!(
-            "Ping as it is in images, with limits, drain, metrics and admin port, beside servers that give the same \
-             answer:\nstatus 200 and `Pong from HOST` as plain text. Each figure is the median of {rounds} rounds, each \
+            "Ping as it is in images, with limits, drain, metrics and admin port, compared with servers that give the \
+             same response:\nstatus 200 and `Pong from HOST` as plain text. Each figure is the median of {rounds} rounds, each \
              with {seconds} s of load.\nIn a round, all servers take turns with one kind of load before the next kind \
              begins, so a disturbance of the machine\naffects all of them. Trust ratios, not absolute figures.\n"
         ),
