@@ -41,7 +41,7 @@ pub fn text(report: &Report) -> String {
     lines.extend(report.warnings.iter().map(|warning| wrap("warning: ", warning)));
     lines.extend(report.assertions.iter().map(|assertion| {
         let verdict = if assertion.met { "met" } else { "NOT MET" };
-        format!("--{} {}: {}: {verdict}", assertion.name, assertion.wanted, assertion.got)
+        format!("--{} {}: {verdict} ({})", assertion.name, assertion.wanted, assertion.got)
     }));
     lines.join("\n") + "\n"
 }

@@ -92,7 +92,7 @@ impl Lab {
         options.check_requirements()?;
         let directory = &options.directory;
         let leftovers = Leftovers::of(directory);
-        ensure!(leftovers.is_empty(), "a lab, or leftovers of one, exist: {leftovers}");
+        ensure!(leftovers.is_empty(), "a lab or leftovers of a lab exist: {leftovers}");
         create_directory(directory).with_context(|| format!("creating {}", directory.display()))?;
         let started = Self::start(options);
         if started.is_err() {

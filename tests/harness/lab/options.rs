@@ -138,7 +138,10 @@ fn ensure_unused(subnet: Subnet) -> Result<()> {
         let routes = ip(&["-4", "route", "show", which, &subnet])?;
         let conflict = routes.lines().find(|route| !route.starts_with("default"));
         let shown = conflict.unwrap_or_default().trim();
-        ensure!(conflict.is_none(), "this machine already has a route to {subnet}: {shown}");
+        ensure!(
+            conflict.is_none(),
+            "this machine already has a route to {subnet}: {shown}; choose another network with --subnet"
+        );
     }
     Ok(())
 }
