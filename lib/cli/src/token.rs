@@ -14,27 +14,20 @@ pub struct Token(String);
 #[derive(Debug)]
 pub struct TokenError {
     file: PathBuf,
-    cause: Cause,
-}
-
-#[derive(Debug)]
-enum Cause {
-    Io(io::Error),
-    Empty,
-    NotPrintable,
+    cause: io::Error,
 }
 
 impl Token {
     /// Reads a token file. White space around the token is ignored. The token has no control characters, so it fits
     /// into an HTTP header.
     pub fn read(file: &Path) -> Result<Self, TokenError> {
-        let error = |cause| TokenError { file: file.to_owned(), cause };
-        let bytes = fs::read(file).map_err(|cause| error(Cause::Io(cause)))?;
-        match str::from_utf8(&bytes).map(str::trim) {
-            Ok("") => Err(error(Cause::Empty)),
+        let invalid = |cause| Err(io::Error::new(io::ErrorKind::InvalidData, cause));
+        let token = fs::read(file).and_then(|bytes| match str::from_utf8(&bytes).map(str::trim) {
+            Ok("") => invalid("the file is empty"),
             Ok(token) if !token.contains(char::is_control) => Ok(Self(token.to_owned())),
-            _ => Err(error(Cause::NotPrintable)),
-        }
+            _ => invalid("expected one line of printable characters"),
+        });
+        token.map_err(|cause| TokenError { file: file.to_owned(), cause })
     }
 
     /// Checks that an `Authorization` header is `Bearer TOKEN` with this token.
@@ -72,12 +65,7 @@ impl fmt::Debug for Token {
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "reading token file {}: ", self.file.display())?;
-        match &self.cause {
-            Cause::Io(error) => f.write_str(&reason(error)),
-            Cause::Empty => f.write_str("the file is empty"),
-            Cause::NotPrintable => f.write_str("expected one line of printable characters"),
-        }
+        write!(f, "reading token file {}: {}", self.file.display(), reason(&self.cause))
     }
 }
 
@@ -111,5 +99,24 @@ mod tests {
         for none in [None, Some(&b"secret"[..]), Some(b"Basic secret")] {
             assert!(token.check(none).unwrap_err().contains("missing"), "{none:?}");
         }
+    }
+
+    #[test]
+    fn unusable_file_is_named_with_the_cause() {
+        let path = std::env::temp_dir().join(format!("cli-token-{}", std::process::id()));
+        for (content, cause) in [
+            (&b" \n"[..], "the file is empty"),
+            (b"a\nb", "expected one line of printable characters"),
+            (b"\xff", "expected one line of printable characters"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let error = Token::read(&path).unwrap_err().to_string();
+            assert_eq!(error, format!("reading token file {}: {cause}", path.display()));
+        }
+        fs::write(&path, " secret\n").unwrap();
+        assert_eq!(Token::read(&path).unwrap().header(), "Bearer secret");
+        fs::remove_file(&path).unwrap();
+        let error = Token::read(&path).unwrap_err().to_string();
+        assert!(error.ends_with(": no such file or directory"), "{error}");
     }
 }

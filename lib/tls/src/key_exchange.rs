@@ -7,67 +7,58 @@ use rustls::ffdhe_groups::FfdheGroup;
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 
-#[derive(Debug)]
-pub(crate) struct X25519;
+pub(crate) const X25519: Group = Group { name: NamedGroup::X25519, start: || Ok(x25519_pair(random()?)) };
 
+pub(crate) const P256: Group = Group {
+    name: NamedGroup::secp256r1,
+    start: || loop {
+        // About one in 2³² random numbers is not a scalar of the curve.
+        if let Ok(secret) = SecretKey::from_slice(&random()?) {
+            return Ok(p256_pair(secret));
+        }
+    },
+};
+
+/// A group, and the function that generates a key pair in it.
 #[derive(Debug)]
-pub(crate) struct P256;
+pub(crate) struct Group {
+    name: NamedGroup,
+    start: fn() -> Result<KeyPair, Error>,
+}
 
 /// This side's ephemeral key pair.
-struct KeyPair<S> {
-    secret: S,
+struct KeyPair {
+    group: NamedGroup,
     public: Vec<u8>,
+    complete: Box<Complete>,
 }
 
-impl SupportedKxGroup for X25519 {
-    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        let secret = random()?;
-        let public = x25519(secret, X25519_BASEPOINT_BYTES).to_vec();
-        Ok(Box::new(KeyPair { secret, public }))
-    }
+/// Computes the shared secret from the peer's public key, unless that is invalid.
+type Complete = dyn FnOnce(&[u8]) -> Option<SharedSecret> + Send + Sync;
 
-    fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
-        None
-    }
-
-    fn name(&self) -> NamedGroup {
-        NamedGroup::X25519
-    }
-}
-
-impl ActiveKeyExchange for KeyPair<[u8; 32]> {
-    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        let shared = x25519(self.secret, peer.try_into().map_err(|_| invalid())?);
+fn x25519_pair(secret: [u8; 32]) -> KeyPair {
+    let public = x25519(secret, X25519_BASEPOINT_BYTES).to_vec();
+    let complete = move |peer: &[u8]| {
+        let shared = x25519(secret, peer.try_into().ok()?);
         // RFC 8446, section 7.4.2: a peer key of small order yields zeros for every secret.
-        if shared == [0; 32] {
-            return Err(invalid());
-        }
-        Ok(SharedSecret::from(&shared[..]))
-    }
-
-    fn pub_key(&self) -> &[u8] {
-        &self.public
-    }
-
-    fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
-        None
-    }
-
-    fn group(&self) -> NamedGroup {
-        NamedGroup::X25519
-    }
+        (shared != [0; 32]).then(|| SharedSecret::from(&shared[..]))
+    };
+    KeyPair { group: NamedGroup::X25519, public, complete: Box::new(complete) }
 }
 
-impl SupportedKxGroup for P256 {
+fn p256_pair(secret: SecretKey) -> KeyPair {
+    let public = secret.public_key().to_sec1_point(false).as_bytes().to_vec();
+    let complete = move |peer: &[u8]| {
+        // TLS 1.3 allows the uncompressed form only; `from_sec1_bytes` rejects points off the curve.
+        let peer = p256::PublicKey::from_sec1_bytes(peer).ok().filter(|_| peer.first() == Some(&4))?;
+        Some(SharedSecret::from(&secret.diffie_hellman(&peer).raw_secret_bytes()[..]))
+    };
+    KeyPair { group: NamedGroup::secp256r1, public, complete: Box::new(complete) }
+}
+
+impl SupportedKxGroup for Group {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        // About one in 2³² random numbers is not a scalar of the curve.
-        let secret = loop {
-            if let Ok(secret) = SecretKey::from_slice(&random()?) {
-                break secret;
-            }
-        };
-        let public = secret.public_key().to_sec1_point(false).as_bytes().to_vec();
-        Ok(Box::new(KeyPair { secret, public }))
+        Ok(Box::new((self.start)()?))
     }
 
     fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
@@ -75,18 +66,13 @@ impl SupportedKxGroup for P256 {
     }
 
     fn name(&self) -> NamedGroup {
-        NamedGroup::secp256r1
+        self.name
     }
 }
 
-impl ActiveKeyExchange for KeyPair<SecretKey> {
+impl ActiveKeyExchange for KeyPair {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        // TLS 1.3 allows the uncompressed form only; `from_sec1_bytes` rejects points off the curve.
-        if peer.first() != Some(&4) {
-            return Err(invalid());
-        }
-        let peer = p256::PublicKey::from_sec1_bytes(peer).map_err(|_| invalid())?;
-        Ok(SharedSecret::from(&self.secret.diffie_hellman(&peer).raw_secret_bytes()[..]))
+        (self.complete)(peer).ok_or_else(invalid)
     }
 
     fn pub_key(&self) -> &[u8] {
@@ -98,7 +84,7 @@ impl ActiveKeyExchange for KeyPair<SecretKey> {
     }
 
     fn group(&self) -> NamedGroup {
-        NamedGroup::secp256r1
+        self.group
     }
 }
 
@@ -123,15 +109,12 @@ mod tests {
             .map(|secret| secret.secret_bytes().to_vec())
     }
 
-    fn x25519_pair(secret: &str) -> KeyPair<[u8; 32]> {
-        let secret = hex(secret).try_into().unwrap();
-        KeyPair { secret, public: x25519(secret, X25519_BASEPOINT_BYTES).to_vec() }
+    fn x25519_pair(secret: &str) -> KeyPair {
+        super::x25519_pair(hex(secret).try_into().unwrap())
     }
 
-    fn p256_pair(secret: &str) -> KeyPair<SecretKey> {
-        let secret = SecretKey::from_slice(&hex(secret)).unwrap();
-        let public = secret.public_key().to_sec1_point(false).as_bytes().to_vec();
-        KeyPair { secret, public }
+    fn p256_pair(secret: &str) -> KeyPair {
+        super::p256_pair(SecretKey::from_slice(&hex(secret)).unwrap())
     }
 
     /// RFC 7748, section 6.1.

@@ -42,14 +42,9 @@ struct BodyStream<S> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Returns a body that `source` generates.
-pub(crate) fn stream_body(source: impl Source) -> Body {
-    Body::stream(BodyStream { source, end: None, start: None, timer: None })
-}
-
-/// Returns a body that `source` generates until `end` resolves.
-pub(crate) fn stream_body_until(end: Shutdown, source: impl Source) -> Body {
-    Body::stream(BodyStream { source, end: Some(end), start: None, timer: None })
+/// Returns a body that `source` generates, until `end` resolves.
+pub(crate) fn stream_body(source: impl Source, end: Option<Shutdown>) -> Body {
+    Body::stream(BodyStream { source, end, start: None, timer: None })
 }
 
 impl<S: Source> hyper::body::Body for BodyStream<S> {

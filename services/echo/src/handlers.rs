@@ -10,7 +10,7 @@ use runtime::{Body, Bytes, HeaderValue, Response, StatusCode, header, text};
 use tokio::time::sleep;
 
 use crate::api::json;
-use crate::body_stream::{Lines, Shutdown, Source, Step, stream_body, stream_body_until};
+use crate::body_stream::{Lines, Shutdown, Source, Step, stream_body};
 use crate::content::{Noise, Text};
 use crate::headers;
 use crate::params::{self, at_most};
@@ -51,7 +51,7 @@ impl Handlers {
             ));
         }
         if !query.is_true("attachment") {
-            return Ok(text(stream_body(Text::new(size, 0..size))));
+            return Ok(text(stream_body(Text::new(size, 0..size), None)));
         }
         let range_text = range.and_then(|range| range.to_str().ok());
         let (code, part) = match range_text.map_or(ByteRange::All, |text| range::parse(text, size)) {
@@ -65,7 +65,7 @@ impl Handlers {
             }
         };
         let range = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));
-        let mut response = text(stream_body(Text::new(size, part)));
+        let mut response = text(stream_body(Text::new(size, part), None));
         *response.status_mut() = code;
         insert(&mut response, header::CONTENT_DISPOSITION, "Attachment");
         insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -88,7 +88,7 @@ impl Handlers {
     pub(crate) fn bytes(self, parameter: &str, query: Query<'_>) -> Answer {
         let size = params::size(parameter, self.max_bytes)?;
         let seed = query.read("seed", params::seed)?;
-        Ok(with_type(OCTETS, stream_body(Noise::new(seed.unwrap_or_default(), size))))
+        Ok(with_type(OCTETS, stream_body(Noise::new(seed.unwrap_or_default(), size), None)))
     }
 
     /// Returns lines of JSON at an interval.
@@ -106,7 +106,7 @@ impl Handlers {
             return Err(format!("every={every:?}: expected {} for {left} lines", at_most(self.max_delay)));
         }
         let lines = Lines { next: 0, left, every, until: self.max_delay, line, due: Duration::ZERO };
-        Ok(with_type("application/x-ndjson", stream_body(lines)))
+        Ok(with_type("application/x-ndjson", stream_body(lines, None)))
     }
 
     /// Returns server-sent events until their number, the time or the size is reached, or the drain begins.
@@ -125,7 +125,7 @@ impl Handlers {
         let last = last.and_then(|last| last.to_str().ok()?.parse::<u64>().ok());
         let next = last.map_or(0, |last| last.wrapping_add(1));
         let events = Lines { next, left, every, until: self.max_delay, line: event, due: Duration::ZERO };
-        let mut response = with_type("text/event-stream", stream_body_until(end, events));
+        let mut response = with_type("text/event-stream", stream_body(events, Some(end)));
         insert(&mut response, header::CACHE_CONTROL, "no-cache");
         Ok(response)
     }
@@ -139,8 +139,8 @@ impl Handlers {
         let duration = query.read("duration", |duration| params::seconds(duration, left))?.unwrap_or(default);
         let code = query.read("code", weights::code)?.unwrap_or_default();
         sleep(delay).await;
-        let is_empty = is_without_body(code);
-        let body = if is_empty { Body::empty() } else { stream_body(Drip { size, sent: 0, duration }) };
+        let drip = Drip { size, sent: 0, duration };
+        let body = if is_without_body(code) { Body::empty() } else { stream_body(drip, None) };
         let mut response = with_type(OCTETS, body);
         *response.status_mut() = code;
         Ok(response)

@@ -7,23 +7,26 @@ use parse::{format_go_duration, go_duration};
 
 /// Parses a number of at most `max`; `what` names what it counts in errors.
 pub fn count(text: &str, max: u64, what: &str) -> Result<u64, String> {
-    let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| is_number && *number <= max);
-    number.ok_or_else(|| invalid(text, &format_args!("a number of {what} from 0 to {max}")))
+    number(text)
+        .filter(|number| *number <= max)
+        .ok_or_else(|| invalid(text, &format_args!("a number of {what} from 0 to {max}")))
+}
+
+/// Parses digits; the standard parser accepts a sign, too.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Parses a seed: any `u64`.
 pub fn seed(text: &str) -> Result<u64, String> {
-    let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).ok_or_else(|| invalid(text, &"a whole number"))
+    number(text).ok_or_else(|| invalid(text, &"a whole number"))
 }
 
 /// Parses a size of at most `max` bytes, with an optional unit: `10`, `10KB`, `10mb`.
 pub fn size(text: &str, max: u64) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let size =
-        number.parse::<u64>().ok().zip(factor(unit)).and_then(|(number, unit)| number.checked_mul(unit));
+    let (digits, unit) = text.split_at(digits);
+    let size = number(digits).zip(factor(unit)).and_then(|(number, unit)| number.checked_mul(unit));
     size.filter(|size| *size <= max).ok_or_else(|| {
         invalid(text, &format_args!("a size such as 10, 10KB or 1MB of at most {max} bytes (--max-bytes)"))
     })

@@ -9,8 +9,8 @@ use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use runtime::{
-    Body, BodyError, Connection, Context, HeaderValue, Identity, Method, Readiness, Request, RequestBody,
-    Response, Service, StatusCode, Transport, header, status, text,
+    Body, BodyError, Connection, Context, HeaderValue, Identity, Method, Request, RequestBody, Response,
+    Service, StatusCode, Transport, header, status, text,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -37,9 +37,7 @@ const STATE: HeaderName = HeaderName::from_static("x-state");
 #[derive(Debug)]
 pub struct Echo {
     args: EchoArgs,
-    identity: Identity,
-    version: &'static str,
-    readiness: Readiness,
+    context: Context,
     /// Headers that name the task in every response.
     identity_headers: Vec<(HeaderName, HeaderValue)>,
     addresses: Addresses,
@@ -52,15 +50,12 @@ pub struct Echo {
 impl Echo {
     /// Builds the service; fails if the TLS files cannot be read.
     pub fn new(args: EchoArgs, context: &Context) -> Result<Self, Failure> {
-        let identity = context.identity().clone();
         let name = args.name.clone().filter(|name| !name.is_empty());
         let layers = Layers::new(&args.transport, &args.trusted_proxy)?;
         Ok(Self {
-            identity_headers: identity_headers(&identity, context.version()),
+            identity_headers: identity_headers(context.identity(), context.version()),
             args: EchoArgs { name, ..args },
-            identity,
-            version: context.version(),
-            readiness: context.readiness().clone(),
+            context: context.clone(),
             addresses: Addresses::default(),
             health: AtomicU16::new(200),
             draining: watch::Sender::new(false),
@@ -140,7 +135,7 @@ impl Echo {
         let framing = Framing::of(parts, body.is_end_stream());
         let info = ServerInfo {
             name: self.args.name.as_deref(),
-            hostname: &self.identity.host,
+            hostname: &self.context.identity().host,
             addresses: &self.addresses.all(),
             remote: &self.remote(connection),
             subjects: connection
@@ -160,7 +155,7 @@ impl Echo {
 
     fn api(&self, parts: &Parts, query: Query<'_>, connection: &Connection) -> Response {
         let data = Data {
-            hostname: &self.identity.host,
+            hostname: &self.context.identity().host,
             ip: &self.addresses.all(),
             headers: sorted(parts).into_iter().collect(),
             url: request_uri(&parts.uri),
@@ -172,11 +167,11 @@ impl Echo {
             protocol: handlers::protocol(parts.version),
             tls: connection.transport_info::<TransportInfo>().and_then(|origin| origin.tls.as_ref()),
             forwarding: self.forwarding_chain(parts, connection),
-            task: self.identity.task.as_deref(),
-            slot: self.identity.slot.as_deref(),
-            node: self.identity.node.as_deref(),
-            version: self.version,
-            state: self.readiness.state().as_str(),
+            task: self.context.identity().task.as_deref(),
+            slot: self.context.identity().slot.as_deref(),
+            node: self.context.identity().node.as_deref(),
+            version: self.context.version(),
+            state: self.context.readiness().state().as_str(),
         };
         with_type("application/json", json(&data))
     }
@@ -211,7 +206,7 @@ impl Echo {
             origin: connection.transport_info(),
             headers: &parts.headers,
             host: &host(parts),
-            here: &self.identity.host,
+            here: &self.context.identity().host,
         };
         forwarding_chain(request, &self.args.trusted_proxy)
     }
@@ -222,7 +217,7 @@ impl Echo {
 
     /// Returns the formatter of stream lines.
     fn line(&self) -> impl Fn(u64) -> String + Send + Unpin + use<> {
-        let (host, readiness) = (self.identity.host.clone(), self.readiness.clone());
+        let (host, readiness) = (self.context.identity().host.clone(), self.context.readiness().clone());
         move |id| handlers::line(id, &host, readiness.state().as_str())
     }
 
@@ -233,7 +228,7 @@ impl Echo {
     }
 
     fn add_identity(&self, mut response: Response) -> Response {
-        let state = HeaderValue::from_static(self.readiness.state().as_str());
+        let state = HeaderValue::from_static(self.context.readiness().state().as_str());
         let headers = response.headers_mut();
         headers.extend(self.identity_headers.iter().cloned());
         headers.insert(STATE, state);

@@ -59,11 +59,10 @@ impl Layers {
 
     /// Reads the PROXY header from the stream.
     async fn header(&self, stream: &mut Stream, peer: Peer) -> io::Result<Option<Header>> {
-        let is_required = match self.proxy_protocol {
-            ProxyProtocol::Off => return Ok(None),
-            ProxyProtocol::Optional => false,
-            ProxyProtocol::Required => true,
-        };
+        if self.proxy_protocol == ProxyProtocol::Off {
+            return Ok(None);
+        }
+        let is_required = self.proxy_protocol == ProxyProtocol::Required;
         let is_trusted = self.trusted.iter().any(|trusted| trusted.covers(peer));
         if is_required && !is_trusted {
             return Err(invalid_data("peer is not a trusted proxy"));

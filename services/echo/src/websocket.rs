@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 /// The only version of the protocol.
 const VERSION: &str = "13";
@@ -188,19 +188,17 @@ fn error_frame(error: &Error, args: &WebSocketArgs) -> Option<CloseFrame> {
     match error {
         Error::Capacity(_) => {
             let reason = format!("message exceeds {} bytes", args.max_message_bytes);
-            Some(CloseFrame { code: CloseCode::Size, reason: reason.into() })
+            Some(close_frame(CloseCode::Size, reason))
         }
         Error::Utf8(_) => Some(close_frame(CloseCode::Invalid, "text is not UTF-8")),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         // These messages fit into the 123 bytes of a close frame.
-        Error::Protocol(error) => {
-            Some(CloseFrame { code: CloseCode::Protocol, reason: error.to_string().into() })
-        }
+        Error::Protocol(error) => Some(close_frame(CloseCode::Protocol, error.to_string())),
         _ => None,
     }
 }
 
-fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
+fn close_frame(code: CloseCode, reason: impl Into<Utf8Bytes>) -> CloseFrame {
     CloseFrame { code, reason: reason.into() }
 }
 

@@ -23,13 +23,7 @@ pub(super) struct Certificate {
     cert: PathBuf,
     key: PathBuf,
     provider: Arc<CryptoProvider>,
-    current: Mutex<Current>,
-}
-
-#[derive(Debug)]
-struct Current {
-    certified: Arc<CertifiedKey>,
-    stamps: Stamps,
+    current: Mutex<(Stamps, Arc<CertifiedKey>)>,
 }
 
 /// Inode, size and modification time of both files, to detect changes.
@@ -40,7 +34,7 @@ impl Certificate {
         // Taken before reading, so that a change during the read is detected later.
         let stamps = [cert, key].map(stamp);
         let certified = Arc::new(read(cert, key, &provider)?);
-        let current = Mutex::new(Current { certified, stamps });
+        let current = Mutex::new((stamps, certified));
         Ok(Self { cert: cert.to_owned(), key: key.to_owned(), provider, current })
     }
 
@@ -49,17 +43,17 @@ impl Certificate {
     fn current(&self) -> Arc<CertifiedKey> {
         let stamps = [&self.cert, &self.key].map(stamp);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.stamps != stamps {
-            current.stamps = stamps;
+        if current.0 != stamps {
+            current.0 = stamps;
             match read(&self.cert, &self.key, &self.provider) {
                 Ok(certified) => {
-                    current.certified = Arc::new(certified);
+                    current.1 = Arc::new(certified);
                     tracing::info!(path = %self.cert.display(), "certificate reloaded");
                 }
                 Err(failure) => tracing::warn!("keeping the old certificate: {failure}"),
             }
         }
-        Arc::clone(&current.certified)
+        Arc::clone(&current.1)
     }
 }
 
