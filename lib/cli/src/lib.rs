@@ -182,17 +182,17 @@ mod tests {
 
     #[test]
     fn only_a_value_from_the_environment_is_said_to_come_from_it() {
-        // Cargo sets the variable to `cli`.
+        // Cargo sets the variable to the name of a package.
         let number = || Arg::new("number").short('n').long("number").env("CARGO_PKG_NAME");
         let place = || Arg::new("place").env("CARGO_PKG_NAME");
         for (argument, args, is_named) in [
             (number(), &["test", "used"][..], true),
-            (number(), &["test", "used", "--number", "x"], false),
-            (number(), &["test", "used", "--number=x"], false),
-            (number(), &["test", "used", "-n", "x"], false),
-            (number(), &["test", "used", "-nx"], false),
+            (number(), &["test", "used", "--number", "1e5"], false),
+            (number(), &["test", "used", "--number=1e5"], false),
+            (number(), &["test", "used", "-n", "1e5"], false),
+            (number(), &["test", "used", "-n1e5"], false),
             (place(), &["test", "used"], true),
-            (place(), &["test", "used", "x"], false),
+            (place(), &["test", "used", "1e5"], false),
         ] {
             let argument = argument.value_parser(clap::value_parser!(u16));
             let other = Command::new("other").arg(Arg::new("other").long("other"));
