@@ -1,14 +1,13 @@
 //! whoami's text: server and request, line by line.
 
-use std::error::Error;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
+use futures_util::StreamExt;
+use futures_util::stream::{iter, try_unfold};
 use http::{HeaderMap, Method, Version, header, request};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use runtime::{Body, BodyError, Bytes, RequestBody};
+use runtime::{Body, BodyError, RequestBody};
 
 use crate::headers::{canonical, host, joined, request_uri, sorted, text};
 
@@ -138,7 +137,28 @@ pub(crate) async fn body(
         end(&mut text, framing, trailers.as_ref(), &tail);
         return Ok(text.into());
     }
-    Ok(Body::stream(Streamed { head: Some(text.into()), framing, body, trailers, tail: Some(tail) }))
+    // The rest is sent back while it is received.
+    let rest = try_unfold((Some(tail), trailers, body), move |(tail, mut trailers, mut body)| async move {
+        let Some(tail) = tail else { return Ok(None) };
+        let mut text = Vec::new();
+        let tail = loop {
+            match body.frame().await.transpose()? {
+                None => {
+                    end(&mut text, framing, trailers.as_ref(), &tail);
+                    break None;
+                }
+                Some(frame) => match frame.into_data() {
+                    Ok(data) => {
+                        piece(&mut text, framing, &data);
+                        break Some(tail);
+                    }
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                },
+            }
+        };
+        Ok::<_, BodyError>(Some((Frame::data(text.into()), (tail, trailers, body))))
+    });
+    Ok(Body::stream(StreamBody::new(iter([Ok(Frame::data(text.into()))]).chain(rest))))
 }
 
 fn piece(text: &mut Vec<u8>, framing: Framing, bytes: &[u8]) {
@@ -164,51 +184,4 @@ fn end(text: &mut Vec<u8>, framing: Framing, trailers: Option<&HeaderMap>, tail:
         text.extend(b"\r\n");
     }
     text.extend(tail.as_bytes());
-}
-
-/// A request body that is sent back while it is received.
-struct Streamed {
-    head: Option<Bytes>,
-    framing: Framing,
-    body: RequestBody,
-    trailers: Option<HeaderMap>,
-    tail: Option<String>,
-}
-
-impl hyper::body::Body for Streamed {
-    type Data = Bytes;
-    type Error = Box<dyn Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Some(head) = self.head.take() {
-            return Poll::Ready(Some(Ok(Frame::data(head))));
-        }
-        if self.tail.is_none() {
-            return Poll::Ready(None);
-        }
-        let mut text = Vec::new();
-        loop {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()? {
-                None => {
-                    let tail = self.tail.take().unwrap_or_default();
-                    end(&mut text, self.framing, self.trailers.as_ref(), &tail);
-                    break;
-                }
-                Some(frame) => match frame.into_data() {
-                    Ok(data) if self.framing != Framing::Chunked => {
-                        return Poll::Ready(Some(Ok(Frame::data(data))));
-                    }
-                    Ok(data) => {
-                        piece(&mut text, self.framing, &data);
-                        break;
-                    }
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
-                },
-            }
-        }
-        Poll::Ready(Some(Ok(Frame::data(text.into()))))
-    }
 }
