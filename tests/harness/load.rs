@@ -118,6 +118,13 @@ pub fn wait_for_all(loads: &[Load], count: u64, timeout: Duration) -> Result<()>
     loads.iter().try_for_each(|load| load.wait_for_more(count, timeout))
 }
 
+/// Waits as [`wait_for_all`] does, then stops each load and checks it: see [`Load::pass`].
+pub fn pass_all(loads: impl Into<Vec<Load>>, count: u64, timeout: Duration) -> Result<()> {
+    let loads = loads.into();
+    wait_for_all(&loads, count, timeout)?;
+    loads.into_iter().try_for_each(|load| load.pass().map(drop))
+}
+
 /// Number of successful responses that did not name their instance.
 pub fn unnamed(report: &Report) -> u64 {
     report.instances.iter().filter(|one| one.name.is_none()).map(|one| one.ok).sum()

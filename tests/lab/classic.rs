@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use harness::LabStack;
-use harness::load::{HELLO, PONG, wait_for_all};
+use harness::load::{HELLO, PONG, pass_all, wait_for_all};
 use harness::{Load, LoadOptions, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -22,8 +22,5 @@ fn updates_of_the_classic_stack_fail_no_request() {
 
     wait_for_all(&loads, 100, LONG).unwrap();
     classic.stack().replace(&["ping", "hello"], LONG).unwrap();
-    wait_for_all(&loads, 100, LONG).unwrap();
-    for load in loads {
-        load.pass().unwrap();
-    }
+    pass_all(loads, 100, LONG).unwrap();
 }

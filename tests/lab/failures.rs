@@ -5,7 +5,7 @@ use harness::Container;
 use harness::LabStack;
 use harness::docker::eventually_on_engine;
 use harness::lab::Node;
-use harness::load::{HELLO, PONG, wait_for_all};
+use harness::load::{HELLO, PONG, pass_all, wait_for_all};
 use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -24,10 +24,7 @@ fn killed_task_fails_no_request_on_a_route_with_retries() {
 
     victim.kill().unwrap();
     wait_unrouted(&demo, &[leader, worker, other], &address);
-    wait_for_all(&loads, 100, LONG).unwrap();
-    for load in loads {
-        load.pass().unwrap();
-    }
+    pass_all(loads, 100, LONG).unwrap();
     // Swarm replaces the task.
     demo.wait_routed().unwrap();
 }
@@ -41,13 +38,7 @@ fn disconnected_node_is_unrouted_before_swarm_notices_and_recovers() {
     let lost = container_on(&demo, "ping", victim).address().unwrap();
 
     demo.lab().disconnect(victim).unwrap();
-    wait_unrouted(&demo, &[leader, worker], &lost);
-    assert_eq!(state(&demo, victim), "Ready", "Swarm noticed first");
-    for node in [leader, worker] {
-        let load = load(&demo.url(node, "/ping"), PONG);
-        load.wait_for_more(100, LONG).unwrap();
-        load.pass().unwrap();
-    }
+    wait_served_without(&demo, victim, &lost, &[leader, worker]);
 
     demo.lab().reconnect(victim).unwrap();
     // The hub and each Traefik list each task once, and nothing else.
@@ -62,13 +53,7 @@ fn killed_node_is_unrouted_before_swarm_notices_and_recovers() {
     let lost = container_on(&demo, "ping", victim).address().unwrap();
 
     victim.kill().unwrap();
-    wait_unrouted(&demo, &[leader, worker], &lost);
-    assert_eq!(state(&demo, victim), "Ready", "Swarm noticed first");
-    for node in [leader, worker] {
-        let load = load(&demo.url(node, "/ping"), PONG);
-        load.wait_for_more(100, LONG).unwrap();
-        load.pass().unwrap();
-    }
+    wait_served_without(&demo, victim, &lost, &[leader, worker]);
 
     demo.lab().reconnect(victim).unwrap();
     demo.wait_routed().unwrap();
@@ -95,10 +80,7 @@ fn loss_and_return_of_the_hubs_node_fail_no_request_to_other_nodes() {
     // The old hub is still running, and Swarm stops it only now.
     demo.lab().reconnect(victim).unwrap();
     demo.wait_routed().unwrap();
-    wait_for_all(&loads, 100, LONG).unwrap();
-    for load in loads {
-        load.pass().unwrap();
-    }
+    pass_all(loads, 100, LONG).unwrap();
 }
 
 #[test]
@@ -145,6 +127,18 @@ fn move_hub(demo: &LabStack, node: &Node) {
 fn state(demo: &LabStack, node: &Node) -> String {
     let name = format!("name={}", node.name());
     demo.lab().docker().run(&["node", "ls", "--filter", &name, "--format", "{{.Status}}"]).unwrap()
+}
+
+/// Waits until `routers` no longer route to the address `lost` on `victim`, before Swarm notices its loss. Checks that they
+/// then fail no request.
+fn wait_served_without(demo: &LabStack, victim: &Node, lost: &str, routers: &[&Node]) {
+    wait_unrouted(demo, routers, lost);
+    assert_eq!(state(demo, victim), "Ready", "Swarm noticed first");
+    for node in routers {
+        let load = load(&demo.url(node, "/ping"), PONG);
+        load.wait_for_more(100, LONG).unwrap();
+        load.pass().unwrap();
+    }
 }
 
 fn wait_unrouted(demo: &LabStack, by: &[&Node], address: &str) {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use harness::LabStack;
-use harness::load::{HELLO, PONG, wait_for_all};
+use harness::load::{HELLO, PONG, pass_all, wait_for_all};
 use harness::{Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -15,10 +15,7 @@ fn updates_of_services_and_hub_fail_no_request() {
         demo.stack().replace(services, LONG).unwrap();
         demo.wait_routed().unwrap();
     }
-    wait_for_all(&loads, 100, LONG).unwrap();
-    for load in loads {
-        load.pass().unwrap();
-    }
+    pass_all(loads, 100, LONG).unwrap();
 }
 
 #[test]
@@ -34,10 +31,7 @@ fn scaling_up_and_down_fails_no_request() {
         eventually(LONG, || demo.stack().containers_of("hello").unwrap().len() == replicas).unwrap();
     }
     demo.wait_routed().unwrap();
-    wait_for_all(&loads, 100, LONG).unwrap();
-    for load in loads {
-        load.pass().unwrap();
-    }
+    pass_all(loads, 100, LONG).unwrap();
 }
 
 #[test]
@@ -77,10 +71,7 @@ fn changed_labels_apply_at_once_to_tasks_of_both_generations() {
     .unwrap();
     greetings.wait_for_more(100, LONG).unwrap();
     greetings.pass().unwrap();
-    wait_for_all(&loads, 100, LONG).unwrap();
-    for load in loads {
-        load.pass().unwrap();
-    }
+    pass_all(loads, 100, LONG).unwrap();
 }
 
 /// Starts load on both services through two nodes, with kept connections and with new ones.
