@@ -261,10 +261,14 @@ impl Stack {
         let removed = self.remove_services(timeout).and_then(|()| {
             eventually_on_engine(timeout, || {
                 self.ensure_no_container(|_| true)?;
-                // A network is in use until the last task on any node has exited.
-                self.networks()?
+                // A network is in use until the last task on any node has exited. After that, an engine lists it until it has
+                // removed its own part, and a deployment would take it for an existing one.
+                let networks = self.networks()?;
+                networks
                     .iter()
-                    .try_for_each(|network| self.docker.run(&["network", "rm", network]).map(|_| ()))
+                    .try_for_each(|network| self.docker.run(&["network", "rm", network]).map(|_| ()))?;
+                ensure!(networks.is_empty(), "networks are being removed");
+                Ok(())
             })
         });
         removed.with_context(|| format!("removing stack {}", self.name))
