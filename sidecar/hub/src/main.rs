@@ -3,7 +3,7 @@
 //! - [`api`]: HTTP API, with [`query`] and [`events`]
 //! - [`hub`]: shared state, and requests that wait for it to change
 //! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`]) and
-//!   [`routers`]
+//!   [`routers`], which reports to it as [`reports`] says
 //! - `hub labels`: in the package `traefik-v1`
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ mod hub;
 mod metrics;
 mod query;
 mod registry;
+mod reports;
 mod routers;
 mod specs;
 mod state;

@@ -8,6 +8,7 @@ use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
 use serde_json::Value;
 use traefik::{BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, ServiceConfig, render};
 
+use crate::reports::Reports;
 use crate::specs::Specs;
 
 /// Lifetimes, and the rules for exposing services.
@@ -206,7 +207,7 @@ impl Registry {
 
     /// Builds the configuration. Of each service, the labels of the newest healthy instance apply. A service that
     /// conflicts with one of a lower rank is refused.
-    pub(crate) fn document(&mut self) -> Document {
+    pub(crate) fn document(&mut self, _reports: &impl Reports) -> Document {
         let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
         for instance in self.instances.values().filter(|i| i.registration.health == Health::Healthy) {
             healthy.entry(&instance.registration.service).or_default().push(instance);
@@ -237,6 +238,13 @@ impl Registry {
         document
     }
 
+    /// Decides the trials on which every router has reported, and takes over the errors that routers report. Returns
+    /// whether [`Registry::document`] or a refusal changes.
+    #[expect(clippy::unused_self, reason = "there are no trials yet")]
+    pub(crate) fn settle_trials(&mut self, _reports: &impl Reports) -> bool {
+        false
+    }
+
     /// Records that `generation` is the latest result of [`Registry::document`]. Returns the instances whose refusal
     /// began, changed or ended: service, ID, and the reason if it is refused.
     pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<(String, InstanceId, Option<String>)> {
@@ -258,14 +266,13 @@ impl Registry {
         changes
     }
 
-    /// Returns the routing state of an instance; pending if it holds no lease. `is_confirmed` tells whether every router
-    /// uses a generation.
-    pub(crate) fn routing(&self, id: &InstanceId, is_confirmed: impl Fn(u64) -> bool) -> Routing {
+    /// Returns the routing state of an instance; pending if it holds no lease.
+    pub(crate) fn routing(&self, id: &InstanceId, reports: &impl Reports) -> Routing {
         let Some(instance) = self.instances.get(id) else { return Routing::Pending };
         match (&instance.refusal, &instance.config, instance.since) {
             (Some(reason), ..) => Routing::Refused { reason: reason.clone() },
             (None, Ok(config), _) if !config.is_routed() => Routing::Unrouted,
-            (None, _, Some(generation)) if is_confirmed(generation) => Routing::Confirmed,
+            (None, _, Some(generation)) if reports.is_confirmed(generation) => Routing::Confirmed,
             _ => Routing::Pending,
         }
     }

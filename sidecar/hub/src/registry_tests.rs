@@ -13,6 +13,23 @@ const LOST_AFTER: Duration = Duration::from_millis(100);
 const AGENT_LOST_AFTER: Duration = Duration::from_secs(30);
 const KEEP_EMPTY: Duration = Duration::from_mins(1);
 
+/// Routers without an API that use this generation.
+struct Confirmed(u64);
+
+impl Reports for Confirmed {
+    fn can_try(&self) -> bool {
+        false
+    }
+
+    fn is_confirmed(&self, generation: u64) -> bool {
+        generation <= self.0
+    }
+
+    fn error(&self, _: &str, _: &str, _: &str) -> Option<String> {
+        None
+    }
+}
+
 struct Scene {
     registry: Registry,
     now: Instant,
@@ -52,7 +69,7 @@ impl Scene {
 
     fn document(&mut self) -> Value {
         self.registry.advance(self.now);
-        let document = self.registry.document();
+        let document = self.registry.document(&Confirmed(0));
         self.generation += 1;
         self.registry.set_generation(self.generation);
         serde_json::from_str(&document.to_json()).unwrap()
@@ -67,7 +84,7 @@ impl Scene {
 
     /// Returns the routing state of an instance, after all routers have acknowledged the latest generation.
     fn routing(&self, id: &str) -> Routing {
-        self.registry.routing(&id.parse().unwrap(), |generation| generation <= self.generation)
+        self.registry.routing(&id.parse().unwrap(), &Confirmed(self.generation))
     }
 
     /// Returns the reason why an instance is refused.
@@ -287,7 +304,7 @@ fn change_of_a_refusal_is_reported_once() {
     let mut scene = Scene::new();
     let mut reasons = |priority: &str| {
         scene.healthy("s.1", &[A[0], ("traefik.http.routers.a.priority", priority)]);
-        scene.registry.document();
+        scene.registry.document(&Confirmed(0));
         scene.registry.set_generation(1)
     };
     assert_eq!(reasons("1"), []);

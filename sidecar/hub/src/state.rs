@@ -86,7 +86,8 @@ impl State {
             info!(instances = self.registry.instances.len(), "ready: warm-up finished");
             effect = effect.max(Some(Effect::Progress));
         }
-        if expired || effect == Some(Effect::Registry) {
+        let settled = effect.is_some() && self.registry.settle_trials(&self.routers);
+        if expired || settled || effect == Some(Effect::Registry) {
             effect = Some(Effect::Registry);
             self.update_configuration();
         }
@@ -101,7 +102,7 @@ impl State {
         for (service, diagnostic) in self.registry.new_diagnostics() {
             warn!(%service, "label {diagnostic}");
         }
-        let document = self.registry.document();
+        let document = self.registry.document(&self.routers);
         let public = document.to_json();
         if self.generation == 0 || public != self.documents.public {
             self.generation += 1;
@@ -139,7 +140,7 @@ impl State {
 
     /// Returns the routing state of an instance.
     pub(crate) fn routing(&self, id: &InstanceId) -> Routing {
-        self.registry.routing(id, |generation| self.routers.is_confirmed(generation))
+        self.registry.routing(id, &self.routers)
     }
 
     /// Returns all instances, ordered by ID.
