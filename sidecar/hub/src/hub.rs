@@ -90,6 +90,7 @@ impl Hub {
                 generation: state.generation,
                 ttl_ms: millis(state.registry.settings.ttl),
                 routing,
+                routers: state.routers.expected(now()),
             })
         });
         Ok(lease.await)

@@ -134,6 +134,11 @@ impl Routers {
         self.polling.is_empty() && now < self.started + EXPECTED_FOR
     }
 
+    /// Number of routers that have to acknowledge a configuration, including one that has not polled this hub yet.
+    pub(crate) fn expected(&self, now: Instant) -> usize {
+        if self.expects_more(now) { 1 } else { self.polling.len() }
+    }
+
     /// Number of routers that poll.
     pub(crate) fn len(&self) -> usize {
         self.polling.values().filter(|router| router.gone_at.is_none()).count()
@@ -231,7 +236,9 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         assert!(routers.expects_more(now));
+        assert_eq!(routers.expected(now), 1);
         assert!(!routers.expects_more(now + EXPECTED_FOR));
+        assert_eq!(routers.expected(now + EXPECTED_FOR), 0);
         assert!(!routers.is_confirmed(1));
         routers.poll(now, 1, "traefik", THROTTLE);
         assert!(!routers.expects_more(now));

@@ -110,6 +110,9 @@ pub struct Lease {
     pub ttl_ms: u64,
     /// Routing state of the instance.
     pub routing: Routing,
+    /// Number of routers that have to acknowledge the instance: those that poll, those that polled a moment ago, and one
+    /// that a hub expects which started recently. With 0, the instance can be pending forever.
+    pub routers: usize,
 }
 
 /// Routing state of an instance: whether requests reach it.

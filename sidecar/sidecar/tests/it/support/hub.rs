@@ -54,7 +54,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// A lease.
     pub(crate) fn lease(ttl_ms: u64, routing: Routing) -> Self {
-        let lease = Lease { generation: 1, ttl_ms, routing };
+        let lease = Lease { generation: 1, ttl_ms, routing, routers: 1 };
         Self::Say(200, serde_json::to_string(&lease).unwrap())
     }
 
