@@ -13,18 +13,49 @@ use serde_json::Value;
 use traefik::{Exposure, parse_labels};
 
 use registry::{Registry, Settings};
+use reports::Reports;
 
+#[allow(dead_code)]
+#[path = "../../sidecar/hub/src/key.rs"]
+mod key;
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
 mod registry;
 #[allow(dead_code)]
+mod reports {
+    pub(crate) trait Reports {
+        fn can_try(&self) -> bool;
+        fn is_confirmed(&self, generation: u64) -> bool;
+        fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String>;
+    }
+}
+#[allow(dead_code)]
 #[path = "../../sidecar/hub/src/specs.rs"]
 mod specs;
+#[path = "../../sidecar/hub/src/ticket.rs"]
+mod ticket;
 #[path = "../../sidecar/traefik/tests/support/to_labels.rs"]
 mod to_labels;
 
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::read(include_str!("../../sidecar/traefik/src/fields.txt")));
+
+/// A router without an API, which uses each generation at once.
+struct Confirmed;
+
+impl Reports for Confirmed {
+    fn can_try(&self) -> bool {
+        false
+    }
+
+    fn is_confirmed(&self, _: u64) -> bool {
+        true
+    }
+
+    fn error(&self, _: &str, _: &str, _: &str) -> Option<String> {
+        None
+    }
+}
 
 /// Maximum number of instances; more would only slow the target down.
 const MAX_INSTANCES: usize = 8;
@@ -46,9 +77,10 @@ fuzz_target!(|text: &str| {
         agent_lost_after: hour,
         keep_empty: hour,
         exposure: exposure.clone(),
+        key: key::Key::default(),
     };
-    let mut registry = Registry::new(settings);
     let now = Instant::now();
+    let mut registry = Registry::new(settings, now, 1);
     let mut services: Vec<String> = Vec::new();
     let mut before = Value::Object(serde_json::Map::new());
     for (number, instance) in text.split("\n\n").take(MAX_INSTANCES).enumerate() {
@@ -65,11 +97,11 @@ fuzz_target!(|text: &str| {
         let Ok(id) = format!("instance-{number}").parse::<InstanceId>() else { return };
         assert_eq!(registry.register(now, false, &id, 1, registration), Ok(true));
 
-        let json = registry.document().to_json();
+        let json = registry.document(&Confirmed).to_json();
         let document: Value = serde_json::from_str(&json).expect("the document is JSON");
         registry.set_generation(number as u64);
         KNOWN.check(&document);
-        let routing = registry.routing(&id, |_| true);
+        let routing = registry.routing(&id, &Confirmed);
         let is_refused = matches!(routing, Routing::Refused { .. });
         // Characters that YAML does not allow.
         assert!(
@@ -113,8 +145,11 @@ fn registration(text: &str, number: usize) -> Registration {
         address: [10, 0, 0, 1].into(),
         port: std::num::NonZeroU16::MIN,
         started: number as u64,
+        // Later instances started later.
+        age_ms: 10_000 * (MAX_INSTANCES - number) as u64,
         health: Health::Healthy,
         labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
         source: protocol::Source::Sidecar,
+        ticket: None,
     }
 }

@@ -39,6 +39,11 @@ impl Token {
         }
     }
 
+    /// Returns the token.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Returns the value of the `Authorization` header.
     pub fn header(&self) -> String {
         format!("Bearer {}", self.0)

@@ -1,5 +1,6 @@
 //! Publishes this node to a hub, on one connection that holds all leases while it is open.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use client::{
     Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
 };
 use hyper::StatusCode;
-use protocol::{Heartbeat, Lease, Routing};
+use protocol::{Heartbeat, Lease, Registration, Routing};
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use crate::shared_node::SharedNode;
+use crate::shared_node::{SharedNode, now};
 use crate::sync_state::{Request, SyncState};
 
 /// Publishes forever. After each reconnect it publishes everything again.
@@ -21,6 +22,7 @@ pub(crate) async fn publish(hub: &Hub, node: &SharedNode) -> Infallible {
         hub,
         node,
         state: SyncState::default(),
+        tickets: BTreeMap::new(),
         heartbeat_interval: INITIAL_HEARTBEAT_INTERVAL,
         backoff: Backoff::default(),
         log_once: LogOnce::default(),
@@ -31,6 +33,7 @@ pub(crate) async fn publish(hub: &Hub, node: &SharedNode) -> Infallible {
             Err(error) => error,
         };
         publisher.state.reset();
+        publisher.forget_old_tickets();
         if error.is_permanent() {
             publisher.backoff.slow_down();
         }
@@ -43,6 +46,8 @@ struct Publisher<'a> {
     hub: &'a Hub,
     node: &'a SharedNode,
     state: SyncState,
+    /// Tickets by service, from the last lease.
+    tickets: BTreeMap<String, String>,
     heartbeat_interval: Duration,
     backoff: Backoff,
     log_once: LogOnce,
@@ -87,10 +92,22 @@ impl Publisher<'_> {
         }
     }
 
+    /// Forgets the tickets of services without containers on this node.
+    fn forget_old_tickets(&mut self) {
+        let node = self.node.read();
+        self.tickets.retain(|service, _| node.wanted().values().any(|wanted| wanted.service == *service));
+    }
+
     async fn send(&mut self, session: &mut Session, request: &Request) -> Result<(), HubError> {
         match request {
             Request::Register(id, registration) => {
-                let Lease { routing, ttl_ms, .. } = session.register(id, registration, None).await?;
+                let mut registration = Registration::clone(registration);
+                registration.age_ms = (now() / 1_000_000).saturating_sub(registration.started);
+                registration.ticket = self.tickets.get(&registration.service).cloned();
+                let Lease { routing, ttl_ms, ticket, .. } = session.register(id, &registration, None).await?;
+                if let Some(ticket) = ticket {
+                    self.tickets.insert(registration.service, ticket);
+                }
                 self.heartbeat_interval = heartbeat_interval(ttl_ms);
                 debug!(instance = %id, address = %registration.address, health = ?registration.health, "registered");
                 if let Routing::Refused { reason } = routing {

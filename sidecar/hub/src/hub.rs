@@ -34,12 +34,13 @@ impl Hub {
         certificate: Option<Certificate>,
         unready: Latch,
     ) -> Arc<Self> {
+        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let state = State {
-            registry: Registry::new(settings),
+            registry: Registry::new(settings, now(), millis(unix_time)),
             routers: Routers::new(now()),
             documents: Documents::default(),
             generation: 0,
-            epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
+            epoch: unix_time.as_nanos(),
             warm_up,
             ready_at: None,
             unready: Some(unready),
@@ -75,6 +76,7 @@ impl Hub {
         wait: Duration,
     ) -> Result<Lease, Withdrawn> {
         let deadline = now() + wait;
+        let service = registration.service.clone();
         self.update(|state, now| {
             if state.ready_at.is_none() {
                 info!(duration = ?state.warm_up, "warming up");
@@ -90,6 +92,7 @@ impl Hub {
                 generation: state.generation,
                 ttl_ms: millis(state.registry.settings.ttl),
                 routing,
+                ticket: state.registry.ticket(&service),
                 routers: state.routers.expected(now()),
             })
         });

@@ -20,6 +20,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         agent_lost_after: Duration::from_secs(30),
         keep_empty: Duration::from_mins(1),
         exposure: traefik::Exposure::default(),
+        key: crate::key::Key::default(),
     };
     let hub = Hub::new(settings, WARM_UP, None, readiness.latch());
     tokio::spawn(hub.clone().tick());
@@ -40,9 +41,11 @@ fn registration(number: u8) -> Registration {
         address: IpAddr::from([10, 0, 1, number]),
         port: NonZeroU16::new(8080).unwrap(),
         started: number.into(),
+        age_ms: 0,
         health: Health::Healthy,
         labels: Labels([rule].into()),
         source: protocol::Source::Sidecar,
+        ticket: None,
     }
 }
 

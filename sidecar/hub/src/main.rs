@@ -4,6 +4,7 @@
 //! - [`hub`]: shared state, and requests that wait for it to change
 //! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`]) and
 //!   [`routers`], which reports to it as [`reports`] says
+//! - [`key`]: secrets that derive from the token, such as [`ticket`]s
 //! - `hub labels`: in the package `traefik-v1`
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ mod api;
 mod certificate;
 mod events;
 mod hub;
+mod key;
 mod metrics;
 mod query;
 mod registry;
@@ -28,6 +30,7 @@ mod reports;
 mod routers;
 mod specs;
 mod state;
+mod ticket;
 
 const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provider")
     .examples(
@@ -95,6 +98,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         lost_after: flags.lost_after,
         agent_lost_after: flags.agent_lost_after,
         keep_empty: flags.keep_empty,
+        key: key::Key::new(token.as_ref().map_or(&[], Token::as_bytes)),
         exposure: Exposure {
             by_default: flags.exposed_by_default,
             constraints: flags.constraints,

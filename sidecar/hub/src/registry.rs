@@ -8,8 +8,10 @@ use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
 use serde_json::Value;
 use traefik::{BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, ServiceConfig, render};
 
+use crate::key::Key;
 use crate::reports::Reports;
 use crate::specs::Specs;
+use crate::ticket;
 
 /// Lifetimes, and the rules for exposing services.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) keep_empty: Duration,
     /// Services that are exposed, and their default rule.
     pub(crate) exposure: Exposure,
+    /// Key of tickets.
+    pub(crate) key: Key,
 }
 
 /// Time for which a withdrawn instance cannot register again. A renewal sent before the withdrawal may arrive after
@@ -31,7 +35,7 @@ pub(crate) struct Settings {
 const WITHDRAWN_FOR: Duration = Duration::from_mins(1);
 
 /// All leases.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) settings: Settings,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
@@ -39,14 +43,19 @@ pub(crate) struct Registry {
     specs: Specs,
     /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
     withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
-    /// Number of changes so far, which orders services by their first registration.
-    arrivals: u64,
+    /// A time, and the same time in milliseconds since the Unix epoch.
+    epoch: (Instant, u64),
+    /// Warnings that have not been returned yet, with their services.
+    warnings: Vec<(String, String)>,
 }
 
 /// A task that holds a lease.
 #[derive(Debug)]
 pub(crate) struct Instance {
+    /// Latest registration, without age and ticket.
     pub(crate) registration: Registration,
+    /// Start of the task, from the age in its first registration. May be before the start of this host.
+    start: Instant,
     /// Configuration from its labels, or the errors in them.
     config: Result<Arc<ServiceConfig>, LabelErrors>,
     /// Whether its labels differ from those that the task was started with.
@@ -63,8 +72,12 @@ pub(crate) struct Instance {
 /// A service that has instances, or had some within `keep_empty`.
 #[derive(Debug, Default)]
 struct Service {
-    /// Precedence in a conflict: the service with the lower rank keeps the name.
-    rank: (u64, u64),
+    /// When a hub first saw it, in milliseconds since the Unix epoch. In a conflict the earlier service keeps the name.
+    first_seen: u64,
+    /// That as a ticket.
+    ticket: String,
+    /// Whether an invalid ticket has been reported.
+    reported_ticket: bool,
     /// Configuration of the newest healthy instance. It is kept when there are no instances left.
     config: Option<Arc<ServiceConfig>>,
     /// Reason why that is not in the document.
@@ -79,15 +92,24 @@ struct Service {
 pub(crate) struct Withdrawn;
 
 impl Registry {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+    /// Creates a registry without instances. `unix_millis` is `now` in milliseconds since the Unix epoch.
+    pub(crate) fn new(settings: Settings, now: Instant, unix_millis: u64) -> Self {
+        Self {
+            settings,
+            instances: BTreeMap::new(),
+            services: BTreeMap::new(),
+            specs: Specs::default(),
+            withdrawn: BTreeMap::new(),
+            epoch: (now, unix_millis),
+            warnings: Vec::new(),
+        }
     }
 
     /// Registers an instance or renews its lease, and binds the lease to `connection`. Returns whether anything but the
     /// expiry changed.
     ///
-    /// During the `warm_up` of a hub, services return in any order, so the one with the oldest task ranks first. Later
-    /// the one that registers first does.
+    /// A service without a ticket gets one of the current time. During the `warm_up` of a hub, services return in any order;
+    /// then it is the start of the service's oldest task.
     ///
     /// # Errors
     /// [`Withdrawn`] if the same task has been withdrawn. A task that starts again under the same ID is accepted.
@@ -97,31 +119,67 @@ impl Registry {
         warm_up: bool,
         id: &InstanceId,
         connection: u64,
-        registration: Registration,
+        mut registration: Registration,
     ) -> Result<bool, Withdrawn> {
+        let age = Duration::from_millis(std::mem::take(&mut registration.age_ms));
+        let ticket = registration.ticket.take();
         if self.withdrawn.get(id).is_some_and(|(started, _)| *started == registration.started) {
             return Err(Withdrawn);
         }
         let expires = now + self.settings.ttl;
+        let mut start = now.checked_sub(age).unwrap_or(now);
         let (mut since, mut refusal) = (None, None);
+        let is_earlier = self.see(now, warm_up.then_some(age), &registration.service, ticket.as_deref());
         if let Some(instance) = self.instances.get_mut(id) {
             instance.connection = Some(connection);
             instance.expires = expires;
             if instance.registration == registration {
-                return Ok(false);
+                return Ok(is_earlier);
+            }
+            if instance.registration.started == registration.started {
+                start = instance.start;
             }
             (since, refusal) = (instance.since, instance.refusal.take());
         }
-        self.arrivals += 1;
-        let rank = if warm_up { (0, registration.started) } else { (1, self.arrivals) };
-        let service = self.services.entry(registration.service.clone());
-        let service = service.or_insert_with(|| Service { rank, ..Service::default() });
-        service.rank = service.rank.min(rank);
         let (config, stale) = read_config(&self.settings, &self.specs, &registration);
         let connection = Some(connection);
-        let instance = Instance { registration, config, stale, connection, expires, since, refusal };
+        let instance = Instance { registration, start, config, stale, connection, expires, since, refusal };
         self.instances.insert(id.clone(), instance);
         Ok(true)
+    }
+
+    /// Records that a service registers with a ticket, if it has one. `oldest` is the age of its task if that counts.
+    /// Returns whether the service moves before others.
+    fn see(&mut self, now: Instant, oldest: Option<Duration>, name: &str, ticket: Option<&str>) -> bool {
+        let service = self.services.get_mut(name);
+        if ticket.is_some() && service.as_deref().is_some_and(|service| ticket == Some(&service.ticket)) {
+            return false;
+        }
+        let valid = ticket.and_then(|ticket| ticket::read(&self.settings.key, name, ticket));
+        let unix_millis = self.epoch.1 + millis(now.saturating_duration_since(self.epoch.0));
+        let first_seen = match (valid, oldest, &service) {
+            (Some(first_seen), ..) => first_seen,
+            (None, Some(age), _) => unix_millis.saturating_sub(millis(age)),
+            (None, None, None) => unix_millis,
+            (None, None, Some(service)) => service.first_seen,
+        };
+        let service = self.services.entry(name.to_owned()).or_default();
+        if ticket.is_some() && valid.is_none() && !service.reported_ticket {
+            service.reported_ticket = true;
+            let warning = "invalid ticket; is it from a hub with another token? It is ignored";
+            self.warnings.push((name.to_owned(), warning.to_owned()));
+        }
+        if !service.ticket.is_empty() && service.first_seen <= first_seen {
+            return false;
+        }
+        service.first_seen = first_seen;
+        service.ticket = ticket::issue(&self.settings.key, name, first_seen);
+        true
+    }
+
+    /// Returns the ticket of a service.
+    pub(crate) fn ticket(&self, service: &str) -> Option<String> {
+        Some(self.services.get(service)?.ticket.clone())
     }
 
     /// Renews all leases of `connection` and returns their number.
@@ -189,16 +247,16 @@ impl Registry {
         leases.chain(empty).min()
     }
 
-    /// Returns diagnostics of labels, with their services, that have not been returned before.
-    pub(crate) fn new_diagnostics(&mut self) -> Vec<(String, Diagnostic)> {
-        let mut new = Vec::new();
+    /// Returns warnings, with their services, that have not been returned before.
+    pub(crate) fn new_warnings(&mut self) -> Vec<(String, String)> {
+        let mut new = std::mem::take(&mut self.warnings);
         for instance in self.instances.values() {
             let name = &instance.registration.service;
             let Some(service) = self.services.get_mut(name) else { continue };
             for diagnostic in instance.config.iter().flat_map(|config| config.warnings()) {
                 if !service.reported.contains(diagnostic) {
                     service.reported.insert(diagnostic.clone());
-                    new.push((name.clone(), diagnostic.clone()));
+                    new.push((name.clone(), format!("label {diagnostic}")));
                 }
             }
         }
@@ -206,7 +264,7 @@ impl Registry {
     }
 
     /// Builds the configuration. Of each service, the labels of the newest healthy instance apply. A service that
-    /// conflicts with one of a lower rank is refused.
+    /// conflicts with one that was first seen earlier is refused.
     pub(crate) fn document(&mut self, _reports: &impl Reports) -> Document {
         let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
         for instance in self.instances.values().filter(|i| i.registration.health == Health::Healthy) {
@@ -214,13 +272,13 @@ impl Registry {
         }
         let mut document = Document::default();
         let mut claims = Claims::new();
-        let mut by_rank: Vec<_> = self.services.iter_mut().collect();
-        by_rank.sort_by_key(|(_, service)| service.rank);
-        for (name, service) in by_rank {
+        // By first seen, then by name.
+        let mut ordered: Vec<_> = self.services.iter_mut().collect();
+        ordered.sort_by_key(|(_, service)| service.first_seen);
+        for (name, service) in ordered {
             let healthy = healthy.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            let valid =
-                healthy.iter().filter_map(|i| Some((i.registration.started, i.config.as_ref().ok()?)));
-            if let Some((_, newest)) = valid.max_by_key(|(started, _)| *started) {
+            let valid = healthy.iter().filter_map(|i| Some((i.start, i.config.as_ref().ok()?)));
+            if let Some((_, newest)) = valid.max_by_key(|(start, _)| *start) {
                 service.config = Some(Arc::clone(newest));
             }
             let Some(config) = &service.config else { continue };
@@ -285,6 +343,10 @@ impl Instance {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Returns the configuration from the labels that apply to a task, and whether they differ from those it was started
 /// with.
 fn read_config(
@@ -300,7 +362,7 @@ fn read_config(
 /// Names in the configuration, such as `traefik.http.routers.ping`, with the service that has them and their content.
 type Claims = BTreeMap<String, (String, Value)>;
 
-/// Returns why `config` conflicts with the services that rank before it.
+/// Returns why `config` conflicts with services that were first seen earlier.
 fn conflict(claims: &Claims, config: &ServiceConfig) -> Option<String> {
     config.claims().find_map(|(protocol, kind, wanted, value)| {
         let name = format!("traefik.{protocol}.{kind}.{wanted}");

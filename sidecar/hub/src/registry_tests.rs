@@ -30,6 +30,9 @@ impl Reports for Confirmed {
     }
 }
 
+/// Time of the start of the registry.
+const UNIX_MILLIS: u64 = 1_700_000_000_000;
+
 struct Scene {
     registry: Registry,
     now: Instant,
@@ -44,11 +47,14 @@ impl Scene {
             agent_lost_after: AGENT_LOST_AFTER,
             keep_empty: KEEP_EMPTY,
             exposure: Exposure::default(),
+            key: Key::new(b"secret"),
         };
-        Self { registry: Registry::new(settings), now: Instant::now(), generation: 0 }
+        let now = Instant::now();
+        Self { registry: Registry::new(settings, now, UNIX_MILLIS), now, generation: 0 }
     }
 
-    /// Registers `id`, SERVICE.NUMBER. The number is the last octet of its address, its connection and its start time.
+    /// Registers `id`, SERVICE.NUMBER. The number is the last octet of its address and its connection. A task with a higher
+    /// number started later.
     fn register(&mut self, id: &str, health: Health, labels: &[(&str, &str)]) {
         let number = id.split_once('.').unwrap().1.parse().unwrap();
         self.put(id, number, registration(id, health, labels));
@@ -111,9 +117,11 @@ fn registration(id: &str, health: Health, labels: &[(&str, &str)]) -> Registrati
         address: IpAddr::from([10, 0, 1, number]),
         port: NonZeroU16::new(8080).unwrap(),
         started: number.into(),
+        age_ms: 10_000 * (256 - u64::from(number)),
         health,
         labels: read_labels(labels),
         source: Source::Sidecar,
+        ticket: None,
     }
 }
 
@@ -244,19 +252,74 @@ fn router_name_stays_with_the_first_service_while_it_may_return() {
     assert_eq!(scene.servers("second").len(), 1);
 }
 
-#[test]
-fn during_the_warm_up_the_service_with_the_oldest_task_ranks_first() {
-    let mut scene = Scene::new();
-    scene.healthy("second.8", A);
-    scene.healthy("first.1", A);
-    let registrations: Vec<_> =
-        scene.registry.instances.iter().map(|(id, i)| (id.clone(), i.registration.clone())).collect();
-    scene.registry = Scene::new().registry;
-    for (id, registration) in registrations.into_iter().rev() {
-        scene.registry.register(scene.now, true, &id, 1, registration).unwrap();
+/// Registers tasks with a hub that has just started.
+fn warm_up(scene: &mut Scene, registrations: &[(&str, Registration)]) {
+    for (id, registration) in registrations {
+        scene.registry.register(scene.now, true, &id.parse().unwrap(), 1, registration.clone()).unwrap();
     }
+}
+
+#[test]
+fn during_the_warm_up_the_service_with_the_oldest_task_comes_first() {
+    let mut scene = Scene::new();
+    let of = |id| (id, registration(id, Health::Healthy, A));
+    warm_up(&mut scene, &[of("second.8"), of("first.1")]);
     assert_eq!(scene.servers("first").len(), 1);
     assert!(scene.refusal("second.8").is_some());
+}
+
+#[test]
+fn ticket_keeps_the_order_of_services_when_the_hub_restarts() {
+    let mut scene = Scene::new();
+    // The oldest task belongs to another service than the first registration.
+    scene.healthy("z.8", A);
+    scene.pass(Duration::from_millis(1));
+    scene.healthy("a.1", A);
+    let ticket = |scene: &Scene, service: &str| scene.registry.ticket(service).unwrap();
+    let (first, second) = (ticket(&scene, "z"), ticket(&scene, "a"));
+    assert_eq!(
+        [&first, &second].map(|ticket| ticket.split_once('.').unwrap().0.to_owned()),
+        [UNIX_MILLIS.to_string(), (UNIX_MILLIS + 1).to_string()]
+    );
+    let of = |id, ticket: &str| {
+        let ticket = Some(ticket.to_owned());
+        (id, Registration { ticket, ..registration(id, Health::Healthy, A) })
+    };
+    let mut scene = Scene::new();
+    warm_up(&mut scene, &[of("a.1", &second), of("z.8", &first)]);
+    assert_eq!(scene.servers("z").len(), 1);
+    assert!(scene.refusal("a.1").is_some());
+    assert_eq!((ticket(&scene, "z"), ticket(&scene, "a")), (first, second));
+    assert_eq!(scene.registry.new_warnings(), []);
+}
+
+#[test]
+fn invalid_ticket_is_reported_once_and_ignored() {
+    let mut scene = Scene::new();
+    scene.healthy("z.8", A);
+    scene.pass(Duration::from_millis(1));
+    let forged = scene.registry.ticket("z").unwrap().replacen('1', "0", 1);
+    for _ in 0..2 {
+        let ticket = Some(forged.clone());
+        scene.put("a.9", 9, Registration { ticket, ..registration("a.9", Health::Healthy, A) });
+    }
+    assert_eq!(scene.servers("z").len(), 1);
+    let warnings = scene.registry.new_warnings();
+    assert!(warnings.len() == 1 && warnings[0].1.contains("invalid ticket"), "{warnings:?}");
+}
+
+#[test]
+fn age_orders_generations_although_clocks_of_nodes_differ() {
+    let mut scene = Scene::new();
+    let new = &[("traefik.http.routers.a.rule", "Path(`/new`)")];
+    scene.healthy("s.1", A);
+    let hour_behind = Registration { started: 0, ..registration("s.2", Health::Healthy, new) };
+    scene.put("s.2", 2, hour_behind);
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)");
+    // A renewal does not change the order, whatever age it reports.
+    scene.put("s.1", 1, Registration { age_ms: 0, ..registration("s.1", Health::Healthy, A) });
+    scene.healthy("s.1", &[A[0], ("other", "label")]);
+    assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)");
 }
 
 #[test]
@@ -387,16 +450,16 @@ fn published_labels_apply_without_a_new_registration() {
 }
 
 #[test]
-fn diagnostics_are_returned_once_per_service() {
+fn warnings_are_returned_once_per_service() {
     let mut scene = Scene::new();
     let old = [("traefik.frontend.rule", "Path:/a"), ("traefik.tags", "a")];
     scene.healthy("a.1", &old);
     scene.healthy("a.2", &old);
-    let new = scene.registry.new_diagnostics();
+    let new = scene.registry.new_warnings();
     assert_eq!(new.len(), 1, "{new:?}");
-    assert!(new[0].0 == "a" && new[0].1.label == "traefik.tags", "{new:?}");
+    assert!(new[0].0 == "a" && new[0].1.starts_with("label traefik.tags: "), "{new:?}");
     scene.healthy("a.3", &[old[0], ("traefik.portIndex", "1")]);
     scene.healthy("b.4", &[("traefik.frontend.rule", "Path:/b")]);
-    let new = scene.registry.new_diagnostics();
-    assert!(new.len() == 1 && new[0].1.label == "traefik.portIndex", "{new:?}");
+    let new = scene.registry.new_warnings();
+    assert!(new.len() == 1 && new[0].1.starts_with("label traefik.portIndex: "), "{new:?}");
 }

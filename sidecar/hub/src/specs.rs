@@ -87,9 +87,11 @@ mod tests {
             address: IpAddr::from([10, 0, 0, 1]),
             port: NonZeroU16::MIN,
             started: 1,
+            age_ms: 0,
             health: Health::Healthy,
             labels: labels(pairs),
             source,
+            ticket: None,
         }
     }
 

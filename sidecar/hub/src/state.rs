@@ -99,8 +99,8 @@ impl State {
     }
 
     fn update_configuration(&mut self) {
-        for (service, diagnostic) in self.registry.new_diagnostics() {
-            warn!(%service, "label {diagnostic}");
+        for (service, warning) in self.registry.new_warnings() {
+            warn!(%service, "{warning}");
         }
         let document = self.registry.document(&self.routers);
         let public = document.to_json();

@@ -56,10 +56,14 @@ pub struct Registration {
     /// Port of the service, unless a label sets another one.
     #[serde(deserialize_with = "number::port")]
     pub port: NonZeroU16,
-    /// Start time of the task, in milliseconds since the Unix epoch. Of two generations, the labels of the later one
-    /// apply.
+    /// Start time of the task by its node's clock, in milliseconds since the Unix epoch. Identifies a start of the task:
+    /// a withdrawn task cannot register again.
     #[serde(deserialize_with = "number::integer")]
     pub started: u64,
+    /// Time since that start, in milliseconds. Of two generations, the labels of the later one apply, and clocks of nodes
+    /// may differ.
+    #[serde(default, deserialize_with = "number::integer", skip_serializing_if = "is_zero")]
+    pub age_ms: u64,
     /// Result of the service's health probe.
     pub health: Health,
     /// Labels of the service, unchanged.
@@ -68,6 +72,14 @@ pub struct Registration {
     /// Program that registers the task.
     #[serde(default, skip_serializing_if = "Source::is_sidecar")]
     pub source: Source,
+    /// Ticket from the last [`Lease`] of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Program that registers a task.
@@ -113,6 +125,10 @@ pub struct Lease {
     /// Number of routers that have to acknowledge the instance: those that poll, those that polled a moment ago, and one
     /// that a hub expects which started recently. With 0, the instance can be pending forever.
     pub routers: usize,
+    /// Ticket of the service: when a hub first saw it. The next registrations repeat it, also with other hubs. Of two
+    /// services in conflict, the one with the earlier ticket is routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// Routing state of an instance: whether requests reach it.

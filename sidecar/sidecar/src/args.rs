@@ -175,9 +175,11 @@ impl RunArgs {
             address: self.address.0.unwrap_or(address),
             port: self.port,
             started,
+            age_ms: 0,
             health: Health::Starting,
             labels,
             source: Source::Sidecar,
+            ticket: None,
         }
     }
 

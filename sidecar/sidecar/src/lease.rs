@@ -11,6 +11,7 @@ use client::{
     Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
 };
 use protocol::{Health, InstanceId, Routing, Withdrawal};
+use rustix::time::{ClockId, clock_gettime};
 use timer::Timer;
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
@@ -32,6 +33,10 @@ pub(crate) struct Lease<'a> {
     status: &'a SharedStatus,
     /// Start of the task, in milliseconds since the Unix epoch.
     started: u64,
+    /// Start of the task on the clock since the node's boot.
+    started_at: Duration,
+    /// Ticket of the service from the last lease.
+    ticket: Option<String>,
     session: Option<Session>,
     /// Connection that holds the lease until `session` has its first response.
     previous: Option<Session>,
@@ -69,6 +74,8 @@ impl<'a> Lease<'a> {
             args,
             status,
             started: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            started_at: since_boot(),
+            ticket: None,
             session: None,
             previous: None,
             heartbeat_interval: INITIAL_HEARTBEAT_INTERVAL,
@@ -143,6 +150,9 @@ impl<'a> Lease<'a> {
         let health_changed = async || drop(status.wait_for(|status| status.health != health).await);
         let mut registration = self.args.registration(self.started, session.connection.local_ip);
         registration.health = health;
+        let age = since_boot().saturating_sub(self.started_at);
+        registration.age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        registration.ticket.clone_from(&self.ticket);
         // Routers only learn of healthy tasks, so for any other there is nothing to wait for.
         let wait = (health == Health::Healthy).then_some(self.heartbeat_interval);
         let before = self.state;
@@ -158,7 +168,10 @@ impl<'a> Lease<'a> {
         };
         self.previous = None;
         match response {
-            Ok(lease) => self.on_granted(&lease),
+            Ok(lease) => {
+                self.on_granted(&lease);
+                self.ticket = lease.ticket;
+            }
             Err(error) => {
                 self.session = None;
                 if error.is_permanent() {
@@ -216,6 +229,13 @@ impl<'a> Lease<'a> {
             _ => {}
         }
     }
+}
+
+/// Returns the time since the node's boot. Unlike the time of day it is never set, and unlike [`Instant`] it includes time
+/// in which the node was suspended.
+fn since_boot() -> Duration {
+    // The kernel's time is not negative.
+    clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
 }
 
 /// Returns the session if it can send a request. Otherwise opens another one and keeps the old one open as `previous`.

@@ -347,9 +347,11 @@ impl Node {
                 address,
                 port: container.port,
                 started,
+                age_ms: 0,
                 health,
                 labels: container.labels.clone(),
                 source: Source::Agent,
+                ticket: None,
             }),
             // It may rejoin its network, but a withdrawal would be final. So it is unhealthy.
             None => self

@@ -8,7 +8,7 @@ use protocol::{Health, Routing};
 use rustix::process::Signal;
 
 use crate::support::eventually;
-use crate::support::hub::{Answer, Event, ScriptedHub};
+use crate::support::hub::{Answer, Event, ScriptedHub, TICKET};
 use crate::support::service::Service;
 use crate::support::sidecar::{Run, TELLTALE};
 
@@ -50,6 +50,7 @@ fn registration_contains_flags_and_labels() {
     assert_eq!(registration.labels.0["a"], "1&2");
     assert_eq!(registration.labels.0["b"], "z");
     assert!(registration.started >= before);
+    assert_eq!(registration.ticket, None);
     assert!(hub.asked_with_health(Health::Healthy).waits());
 }
 
@@ -83,6 +84,12 @@ fn heartbeats_use_one_connection() {
     eventually("heartbeats", || (hub.requests().len() >= 20).then_some(()));
     let connections: HashSet<_> = hub.requests().iter().map(|request| request.connection).collect();
     assert_eq!(connections.len(), 1);
+    let registrations: Vec<_> =
+        hub.requests().into_iter().filter_map(|request| request.registration).collect();
+    assert!(registrations.is_sorted_by_key(|registration| registration.age_ms));
+    let (first, last) = (&registrations[0], registrations.last().unwrap());
+    assert!(first.age_ms < last.age_ms && last.age_ms < 600_000, "{first:?} {last:?}");
+    assert_eq!(last.ticket.as_deref(), Some(TICKET));
     assert_eq!(sidecar.logged("routed").len(), 1);
 }
 
@@ -126,7 +133,9 @@ fn task_registers_again_with_a_restarted_hub() {
     hub.die();
     sidecar.logs("connecting: ");
     let hub = ScriptedHub::start_at(address, Answer::usual);
-    assert_eq!(hub.asked_with_health(Health::Healthy).registration, before);
+    let again = hub.asked_with_health(Health::Healthy).registration.unwrap();
+    assert_eq!(again.ticket.as_deref(), Some(TICKET), "another hub learns the order of services");
+    assert_eq!(again.started, before.unwrap().started);
     eventually("second registration in the log", || (sidecar.logged("registered").len() == 2).then_some(()));
     assert_eq!(sidecar.logged("routed").len(), 1);
 }

@@ -11,6 +11,9 @@ use protocol::{Health, Lease, Registration, Routing, Withdrawal};
 
 use super::eventually;
 
+/// Ticket in every lease.
+pub(crate) const TICKET: &str = "1.ticket";
+
 /// Event at the hub.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
@@ -54,7 +57,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// A lease.
     pub(crate) fn lease(ttl_ms: u64, routing: Routing) -> Self {
-        let lease = Lease { generation: 1, ttl_ms, routing, routers: 1 };
+        let lease = Lease { generation: 1, ttl_ms, routing, routers: 1, ticket: Some(TICKET.to_owned()) };
         Self::Say(200, serde_json::to_string(&lease).unwrap())
     }
 
