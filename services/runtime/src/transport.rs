@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -65,6 +66,14 @@ impl Stream {
     /// Wraps a stream of another protocol, such as TLS.
     pub fn layered(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self::new(Kind::Layered(Box::pin(stream)))
+    }
+
+    /// Returns the address at which the client reached this host. `None` for a Unix socket or a layer.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.kind {
+            Kind::Tcp(socket) => socket.local_addr().ok(),
+            Kind::Unix(_) | Kind::Layered(_) => None,
+        }
     }
 
     /// Returns the bytes that were read ahead, which the next reads return again.

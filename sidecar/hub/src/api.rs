@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /traefik?wait=4s&throttle=100ms&router=NAME` | Traefik's dynamic configuration, once it changes; 503 during the warm-up |
 //! | `GET /traefik` | the configuration now, for clients that are not routers |
-//! | `GET /traefik/beacon?life=…&connection=…&generation=…` | health check by which a router acknowledges a configuration; delayed |
+//! | `GET /traefik/beacon?connection=…&generation=…&nonce=…` | health check by which a router acknowledges a configuration; delayed |
 //! | `PUT /v1/instances/ID?wait=2s` | registers an instance or renews its lease (token) |
 //! | `DELETE /v1/instances/ID?wait=10s` | withdraws it; responds once every router acknowledged (token) |
 //! | `POST /v1/heartbeat` | renews all leases of the connection (token) |
@@ -14,13 +14,15 @@
 //! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) |
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cli::Token;
 use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Services};
 use runtime::{
-    Admin, Body, Connection, HeaderValue, Method, Request, RequestBody, Response, Service, StatusCode, header,
+    Admin, Body, Connection, EstablishFuture, Established, HeaderValue, Method, Peer, Request, RequestBody,
+    Response, Service, StatusCode, Stream, Transport, header,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +31,7 @@ use tracing::warn;
 use crate::hub::Hub;
 use crate::query::{MAX_WAIT, Query};
 use crate::registry::Withdrawn;
+use crate::routers::Poll;
 use crate::state::BEACON_PATH;
 use crate::{events, metrics};
 
@@ -50,6 +53,18 @@ pub(crate) struct Api {
     /// Token for changes; `None` accepts all of them.
     pub(crate) token: Option<Token>,
     pub(crate) admin: Admin,
+}
+
+/// Gives each connection the address at which the client reached the hub, a [`SocketAddr`].
+struct LocalAddress;
+
+impl Transport for LocalAddress {
+    fn establish(&self, stream: Stream, _: Peer) -> EstablishFuture<'_> {
+        // An IPv4 client of a socket for both families has a mapped address.
+        let local = stream.local_addr().map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
+        let info = local.map(|local| Box::new(local) as Box<_>);
+        Box::pin(async { Ok(Established { stream, info }) })
+    }
 }
 
 /// Error of a request.
@@ -82,7 +97,7 @@ impl Api {
             self.authorize(head.headers.get(header::AUTHORIZATION), connection)?;
         }
         match route {
-            CONFIGURATION => self.configuration(head.headers.get(header::HOST), connection, query).await,
+            CONFIGURATION => self.configuration(connection, query).await,
             BEACON_PATH => self.beacon(query).await,
             INSTANCES => {
                 query.finish()?;
@@ -114,7 +129,6 @@ impl Api {
 
     async fn configuration(
         &self,
-        host: Option<&HeaderValue>,
         connection: &Connection,
         mut query: Query<'_>,
     ) -> Result<Response, ApiError> {
@@ -125,12 +139,14 @@ impl Api {
         let document = if wait.is_none() && name.is_none() {
             self.hub.state().public_document()
         } else {
+            let Some(local) = connection.transport_info::<SocketAddr>() else {
+                return Err(ApiError::bad_request(
+                    "a router polls over TCP, so that it can request the beacon",
+                ));
+            };
             let name = name.unwrap_or_else(|| connection.peer.to_string());
-            // Only characters that need no escaping in a URL.
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || ".:-_[]".contains(c);
-            let host = host.and_then(|host| host.to_str().ok());
-            let host = host.filter(|host| !host.is_empty() && host.chars().all(is_plain));
-            self.hub.poll(connection.id, &name, throttle, host, wait.unwrap_or_default()).await
+            let poll = Poll { name, throttle, host: local.to_string() };
+            self.hub.poll(connection.id, &poll, wait.unwrap_or_default()).await
         };
         match document {
             Some(document) => Ok(response(StatusCode::OK, "application/json", document)),
@@ -141,11 +157,10 @@ impl Api {
     }
 
     async fn beacon(&self, mut query: Query<'_>) -> Result<Response, ApiError> {
-        let [epoch, connection, generation] =
-            [query.number("life")?, query.number("connection")?, query.number("generation")?];
+        let [connection, generation] = [query.number("connection")?, query.number("generation")?];
+        let nonce = query.text("nonce")?.ok_or_else(|| ApiError::bad_request("missing parameter nonce"))?;
         query.finish()?;
-        let to_u64 = |number| u64::try_from(number).unwrap_or(u64::MAX);
-        self.hub.beacon(epoch, to_u64(connection), to_u64(generation)).await;
+        self.hub.beacon(connection, generation, &nonce).await;
         Ok(response(StatusCode::OK, "text/plain; charset=utf-8", "seen\n"))
     }
 
@@ -211,6 +226,10 @@ impl Service for Api {
             None => path == *route,
         };
         ROUTES.iter().position(matches).unwrap_or(ROUTES.len() - 1)
+    }
+
+    fn transport(&self) -> Option<&dyn Transport> {
+        Some(&LocalAddress)
     }
 
     async fn call(&self, request: Request, connection: &Connection) -> Response {

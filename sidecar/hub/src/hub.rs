@@ -11,8 +11,9 @@ use tracing::info;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
+use crate::key::Key;
 use crate::registry::{Registry, Settings, Withdrawn};
-use crate::routers::Routers;
+use crate::routers::{Poll, Routers};
 use crate::state::{Counters, Documents, Effect, State};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
@@ -32,6 +33,7 @@ impl Hub {
         settings: Settings,
         warm_up: Duration,
         certificate: Option<Certificate>,
+        beacon_key: Key,
         unready: Latch,
     ) -> Arc<Self> {
         let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -40,7 +42,7 @@ impl Hub {
             routers: Routers::new(now()),
             documents: Documents::default(),
             generation: 0,
-            epoch: unix_time.as_nanos(),
+            beacon_key,
             warm_up,
             ready_at: None,
             unready: Some(unready),
@@ -147,23 +149,13 @@ impl Hub {
 
     /// Responds to a router with the configuration, once it differs from the last response on this connection, or
     /// after `wait`. `None` during the warm-up: the router keeps what it has.
-    ///
-    /// `throttle` is the minimum time between two configurations that the router applies, and `host` the host and port
-    /// at which it reaches the hub.
-    pub(crate) async fn poll(
-        &self,
-        connection: u64,
-        name: &str,
-        throttle: Duration,
-        host: Option<&str>,
-        wait: Duration,
-    ) -> Option<Bytes> {
+    pub(crate) async fn poll(&self, connection: u64, poll: &Poll, wait: Duration) -> Option<Bytes> {
         let deadline = now() + wait;
-        let last_sent = self.update(|state, now| {
+        let last_sent = self.update(|state, _| {
             let before = state.routers.len();
-            let last_sent = state.routers.poll(now, connection, name, throttle);
+            let last_sent = state.routers.poll(connection, poll);
             if state.routers.len() != before {
-                info!(router = name, "router polls");
+                info!(router = poll.name, "router polls");
             }
             (Some(Effect::Progress), last_sent)
         });
@@ -172,19 +164,20 @@ impl Hub {
                 return over.then_some(None);
             }
             (over || last_sent != Some(state.generation)).then(|| {
-                state.routers.sent(connection, state.generation, host.is_some());
-                Some(state.document_for(connection, host))
+                state.routers.sent(now(), connection, state.generation);
+                Some(state.document_for(connection, &poll.host))
             })
         });
         document.await
     }
 
-    /// Records a request for a beacon: the router on `connection` uses the configuration `generation`. `epoch` shows
-    /// whether it is one of this hub. The response is delayed, so that the health check is not repeated.
-    pub(crate) async fn beacon(&self, epoch: u128, connection: u64, generation: u64) {
-        self.update(|state, _| {
-            let is_new = epoch == state.epoch && state.routers.acknowledge(connection, generation);
-            (is_new.then_some(Effect::Progress), ())
+    /// Records a request for a beacon: the router on `connection` uses the configuration `generation`. The response is
+    /// delayed, so that the health check is not repeated.
+    pub(crate) async fn beacon(&self, connection: u64, generation: u64, nonce: &str) {
+        self.update(|state, now| {
+            state.beacon(now, connection, generation, nonce);
+            // The acknowledgement counts a little later, and the ticker has to know.
+            (Some(Effect::Progress), ())
         });
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
     }

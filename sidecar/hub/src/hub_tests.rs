@@ -22,7 +22,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         exposure: traefik::Exposure::default(),
         key: crate::key::Key::default(),
     };
-    let hub = Hub::new(settings, WARM_UP, None, readiness.latch());
+    let hub = Hub::new(settings, WARM_UP, None, Key::new(b"random"), readiness.latch());
     tokio::spawn(hub.clone().tick());
     hub
 }
@@ -60,30 +60,37 @@ fn keep_alive(hub: &Arc<Hub>, number: u8) {
     });
 }
 
-/// Returns epoch, connection and generation of the beacon in a document.
-fn beacon_of(document: &str) -> (u128, u64, u64) {
+/// Returns connection, generation and nonce of the beacon in a document.
+fn beacon_of(document: &str) -> (u64, u64, String) {
     let document: serde_json::Value = serde_json::from_str(document).unwrap();
     let path = document["http"]["services"]["swarmlings-beacon"]["loadbalancer"]["healthcheck"]["path"]
         .as_str()
         .unwrap();
-    let numbers: Vec<u128> = path.split(['=', '&']).filter_map(|part| part.parse().ok()).collect();
-    let [epoch, connection, generation] = numbers.try_into().unwrap();
-    (epoch, connection.try_into().unwrap(), generation.try_into().unwrap())
+    let values: Vec<_> = path.split(['=', '&']).skip(1).step_by(2).collect();
+    (values[0].parse().unwrap(), values[1].parse().unwrap(), values[2].to_owned())
 }
 
-/// Polls forever, as a router without a beacon.
+/// Polls and requests beacons forever, as a router.
 fn route(hub: &Arc<Hub>) {
     let hub = hub.clone();
     tokio::spawn(async move {
         loop {
-            hub.poll(99, "traefik", THROTTLE, None, WAIT).await;
-            sleep(Duration::from_millis(1)).await;
+            if let Some(document) = poll(&hub, 99, WAIT).await {
+                request_beacon(&hub, beacon_of(&document)).await;
+            }
         }
     });
 }
 
+/// Requests a beacon without waiting for the response, which is delayed.
+async fn request_beacon(hub: &Hub, (connection, generation, nonce): (u64, u64, String)) {
+    let response = timeout(Duration::from_millis(1), hub.beacon(connection, generation, &nonce)).await;
+    assert!(response.is_err(), "the response is delayed");
+}
+
 async fn poll(hub: &Hub, connection: u64, wait: Duration) -> Option<String> {
-    let document = hub.poll(connection, "traefik", THROTTLE, Some("hub:8080"), wait).await?;
+    let poll = Poll { name: "traefik".to_owned(), throttle: THROTTLE, host: "hub:8080".to_owned() };
+    let document = hub.poll(connection, &poll, wait).await?;
     Some(String::from_utf8(document.into()).unwrap())
 }
 
@@ -139,15 +146,19 @@ async fn beacon_request_confirms_the_instances_of_its_configuration() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
     sleep(WARM_UP).await;
-    let (epoch, connection, generation) = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
+    let beacon = beacon_of(&poll(&hub, 1, WAIT).await.unwrap());
+    assert_eq!(beacon_of(&poll(&hub, 1, Duration::ZERO).await.unwrap()), beacon, "nothing changed");
+    let other = beacon_of(&poll(&hub, 2, WAIT).await.unwrap());
+    hub.disconnected(2);
+    sleep(Duration::from_secs(5)).await;
     let routing = || hub.state().instances()[0].routing.clone();
-    assert_eq!(routing(), Routing::Pending);
-    for (epoch, connection) in [(epoch - 1, connection), (epoch, 2)] {
-        let response = timeout(WAIT, hub.beacon(epoch, connection, generation)).await;
-        assert!(response.is_err(), "the response is delayed");
-        assert_eq!(routing(), Routing::Pending, "{epoch} {connection}");
+    for nonce in [other.2, "0".repeat(64), String::new()] {
+        request_beacon(&hub, (beacon.0, beacon.1, nonce)).await;
     }
-    assert!(timeout(WAIT, hub.beacon(epoch, connection, generation)).await.is_err());
+    sleep(THROTTLE).await;
+    assert_eq!(routing(), Routing::Pending);
+    request_beacon(&hub, beacon).await;
+    sleep(THROTTLE).await;
     assert_eq!(routing(), Routing::Confirmed);
 }
 
@@ -161,7 +172,7 @@ async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_inst
     let before = now();
     let withdrawal = hub.withdraw(&id(2), Duration::from_secs(10)).await;
     assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], pending: vec![] });
-    assert!(now() - before >= THROTTLE, "the router uses it after its throttle");
+    assert!(now() - before >= THROTTLE, "Traefik switches a little after it requested the beacon");
     let list = hub.state().instances();
     assert_eq!(list.iter().map(|i| i.id.to_string()).collect::<Vec<_>>(), ["ping.1"]);
 }

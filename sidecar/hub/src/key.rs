@@ -1,4 +1,4 @@
-//! Secrets that derive from the hub's master token. Pure.
+//! Secrets that derive from a key, such as the hub's master token. Pure.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -108,7 +108,11 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
     let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
     let certificate = certificate.map_err(failure)?;
-    let hub = hub::Hub::new(settings, flags.warm_up, certificate, context.latch());
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|error| Failure::new(format_args!("generating a random key: {error}")))?;
+    let key = key::Key::new(&key);
+    let hub = hub::Hub::new(settings, flags.warm_up, certificate, key, context.latch());
     tokio::spawn(hub.clone().tick());
     Ok(api::Api { hub, token, admin: context.admin().clone() })
 }

@@ -50,7 +50,7 @@ impl<'a> Query<'a> {
     }
 
     /// Takes a required parameter that is an integer.
-    pub(crate) fn number(&mut self, name: &str) -> Result<u128, ApiError> {
+    pub(crate) fn number(&mut self, name: &str) -> Result<u64, ApiError> {
         let text =
             self.text(name)?.ok_or_else(|| ApiError::bad_request(format!("missing parameter {name}")))?;
         text.parse().map_err(|_| ApiError::bad_request(format!("{name}={text}: expected an integer")))

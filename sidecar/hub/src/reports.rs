@@ -1,7 +1,5 @@
 //! Reports of routers about the configuration, as the registry needs them. Pure.
 
-use crate::routers::Routers;
-
 /// Reports of routers about the configuration.
 pub(crate) trait Reports {
     /// Returns whether a router with an API polls, so that definitions can be tried.
@@ -16,18 +14,4 @@ pub(crate) trait Reports {
     /// report.
     #[expect(dead_code, reason = "there are no trials yet")]
     fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String>;
-}
-
-impl Reports for Routers {
-    fn can_try(&self) -> bool {
-        false
-    }
-
-    fn is_confirmed(&self, generation: u64) -> bool {
-        self.is_confirmed(generation)
-    }
-
-    fn error(&self, _protocol: &str, _kind: &str, _name: &str) -> Option<String> {
-        None
-    }
 }

@@ -2,9 +2,7 @@
 //!
 //! A poll does not tell which configuration the router uses. Each response contains a beacon, a health-checked
 //! service whose URL the router requests as soon as it uses the configuration. That request acknowledges the
-//! generation, however long it took, and even if the router rejected an earlier document. If the hub does not know a
-//! URL at which the router reaches it, there is no beacon. Then the next poll on the same connection shows that the
-//! previous response arrived, and the router is assumed to use it some time after its throttle.
+//! generation, however long it took, and even if the router rejected an earlier document.
 //!
 //! A router is identified by its connection. After a reconnect it has to fetch and acknowledge again.
 
@@ -13,8 +11,13 @@ use std::time::{Duration, Instant};
 
 use protocol::Withdrawal;
 
-/// Time after the throttle at which a router without a beacon is assumed to use a configuration.
-const ASSUMED_AFTER: Duration = Duration::from_secs(3);
+use crate::reports::Reports;
+
+/// Time after the request for a beacon at which its configuration counts as used. Traefik starts health checks just
+/// before it switches to the new routers.
+const SWITCHED_AFTER: Duration = Duration::from_millis(100);
+/// Time after the throttle within which a router is expected to request the beacon of its first configuration.
+const BEACON_AFTER: Duration = Duration::from_secs(10);
 /// Time for which a router counts after its connection closed. It may only have timed out.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 /// Time for which a new hub expects a router that has not polled yet. Traefik retries with a backoff of up to a
@@ -28,15 +31,26 @@ pub(crate) struct Routers {
     polling: BTreeMap<u64, Router>,
 }
 
-#[derive(Debug, Default)]
+/// What a router says about itself in a poll.
+#[derive(Clone, Debug)]
+pub(crate) struct Poll {
+    /// Name for people.
+    pub(crate) name: String,
+    /// Minimum time between two configurations that it applies.
+    pub(crate) throttle: Duration,
+    /// Host and port at which it reached the hub.
+    pub(crate) host: String,
+}
+
+#[derive(Debug)]
 struct Router {
-    name: String,
+    poll: Poll,
     /// Generation of the last response.
     last_sent: Option<u64>,
-    /// Whether that response had a beacon.
-    has_beacon: bool,
-    /// Generations that arrived without a beacon, with the time from which each is assumed to be in use.
-    arrived: VecDeque<(u64, Instant)>,
+    /// Time by which the first request for a beacon is expected.
+    beacon_due: Option<Instant>,
+    /// Generations whose beacon was requested, with the time from which each counts as used.
+    switching: VecDeque<(u64, Instant)>,
     acknowledged: Option<u64>,
     gone_at: Option<Instant>,
 }
@@ -47,43 +61,40 @@ impl Routers {
     }
 
     /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.
-    pub(crate) fn poll(
-        &mut self,
-        now: Instant,
-        connection: u64,
-        name: &str,
-        throttle: Duration,
-    ) -> Option<u64> {
+    pub(crate) fn poll(&mut self, connection: u64, poll: &Poll) -> Option<u64> {
         // A router that reconnects under the same name replaces its lost connection.
-        self.polling
-            .retain(|id, router| *id == connection || router.gone_at.is_none() || router.name != name);
-        let router = self.polling.entry(connection);
-        let router = router.or_insert_with(|| Router { name: name.to_owned(), ..Router::default() });
-        let newest = router.arrived.back().map(|(generation, _)| *generation).or(router.acknowledged);
-        let is_new = |sent: &u64| !router.has_beacon && Some(*sent) > newest;
-        if let Some(generation) = router.last_sent.filter(is_new) {
-            router.arrived.push_back((generation, now + throttle + ASSUMED_AFTER));
-        }
+        self.polling.retain(|id, router| {
+            *id == connection || router.gone_at.is_none() || router.poll.name != poll.name
+        });
+        let router = self.polling.entry(connection).or_insert_with(|| Router {
+            poll: poll.clone(),
+            last_sent: None,
+            beacon_due: None,
+            switching: VecDeque::new(),
+            acknowledged: None,
+            gone_at: None,
+        });
         router.last_sent
     }
 
     /// Records the response to a poll on `connection`.
-    pub(crate) fn sent(&mut self, connection: u64, generation: u64, has_beacon: bool) {
+    pub(crate) fn sent(&mut self, now: Instant, connection: u64, generation: u64) {
         if let Some(router) = self.polling.get_mut(&connection) {
+            if router.last_sent.is_none() {
+                router.beacon_due = Some(now + router.poll.throttle + BEACON_AFTER);
+            }
             router.last_sent = Some(generation);
-            router.has_beacon = has_beacon;
         }
     }
 
-    /// Records a request for the beacon of `generation`. Returns whether it is the newest one so far.
-    pub(crate) fn acknowledge(&mut self, connection: u64, generation: u64) -> bool {
-        let Some(router) = self.polling.get_mut(&connection) else { return false };
-        if router.acknowledged >= Some(generation) {
-            return false;
+    /// Records a request for the beacon of `generation`. It counts only if that generation was sent on `connection`.
+    pub(crate) fn acknowledge(&mut self, now: Instant, connection: u64, generation: u64) {
+        let Some(router) = self.polling.get_mut(&connection) else { return };
+        let newest = router.switching.back().map(|(generation, _)| *generation).or(router.acknowledged);
+        if newest < Some(generation) && Some(generation) <= router.last_sent {
+            router.switching.push_back((generation, now + SWITCHED_AFTER));
+            router.beacon_due = None;
         }
-        router.acknowledged = Some(generation);
-        router.arrived.retain(|(arrived, _)| *arrived > generation);
-        true
     }
 
     /// Records that `connection` closed.
@@ -93,12 +104,12 @@ impl Routers {
         }
     }
 
-    /// Acknowledges configurations that are assumed to be in use by `now`, and removes routers that are gone. Returns
-    /// whether anything changed.
+    /// Acknowledges configurations that count as used by `now`, and removes routers that are gone. Returns whether
+    /// anything changed.
     pub(crate) fn advance(&mut self, now: Instant) -> bool {
         let mut changed = false;
         self.polling.retain(|_, router| {
-            while let Some((generation, _)) = router.arrived.pop_front_if(|(_, at)| *at <= now) {
+            while let Some((generation, _)) = router.switching.pop_front_if(|(_, at)| *at <= now) {
                 router.acknowledged = Some(generation);
                 changed = true;
             }
@@ -109,24 +120,32 @@ impl Routers {
         changed
     }
 
+    /// Returns the routers that have not requested any beacon in time. Each is returned once.
+    pub(crate) fn without_beacon(&mut self, now: Instant) -> Vec<Poll> {
+        let routers = self.polling.values_mut();
+        routers
+            .filter_map(|router| router.beacon_due.take_if(|at| *at <= now).map(|_| router.poll.clone()))
+            .collect()
+    }
+
     /// Returns the time of the next change by [`Routers::advance`].
     pub(crate) fn next_change(&self) -> Option<Instant> {
-        let in_use = self.polling.values().filter_map(|router| router.arrived.front().map(|(_, at)| *at));
-        in_use.chain(self.polling.values().filter_map(|router| router.gone_at)).min()
+        let times = |router: &Router| {
+            [router.switching.front().map(|(_, at)| *at), router.gone_at, router.beacon_due]
+                .into_iter()
+                .flatten()
+                .min()
+        };
+        self.polling.values().filter_map(times).min()
     }
 
     /// Returns the names of the routers that use `generation` or a later one, and of those that do not yet.
     pub(crate) fn confirmation(&self, generation: u64) -> Withdrawal {
         let uses = |router: &&Router| router.acknowledged >= Some(generation);
         let (confirmed, pending): (Vec<_>, Vec<_>) = self.polling.values().partition(uses);
-        let names = |routers: Vec<&Router>| routers.into_iter().map(|router| router.name.clone()).collect();
+        let names =
+            |routers: Vec<&Router>| routers.into_iter().map(|router| router.poll.name.clone()).collect();
         Withdrawal { confirmed: names(confirmed), pending: names(pending) }
-    }
-
-    /// Returns whether there are routers and all of them use `generation` or a later one.
-    pub(crate) fn is_confirmed(&self, generation: u64) -> bool {
-        let mut acknowledged = self.polling.values().map(|router| router.acknowledged);
-        !self.polling.is_empty() && acknowledged.all(|latest| latest >= Some(generation))
     }
 
     /// Returns whether there may be a router that has not polled this hub yet.
@@ -145,60 +164,66 @@ impl Routers {
     }
 }
 
+impl Reports for Routers {
+    fn can_try(&self) -> bool {
+        false
+    }
+
+    fn is_confirmed(&self, generation: u64) -> bool {
+        let mut acknowledged = self.polling.values().map(|router| router.acknowledged);
+        !self.polling.is_empty() && acknowledged.all(|latest| latest >= Some(generation))
+    }
+
+    fn error(&self, _protocol: &str, _kind: &str, _name: &str) -> Option<String> {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const THROTTLE: Duration = Duration::from_millis(100);
-    const SETTLED: Duration = Duration::from_millis(3100);
+    fn poll(routers: &mut Routers, connection: u64) -> Option<u64> {
+        let throttle = Duration::from_millis(100);
+        let poll = Poll { name: "traefik".to_owned(), throttle, host: "10.0.1.2:8080".to_owned() };
+        routers.poll(connection, &poll)
+    }
 
-    fn complete(routers: &mut Routers, now: Instant, generation: u64) -> bool {
+    fn is_confirmed(routers: &mut Routers, now: Instant, generation: u64) -> bool {
         routers.advance(now);
         routers.is_confirmed(generation)
     }
 
     #[test]
-    fn request_for_the_beacon_acknowledges_its_generation() {
+    fn generation_is_used_shortly_after_the_request_for_its_beacon() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
-        routers.poll(now, 1, "traefik", THROTTLE);
-        routers.sent(1, 7, true);
-        routers.poll(now, 1, "traefik", THROTTLE);
-        assert!(!complete(&mut routers, now + SETTLED, 7), "an arrived response is not an acknowledgement");
-        assert!(routers.acknowledge(1, 7));
-        assert!(complete(&mut routers, now, 7));
-        assert!(!complete(&mut routers, now, 8));
-        assert!(!routers.acknowledge(1, 6), "an older generation changes nothing");
-        assert!(complete(&mut routers, now, 7));
-        assert!(!routers.acknowledge(2, 9), "no router polls on that connection");
-        routers.poll(now, 1, "traefik", THROTTLE);
-        assert_eq!(routers.next_change(), None, "nothing is left to assume");
+        assert_eq!(poll(&mut routers, 1), None);
+        routers.sent(now, 1, 7);
+        assert_eq!(poll(&mut routers, 1), Some(7));
+        assert!(!is_confirmed(&mut routers, now + GONE_AFTER, 7), "a response is not an acknowledgement");
+        routers.acknowledge(now, 1, 7);
+        assert_eq!(routers.next_change(), Some(now + SWITCHED_AFTER));
+        assert!(!is_confirmed(&mut routers, now, 7), "Traefik may not have switched yet");
+        assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 7));
+        assert!(!routers.is_confirmed(8));
+        assert_eq!(routers.next_change(), None);
     }
 
     #[test]
-    fn without_a_beacon_a_generation_counts_after_the_next_poll_and_the_throttle() {
+    fn only_generations_that_were_sent_on_the_connection_can_be_acknowledged() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
-        assert_eq!(routers.poll(now, 1, "traefik", THROTTLE), None);
-        routers.sent(1, 7, false);
-        assert!(!complete(&mut routers, now + SETTLED, 7), "a response that was sent may not have arrived");
-        assert_eq!(routers.poll(now, 1, "traefik", THROTTLE), Some(7));
-        assert!(!complete(&mut routers, now + THROTTLE, 7));
-        assert_eq!(routers.next_change(), Some(now + SETTLED));
-        assert!(complete(&mut routers, now + SETTLED, 7));
-        assert!(!complete(&mut routers, now + SETTLED, 8));
-    }
-
-    #[test]
-    fn repeated_response_does_not_delay_the_confirmation() {
-        let now = Instant::now();
-        let mut routers = Routers::new(now);
-        routers.poll(now, 1, "traefik", THROTTLE);
-        routers.sent(1, 1, false);
-        routers.poll(now, 1, "traefik", THROTTLE);
-        routers.sent(1, 1, false);
-        routers.poll(now + THROTTLE, 1, "traefik", THROTTLE);
-        assert!(complete(&mut routers, now + SETTLED, 1));
+        poll(&mut routers, 1);
+        routers.acknowledge(now, 1, 1);
+        assert!(!is_confirmed(&mut routers, now + SWITCHED_AFTER, 1));
+        routers.sent(now, 1, 7);
+        routers.acknowledge(now, 1, 8);
+        routers.acknowledge(now, 2, 7);
+        assert!(!is_confirmed(&mut routers, now + SWITCHED_AFTER, 7));
+        routers.acknowledge(now, 1, 7);
+        routers.acknowledge(now + SWITCHED_AFTER, 1, 6);
+        assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 7), "an older generation changes nothing");
     }
 
     #[test]
@@ -206,29 +231,45 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         for connection in [1, 2] {
-            routers.poll(now, connection, "traefik", THROTTLE);
-            routers.sent(connection, 1, false);
+            poll(&mut routers, connection);
+            routers.sent(now, connection, 1);
         }
-        routers.poll(now, 1, "traefik", THROTTLE);
-        assert!(!complete(&mut routers, now + SETTLED, 1));
+        routers.acknowledge(now, 1, 1);
+        assert!(!is_confirmed(&mut routers, now + SWITCHED_AFTER, 1));
         routers.disconnected(now, 2);
-        assert!(!complete(&mut routers, now + SETTLED, 1), "it may have timed out and may return");
-        assert!(complete(&mut routers, now + GONE_AFTER, 1), "it is gone");
+        assert!(!is_confirmed(&mut routers, now + SWITCHED_AFTER, 1), "it may have timed out and may return");
+        assert!(is_confirmed(&mut routers, now + GONE_AFTER, 1), "it is gone");
     }
 
     #[test]
     fn router_on_a_new_connection_has_to_fetch_again() {
         let now = Instant::now();
         let mut routers = Routers::new(now);
-        routers.poll(now, 1, "traefik", THROTTLE);
-        routers.sent(1, 1, false);
+        poll(&mut routers, 1);
+        routers.sent(now, 1, 1);
+        routers.acknowledge(now, 1, 1);
         routers.disconnected(now, 1);
-        assert_eq!(routers.poll(now, 2, "traefik", THROTTLE), None);
-        assert!(!complete(&mut routers, now + SETTLED, 1));
+        assert_eq!(poll(&mut routers, 2), None);
+        assert!(!is_confirmed(&mut routers, now + SWITCHED_AFTER, 1));
         assert_eq!(routers.len(), 1);
-        routers.sent(2, 1, false);
-        routers.poll(now, 2, "traefik", THROTTLE);
-        assert!(complete(&mut routers, now + SETTLED, 1), "the old connection no longer counts");
+        routers.sent(now, 2, 1);
+        routers.acknowledge(now, 2, 1);
+        assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 1), "the old connection no longer counts");
+    }
+
+    #[test]
+    fn router_that_requests_no_beacon_is_reported_once() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        for connection in [1, 2] {
+            poll(&mut routers, connection);
+            routers.sent(now, connection, 1);
+        }
+        routers.acknowledge(now, 2, 1);
+        routers.sent(now, 2, 2);
+        assert!(routers.without_beacon(now + BEACON_AFTER).is_empty(), "its throttle may delay the request");
+        assert_eq!(routers.without_beacon(now + BEACON_AFTER * 2).len(), 1);
+        assert!(routers.without_beacon(now + BEACON_AFTER * 3).is_empty());
     }
 
     #[test]
@@ -240,7 +281,7 @@ mod tests {
         assert!(!routers.expects_more(now + EXPECTED_FOR));
         assert_eq!(routers.expected(now + EXPECTED_FOR), 0);
         assert!(!routers.is_confirmed(1));
-        routers.poll(now, 1, "traefik", THROTTLE);
+        poll(&mut routers, 1);
         assert!(!routers.expects_more(now));
     }
 }

@@ -9,8 +9,9 @@ use traefik::Document;
 
 use crate::certificate::Certificate;
 use crate::events::Events;
+use crate::key::Key;
 use crate::registry::Registry;
-use crate::routers::Routers;
+use crate::routers::{Poll, Routers};
 
 /// Path of the beacon, which routers request for each configuration that they use.
 pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
@@ -21,8 +22,8 @@ pub(crate) struct State {
     pub(crate) routers: Routers,
     pub(crate) documents: Documents,
     pub(crate) generation: u64,
-    /// Start of the hub, which distinguishes its beacons from those of its predecessor.
-    pub(crate) epoch: u128,
+    /// Random key of this process, for the nonces of beacons.
+    pub(crate) beacon_key: Key,
     /// Duration of the warm-up, in which the instances of the hub's predecessor register again.
     pub(crate) warm_up: Duration,
     /// End of the warm-up, once the first instance has registered.
@@ -58,9 +59,7 @@ pub(crate) struct Counters {
 pub(crate) struct Documents {
     /// Without beacon and certificate, for clients that are not routers.
     public: Bytes,
-    /// With the certificate, for routers without a beacon.
-    without_beacon: Bytes,
-    /// With the certificate and a beacon: the text before, between and after the path and the host of the beacon.
+    /// For routers: the text before, between and after the path and the host of the beacon.
     around_beacon: [String; 3],
 }
 
@@ -80,6 +79,13 @@ impl State {
         }
         if self.routers.advance(now) {
             effect = effect.max(Some(Effect::Progress));
+        }
+        for Poll { name, host, .. } in self.routers.without_beacon(now) {
+            warn!(
+                router = name,
+                "router polls, but does not request http://{host}{BEACON_PATH}, so no task is confirmed; let it reach the \
+                 hub at this address, and see its log for an error in the configuration"
+            );
         }
         if !self.is_ready() && self.ready_at.is_some_and(|at| at <= now) {
             self.unready = None;
@@ -128,14 +134,21 @@ impl State {
         self.is_ready().then(|| self.documents.public.clone())
     }
 
-    /// Returns the configuration for the router that polls on `connection`, with a beacon if the router reaches the
-    /// hub at `host`.
-    pub(crate) fn document_for(&self, connection: u64, host: Option<&str>) -> Bytes {
-        let Some(host) = host else { return self.documents.without_beacon.clone() };
-        let (epoch, generation) = (self.epoch, self.generation);
-        let path = format!("{BEACON_PATH}?life={epoch}&connection={connection}&generation={generation}");
+    /// Returns the configuration for the router that polls on `connection` and reaches the hub at `host`. While nothing
+    /// changes it is the same, since Traefik reloads on any difference.
+    pub(crate) fn document_for(&self, connection: u64, host: &str) -> Bytes {
+        let generation = self.generation;
+        let nonce = self.beacon_key.derive("beacon", &format!("{connection}/{generation}"));
+        let path = format!("{BEACON_PATH}?connection={connection}&generation={generation}&nonce={nonce}");
         let [before, between, after] = &self.documents.around_beacon;
         [before, &path, between, host, after].concat().into()
+    }
+
+    /// Records a request for a beacon, if `nonce` shows that this hub sent it.
+    pub(crate) fn beacon(&mut self, now: Instant, connection: u64, generation: u64, nonce: &str) {
+        if self.beacon_key.verify("beacon", &format!("{connection}/{generation}"), nonce) {
+            self.routers.acknowledge(now, connection, generation);
+        }
     }
 
     /// Returns the routing state of an instance.
@@ -161,8 +174,8 @@ impl Documents {
         if let Some(Certificate { chain, key }) = certificate {
             document.add_default_certificate(chain, key);
         }
-        let without_beacon = document.to_json();
         // A placeholder that occurs nowhere else.
+        let without_beacon = document.to_json();
         let mut candidates = (0_u64..).map(|number| format!("beacon-{number}"));
         let placeholder = candidates.find(|text| !without_beacon.contains(text)).unwrap_or_default();
         // In JSON the path comes first, since members are sorted.
@@ -170,7 +183,7 @@ impl Documents {
         let json = document.to_json();
         let mut parts = json.split(&placeholder).map(ToOwned::to_owned);
         let around_beacon = [(); 3].map(|()| parts.next().unwrap_or_default());
-        Self { public: public.into(), without_beacon: without_beacon.into(), around_beacon }
+        Self { public: public.into(), around_beacon }
     }
 }
 
@@ -184,7 +197,6 @@ mod tests {
         expected.add_default_certificate("beacon-0", "beacon-1");
         let certificate = Certificate { chain: "beacon-0".to_owned(), key: "beacon-1".to_owned() };
         let documents = Documents::render(Document::default(), "{}".to_owned(), Some(&certificate));
-        assert_eq!(documents.without_beacon, expected.to_json());
         expected.add_beacon("hub:8080", "/path");
         let [before, between, after] = &documents.around_beacon;
         assert_eq!([before, "/path", between, "hub:8080", after].concat(), expected.to_json());
