@@ -55,6 +55,7 @@ fn traefik_sends_the_client_address_by_proxy_protocol() {
     for version in ["1", "2"] {
         let labels = [
             ("tcp.routers.echo.rule", "HostSNI(`*`)"),
+            ("tcp.routers.echo.entrypoints", "web"),
             ("tcp.services.echo.loadbalancer.server.port", "PORT"),
             ("tcp.services.echo.loadbalancer.proxyprotocol.version", version),
         ];

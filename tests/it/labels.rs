@@ -69,11 +69,47 @@ fn own(name: &str, rule: &str, more: &[(&str, &str)]) -> LabelList {
 }
 
 #[test]
+fn rule_that_traefik_rejects_or_that_never_matches_is_refused() {
+    // Rules of routers by protocol, and a part of the reason.
+    let rules = [
+        ("http", "Host(`shop.lan`, `www.shop.lan`)", "Host(`shop.lan`) || Host(`www.shop.lan`)"),
+        ("http", "PathPrefix(`/docs`, `/help`)", "PathPrefix(`/docs`) || PathPrefix(`/help`)"),
+        ("http", "Host(`api.lan`) && Headers(`X-Version`, `2`)", "Header(`name`, `value`)"),
+        ("http", "HostRegexp(`{tenant:[a-z]+}.lan`)", "HostRegexp(`^[a-z]+"),
+        ("http", "PathPrefix(`/{id:[0-9]+}`)", "PathRegexp(`"),
+        ("http", "Host('blog.lan')", "Host(`blog.lan`)"),
+        ("http", "Host:wiki.lan", "Host(`wiki.lan`)"),
+        ("http", "HostRegexp(`(`)", "missing closing )"),
+        ("http", "Foo(`", "unterminated string"),
+        ("http", "Path(`/\u{feff}`)", "invalid character"),
+        ("tcp", "HostSNI(`*`)", "set traefik.tcp.routers.r10.entrypoints"),
+        ("tcp", "HostSNI(`db.lan`)", "set traefik.tcp.routers.r11.tls=true"),
+    ];
+    let fleet = Fleet::start().unwrap();
+    let mut good = fleet.start_all("ping", 1).unwrap();
+    let refused: Vec<_> = rules
+        .iter()
+        .enumerate()
+        .map(|(number, (protocol, rule, _))| {
+            let mut spec = fleet.spec("ping", &format!("r{number}-1")).unwrap();
+            spec.service = format!("r{number}");
+            spec.labels = vec![(format!("traefik.{protocol}.routers.r{number}.rule"), (*rule).to_owned())];
+            fleet.launch(spec).unwrap()
+        })
+        .collect();
+    for (instance, (protocol, rule, expected)) in refused.iter().zip(&rules) {
+        let reason = wait_for_state(&fleet, instance, "refused").unwrap();
+        assert!(reason.starts_with(&format!("traefik.{protocol}.routers.r")), "{rule}: {reason}");
+        assert!(reason.contains(expected), "{rule}: {reason}");
+    }
+    assert_eq!(fleet.traefik.api().routers().unwrap().keys().collect::<Vec<_>>(), ["ping@http"]);
+    fleet.wait_routed(&mut good).unwrap();
+}
+
+#[test]
 fn value_that_traefik_cannot_use_harms_only_its_router() {
     type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
-    const VALUES: [Case; 9] = [
-        ("rule", "Foo(`", &[]),
-        ("pattern", "PathRegexp(`(`)", &[]),
+    const VALUES: [Case; 7] = [
         ("middleware", "Path(`/a`)", &[("http.routers.middleware.middlewares", "missing")]),
         ("entrypoint", "Path(`/a`)", &[("http.routers.entrypoint.entrypoints", "missing")]),
         ("options", "Host(`a.lan`)", &[("http.routers.options.tls.options", "missing")]),
@@ -142,7 +178,7 @@ fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
         assert!(reason.contains(&format!("traefik.{section}.")), "{name}: {reason}");
     }
     // Characters that YAML rejects are escaped and arrive unchanged.
-    let strange = "Path(`/\u{7f}\u{9f}\u{2028}\u{feff}\u{ffff}<<: é`)";
+    let strange = "Path(`/\u{7f}\u{9f}\u{2028}\u{ffff}<<: é`)";
     let mut spec = fleet.spec("ping", "strange-1").unwrap();
     spec.service = "strange".to_owned();
     spec.labels = own("<<", strange, &[]);
@@ -160,7 +196,9 @@ fn cycle_of_weighted_tcp_services_does_not_reach_traefik() {
         spec.service = name.to_owned();
         let service = format!("tcp.services.{name}.weighted.services[0].name");
         let router = format!("tcp.routers.{name}.rule");
-        spec.labels = own(name, "Path(`/a`)", &[(&service, other), (&router, "HostSNI(`*`)")]);
+        let entry_points = format!("tcp.routers.{name}.entrypoints");
+        let tcp = [(&*service, other), (&*router, "HostSNI(`*`)"), (&*entry_points, "web")];
+        spec.labels = own(name, "Path(`/a`)", &tcp);
         fleet.launch(spec).unwrap()
     };
     let first = half("one", "other");

@@ -32,6 +32,7 @@ fn hub_matches_its_openapi_description() {
                 "traefik.http.routers.routed.rule": "Path(`/`)",
                 "traefik.http.middlewares.routed.compress": "true",
                 "traefik.tcp.routers.routed.rule": "HostSNI(`*`)",
+                "traefik.tcp.routers.routed.entrypoints": "db",
                 "traefik.udp.routers.routed.entrypoints": "dns",
                 "traefik.tls.stores.default.defaultgeneratedcert.resolver": "le",
             }),

@@ -73,6 +73,11 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
         (_, "duration") => (format!("{number}ms"), json!(format!("{number}ms"))),
         (_, "list") => (format!("{unique}, other"), json!([unique, "other"])),
         (_, "names") => (format!("{unique}@docker, o@file"), json!([format!("{unique}@http"), "o@file"])),
+        ("rule", _) if path.starts_with("tcp") => {
+            let rule = format!("HostSNI(`*`) || ALPN(`{unique}`)");
+            (rule.clone(), json!(rule))
+        }
+        ("rule", _) => (format!("Path(`/{unique}`)"), json!(format!("Path(`/{unique}`)"))),
         (_, "name") => (format!("{unique}@swarm"), json!(format!("{unique}@http"))),
         _ => (unique.clone(), json!(unique)),
     };
@@ -105,10 +110,12 @@ fn companions(option: &Shown) -> Vec<(String, String)> {
     // Each has its own host: routers of one host must agree on TLS.
     let host = format!("Host(`{name}.lan`)");
     let rule = if protocol == "http" { host.as_str() } else { "HostSNI(`*`)" };
-    let needed = [("rule", rule), ("service", "elsewhere")];
-    let needed = needed
-        .iter()
-        .filter(|(field, _)| Some(*field) != last && (*field, protocol.as_str()) != ("rule", "udp"));
+    let needed = match protocol.as_str() {
+        "http" => &[("rule", rule), ("service", "elsewhere")][..],
+        "tcp" => &[("rule", rule), ("service", "elsewhere"), ("entrypoints", "web")],
+        _ => &[("service", "elsewhere")],
+    };
+    let needed = needed.iter().filter(|(field, _)| Some(*field) != last);
     needed
         .map(|(field, value)| (format!("traefik.{protocol}.routers.{name}.{field}"), (*value).to_owned()))
         .collect()

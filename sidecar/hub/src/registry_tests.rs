@@ -202,11 +202,11 @@ fn service_without_instances_keeps_its_router_for_keep_empty() {
 #[test]
 fn name_of_any_kind_belongs_to_the_service_that_registered_first() {
     for (claim, value, other) in [
-        ("http.routers.x.rule", "a", "b"),
+        ("http.routers.x.rule", "Path(`/a`)", "Path(`/b`)"),
         ("http.services.x.loadbalancer.server.port", "1", "1"),
         ("http.middlewares.x.stripprefix.prefixes", "/a", "/b"),
         ("http.serverstransports.x.servername", "a", "b"),
-        ("tcp.routers.x.rule", "a", "b"),
+        ("tcp.routers.x.rule", "HostSNI(`a`)", "HostSNI(`b`)"),
         ("tcp.services.x.loadbalancer.server.port", "1", "1"),
         ("tcp.middlewares.x.inflightconn.amount", "1", "2"),
         ("tcp.serverstransports.x.dialtimeout", "1s", "2s"),
@@ -218,17 +218,20 @@ fn name_of_any_kind_belongs_to_the_service_that_registered_first() {
         let mut scene = Scene::new();
         let key = format!("traefik.{claim}");
         let name = claim.split('.').take(3).collect::<Vec<_>>().join(".");
+        let is_tcp_router = claim.starts_with("tcp.routers.");
+        let tls = if is_tcp_router { ("traefik.tcp.routers.x.tls", "true") } else { ("no-option", "") };
         scene.healthy(
             "first.1",
             &[
                 (&key, value),
-                ("traefik.http.routers.first.rule", "r"),
+                tls,
+                ("traefik.http.routers.first.rule", "Path(`/r`)"),
                 ("traefik.http.routers.first.service", "s"),
             ],
         );
         // The same name, as the Docker provider of Traefik writes it.
         let key = key.replace(".x.", ".x@docker.");
-        scene.healthy("second.2", &[(&key, other)]);
+        scene.healthy("second.2", &[(&key, other), tls]);
         scene.document();
         let reason = format!("traefik.{name} already belongs to service first");
         assert_eq!(scene.refusal("second.2"), Some(reason), "{claim}");
@@ -327,10 +330,10 @@ fn equal_middlewares_of_two_services_are_shared() {
     let mut scene = Scene::new();
     let strip = ("traefik.http.middlewares.m.stripprefix.prefixes", "/a");
     scene.healthy("s.1", &[A[0], strip]);
-    scene.healthy("t.2", &[("traefik.http.routers.t.rule", "r"), strip]);
+    scene.healthy("t.2", &[("traefik.http.routers.t.rule", "Path(`/r`)"), strip]);
     scene.healthy(
         "u.3",
-        &[("traefik.http.routers.u.rule", "r"), ("traefik.http.middlewares.m.compress", "true")],
+        &[("traefik.http.routers.u.rule", "Path(`/r`)"), ("traefik.http.middlewares.m.compress", "true")],
     );
     scene.document();
     assert_eq!((scene.routing("t.2"), scene.since("t.2")), (Routing::Confirmed, Some(1)));

@@ -199,14 +199,14 @@ mod tests {
         let old = config(
             "s",
             &[
-                ("traefik.http.routers.a.rule", "r"),
+                ("traefik.http.routers.a.rule", "Path(`/`)"),
                 ("traefik.http.services.x.loadbalancer.server.port", "80"),
             ],
         );
         let new = config(
             "s",
             &[
-                ("traefik.http.routers.a.rule", "r"),
+                ("traefik.http.routers.a.rule", "Path(`/`)"),
                 ("traefik.http.services.x.loadbalancer.server.port", "81"),
                 ("traefik.http.services.x.loadbalancer.server.scheme", "https"),
             ],
@@ -220,11 +220,11 @@ mod tests {
 
     #[test]
     fn service_without_instances_has_an_empty_server_list() {
-        let config = config("s", &[("traefik.http.routers.a.rule", "r")]);
+        let config = config("s", &[("traefik.http.routers.a.rule", "Path(`/`)")]);
         assert_eq!(
             document(&config, &[]),
             json!({"http": {
-                "routers": {"a": {"rule": "r", "service": "s"}},
+                "routers": {"a": {"rule": "Path(`/`)", "service": "s"}},
                 "services": {"s": {"loadbalancer": {"servers": []}}},
             }})
         );
@@ -235,7 +235,7 @@ mod tests {
         let config = config(
             "s",
             &[
-                ("traefik.http.routers.a.rule", "r"),
+                ("traefik.http.routers.a.rule", "Path(`/`)"),
                 ("traefik.http.routers.a.service", "w"),
                 ("traefik.http.services.w.weighted.services[0].name", "x"),
                 ("traefik.http.services.x.middlewares", "m"),
@@ -283,12 +283,12 @@ mod tests {
     #[test]
     fn characters_that_yaml_rejects_are_escaped() {
         let strange = "a\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}é😀\t";
-        let config = config("s", &[("traefik.http.routers.a.rule", strange)]);
+        let config = config("s", &[("traefik.http.middlewares.a.basicauth.realm", strange)]);
         let mut made = Document::default();
         render(&mut made, &config, &[]);
         let json = made.to_json();
         assert!(json.contains(r#""a\u007f\u0085\u2028\ufeff\uffffé😀\t""#), "{json}");
-        assert_eq!(document(&config, &[])["http"]["routers"]["a"]["rule"], strange);
+        assert_eq!(document(&config, &[])["http"]["middlewares"]["a"]["basicauth"]["realm"], strange);
     }
 
     #[test]
@@ -315,6 +315,7 @@ mod tests {
             "s",
             &[
                 ("traefik.tcp.routers.a.rule", "HostSNI(`*`)"),
+                ("traefik.tcp.routers.a.entrypoints", "db"),
                 ("traefik.tcp.services.x.loadbalancer.server.port", "5432"),
             ],
         );

@@ -8,6 +8,7 @@ mod diagnostic;
 mod document;
 mod exposure;
 mod fields;
+mod rule;
 mod scanner;
 mod service_config;
 mod suggest;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, LabelErrors, Translation};
 use crate::exposure::Exposure;
+use crate::rule;
 use crate::tree::{Tree, object, parse};
 
 /// The protocols that have routers, services and middlewares.
@@ -72,6 +73,7 @@ impl ServiceConfig {
         config.extract_server_options(&mut errors);
         config.add_default_router(service, default_rule);
         config.complete_routers(service, default_rule, &mut errors);
+        rule::check_routers(&config.tree, &mut config.warnings, &mut errors);
         if errors.is_empty() { Ok(config) } else { Err(LabelErrors(errors)) }
     }
 

@@ -56,6 +56,7 @@ fn protocols_have_separate_services() {
         ("traefik.http.routers.a.rule", "Path(`/a`)"),
         ("traefik.http.services.web.loadbalancer.server.port", "80"),
         ("traefik.tcp.routers.a.rule", "HostSNI(`*`)"),
+        ("traefik.tcp.routers.a.entrypoints", "db"),
         ("traefik.tcp.services.db.loadbalancer.server.port", "5432"),
         ("traefik.udp.routers.a.entrypoints", "dns"),
     ])
@@ -84,7 +85,7 @@ fn errors_name_label_and_remedy() {
         format!("{server}.port: conflicts with {server}.url, which contains the port; remove one of them")
     );
     let two = error(&[
-        ("traefik.http.routers.a.rule", "r"),
+        ("traefik.http.routers.a.rule", "Path(`/`)"),
         ("traefik.http.services.x.loadbalancer.server.port", "1"),
         ("traefik.http.services.y.loadbalancer.server.port", "2"),
     ]);
@@ -105,18 +106,20 @@ fn errors_name_label_and_remedy() {
 
 #[test]
 fn disabled_or_unlabelled_service_is_not_routed() {
-    const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "r");
+    const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "Path(`/`)");
     assert!(!read(&[]).unwrap().is_routed());
     assert!(!read(&[("traefik.enable", "false"), RULE]).unwrap().is_routed());
     assert!(!read(&[("traefik.http.middlewares.m.compress", "true")]).unwrap().is_routed());
     assert!(read(&[("Traefik.Enable", "1"), RULE]).unwrap().is_routed());
     // Errors in the other labels of a disabled service are ignored.
-    assert!(!read(&[("traefik.enable", "false"), ("traefik.http.rooters.a", "r")]).unwrap().is_routed());
+    assert!(
+        !read(&[("traefik.enable", "false"), ("traefik.http.rooters.a", "Path(`/`)")]).unwrap().is_routed()
+    );
 }
 
 #[test]
 fn without_exposed_by_default_only_enabled_services_are_routed() {
-    const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "r");
+    const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "Path(`/`)");
     let exposure = Exposure { by_default: false, ..Exposure::default() };
     let read = |pairs: &[(&str, &str)]| ServiceConfig::read("s", &labels(pairs), &exposure);
     assert!(!read(&[RULE]).unwrap().is_routed());
@@ -126,13 +129,13 @@ fn without_exposed_by_default_only_enabled_services_are_routed() {
 
 #[test]
 fn service_that_fails_the_constraints_is_not_routed() {
-    const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "r");
+    const RULE: (&str, &str) = ("traefik.http.routers.a.rule", "Path(`/`)");
     let constraints: Constraints = "Label(`traefik.constraint-label`, `public`)".parse().unwrap();
     let exposure = Exposure { constraints: Some(constraints), ..Exposure::default() };
     let read = |pairs: &[(&str, &str)]| ServiceConfig::read("s", &labels(pairs), &exposure).unwrap();
     assert!(read(&[RULE, ("traefik.constraint-label", "public")]).is_routed());
     assert!(!read(&[RULE]).is_routed());
-    assert!(!read(&[("traefik.enable", "true"), ("traefik.http.rooters.a", "r")]).is_routed());
+    assert!(!read(&[("traefik.enable", "true"), ("traefik.http.rooters.a", "Path(`/`)")]).is_routed());
 }
 
 #[test]
@@ -150,7 +153,10 @@ fn default_rule_applies_to_services_and_routers_without_a_rule() {
     assert_eq!(rule(&[("traefik.http.middlewares.m.compress", "true")]), own);
     assert_eq!(rule(&[("traefik.http.services.x.loadbalancer.server.port", "1")]), own);
     assert_eq!(rule(&[("traefik.enable", "false")]), []);
-    assert_eq!(rule(&[("traefik.tcp.routers.a.rule", "HostSNI(`*`)")]), []);
+    assert_eq!(
+        rule(&[("traefik.tcp.routers.a.rule", "HostSNI(`a.lan`)"), ("traefik.tcp.routers.a.tls", "")]),
+        []
+    );
     let named = [("a".to_owned(), own[0].1.clone())];
     assert_eq!(rule(&[("traefik.http.routers.a.entrypoints", "web")]), named);
     // Two services to choose from: no router.
