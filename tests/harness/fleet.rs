@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::hub::{HubOptions, write_token};
+use crate::loopback::free_at_source;
 use crate::stack_file::ServiceDefinition;
 use crate::traefik::TraefikOptions;
 use crate::{
@@ -33,6 +34,12 @@ pub struct FleetOptions {
     pub hub_arguments: Vec<String>,
     /// Log level of Traefik; that of [`TraefikOptions::new`] by default.
     pub traefik_log_level: Option<&'static str>,
+    /// Whether Traefik's API is open only to the hub, as in the demo. Then instances cannot be [routed](Fleet::wait_routed).
+    pub is_api_secure: bool,
+    /// Whether Traefik's polls do not tell the port of its API.
+    pub is_api_hidden: bool,
+    /// Directory of Traefik's file provider.
+    pub files: Option<PathBuf>,
     /// Options of all processes.
     pub spawn: SpawnOptions,
 }
@@ -76,9 +83,14 @@ impl Fleet {
         // No instance can re-register at a new hub, so the warm-up is short.
         let hub = Hub::start(hub, Some(Duration::from_millis(300)), options.spawn)?;
 
-        let (entry, api) = (or_free(options.entry)?, or_free(options.api)?);
+        let entry = or_free(options.entry)?;
+        // The hub reaches the API at the address from which Traefik polls.
+        let api = options.api.map_or_else(free_at_source, Ok)?;
         let mut traefik = TraefikOptions::new(traefik, entry, api, hub.url());
         traefik.log_level = options.traefik_log_level.unwrap_or(traefik.log_level);
+        traefik.is_api_insecure = !options.is_api_secure;
+        traefik.told_api_port = traefik.told_api_port.filter(|_| !options.is_api_hidden);
+        traefik.files = options.files;
         let traefik = Traefik::spawn(traefik, options.spawn)?;
         Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
     }

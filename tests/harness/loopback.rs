@@ -7,7 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// An address in 127.0.0.0/8 for one test, with free ports.
 ///
@@ -54,6 +54,20 @@ impl Loopback {
             rejected.push(listener);
         }
     }
+}
+
+/// Returns a free port on 127.0.0.1, the address from which connections to every [`Loopback`] start. The kernel does not take it
+/// as the local port of a connection.
+pub fn free_at_source() -> Result<SocketAddr> {
+    for _ in 0..100 {
+        // Below the range of local ports, which starts at 32768.
+        let port = 10_000 + RandomState::new().hash_one(process::id()) % 20_000;
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), u16::try_from(port)?);
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("found no free port on 127.0.0.1 between 10000 and 30000");
 }
 
 impl Default for Loopback {

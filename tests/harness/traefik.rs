@@ -17,8 +17,8 @@ use crate::process::{Process, SpawnOptions};
 /// Time limit for the start. The binary is large, and the first start reads all of it from the disk.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The health-checked service that the hub adds to the configuration.
-const BEACON: &str = "swarmlings-beacon@http";
+/// Prefix of the routers and services that the hub adds for itself to the configuration.
+const OWN: &str = "swarmlings-";
 
 /// Options of Traefik. [`TraefikOptions::new`] takes the times from `stacks/demo.yml`.
 #[derive(Clone, Debug)]
@@ -27,8 +27,14 @@ pub struct TraefikOptions {
     pub program: PathBuf,
     /// Address of the entry point for clients.
     pub entry: SocketAddr,
-    /// Address of API, dashboard and ping.
+    /// Address of the internal entry point `traefik`: API, dashboard and ping.
     pub api: SocketAddr,
+    /// Whether the API is open to every client. Otherwise only the hub can use it, and [`Traefik::api`] cannot.
+    pub is_api_insecure: bool,
+    /// Port of the API, as the polls tell it to the hub.
+    pub told_api_port: Option<u16>,
+    /// Directory of Traefik's file provider.
+    pub files: Option<PathBuf>,
     /// URL of the hub, such as `http://127.0.0.1:8080`.
     pub hub: String,
     /// Name of this router at the hub.
@@ -50,6 +56,9 @@ impl TraefikOptions {
             program,
             entry,
             api,
+            is_api_insecure: true,
+            told_api_port: Some(api.port()),
+            files: None,
             hub,
             router: "traefik".to_owned(),
             wait: Duration::from_secs(4),
@@ -62,18 +71,22 @@ impl TraefikOptions {
     /// Configuration file. With `--configFile` Traefik reads no other file from the user's home.
     fn file(&self) -> String {
         let (entry, api, hub, router) = (self.entry, self.api, &self.hub, &self.router);
-        let level = self.log_level;
+        let (level, insecure) = (self.log_level, self.is_api_insecure);
+        let told = self.told_api_port.map(|port| format!("&api={port}")).unwrap_or_default();
+        let files =
+            self.files.as_ref().map(|files| format!("  file: {{directory: '{}'}}\n", files.display()));
+        let files = files.unwrap_or_default();
         let [wait, poll, throttle] =
             [self.wait, self.poll_interval, self.throttle].map(|time| time.as_millis());
         format!(
             "global: {{checkNewVersion: false, sendAnonymousUsage: false}}\n\
              entryPoints:\n  web: {{address: '{entry}'}}\n  traefik: {{address: '{api}'}}\n\
-             api: {{insecure: true, dashboard: true}}\n\
+             api: {{insecure: {insecure}, dashboard: true}}\n\
              ping: {{}}\n\
              log: {{level: {level}, noColor: true}}\n\
              providers:\n  providersThrottleDuration: {throttle}ms\n  http:\n    \
-             endpoint: '{hub}/traefik?wait={wait}ms&throttle={throttle}ms&router={router}'\n    \
-             pollInterval: {poll}ms\n    pollTimeout: 10s\n"
+             endpoint: '{hub}/traefik?wait={wait}ms&throttle={throttle}ms&router={router}{told}'\n    \
+             pollInterval: {poll}ms\n    pollTimeout: 10s\n{files}"
         )
     }
 }
@@ -128,7 +141,7 @@ impl Traefik {
         &mut self.process
     }
 
-    /// The API, for routers and services from the hub.
+    /// The API, for routers and services from the hub. It has to be insecure.
     pub fn api(&self) -> TraefikApi {
         TraefikApi::new(self.api_url(), "http")
     }
@@ -193,8 +206,8 @@ impl TraefikApi {
         // The default page size is 100.
         let list = self.get(&format!("{path}?per_page=100000"))?;
         let list = list.as_array().with_context(|| format!("reading Traefik's API, {path}: not a list"))?;
-        let wanted =
-            list.iter().filter(|entry| entry["provider"] == self.provider && entry["name"] != BEACON);
-        Ok(wanted.filter_map(|entry| Some((entry["name"].as_str()?.to_owned(), entry.clone()))).collect())
+        let wanted = list.iter().filter(|entry| entry["provider"] == self.provider);
+        let named = wanted.filter_map(|entry| Some((entry["name"].as_str()?.to_owned(), entry.clone())));
+        Ok(named.filter(|(name, _)| !name.starts_with(OWN)).collect())
     }
 }

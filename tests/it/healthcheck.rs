@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use anyhow::{Result, ensure};
+use harness::loopback::free_at_source;
 use harness::traefik::TraefikOptions;
 use harness::{
     Fleet, FleetOptions, InstanceSpec, Loopback, Signal, SpawnOptions, TIMEOUT, Traefik, eventually, process,
@@ -57,8 +58,7 @@ fn healthcheck_is_green_only_after_traefik_routes_to_the_task() {
 #[test]
 fn every_polling_router_must_confirm() {
     let mut fleet = Fleet::start().unwrap();
-    let loopback = Loopback::new();
-    let (entry, api) = (loopback.free().unwrap(), loopback.free().unwrap());
+    let (entry, api) = (Loopback::new().free().unwrap(), free_at_source().unwrap());
     let mut options = TraefikOptions::new(tools::traefik().unwrap(), entry, api, fleet.hub.url());
     options.router = "other".to_owned();
     let mut other = Traefik::spawn(options, SpawnOptions::default()).unwrap();

@@ -31,6 +31,8 @@ mod options;
 mod page;
 /// Modules that do no I/O and read no clock.
 mod purity;
+/// Traefik's API: its reports, which only the hub can read.
+mod reports;
 /// Restarts of instances under load.
 mod restart;
 /// The article's scenario: ping and hello behind Traefik.

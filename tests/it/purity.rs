@@ -45,6 +45,7 @@ fn protocol_registry_and_rendering_are_pure() {
     let pure = [
         "protocol/src",
         "hub/src/key.rs",
+        "hub/src/rawdata.rs",
         "hub/src/registry.rs",
         "hub/src/reports.rs",
         "hub/src/routers.rs",

@@ -2,7 +2,7 @@
 //!
 //! | request | response |
 //! |---|---|
-//! | `GET /traefik?wait=4s&throttle=100ms&router=NAME` | Traefik's dynamic configuration, once it changes; 503 during the warm-up |
+//! | `GET /traefik?wait=4s&throttle=100ms&router=NAME&api=8080` | Traefik's dynamic configuration, once it changes; 503 during the warm-up |
 //! | `GET /traefik` | the configuration now, for clients that are not routers |
 //! | `GET /traefik/beacon?connection=…&generation=…&nonce=…` | health check by which a router acknowledges a configuration; delayed |
 //! | `PUT /v1/instances/ID?wait=2s` | registers an instance or renews its lease (token) |
@@ -15,6 +15,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,8 +136,13 @@ impl Api {
         let wait = query.wait()?;
         let throttle = query.duration("throttle")?.unwrap_or(TRAEFIK_THROTTLE).min(MAX_WAIT);
         let name = query.text("router")?;
+        let api = query.text("api")?.map(|port| {
+            port.parse::<NonZeroU16>()
+                .map_err(|_| ApiError::bad_request(format!("api={port}: expected a port from 1 to 65535")))
+        });
+        let api = api.transpose()?;
         query.finish()?;
-        let document = if wait.is_none() && name.is_none() {
+        let document = if wait.is_none() && name.is_none() && api.is_none() {
             self.hub.state().public_document()
         } else {
             let Some(local) = connection.transport_info::<SocketAddr>() else {
@@ -145,7 +151,11 @@ impl Api {
                 ));
             };
             let name = name.unwrap_or_else(|| connection.peer.to_string());
-            let poll = Poll { name, throttle, host: local.to_string() };
+            let api = match (api, connection.peer) {
+                (Some(port), Peer::Tcp(peer)) => Some(SocketAddr::new(peer.ip().to_canonical(), port.get())),
+                _ => None,
+            };
+            let poll = Poll { name, throttle, host: local.to_string(), api };
             self.hub.poll(connection.id, &poll, wait.unwrap_or_default()).await
         };
         match document {

@@ -6,18 +6,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Withdrawal};
 use runtime::{Bytes, Latch};
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
-use tracing::info;
+use tokio::time::{sleep, sleep_until, timeout, timeout_at};
+use tracing::{info, warn};
 
 use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::key::Key;
+use crate::rawdata::Report;
 use crate::registry::{Registry, Settings, Withdrawn};
-use crate::routers::{Poll, Routers};
+use crate::routers::{Poll, Question, Routers};
 use crate::state::{Counters, Documents, Effect, State};
+use crate::traefik_api::{self, TraefikApi};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
 const BEACON_DELAY: Duration = Duration::from_secs(30);
+/// First pause between two questions to the same API. Each later one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The hub.
 pub(crate) struct Hub {
@@ -34,6 +38,7 @@ impl Hub {
         warm_up: Duration,
         certificate: Option<Certificate>,
         beacon_key: Key,
+        api: TraefikApi,
         unready: Latch,
     ) -> Arc<Self> {
         let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -43,6 +48,7 @@ impl Hub {
             documents: Documents::default(),
             generation: 0,
             beacon_key,
+            api,
             warm_up,
             ready_at: None,
             unready: Some(unready),
@@ -156,6 +162,13 @@ impl Hub {
             let last_sent = state.routers.poll(connection, poll);
             if state.routers.len() != before {
                 info!(router = poll.name, "router polls");
+                if poll.api.is_none() {
+                    warn!(
+                        router = poll.name,
+                        "no parameter `api` in the router's poll, so the hub relies on its own checks; add &api=8080, the \
+                         port of Traefik's entry point `traefik`, and set --api=true"
+                    );
+                }
             }
             (Some(Effect::Progress), last_sent)
         });
@@ -165,7 +178,7 @@ impl Hub {
             }
             (over || last_sent != Some(state.generation)).then(|| {
                 state.routers.sent(now(), connection, state.generation);
-                Some(state.document_for(connection, &poll.host))
+                Some(state.document_for(connection, poll))
             })
         });
         document.await
@@ -173,13 +186,52 @@ impl Hub {
 
     /// Records a request for a beacon: the router on `connection` uses the configuration `generation`. The response is
     /// delayed, so that the health check is not repeated.
-    pub(crate) async fn beacon(&self, connection: u64, generation: u64, nonce: &str) {
-        self.update(|state, now| {
-            state.beacon(now, connection, generation, nonce);
-            // The acknowledgement counts a little later, and the ticker has to know.
-            (Some(Effect::Progress), ())
-        });
+    pub(crate) async fn beacon(self: &Arc<Self>, connection: u64, generation: u64, nonce: &str) {
+        // The acknowledgement may count a little later, and the ticker has to know.
+        let ask = self
+            .update(|state, now| (Some(Effect::Progress), state.beacon(now, connection, generation, nonce)));
+        if ask {
+            tokio::spawn(self.clone().ask(connection));
+        }
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
+    }
+
+    /// Asks the API of the router on `connection` until it reports the configuration that it requested the beacon of. It
+    /// requests the beacon shortly before it uses the configuration.
+    async fn ask(self: Arc<Self>, connection: u64) {
+        loop {
+            let Some(question) = self.state().routers.question(connection) else { return };
+            let answer = self.answer(connection, &question).await;
+            let reported = |state: &mut State, now| {
+                (Some(Effect::Progress), state.reported(now, connection, &question, answer))
+            };
+            if !self.update(reported) {
+                return;
+            }
+        }
+    }
+
+    async fn answer(&self, connection: u64, question: &Question) -> Result<(u64, Report), String> {
+        let deadline = now() + question.patience;
+        let password = self.state().api.password(question.address);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let cause = match timeout_at(deadline.into(), traefik_api::report(question.address, &password))
+                .await
+            {
+                Ok(Ok(report)) => match self.state().generation_in(&report, connection) {
+                    Some(generation) if generation >= question.generation => return Ok((generation, report)),
+                    _ => "it does not report the configuration of this hub".to_owned(),
+                },
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no response in time".to_owned(),
+            };
+            if now() + pause >= deadline {
+                return Err(cause);
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
     }
 
     /// Records that a connection closed.

@@ -22,7 +22,14 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         exposure: traefik::Exposure::default(),
         key: crate::key::Key::default(),
     };
-    let hub = Hub::new(settings, WARM_UP, None, Key::new(b"random"), readiness.latch());
+    let hub = Hub::new(
+        settings,
+        WARM_UP,
+        None,
+        Key::new(b"random"),
+        TraefikApi::new(Key::new(b"token")),
+        readiness.latch(),
+    );
     tokio::spawn(hub.clone().tick());
     hub
 }
@@ -83,13 +90,14 @@ fn route(hub: &Arc<Hub>) {
 }
 
 /// Requests a beacon without waiting for the response, which is delayed.
-async fn request_beacon(hub: &Hub, (connection, generation, nonce): (u64, u64, String)) {
+async fn request_beacon(hub: &Arc<Hub>, (connection, generation, nonce): (u64, u64, String)) {
     let response = timeout(Duration::from_millis(1), hub.beacon(connection, generation, &nonce)).await;
     assert!(response.is_err(), "the response is delayed");
 }
 
 async fn poll(hub: &Hub, connection: u64, wait: Duration) -> Option<String> {
-    let poll = Poll { name: "traefik".to_owned(), throttle: THROTTLE, host: "hub:8080".to_owned() };
+    let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
+    let poll = Poll { name, throttle: THROTTLE, host, api: None };
     let document = hub.poll(connection, &poll, wait).await?;
     Some(String::from_utf8(document.into()).unwrap())
 }

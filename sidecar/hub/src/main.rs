@@ -4,6 +4,7 @@
 //! - [`hub`]: shared state, and requests that wait for it to change
 //! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`]) and
 //!   [`routers`], which reports to it as [`reports`] says
+//! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
 //! - `hub labels`: in the package `traefik-v1`
 
@@ -25,12 +26,14 @@ mod hub;
 mod key;
 mod metrics;
 mod query;
+mod rawdata;
 mod registry;
 mod reports;
 mod routers;
 mod specs;
 mod state;
 mod ticket;
+mod traefik_api;
 
 const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provider")
     .examples(
@@ -108,13 +111,20 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
     let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
     let certificate = certificate.map_err(failure)?;
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)
-        .map_err(|error| Failure::new(format_args!("generating a random key: {error}")))?;
-    let key = key::Key::new(&key);
-    let hub = hub::Hub::new(settings, flags.warm_up, certificate, key, context.latch());
+    let random =
+        random_key().map_err(|error| Failure::new(format_args!("generating a random key: {error}")))?;
+    // Passwords that derive from an empty token would be public.
+    let api_key = if token.is_some() { &settings.key } else { &random };
+    let api = traefik_api::TraefikApi::new(api_key.clone());
+    let hub = hub::Hub::new(settings, flags.warm_up, certificate, random, api, context.latch());
     tokio::spawn(hub.clone().tick());
     Ok(api::Api { hub, token, admin: context.admin().clone() })
+}
+
+fn random_key() -> Result<key::Key, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(key::Key::new(&bytes))
 }
 
 /// Reads the token file; `None` means that clients need no token.

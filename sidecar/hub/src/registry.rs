@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
 use serde_json::Value;
-use traefik::{BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, ServiceConfig, render};
+use traefik::{API, BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, ServiceConfig, render};
 
 use crate::key::Key;
 use crate::reports::Reports;
@@ -366,7 +366,7 @@ type Claims = BTreeMap<String, (String, Value)>;
 fn conflict(claims: &Claims, config: &ServiceConfig) -> Option<String> {
     config.claims().find_map(|(protocol, kind, wanted, value)| {
         let name = format!("traefik.{protocol}.{kind}.{wanted}");
-        if wanted == BEACON {
+        if [API, BEACON].contains(&wanted) {
             return Some(format!("{name} is reserved for the hub"));
         }
         let (holder, held) = claims.get(&name)?;

@@ -4,13 +4,18 @@
 //! service whose URL the router requests as soon as it uses the configuration. That request acknowledges the
 //! generation, however long it took, and even if the router rejected an earlier document.
 //!
+//! If the poll tells the port of Traefik's API, that request is only a sign to ask the API. Its report is the
+//! acknowledgement, and has the errors of definitions. If the API fails, the router counts as one without an API.
+//!
 //! A router is identified by its connection. After a reconnect it has to fetch and acknowledge again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use protocol::Withdrawal;
 
+use crate::rawdata::Report;
 use crate::reports::Reports;
 
 /// Time after the request for a beacon at which its configuration counts as used. Traefik starts health checks just
@@ -18,6 +23,8 @@ use crate::reports::Reports;
 const SWITCHED_AFTER: Duration = Duration::from_millis(100);
 /// Time after the throttle within which a router is expected to request the beacon of its first configuration.
 const BEACON_AFTER: Duration = Duration::from_secs(10);
+/// Time for which an API is asked that has not answered before, and one that has.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// Time for which a router counts after its connection closed. It may only have timed out.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 /// Time for which a new hub expects a router that has not polled yet. Traefik retries with a backoff of up to a
@@ -40,6 +47,17 @@ pub(crate) struct Poll {
     pub(crate) throttle: Duration,
     /// Host and port at which it reached the hub.
     pub(crate) host: String,
+    /// Address of its API.
+    pub(crate) api: Option<SocketAddr>,
+}
+
+/// A question to the API of a router: whether it uses `generation` or a later one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(crate) address: SocketAddr,
+    pub(crate) generation: u64,
+    /// Time for an answer.
+    pub(crate) patience: Duration,
 }
 
 #[derive(Debug)]
@@ -53,6 +71,24 @@ struct Router {
     switching: VecDeque<(u64, Instant)>,
     acknowledged: Option<u64>,
     gone_at: Option<Instant>,
+    api: Api,
+}
+
+/// What is known of the API of a router.
+#[derive(Debug, Default)]
+struct Api {
+    /// Newest generation whose beacon was requested.
+    beacon: Option<u64>,
+    /// Whether it is being asked.
+    is_asked: bool,
+    /// Whether a beacon was requested meanwhile.
+    ask_again: bool,
+    /// Whether the last question had no answer.
+    has_failed: bool,
+    /// Latest answer.
+    report: Option<Report>,
+    /// Errors and warnings that have been returned to be logged.
+    logged: BTreeSet<String>,
 }
 
 impl Routers {
@@ -63,16 +99,22 @@ impl Routers {
     /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.
     pub(crate) fn poll(&mut self, connection: u64, poll: &Poll) -> Option<u64> {
         // A router that reconnects under the same name replaces its lost connection.
-        self.polling.retain(|id, router| {
-            *id == connection || router.gone_at.is_none() || router.poll.name != poll.name
-        });
-        let router = self.polling.entry(connection).or_insert_with(|| Router {
-            poll: poll.clone(),
-            last_sent: None,
-            beacon_due: None,
-            switching: VecDeque::new(),
-            acknowledged: None,
-            gone_at: None,
+        let is_replaced = |id: &u64, router: &mut Router| {
+            *id != connection && router.gone_at.is_some() && router.poll.name == poll.name
+        };
+        let replaced = self.polling.extract_if(.., is_replaced).last();
+        let router = self.polling.entry(connection).or_insert_with(|| {
+            let previous = replaced.map(|(_, router)| router.api).unwrap_or_default();
+            let api = Api { report: previous.report, logged: previous.logged, ..Api::default() };
+            Router {
+                poll: poll.clone(),
+                last_sent: None,
+                beacon_due: None,
+                switching: VecDeque::new(),
+                acknowledged: None,
+                gone_at: None,
+                api,
+            }
         });
         router.last_sent
     }
@@ -88,13 +130,73 @@ impl Routers {
     }
 
     /// Records a request for the beacon of `generation`. It counts only if that generation was sent on `connection`.
-    pub(crate) fn acknowledge(&mut self, now: Instant, connection: u64, generation: u64) {
-        let Some(router) = self.polling.get_mut(&connection) else { return };
-        let newest = router.switching.back().map(|(generation, _)| *generation).or(router.acknowledged);
-        if newest < Some(generation) && Some(generation) <= router.last_sent {
-            router.switching.push_back((generation, now + SWITCHED_AFTER));
-            router.beacon_due = None;
+    /// Returns whether the caller has to ask the router's API.
+    pub(crate) fn acknowledge(&mut self, now: Instant, connection: u64, generation: u64) -> bool {
+        let Some(router) = self.polling.get_mut(&connection) else { return false };
+        let api = &mut router.api;
+        if Some(generation) > router.last_sent || Some(generation) < api.beacon {
+            return false;
         }
+        let has_api = router.poll.api.is_some();
+        if api.beacon != Some(generation) {
+            api.beacon = Some(generation);
+            router.beacon_due = None;
+            if !has_api || api.has_failed {
+                router.switching.push_back((generation, now + SWITCHED_AFTER));
+            }
+        }
+        // A repeated request shows that Traefik applied a change of another provider.
+        api.ask_again = has_api && api.is_asked;
+        has_api && !std::mem::replace(&mut api.is_asked, has_api)
+    }
+
+    /// Returns what to ask the API of the router on `connection`; `None` if it is gone.
+    pub(crate) fn question(&mut self, connection: u64) -> Option<Question> {
+        let router = self.polling.get_mut(&connection)?;
+        router.api.ask_again = false;
+        let (address, generation) = (router.poll.api?, router.api.beacon?);
+        let patience = PATIENCE[usize::from(router.api.report.is_some())];
+        Some(Question { address, generation, patience })
+    }
+
+    /// Records the answer of an API, if the router uses `generation`. Returns errors and warnings that are new, and whether
+    /// the caller has to ask again.
+    pub(crate) fn answered(
+        &mut self,
+        connection: u64,
+        generation: u64,
+        report: Report,
+    ) -> (Vec<String>, bool) {
+        let Some(router) =
+            self.polling.get_mut(&connection).filter(|router| Some(generation) <= router.last_sent)
+        else {
+            return (Vec::new(), false);
+        };
+        router.acknowledged = router.acknowledged.max(Some(generation));
+        router.switching.retain(|(switching, _)| *switching > generation);
+        let api = &mut router.api;
+        let messages = report.errors.iter().chain(&report.warnings);
+        let messages: BTreeSet<_> = messages.map(|(name, error)| format!("{name}: {error}")).collect();
+        let new = messages.difference(&api.logged).cloned().collect();
+        api.logged = messages;
+        api.has_failed = false;
+        api.report = Some(report);
+        api.is_asked = api.ask_again;
+        (new, api.ask_again)
+    }
+
+    /// Records that the API of a router did not answer a question. Returns whether that is new, and whether the caller has
+    /// to ask again.
+    pub(crate) fn failed(&mut self, now: Instant, connection: u64) -> (bool, bool) {
+        let Some(router) = self.polling.get_mut(&connection) else { return (false, false) };
+        let api = &mut router.api;
+        if let Some(generation) = api.beacon.filter(|beacon| router.acknowledged < Some(*beacon)) {
+            router.switching.push_back((generation, now + SWITCHED_AFTER));
+        }
+        api.report = None;
+        api.is_asked = api.ask_again;
+        let is_new = !std::mem::replace(&mut api.has_failed, true);
+        (is_new, api.ask_again)
     }
 
     /// Records that `connection` closed.
@@ -166,7 +268,7 @@ impl Routers {
 
 impl Reports for Routers {
     fn can_try(&self) -> bool {
-        false
+        self.polling.values().any(|router| router.api.report.is_some())
     }
 
     fn is_confirmed(&self, generation: u64) -> bool {
@@ -174,8 +276,10 @@ impl Reports for Routers {
         !self.polling.is_empty() && acknowledged.all(|latest| latest >= Some(generation))
     }
 
-    fn error(&self, _protocol: &str, _kind: &str, _name: &str) -> Option<String> {
-        None
+    fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String> {
+        let name = format!("{protocol}.{kind}.{name}");
+        let mut reports = self.polling.values().filter_map(|router| router.api.report.as_ref());
+        reports.find_map(|report| report.errors.get(&name).cloned())
     }
 }
 
@@ -185,8 +289,22 @@ mod tests {
 
     fn poll(routers: &mut Routers, connection: u64) -> Option<u64> {
         let throttle = Duration::from_millis(100);
-        let poll = Poll { name: "traefik".to_owned(), throttle, host: "10.0.1.2:8080".to_owned() };
-        routers.poll(connection, &poll)
+        let host = "10.0.1.2:8080".to_owned();
+        routers.poll(connection, &Poll { name: "traefik".to_owned(), throttle, host, api: None })
+    }
+
+    /// Has a router with an API poll on `connection`, and request the beacon of generation 1.
+    fn with_api(routers: &mut Routers, now: Instant, connection: u64) {
+        let api = Some(([10, 0, 1, 3], 8080).into());
+        let name = format!("traefik.{connection}");
+        routers.poll(connection, &Poll { name, throttle: Duration::ZERO, host: String::new(), api });
+        routers.sent(now, connection, 1);
+        assert!(routers.acknowledge(now, connection, 1), "its API has to be asked");
+    }
+
+    fn report(errors: &[(&str, &str)]) -> Report {
+        let errors = errors.iter().map(|(name, error)| ((*name).to_owned(), (*error).to_owned())).collect();
+        Report { errors, ..Report::default() }
     }
 
     fn is_confirmed(routers: &mut Routers, now: Instant, generation: u64) -> bool {
@@ -283,5 +401,67 @@ mod tests {
         assert!(!routers.is_confirmed(1));
         poll(&mut routers, 1);
         assert!(!routers.expects_more(now));
+    }
+
+    #[test]
+    fn report_of_the_api_confirms_a_generation_and_has_the_errors() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        with_api(&mut routers, now, 1);
+        assert!(!routers.can_try() && !is_confirmed(&mut routers, now + BEACON_AFTER, 1), "the API counts");
+        assert_eq!(routers.question(1).unwrap().generation, 1);
+        let (new, again) = routers.answered(1, 1, report(&[("http.routers.ping", "no entry point")]));
+        assert_eq!((new, again), (vec!["http.routers.ping: no entry point".to_owned()], false));
+        assert!(routers.can_try() && routers.is_confirmed(1));
+        assert_eq!(routers.error("http", "routers", "ping").unwrap(), "no entry point");
+        assert_eq!(routers.error("http", "services", "ping"), None);
+
+        assert!(routers.acknowledge(now, 1, 1), "Traefik reloaded, so the API is asked again");
+        assert!(!routers.acknowledge(now, 1, 1), "one question at a time");
+        let known = report(&[("http.routers.ping", "no entry point")]);
+        assert_eq!(routers.answered(1, 1, known), (vec![], true), "the error is logged once");
+        assert_eq!(routers.question(1).unwrap().patience, PATIENCE[1]);
+        assert_eq!(routers.answered(1, 1, Report::default()), (vec![], false));
+        assert_eq!(routers.error("http", "routers", "ping"), None);
+    }
+
+    #[test]
+    fn beacon_counts_while_the_api_fails() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        with_api(&mut routers, now, 1);
+        assert_eq!(routers.failed(now, 1), (true, false));
+        assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 1));
+        routers.sent(now, 1, 2);
+        assert!(routers.acknowledge(now, 1, 2), "the API may have recovered");
+        assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 2), "but the router does not wait for it");
+        assert_eq!(routers.failed(now, 1), (false, false), "logged once");
+        assert!(!routers.can_try());
+    }
+
+    #[test]
+    fn every_router_has_to_report() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        for connection in [1, 2] {
+            with_api(&mut routers, now, connection);
+        }
+        routers.answered(1, 1, Report::default());
+        assert!(!is_confirmed(&mut routers, now + BEACON_AFTER, 1));
+        routers.answered(2, 1, report(&[("http.routers.ping", "no x@file")]));
+        assert!(routers.is_confirmed(1));
+        assert!(routers.error("http", "routers", "ping").is_some(), "an error of any router counts");
+    }
+
+    #[test]
+    fn errors_outlast_a_new_connection() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        with_api(&mut routers, now, 1);
+        routers.answered(1, 1, report(&[("http.routers.ping", "no x@file")]));
+        routers.disconnected(now, 1);
+        let poll = routers.polling[&1].poll.clone();
+        assert_eq!(routers.poll(2, &poll), None);
+        assert!(routers.error("http", "routers", "ping").is_some() && !routers.is_confirmed(1));
     }
 }

@@ -10,8 +10,10 @@ use traefik::Document;
 use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::key::Key;
+use crate::rawdata::Report;
 use crate::registry::Registry;
-use crate::routers::{Poll, Routers};
+use crate::routers::{Poll, Question, Routers};
+use crate::traefik_api::TraefikApi;
 
 /// Path of the beacon, which routers request for each configuration that they use.
 pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
@@ -31,6 +33,7 @@ pub(crate) struct State {
     /// Held until the end of the warm-up.
     pub(crate) unready: Option<Latch>,
     pub(crate) certificate: Option<Certificate>,
+    pub(crate) api: TraefikApi,
     /// Whether the hub is stopping, so that requests must not wait.
     pub(crate) draining: bool,
     pub(crate) events: Events,
@@ -59,8 +62,10 @@ pub(crate) struct Counters {
 pub(crate) struct Documents {
     /// Without beacon and certificate, for clients that are not routers.
     public: Bytes,
-    /// For routers: the text before, between and after the path and the host of the beacon.
-    around_beacon: [String; 3],
+    /// For routers without an API: the text around the path and the host of the beacon.
+    without_api: Vec<String>,
+    /// For routers with an API: the text around the API's user and the path and the host of the beacon.
+    with_api: Vec<String>,
 }
 
 impl State {
@@ -134,20 +139,63 @@ impl State {
         self.is_ready().then(|| self.documents.public.clone())
     }
 
-    /// Returns the configuration for the router that polls on `connection` and reaches the hub at `host`. While nothing
-    /// changes it is the same, since Traefik reloads on any difference.
-    pub(crate) fn document_for(&self, connection: u64, host: &str) -> Bytes {
-        let generation = self.generation;
-        let nonce = self.beacon_key.derive("beacon", &format!("{connection}/{generation}"));
-        let path = format!("{BEACON_PATH}?connection={connection}&generation={generation}&nonce={nonce}");
-        let [before, between, after] = &self.documents.around_beacon;
-        [before, &path, between, host, after].concat().into()
+    /// Returns the configuration for the router that polls on `connection`. While nothing changes it is the same, since
+    /// Traefik reloads on any difference.
+    pub(crate) fn document_for(&self, connection: u64, poll: &Poll) -> Bytes {
+        let path = self.beacon_path(connection, self.generation);
+        match poll.api {
+            None => splice(&self.documents.without_api, &[&path, &poll.host]),
+            Some(address) => splice(&self.documents.with_api, &[&self.api.user(address), &path, &poll.host]),
+        }
     }
 
-    /// Records a request for a beacon, if `nonce` shows that this hub sent it.
-    pub(crate) fn beacon(&mut self, now: Instant, connection: u64, generation: u64, nonce: &str) {
-        if self.beacon_key.verify("beacon", &format!("{connection}/{generation}"), nonce) {
-            self.routers.acknowledge(now, connection, generation);
+    fn beacon_path(&self, connection: u64, generation: u64) -> String {
+        let nonce = self.beacon_key.derive("beacon", &format!("{connection}/{generation}"));
+        format!("{BEACON_PATH}?connection={connection}&generation={generation}&nonce={nonce}")
+    }
+
+    /// Records a request for a beacon, if `nonce` shows that this hub sent it. Returns whether the caller has to ask the
+    /// router's API.
+    pub(crate) fn beacon(&mut self, now: Instant, connection: u64, generation: u64, nonce: &str) -> bool {
+        self.beacon_key.verify("beacon", &format!("{connection}/{generation}"), nonce)
+            && self.routers.acknowledge(now, connection, generation)
+    }
+
+    /// Returns the generation that a router uses according to its report, if this hub sent it on `connection`.
+    pub(crate) fn generation_in(&self, report: &Report, connection: u64) -> Option<u64> {
+        let path = report.beacon.as_deref()?;
+        let (_, generation) = path.split_once("generation=")?;
+        let generation = generation.split('&').next()?.parse().ok()?;
+        (path == self.beacon_path(connection, generation)).then_some(generation)
+    }
+
+    /// Records the answer of a router's API, or why there is none. Returns whether to ask again.
+    pub(crate) fn reported(
+        &mut self,
+        now: Instant,
+        connection: u64,
+        question: &Question,
+        answer: Result<(u64, Report), String>,
+    ) -> bool {
+        match answer {
+            Ok((generation, report)) => {
+                let (messages, again) = self.routers.answered(connection, generation, report);
+                for message in messages {
+                    warn!(api = %question.address, "Traefik reports {message}");
+                }
+                again
+            }
+            Err(cause) => {
+                let (is_new, again) = self.routers.failed(now, connection);
+                if is_new {
+                    warn!(
+                        api = %question.address,
+                        "reading Traefik's API: {cause}; the hub relies on its own checks. Traefik needs --api=true, and \
+                         the parameter `api` of its poll must be the port of its entry point `traefik`"
+                    );
+                }
+                again
+            }
         }
     }
 
@@ -175,16 +223,22 @@ impl Documents {
             document.add_default_certificate(chain, key);
         }
         // A placeholder that occurs nowhere else.
-        let without_beacon = document.to_json();
-        let mut candidates = (0_u64..).map(|number| format!("beacon-{number}"));
-        let placeholder = candidates.find(|text| !without_beacon.contains(text)).unwrap_or_default();
-        // In JSON the path comes first, since members are sorted.
-        document.add_beacon(&placeholder, &placeholder);
         let json = document.to_json();
-        let mut parts = json.split(&placeholder).map(ToOwned::to_owned);
-        let around_beacon = [(); 3].map(|()| parts.next().unwrap_or_default());
-        Self { public: public.into(), around_beacon }
+        let mut candidates = (0_u64..).map(|number| format!("placeholder-{number}"));
+        let placeholder = candidates.find(|text| !json.contains(text)).unwrap_or_default();
+        let text_around =
+            |document: &Document| document.to_json().split(&placeholder).map(ToOwned::to_owned).collect();
+        document.add_beacon(&placeholder, &placeholder);
+        let without_api = text_around(&document);
+        document.add_api(&placeholder);
+        Self { public: public.into(), without_api, with_api: text_around(&document) }
     }
+}
+
+/// Puts `values` between the parts of a document. They are in the order of JSON, whose members are sorted.
+fn splice(parts: &[String], values: &[&str]) -> Bytes {
+    let values = values.iter().copied().chain([""]);
+    parts.iter().zip(values).flat_map(|(part, value)| [part.as_str(), value]).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -194,11 +248,12 @@ mod tests {
     #[test]
     fn spliced_document_equals_a_rendered_one_even_if_it_contains_the_placeholder() {
         let mut expected = Document::default();
-        expected.add_default_certificate("beacon-0", "beacon-1");
-        let certificate = Certificate { chain: "beacon-0".to_owned(), key: "beacon-1".to_owned() };
+        expected.add_default_certificate("placeholder-0", "placeholder-1");
+        let certificate = Certificate { chain: "placeholder-0".to_owned(), key: "placeholder-1".to_owned() };
         let documents = Documents::render(Document::default(), "{}".to_owned(), Some(&certificate));
         expected.add_beacon("hub:8080", "/path");
-        let [before, between, after] = &documents.around_beacon;
-        assert_eq!([before, "/path", between, "hub:8080", after].concat(), expected.to_json());
+        assert_eq!(splice(&documents.without_api, &["/path", "hub:8080"]), expected.to_json());
+        expected.add_api("hub:x");
+        assert_eq!(splice(&documents.with_api, &["hub:x", "/path", "hub:8080"]), expected.to_json());
     }
 }

@@ -12,6 +12,12 @@ use crate::tree::{Tree, object};
 /// Name of the hub's own router and service in Traefik. They show which document Traefik has in use.
 pub const BEACON: &str = "swarmlings-beacon";
 
+/// Name of the hub's own router and middleware that let the hub read Traefik's API.
+pub const API: &str = "swarmlings-api";
+
+/// Host name of the router [`API`], which no DNS server knows.
+pub const API_HOST: &str = "swarmlings-api.invalid";
+
 /// Traefik's dynamic configuration, in the format of its HTTP provider.
 #[derive(Clone, Debug, Default)]
 pub struct Document(Tree);
@@ -107,6 +113,24 @@ impl Document {
         let check = json!({"path": path, "interval": "50ms", "timeout": "60s", "unhealthyinterval": "60s"});
         let balancer = json!({"servers": [{"url": format!("http://{host}")}], "healthcheck": check});
         object(http.entry("services")).insert(BEACON.to_owned(), json!({"loadbalancer": balancer}));
+    }
+
+    /// Adds a router that serves Traefik's API to `user`, a line as `htpasswd` writes it.
+    ///
+    /// Traefik's internal entry point `traefik` serves it. Routers of labels get that entry point only if they ask for it,
+    /// and the priority is the highest that Traefik allows, so that none of them receives the hub's password.
+    pub fn add_api(&mut self, user: &str) {
+        let http = object(self.0.entry("http"));
+        let router = json!({
+            "entrypoints": ["traefik"],
+            "rule": format!("Host(`{API_HOST}`)"),
+            "priority": (i64::MAX - 1000).to_string(),
+            "middlewares": [API],
+            "service": "api@internal",
+        });
+        object(http.entry("routers")).insert(API.to_owned(), router);
+        let middleware = json!({"basicauth": {"users": [user], "removeheader": "true"}});
+        object(http.entry("middlewares")).insert(API.to_owned(), middleware);
     }
 
     /// Adds a default certificate and its key, both as PEM, unless labels configure the default store.

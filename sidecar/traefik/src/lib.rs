@@ -16,7 +16,7 @@ mod tree;
 
 pub use default_rule::DefaultRule;
 pub use diagnostic::{Diagnostic, LabelErrors, Translation};
-pub use document::{BEACON, Backend, Document, render};
+pub use document::{API, API_HOST, BEACON, Backend, Document, render};
 pub use exposure::{Constraints, Exposure};
 pub use service_config::ServiceConfig;
 pub use suggest::suggest;

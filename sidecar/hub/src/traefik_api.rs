@@ -1,0 +1,117 @@
+//! Requests to the API of routers (Traefik instances).
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use runtime::Bytes;
+use sha1::{Digest, Sha1};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use traefik::API_HOST;
+
+use crate::key::Key;
+use crate::rawdata::{self, Report};
+
+/// Maximum length of a response, in bytes. 10,000 servers take about 3 MB.
+const MAX_BODY: usize = 32 * 1024 * 1024;
+/// Time for one request.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Passwords for the APIs of routers. Each API has its own: a client that polls in the name of a router gets requests of the
+/// hub, but not the password of another API.
+#[derive(Clone, Debug)]
+pub(crate) struct TraefikApi(Key);
+
+/// Error of a request.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// No response, or not that of an API.
+    Failed(String),
+    /// Status other than 200: the router does not have the hub's configuration, or its API is not enabled.
+    Status(StatusCode),
+}
+
+impl TraefikApi {
+    /// Passwords that derive from `key`, so that other hubs with the same master token have the same ones.
+    pub(crate) fn new(key: Key) -> Self {
+        Self(key)
+    }
+
+    /// Returns the hub's password for the API at `address`.
+    pub(crate) fn password(&self, address: SocketAddr) -> String {
+        self.0.derive("traefik-api", &address.to_string())
+    }
+
+    /// Returns the hub as a line of an `htpasswd` file. A random password of 256 bits needs no slow hash.
+    pub(crate) fn user(&self, address: SocketAddr) -> String {
+        user(&self.password(address))
+    }
+}
+
+fn user(password: &str) -> String {
+    format!("hub:{{SHA}}{}", Base64::encode_string(&Sha1::digest(password)))
+}
+
+/// Reads what the router whose API is at `address` has in use.
+pub(crate) async fn report(address: SocketAddr, password: &str) -> Result<Report, ApiError> {
+    let body = timeout(TIMEOUT, get(address, password)).await;
+    let body = body.map_err(|_| ApiError::Failed(format!("no response within {TIMEOUT:?}")))??;
+    rawdata::parse(&body).map_err(|error| ApiError::Failed(format!("not Traefik's API: {error}")))
+}
+
+async fn get(address: SocketAddr, password: &str) -> Result<Bytes, ApiError> {
+    let stream = TcpStream::connect(address).await.map_err(|error| ApiError::Failed(cli::reason(&error)))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // The pending request reports the same error.
+    tokio::spawn(async { drop(connection.await) });
+    let credentials = Base64::encode_string(format!("hub:{password}").as_bytes());
+    let request = Request::get("/api/rawdata")
+        .header(HOST, API_HOST)
+        .header(AUTHORIZATION, format!("Basic {credentials}"))
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| ApiError::Failed(error.to_string()))?;
+    let response = sender.send_request(request).await?;
+    if response.status() != StatusCode::OK {
+        return Err(ApiError::Status(response.status()));
+    }
+    let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+    body.map(http_body_util::Collected::to_bytes).map_err(|error| ApiError::Failed(error.to_string()))
+}
+
+impl From<hyper::Error> for ApiError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(cause) => f.write_str(cause),
+            Self::Status(status) => write!(f, "status {}", status.as_u16()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_depends_on_key_and_address() {
+        // From: htpasswd -nbs hub password
+        assert_eq!(user("password"), "hub:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=");
+        let address = |port| SocketAddr::from(([10, 0, 1, 2], port));
+        let password = |key: &str, port| TraefikApi::new(Key::new(key.as_bytes())).password(address(port));
+        assert_eq!(password("a", 8080), password("a", 8080));
+        assert_ne!(password("a", 8080), password("b", 8080));
+        assert_ne!(password("a", 8080), password("a", 8081));
+    }
+}

@@ -1,0 +1,100 @@
+//! Traefik's own word: the API of routers, which only the hub can read. Invariant 3.
+
+use harness::loopback::free_at_source;
+use harness::traefik::TraefikOptions;
+use harness::{
+    Fleet, FleetOptions, Instance, InstanceSpec, Loopback, SpawnOptions, TIMEOUT, Traefik, eventually, http,
+    tools,
+};
+
+/// Waits until the hub gives the instance on `host` a routing state, and returns its entry in the hub's list.
+fn wait_state(fleet: &Fleet, host: &str, state: &str) -> serde_json::Value {
+    let reached = eventually(TIMEOUT, || {
+        let listed = fleet.hub.instances()?;
+        let found = listed.iter().find(|entry| entry["host"] == host && entry["routing"]["state"] == state);
+        found.cloned().ok_or_else(|| anyhow::anyhow!("{host} is not {state}: {listed:?}"))
+    });
+    reached.unwrap()
+}
+
+fn with_label(mut spec: InstanceSpec, key: &str, value: &str) -> InstanceSpec {
+    spec.labels.push((key.to_owned(), value.to_owned()));
+    spec
+}
+
+/// Starts one instance of ping with a further label.
+fn launch(fleet: &Fleet, key: &str, value: &str) -> Instance {
+    fleet.launch(with_label(fleet.spec("ping", "ping-1").unwrap(), key, value)).unwrap()
+}
+
+fn warnings(fleet: &mut Fleet, text: &str) -> usize {
+    let lines = fleet.hub.process().log().matching(text);
+    lines.iter().filter(|line| line.contains("WARN")).count()
+}
+
+#[test]
+fn api_is_open_only_to_the_hub() {
+    let mut fleet = Fleet::spawn(FleetOptions { is_api_secure: true, ..FleetOptions::default() }).unwrap();
+    fleet.traefik.wait_ready().unwrap();
+    let _instance = launch(&fleet, "traefik.http.routers.ping.entrypoints", "web,missing");
+    wait_state(&fleet, "ping-1", "confirmed");
+    let report = "Traefik reports http.routers.ping: entryPoint \"missing\" doesn't exist";
+    fleet.hub.process().log().wait_for(report, TIMEOUT).unwrap();
+    assert_eq!(warnings(&mut fleet, "own checks"), 0);
+
+    let status = |url: &str, headers: &[(&str, &str)]| {
+        http::request("GET", &format!("{url}/api/rawdata"), headers).unwrap().status
+    };
+    let (api, web) = (fleet.traefik.api_url(), fleet.traefik.url());
+    let host = ("host", "swarmlings-api.invalid");
+    assert_eq!(status(&api, &[]), 404);
+    assert_eq!(status(&api, &[host]), 401, "the document does not tell the password");
+    // hub:wrong
+    assert_eq!(status(&api, &[host, ("authorization", "Basic aHViOndyb25n")]), 401);
+    assert_eq!(status(&web, &[host]), 404, "only the internal entry point has the API");
+}
+
+#[test]
+fn without_an_api_the_hub_warns_once_and_relies_on_its_own_checks() {
+    let mut fleet = Fleet::spawn(FleetOptions { is_api_hidden: true, ..FleetOptions::default() }).unwrap();
+    fleet.traefik.wait_ready().unwrap();
+    let _instances = fleet.start_all("ping", 2).unwrap();
+    for host in ["ping-1", "ping-2"] {
+        wait_state(&fleet, host, "confirmed");
+    }
+    assert_eq!(warnings(&mut fleet, "own checks"), 1);
+}
+
+#[test]
+fn failing_api_is_warned_of_once() {
+    let mut fleet = Fleet::start().unwrap();
+    fleet.traefik.kill().unwrap();
+    // Nothing listens on the port that this Traefik tells.
+    let mut options = fleet.traefik.options().clone();
+    options.told_api_port = Some(free_at_source().unwrap().port());
+    let mut traefik = Traefik::spawn(options, SpawnOptions::default()).unwrap();
+    traefik.wait_ready().unwrap();
+    let _instances = fleet.launch_all("ping", 2).unwrap();
+    for host in ["ping-1", "ping-2"] {
+        wait_state(&fleet, host, "confirmed");
+    }
+    assert_eq!(warnings(&mut fleet, "own checks"), 1);
+}
+
+#[test]
+fn every_router_reports_also_after_its_restart() {
+    let mut fleet = Fleet::start().unwrap();
+    let (entry, api) = (Loopback::new().free().unwrap(), free_at_source().unwrap());
+    let mut options = TraefikOptions::new(tools::traefik().unwrap(), entry, api, fleet.hub.url());
+    options.router = "other".to_owned();
+    let mut other = Traefik::spawn(options, SpawnOptions::default()).unwrap();
+    other.wait_ready().unwrap();
+    let _ping = fleet.start_all("ping", 1).unwrap();
+    wait_state(&fleet, "ping-1", "confirmed");
+    other.restart().unwrap();
+    let _hello = fleet.start_all("hello", 1).unwrap();
+    wait_state(&fleet, "hello-1", "confirmed");
+    let servers = other.api().servers().unwrap();
+    assert_eq!(servers.len(), 2, "{servers:?}");
+    assert_eq!(warnings(&mut fleet, "own checks"), 0);
+}
