@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection, for the hub and for probes.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +9,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time;
 
+use crate::resolver::resolve;
 use crate::url::Url;
 
 /// Maximum length of a response from the hub, in bytes.
@@ -41,7 +42,12 @@ pub struct Connection {
 impl Connection {
     /// Connects to the first address of the URL's host that accepts, with `timeout` for each address.
     pub async fn open(url: &Url, timeout: Duration) -> Result<Self, Error> {
-        let stream = connect(url, timeout).await?;
+        Self::open_to(&resolve(url).await?, timeout).await
+    }
+
+    /// Connects to the first address that accepts, with `timeout` for each address.
+    pub async fn open_to(addresses: &[SocketAddr], timeout: Duration) -> Result<Self, Error> {
+        let stream = connect_to(addresses, timeout).await?;
         stream.set_nodelay(true)?;
         let local_ip = stream.local_addr()?.ip().to_canonical();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -104,8 +110,12 @@ impl Drop for Connection {
 
 /// Connects to the first address of the URL's host that accepts, with `timeout` for each address.
 pub async fn connect(url: &Url, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((url.host.as_str(), url.port)).await? {
+    connect_to(&resolve(url).await?, timeout).await
+}
+
+async fn connect_to(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
+    for address in addresses {
         last_error = match time::timeout(timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => error,

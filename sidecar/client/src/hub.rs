@@ -1,6 +1,8 @@
 //! Requests to a hub, on a connection that stays open.
 
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use serde_json::from_slice;
 use tokio::time::timeout;
 
 use crate::connection::{Connection, Error, reason};
+use crate::resolver::resolve;
 use crate::url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,8 +50,12 @@ pub struct Session {
 pub enum HubError {
     /// The token file cannot be used.
     Token(TokenError),
+    /// The look-up of the hub's name failed.
+    Resolve(io::Error),
     /// The connection failed.
     Connect(Error),
+    /// Routers cannot reach the service at the local address of the connection: the reason and the remedy.
+    Unreachable(String),
     /// The connection was lost before the response.
     ConnectionLost(Error),
     /// The hub closed the connection.
@@ -75,8 +82,18 @@ impl Hub {
 
     /// Opens a connection.
     pub async fn connect(&self) -> Result<Session, HubError> {
+        self.connect_to(&self.resolve().await?).await
+    }
+
+    /// Returns the hub's addresses.
+    pub async fn resolve(&self) -> Result<Vec<SocketAddr>, HubError> {
+        resolve(&self.url).await.map_err(HubError::Resolve)
+    }
+
+    /// Opens a connection to the first of the hub's `addresses` that accepts.
+    pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Session, HubError> {
         let authorization = self.authorization().map_err(HubError::Token)?;
-        let connection = Connection::open(&self.url, CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
+        let connection = Connection::open_to(addresses, CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
         Ok(Session { connection, authorization, host: self.url.authority() })
     }
 }
@@ -162,9 +179,11 @@ impl HubError {
     /// Returns whether an operator has to fix the cause, so that a quick retry does not help.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Token(_) | Self::Unauthorized | Self::InvalidResponse(_) => true,
+            Self::Token(_) | Self::Unreachable(_) | Self::Unauthorized | Self::InvalidResponse(_) => true,
             Self::Refused(status, _) => status.is_client_error(),
-            Self::Connect(_) | Self::ConnectionLost(_) | Self::Closed | Self::Timeout => false,
+            Self::Resolve(_) | Self::Connect(_) | Self::ConnectionLost(_) | Self::Closed | Self::Timeout => {
+                false
+            }
         }
     }
 }
@@ -173,7 +192,9 @@ impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(error) => error.fmt(f),
+            Self::Resolve(error) => write!(f, "resolving hub: {}", cli::reason(error)),
             Self::Connect(error) => write!(f, "connecting: {}", reason(error)),
+            Self::Unreachable(reason) => f.write_str(reason),
             Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
             Self::Closed => f.write_str("connection closed by the hub"),
             Self::Timeout => f.write_str("no response in time"),

@@ -1,6 +1,7 @@
 //! Client for the hub's registration API.
 //!
 //! - [`Hub`], [`Session`]: requests to a hub, on a connection that holds the caller's leases while it is open
+//! - [`resolver`]: look-ups of names, with a time limit
 //! - [`connection`]: one HTTP/1.1 connection, for the hub and for probes
 //! - [`url`]: URLs of hubs and probes
 //! - [`Backoff`], [`heartbeat_interval`], [`LogOnce`]: retries and renewals, common to sidecar and agent
@@ -14,13 +15,14 @@ use tokio::runtime::Builder;
 pub mod connection;
 mod hub;
 mod renewal;
+pub mod resolver;
 pub mod url;
 
 pub use hub::{Hub, HubError, Session};
 pub use renewal::{Backoff, INITIAL_HEARTBEAT_INTERVAL, LogOnce, heartbeat_interval, random};
 
-/// Runs `future` to its end on this thread, in a tokio runtime with small stacks for the few threads that look up
-/// names.
+/// Runs `future` to its end on this thread, in a tokio runtime with small stacks for the few threads that look up names:
+/// those of hub and probe.
 pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = Builder::new_current_thread()
         .enable_all()

@@ -113,7 +113,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", default_value = "", value_parser = env_option_with(ip_address))]
     #[arg(help_heading = "Routing")]
     address: EnvOption<IpAddr>,
-    /// Time after which the health check of a healthy service succeeds even without a route
+    /// Time after which the health check of a healthy service succeeds without a route if no router polls the hub
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
     #[arg(default_value = "30s", help_heading = "Routing")]
     pub(crate) routed_timeout: Duration,
@@ -183,6 +183,23 @@ impl RunArgs {
         }
     }
 
+    /// Returns whether the registration contains the local address of the connection to the hub.
+    pub(crate) fn has_no_address(&self) -> bool {
+        self.address.0.is_none()
+    }
+
+    /// Returns the ports at which routers connect to the service over TCP: those of labels, or else --port.
+    pub(crate) fn tcp_ports(&self) -> Vec<u16> {
+        let labels = self.labels.0.iter().chain(self.label.iter().map(|(key, value)| (key, value)));
+        let ports: Vec<_> = labels
+            .map(|(key, value)| (key.to_ascii_lowercase(), value))
+            .filter(|(key, _)| key.starts_with("traefik.") && !key.starts_with("traefik.udp."))
+            .filter(|(key, _)| key.rsplit('.').next() == Some("port"))
+            .filter_map(|(_, value)| value.trim().parse().ok())
+            .collect();
+        if ports.is_empty() { vec![self.port.get()] } else { ports }
+    }
+
     fn service_name(&self) -> String {
         self.service.service.0.clone().unwrap_or_else(|| {
             let command = Path::new(&self.command[0]);
@@ -244,6 +261,15 @@ mod tests {
         let args = parse(&["--labels", "a=1&b=2", "--label", "a=3=4", "--", "true"]).unwrap();
         let labels = args.registration(0, IpAddr::from([127, 0, 0, 1])).labels.0;
         assert_eq!((labels["a"].as_str(), labels["b"].as_str()), ("3=4", "2"));
+    }
+
+    #[test]
+    fn tcp_ports_are_those_of_labels_or_else_the_port() {
+        let ports = |labels: &str| parse(&["--labels", labels, "--", "true"]).unwrap().tcp_ports();
+        assert_eq!(ports("traefik.http.routers.a.rule=x"), [8080]);
+        assert_eq!(ports("traefik.udp.services.a.loadbalancer.server.port=53"), [8080]);
+        let labels = "traefik.http.services.a.loadBalancer.server.Port=81&traefik.port=82&traefik.a.port=x";
+        assert_eq!(ports(labels), [81, 82]);
     }
 
     #[test]

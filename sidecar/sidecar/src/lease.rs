@@ -5,6 +5,7 @@
 //! is never without a connection.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::{
@@ -15,10 +16,11 @@ use rustix::time::{ClockId, clock_gettime};
 use timer::Timer;
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::args::RunArgs;
-use crate::status::SharedStatus;
+use crate::reach;
+use crate::status::{Route, SharedStatus};
 
 /// Time for the response to a withdrawal to arrive, in addition to the `wait` of the request.
 const RESPONSE_SLACK: Duration = Duration::from_millis(250);
@@ -46,7 +48,12 @@ pub(crate) struct Lease<'a> {
     state: RegistrationState,
     /// Whether the hub has ever granted a lease.
     granted: bool,
+    /// Local address at which routers reach the service, once that was [checked](reach).
+    reachable: Option<IpAddr>,
+    /// Local address at which they do not.
+    unreachable: Option<IpAddr>,
     errors: LogOnce,
+    refusals: LogOnce,
 }
 
 /// State of the registration, as far as the hub may know it.
@@ -68,6 +75,7 @@ impl<'a> Lease<'a> {
         timer: Timer,
     ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        status.hub_failed(format!("resolving hub {} and connecting to it", hub.url));
         Self {
             hub,
             instance,
@@ -83,7 +91,10 @@ impl<'a> Lease<'a> {
             backoff: Backoff::default(),
             state: RegistrationState::Unknown,
             granted: false,
+            reachable: None,
+            unreachable: None,
             errors: LogOnce::default(),
+            refusals: LogOnce::default(),
         }
     }
 
@@ -95,7 +106,7 @@ impl<'a> Lease<'a> {
                     self.backoff.slow_down();
                 }
                 let message = self.errors.log(&self.hub, &error);
-                self.status.update(|status| status.hub_error = Some(message));
+                self.status.hub_failed(message);
                 sleep(self.backoff.next(random())).await;
             }
         }
@@ -106,27 +117,36 @@ impl<'a> Lease<'a> {
         self.state == RegistrationState::Healthy
     }
 
-    /// Withdraws the task. Returns when no router sends requests to it any more, or after `limit`. Until then it
-    /// tries again if the hub cannot be reached, since it may be restarting.
+    /// Withdraws the task. Returns when no router sends requests to it any more, or after `limit`. Until then the
+    /// service has to keep serving, whatever the error: routers may use the task as long as no hub tells them otherwise.
     pub(crate) async fn withdraw(&mut self, limit: Duration) -> Result<Withdrawal, HubError> {
         self.state = RegistrationState::Unknown;
         self.backoff.reset();
         let deadline = Instant::now() + limit;
+        let mut is_first = true;
         loop {
             let wait = deadline.duration_since(Instant::now());
             let result = timeout(wait + RESPONSE_SLACK, self.send_withdrawal(Some(wait))).await;
-            let error = match result.unwrap_or(Err(HubError::Timeout)) {
-                Ok(withdrawal) => return Ok(withdrawal),
-                Err(error) => error,
+            let result = result.unwrap_or(Err(HubError::Timeout));
+            let left = deadline.duration_since(Instant::now());
+            let (is_final, problem) = match &result {
+                // A hub that stops responds early. Its successor knows when the routers have acknowledged.
+                Ok(Withdrawal { pending, .. }) => (
+                    pending.is_empty() || left < RESPONSE_SLACK,
+                    format!("not acknowledged by {}", pending.join(",")),
+                ),
+                // A server that never granted a lease and rejects the withdrawal is not the hub that routes the task.
+                Err(error) => (error.is_permanent() && !self.granted, error.to_string()),
             };
-            let delay = self.backoff.next(random());
-            // A server that never granted a lease and rejects the withdrawal is not the hub that routes the task.
-            let is_hopeless = error.is_permanent() && !self.granted;
-            if is_hopeless || Instant::now() + delay >= deadline {
-                return Err(error);
+            if is_final || left.is_zero() {
+                return result;
             }
-            debug!(%error, "retrying the withdrawal");
-            sleep(delay).await;
+            if is_first {
+                warn!(hub = %self.hub.url, problem, "not withdrawn; the service keeps serving for up to {left:.1?}");
+                is_first = false;
+            }
+            debug!(problem, "retrying the withdrawal");
+            sleep(self.backoff.next(random()).min(left)).await;
         }
     }
 
@@ -145,10 +165,20 @@ impl<'a> Lease<'a> {
     /// Registers the task, and waits until the next heartbeat is due, the health changes or the connection is closed.
     async fn renew(&mut self) -> Result<(), HubError> {
         let status = self.status;
-        let session = idle_session(&self.hub, &mut self.session, &mut self.previous).await?;
+        let session =
+            idle_session(&self.hub, &mut self.session, &mut self.previous, self.unreachable).await?;
         let health = status.get().health;
-        let health_changed = async || drop(status.wait_for(|status| status.health != health).await);
-        let mut registration = self.args.registration(self.started, session.connection.local_ip);
+        let health_changed = async || status.health_changes(health).await;
+        let local_ip = session.connection.local_ip;
+        if health == Health::Healthy && self.args.has_no_address() && self.reachable != Some(local_ip) {
+            if let Err(reason) = reach::check(local_ip, &self.args.tcp_ports()).await {
+                self.session = None;
+                self.unreachable = Some(local_ip);
+                return Err(HubError::Unreachable(reason));
+            }
+            self.reachable = Some(local_ip);
+        }
+        let mut registration = self.args.registration(self.started, local_ip);
         registration.health = health;
         let age = since_boot().saturating_sub(self.started_at);
         registration.age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
@@ -199,7 +229,8 @@ impl<'a> Lease<'a> {
     }
 
     async fn send_withdrawal(&mut self, wait: Option<Duration>) -> Result<Withdrawal, HubError> {
-        let session = idle_session(&self.hub, &mut self.session, &mut self.previous).await?;
+        let session =
+            idle_session(&self.hub, &mut self.session, &mut self.previous, self.unreachable).await?;
         let response = session.withdraw(&self.instance, wait).await;
         self.previous = None;
         if response.is_err() {
@@ -215,16 +246,21 @@ impl<'a> Lease<'a> {
         }
         self.granted = true;
 
-        let before = self.status.get();
-        self.status.set_routing(&lease.routing);
         match &lease.routing {
-            Routing::Refused { reason } if before.refusal.as_ref() != Some(reason) => {
+            Routing::Refused { reason } if self.refusals.is_new(reason) => {
                 error!(reason, "the hub refuses to route the service");
             }
-            Routing::Unrouted if !before.routed => info!("no label asks for a route"),
-            Routing::Confirmed if !before.routed => {
-                let waited = before.healthy_since.map(|since| since.elapsed());
-                info!(after = ?waited.unwrap_or_default(), "routed");
+            Routing::Refused { .. } => {}
+            _ => drop(self.refusals.clear()),
+        }
+        let limit = self.args.routed_timeout;
+        match self.status.set_lease(lease, limit) {
+            Some(Route::Confirmed) => info!("routed"),
+            Some(Route::Unrouted) => info!("no label asks for a route"),
+            Some(Route::NoRouter) => {
+                warn!(
+                    "no router has polled the hub for {limit:?}; the health check succeeds without a route"
+                );
             }
             _ => {}
         }
@@ -239,13 +275,19 @@ fn since_boot() -> Duration {
 }
 
 /// Returns the session if it can send a request. Otherwise opens another one and keeps the old one open as `previous`.
+/// Tries addresses of the hub last that are of the same family as `unreachable`.
 async fn idle_session<'s>(
     hub: &Hub,
     session: &'s mut Option<Session>,
     previous: &mut Option<Session>,
+    unreachable: Option<IpAddr>,
 ) -> Result<&'s mut Session, HubError> {
     if session.as_ref().is_none_or(|session| session.connection.is_busy) {
-        let opened = hub.connect().await?;
+        let mut addresses = hub.resolve().await?;
+        if let Some(unreachable) = unreachable {
+            addresses.sort_by_key(|address| address.ip().to_canonical().is_ipv6() == unreachable.is_ipv6());
+        }
+        let opened = hub.connect_to(&addresses).await?;
         *previous = session.replace(opened);
     }
     session.as_mut().ok_or(HubError::Closed)

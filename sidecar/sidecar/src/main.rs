@@ -5,6 +5,7 @@
 //! - [`process`], [`signals`], [`terminal`]: duties of PID 1
 //! - [`probe`]: health of the service
 //! - [`lease`]: registration with the [hub](client)
+//! - [`reach`]: whether routers reach the service at the address that is registered
 //! - [`status`], [`healthcheck`]: `sidecar healthcheck` asks the running sidecar for its status
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ mod healthcheck;
 mod lease;
 mod probe;
 mod process;
+mod reach;
 mod run;
 mod signals;
 mod status;

@@ -3,7 +3,6 @@
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::{ExitCode, ExitStatus};
-use std::time::Duration;
 
 use cli::Failure;
 use client::{Hub, HubError};
@@ -11,7 +10,7 @@ use protocol::{InstanceId, Withdrawal};
 use rustix::process::Signal;
 use timer::Timer;
 use tokio::select;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::args::RunArgs;
@@ -37,7 +36,6 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
     let mut process = Process::start(args)?;
     let status = SharedStatus::default();
     healthcheck::serve(&args.service, &status);
-    tokio::spawn(limit_wait_for_route(status.clone(), args.routed_timeout));
     let mut lease = Lease::new(hub, instance, args, &status, lease_timer);
 
     let event = select! {
@@ -52,7 +50,7 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
         }
         Event::Stop(signal) => {
             info!(signal = signals::name(signal), "stopping");
-            status.update(|status| status.stopping = true);
+            status.stop();
             stop(args, &mut process, &mut lease, signal).await
         }
     };
@@ -110,23 +108,6 @@ fn log_withdrawal(result: Result<Withdrawal, HubError>) {
         Ok(Withdrawal { pending, .. }) => {
             warn!(routers = pending.join(","), "withdrawn, but not acknowledged by all routers in time");
         }
-        Err(error) => warn!(%error, "not withdrawn in time; requests may fail"),
-    }
-}
-
-/// Lets the health check succeed without a route after `timeout`, so that a missing router does not block a deployment
-/// forever.
-async fn limit_wait_for_route(status: SharedStatus, timeout: Duration) {
-    let Some(since) = status.wait_for(|status| status.healthy_since.is_some()).await.healthy_since else {
-        return;
-    };
-    select! {
-        _ = status.wait_for(|status| status.routed || status.stopping) => {}
-        () = sleep_until(since + timeout) => {
-            status.update(|status| status.route_timed_out = true);
-            if status.get().check().is_ok() {
-                warn!("healthy, but not routed after {timeout:?}; the health check succeeds anyway");
-            }
-        }
+        Err(error) => warn!(%error, "not withdrawn in time; stopping the service, requests may fail"),
     }
 }

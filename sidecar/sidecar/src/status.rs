@@ -1,47 +1,97 @@
 //! Status of the service, shared between the parts of the sidecar, and the result of the health check that follows
 //! from it.
 
-use protocol::{Health, Routing};
+use std::time::Duration;
+
+use protocol::{Health, Lease, Routing};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Everything that `sidecar healthcheck` depends on. Pure.
+/// Everything that `sidecar healthcheck` depends on. Pure: callers pass the time in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
     pub(crate) health: Health,
-    /// Time at which the service became healthy for the first time.
-    pub(crate) healthy_since: Option<Instant>,
-    /// Whether the task has been routed, or does not ask for a route. It stays true: the loss of the hub removes no
-    /// route.
-    pub(crate) routed: bool,
-    /// Whether `--routed-timeout` has passed.
-    pub(crate) route_timed_out: bool,
-    /// Reason why the hub refuses to route the task. No timeout overrides it: the deployment that caused it has to
-    /// fail and be rolled back.
-    pub(crate) refusal: Option<String>,
-    pub(crate) stopping: bool,
     /// Error of the last probe.
     probe_error: Option<String>,
-    /// Error of the last request to the hub.
-    pub(crate) hub_error: Option<String>,
+    pub(crate) route: Route,
+    /// Time since which every answer of the hub has said that no router polls it.
+    no_router_since: Option<Instant>,
+    /// Whether the health check has been able to succeed. From then on only the service's own health counts: a refusal
+    /// or the loss of routers and hubs must not make Swarm replace a task that serves.
+    green: bool,
+    pub(crate) stopping: bool,
+}
+
+/// Route of the task, by the hub's last answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// No route, for this reason.
+    Waiting(String),
+    /// The hub refuses to route the task, for this reason.
+    Refused(String),
+    /// Every router uses the task.
+    Confirmed,
+    /// No label asks for a route.
+    Unrouted,
+    /// No router has polled the hub for `--routed-timeout`.
+    NoRouter,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self::Waiting("no answer from the hub".to_owned())
+    }
 }
 
 impl Status {
     /// Returns the result of the health check: success with a message, or the reason of the failure.
     pub(crate) fn check(&self) -> Result<&'static str, String> {
-        let because = |state: &str, cause: &Option<String>| match cause {
+        let because = |state: &str| match &self.probe_error {
             Some(cause) => Err(format!("{state}: {cause}")),
             None => Err(state.to_owned()),
         };
-        match self.health {
+        match (self.health, &self.route) {
             _ if self.stopping => Err("stopping".to_owned()),
-            Health::Starting => because("starting", &self.probe_error),
-            Health::Unhealthy => because("unhealthy", &self.probe_error),
-            Health::Healthy if self.routed => Ok("healthy and routed"),
-            Health::Healthy if self.refusal.is_some() => because("healthy, but refused", &self.refusal),
-            Health::Healthy if self.route_timed_out => Ok("healthy, but not routed in time"),
-            Health::Healthy => because("healthy, but not yet routed", &self.hub_error),
+            (Health::Starting, _) => because("starting"),
+            (Health::Unhealthy, _) => because("unhealthy"),
+            (Health::Healthy, Route::Waiting(reason)) => {
+                Err(format!("healthy, but not yet routed: {reason}"))
+            }
+            (Health::Healthy, Route::Refused(reason)) => Err(format!("healthy, but refused: {reason}")),
+            (Health::Healthy, Route::Confirmed) => Ok("healthy and routed"),
+            (Health::Healthy, Route::Unrouted) => Ok("healthy; no label asks for a route"),
+            (Health::Healthy, Route::NoRouter) => Ok("healthy, but not routed: no router polls the hub"),
         }
+    }
+
+    fn set_health(&mut self, health: Health, probe_error: Option<String>) {
+        self.health = health;
+        self.probe_error = probe_error;
+        self.green |= self.check().is_ok();
+    }
+
+    /// Sets the route by the hub's answer. `timeout` limits the time for which the check fails since no router polls.
+    fn set_lease(&mut self, lease: &Lease, now: Instant, timeout: Duration) {
+        let is_alone =
+            self.health == Health::Healthy && lease.routing == Routing::Pending && lease.routers == 0;
+        self.no_router_since = is_alone.then(|| self.no_router_since.unwrap_or(now));
+        self.set_route(match (&lease.routing, self.no_router_since) {
+            (Routing::Confirmed, _) => Route::Confirmed,
+            (Routing::Unrouted, _) => Route::Unrouted,
+            (Routing::Refused { reason }, _) => Route::Refused(reason.clone()),
+            (Routing::Pending, Some(since)) if now - since >= timeout => Route::NoRouter,
+            (Routing::Pending, Some(_)) => Route::Waiting("no router polls the hub".to_owned()),
+            (Routing::Pending, None) => {
+                Route::Waiting(format!("waiting for {} router(s) to acknowledge", lease.routers))
+            }
+        });
+    }
+
+    fn set_route(&mut self, route: Route) {
+        if !self.green || matches!(route, Route::Confirmed | Route::Unrouted) {
+            self.route = route;
+        }
+        self.green |= self.check().is_ok();
     }
 }
 
@@ -55,45 +105,43 @@ impl SharedStatus {
         self.0.borrow().clone()
     }
 
-    /// Waits for a status that meets `condition`. The current one counts.
-    pub(crate) async fn wait_for(&self, condition: impl FnMut(&Status) -> bool) -> Status {
-        let mut receiver = self.0.subscribe();
-        let status = receiver.wait_for(condition).await.map(|status| status.clone());
+    /// Waits until the health differs from `health`.
+    pub(crate) async fn health_changes(&self, health: Health) {
         // It fails only without a sender, and `self` is one.
-        status.unwrap_or_else(|_| self.get())
+        let _ = self.0.subscribe().wait_for(|status| status.health != health).await;
     }
 
     /// Sets the health and the error of the last probe.
     pub(crate) fn set_health(&self, health: Health, probe_error: Option<String>) {
         self.0.send_if_modified(|status| {
             let changed = status.health != health;
-            status.health = health;
-            status.probe_error = probe_error;
-            if health == Health::Healthy {
-                status.healthy_since.get_or_insert_with(Instant::now);
-            }
+            status.set_health(health, probe_error);
             changed
         });
     }
 
-    /// Sets the routing state.
-    pub(crate) fn set_routing(&self, routing: &Routing) {
+    /// Sets the route by the hub's answer. Returns the new one if it changed.
+    pub(crate) fn set_lease(&self, lease: &Lease, timeout: Duration) -> Option<Route> {
+        let before = self.get().route;
         self.0.send_if_modified(|status| {
-            let routed = matches!(routing, Routing::Confirmed | Routing::Unrouted);
-            let first = routed && !status.routed;
-            status.routed |= routed;
-            status.hub_error = None;
-            status.refusal = match routing {
-                Routing::Refused { reason } => Some(reason.clone()),
-                _ => None,
-            };
-            first
+            status.set_lease(lease, Instant::now(), timeout);
+            false
+        });
+        Some(self.get().route).filter(|route| *route != before)
+    }
+
+    /// Records why the hub gave no lease.
+    pub(crate) fn hub_failed(&self, reason: String) {
+        self.0.send_if_modified(|status| {
+            status.no_router_since = None;
+            status.set_route(Route::Waiting(reason));
+            false
         });
     }
 
-    /// Updates the status and wakes those that wait for it.
-    pub(crate) fn update(&self, update: impl FnOnce(&mut Status)) {
-        self.0.send_modify(update);
+    /// Makes the health check fail from now on.
+    pub(crate) fn stop(&self) {
+        self.0.send_modify(|status| status.stopping = true);
     }
 }
 
@@ -101,53 +149,114 @@ impl SharedStatus {
 mod tests {
     use super::*;
 
-    fn failure(status: &SharedStatus) -> String {
-        status.get().check().unwrap_err()
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn healthy() -> Status {
+        let mut status = Status::default();
+        status.set_health(Health::Healthy, None);
+        status
+    }
+
+    fn refused() -> Routing {
+        Routing::Refused { reason: "rule is taken".to_owned() }
+    }
+
+    fn failed() -> Route {
+        Route::Waiting("hub http://hub:80: no response in time".to_owned())
+    }
+
+    fn lease(routing: Routing, routers: usize) -> Lease {
+        Lease { generation: 1, ttl_ms: 3000, routing, routers, ticket: None }
+    }
+
+    fn failure(status: &Status) -> String {
+        status.check().unwrap_err()
     }
 
     #[test]
-    fn healthy_service_fails_the_check_until_it_is_routed() {
-        let status = SharedStatus::default();
+    fn check_fails_with_the_reason_until_the_hub_confirms_the_route() {
+        let now = Instant::now();
+        let mut status = Status::default();
         status.set_health(Health::Starting, Some("http://x failed: refused".to_owned()));
         assert_eq!(failure(&status), "starting: http://x failed: refused");
         status.set_health(Health::Healthy, None);
-        assert_eq!(failure(&status), "healthy, but not yet routed");
-        status.update(|status| status.hub_error = Some("hub http://hub:80: no response in time".to_owned()));
+        for (routing, reason) in [
+            (Routing::Pending, "not yet routed: waiting for 2 router(s) to acknowledge"),
+            (refused(), "refused: rule is taken"),
+        ] {
+            for time in [now, now + TIMEOUT * 100] {
+                status.set_lease(&lease(routing.clone(), 2), time, TIMEOUT);
+                assert_eq!(failure(&status), format!("healthy, but {reason}"));
+            }
+        }
+        status.set_route(failed());
         assert_eq!(failure(&status), "healthy, but not yet routed: hub http://hub:80: no response in time");
-        status.set_routing(&Routing::Refused { reason: "rule is taken".to_owned() });
-        assert_eq!(failure(&status), "healthy, but refused: rule is taken");
-        status.update(|status| status.route_timed_out = true);
+        status.set_lease(&lease(Routing::Confirmed, 2), now, TIMEOUT);
+        assert_eq!(status.check(), Ok("healthy and routed"));
+    }
+
+    #[test]
+    fn last_answer_before_the_service_is_healthy_counts() {
+        let now = Instant::now();
+        let mut status = Status::default();
+        status.set_lease(&lease(Routing::Unrouted, 1), now, TIMEOUT);
+        status.set_lease(&lease(refused(), 1), now, TIMEOUT);
+        status.set_health(Health::Healthy, None);
         assert_eq!(failure(&status), "healthy, but refused: rule is taken");
     }
 
     #[test]
-    fn once_routed_the_hub_does_not_affect_the_check() {
-        for routing in [Routing::Confirmed, Routing::Unrouted] {
-            let status = SharedStatus::default();
+    fn once_green_only_the_service_turns_the_check_red() {
+        let now = Instant::now();
+        for (routing, routers) in [(Routing::Confirmed, 1), (Routing::Unrouted, 1), (Routing::Pending, 0)] {
+            let mut status = healthy();
+            status.set_lease(&lease(routing, routers), now, Duration::ZERO);
+            assert!(status.check().is_ok());
+            for (routing, routers) in [(Routing::Pending, 1), (Routing::Pending, 0), (refused(), 1)] {
+                status.set_lease(&lease(routing, routers), now, TIMEOUT);
+                assert!(status.check().is_ok());
+            }
+            status.set_route(failed());
+            assert!(status.check().is_ok());
+            status.set_health(Health::Unhealthy, Some("failed".to_owned()));
+            assert_eq!(failure(&status), "unhealthy: failed");
             status.set_health(Health::Healthy, None);
-            status.set_routing(&routing);
-            status.set_routing(&Routing::Pending);
-            status.update(|status| status.hub_error = Some("gone".to_owned()));
-            assert!(status.get().check().is_ok());
+            assert!(status.check().is_ok());
+            status.stopping = true;
+            assert_eq!(failure(&status), "stopping");
         }
     }
 
     #[test]
-    fn missing_router_fails_the_check_only_until_the_timeout() {
-        let status = SharedStatus::default();
+    fn missing_router_fails_the_check_until_no_router_has_polled_for_the_timeout() {
+        let start = Instant::now();
+        let alone = lease(Routing::Pending, 0);
+        let mut status = Status::default();
+        status.set_lease(&alone, start, TIMEOUT);
         status.set_health(Health::Healthy, None);
-        status.update(|status| status.route_timed_out = true);
-        assert!(status.get().check().is_ok());
-        status.set_health(Health::Unhealthy, Some("failed".to_owned()));
-        assert_eq!(failure(&status), "unhealthy: failed");
+        let start = start + TIMEOUT;
+        status.set_lease(&alone, start, TIMEOUT);
+        assert_eq!(failure(&status), "healthy, but not yet routed: no router polls the hub");
+        // A router that polls in between, and a hub that does not answer, start the time again.
+        status.set_lease(&lease(Routing::Pending, 1), start, TIMEOUT);
+        status.set_lease(&alone, start + TIMEOUT, TIMEOUT);
+        assert!(status.check().is_err());
+        status.set_lease(&alone, start + TIMEOUT * 2, TIMEOUT);
+        assert_eq!(status.check(), Ok("healthy, but not routed: no router polls the hub"));
+        status.set_lease(&lease(Routing::Confirmed, 1), start + TIMEOUT * 2, TIMEOUT);
+        assert_eq!(status.check(), Ok("healthy and routed"));
     }
 
     #[test]
-    fn stopping_service_fails_the_check() {
+    fn hub_that_does_not_answer_starts_the_timeout_again() {
         let status = SharedStatus::default();
         status.set_health(Health::Healthy, None);
-        status.set_routing(&Routing::Confirmed);
-        status.update(|status| status.stopping = true);
-        assert_eq!(failure(&status), "stopping");
+        assert_eq!(
+            status.set_lease(&lease(Routing::Pending, 0), TIMEOUT),
+            Some(Route::Waiting("no router polls the hub".to_owned()))
+        );
+        status.hub_failed("gone".to_owned());
+        assert_eq!(status.get().no_router_since, None);
+        assert_eq!(failure(&status.get()), "healthy, but not yet routed: gone");
     }
 }

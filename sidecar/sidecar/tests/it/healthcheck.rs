@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use harness::process;
@@ -60,7 +61,7 @@ fn check_of_a_refused_service_fails_with_the_reason_even_after_the_timeout() {
     let asked = hub.requests().len();
     eventually("heartbeats", || (hub.requests().len() >= asked + 3).then_some(()));
     assert_eq!(sidecar.healthcheck(), (Some(1), "healthy, but refused: rule is taken".to_owned()));
-    assert!(sidecar.logged("not routed after").is_empty());
+    assert!(sidecar.logged("no router has polled").is_empty());
 }
 
 #[test]
@@ -71,19 +72,62 @@ fn check_names_the_hub_that_cannot_be_reached() {
 }
 
 #[test]
-fn check_succeeds_without_a_route_after_the_timeout_with_one_warning() {
+fn check_succeeds_after_the_timeout_with_one_warning_if_no_router_polls() {
     let hub = ScriptedHub::start(|request| match request.health() {
         None => Answer::withdrawn(),
-        Some(_) => Answer::lease(30, Routing::Pending),
+        Some(_) => Answer::lease_with(30, Routing::Pending, 0),
     });
     let service = Service::healthy();
     let sidecar = Run::with(&hub, &service).flags(["--routed-timeout", "100ms"]).script(TELLTALE);
     hub.asked_with_health(Health::Healthy);
-    sidecar.checks(0, "healthy, but not routed in time");
-    sidecar.logs("not routed after 100ms");
-    sidecar.checks(0, "healthy, but not routed in time");
-    assert_eq!(sidecar.logged("not routed after 100ms").len(), 1);
-    assert!(sidecar.logged("not routed after 100ms")[0].contains("WARN"));
+    sidecar.checks(0, "healthy, but not routed: no router polls the hub");
+    sidecar.logs("no router has polled the hub for 100ms");
+    let asked = hub.requests().len();
+    eventually("heartbeats", || (hub.requests().len() >= asked + 3).then_some(()));
+    assert_eq!(sidecar.logged("no router has polled").len(), 1);
+    assert!(sidecar.logged("no router has polled")[0].contains("WARN"));
+    sidecar.checks(0, "no router polls the hub");
+}
+
+/// No timeout makes the check succeed while the hub grants no lease, or while a router that polls lags behind.
+#[test]
+fn check_fails_for_as_long_as_the_hub_confirms_no_route() {
+    for (status, body, reason) in [
+        (401, "{}", "token rejected"),
+        (500, "{\"error\":\"broken\"}", "status 500: broken"),
+        (404, "Not Found", "status 404"),
+        (200, "It works!", "invalid response"),
+        (200, "{\"generation\":1,\"ttl_ms\":30,\"routing\":{\"state\":\"confirmed\"}}", "missing field"),
+        (
+            200,
+            "{\"generation\":1,\"ttl_ms\":30,\"routing\":{\"state\":\"pending\"},\"routers\":2}",
+            "waiting for 2 router(s)",
+        ),
+    ] {
+        let hub = ScriptedHub::start(move |_| Answer::Say(status, body.to_owned()));
+        let service = Service::healthy();
+        let sidecar = Run::with(&hub, &service).flags(["--routed-timeout", "1ms"]).script(TELLTALE);
+        hub.asked_with_health(Health::Healthy);
+        eventually("retries", || (hub.requests().len() >= 4).then_some(()));
+        sidecar.checks(1, "healthy, but not yet routed: ");
+        sidecar.checks(1, reason);
+    }
+}
+
+#[test]
+fn later_refusal_does_not_turn_a_green_task_red() {
+    let is_refused = Arc::new(AtomicBool::new(false));
+    let script = Arc::clone(&is_refused);
+    let hub = ScriptedHub::start(move |_| {
+        let refused = Routing::Refused { reason: "rule is taken".to_owned() };
+        Answer::lease(30, if script.load(Ordering::SeqCst) { refused } else { Routing::Confirmed })
+    });
+    let service = Service::healthy();
+    let sidecar = Run::with(&hub, &service).script(TELLTALE);
+    sidecar.checks(0, "healthy and routed");
+    is_refused.store(true, Ordering::SeqCst);
+    sidecar.logs("the hub refuses to route the service");
+    assert_eq!(sidecar.healthcheck(), (Some(0), "healthy and routed".to_owned()));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use protocol::Health;
 use rustix::process::Signal;
 
@@ -132,17 +134,44 @@ fn withdrawal_is_repeated_when_the_hub_restarts() {
     assert!(!sidecar.logged("withdrawn routers").is_empty());
 }
 
+/// The service serves until the end of the timeout, and both ends of that time are logged.
+#[track_caller]
+fn serves_for_the_timeout(mut sidecar: Sidecar, timeout: Duration, problem: &str) {
+    let start = Instant::now();
+    sidecar.signal(Signal::TERM);
+    sidecar.says("TERM");
+    assert!(start.elapsed() >= timeout, "{problem}: after {:?}", start.elapsed());
+    assert_eq!(sidecar.ends().code(), Some(0));
+    let kept = sidecar.logged("not withdrawn; the service keeps serving for up to ");
+    assert_eq!(kept.len(), 1, "{problem}");
+    assert!(kept[0].contains("WARN") && kept[0].contains(problem), "{problem}: {kept:?}");
+    assert_eq!(sidecar.logged("not withdrawn in time; stopping the service").len(), 1, "{problem}");
+}
+
+const WITHDRAW_TIMEOUT: Duration = Duration::from_millis(900);
+const WITHDRAW_FLAGS: [&str; 2] = ["--withdraw-timeout", "900ms"];
+
 #[test]
-fn missing_hub_delays_the_stop_by_the_timeout_at_most() {
+fn missing_hub_keeps_the_service_serving_for_the_timeout() {
     let hub = ScriptedHub::start(Answer::usual);
     let service = Service::healthy();
-    let run = Run::with(&hub, &service).flags(["--withdraw-timeout", "200ms"]);
-    let mut sidecar = routed(run, &hub, TELLTALE);
+    let sidecar = routed(Run::with(&hub, &service).flags(WITHDRAW_FLAGS), &hub, TELLTALE);
     hub.die();
-    sidecar.signal(Signal::TERM);
-    assert_eq!(sidecar.ends().code(), Some(0));
-    assert_eq!(sidecar.logged("not withdrawn in time").len(), 1);
-    assert_eq!(sidecar.said(), ["ready", "TERM"]);
+    sidecar.logs("connecting: ");
+    serves_for_the_timeout(sidecar, WITHDRAW_TIMEOUT, "connection refused");
+}
+
+#[test]
+fn hub_that_rejects_the_withdrawal_keeps_the_service_serving_for_the_timeout() {
+    for (status, problem) in [(401, "token rejected"), (503, "status 503"), (404, "status 404")] {
+        let hub = ScriptedHub::start(move |request| match request.health() {
+            None => Answer::error(status, "no"),
+            Some(_) => Answer::usual(request),
+        });
+        let service = Service::healthy();
+        let sidecar = routed(Run::with(&hub, &service).flags(WITHDRAW_FLAGS), &hub, TELLTALE);
+        serves_for_the_timeout(sidecar, WITHDRAW_TIMEOUT, problem);
+    }
 }
 
 #[test]
@@ -152,9 +181,13 @@ fn routers_that_did_not_acknowledge_are_logged() {
         Some(_) => Answer::usual(request),
     });
     let service = Service::healthy();
-    let mut sidecar = routed(Run::with(&hub, &service), &hub, TELLTALE);
+    let run = Run::with(&hub, &service).flags(["--withdraw-timeout", "400ms"]);
+    let mut sidecar = routed(run, &hub, TELLTALE);
     sidecar.signal(Signal::TERM);
+    // A hub that stops responds early. Its successor may know more.
+    sidecar.logs("not withdrawn; the service keeps serving");
     assert_eq!(sidecar.ends().code(), Some(0));
+    assert!(hub.requests().iter().filter(|request| is_withdrawal(request)).count() > 1);
     assert_eq!(sidecar.logged("not acknowledged by all routers in time routers=\"b,c\"").len(), 1);
 }
 

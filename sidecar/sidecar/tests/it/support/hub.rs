@@ -57,7 +57,12 @@ pub(crate) enum Answer {
 impl Answer {
     /// A lease.
     pub(crate) fn lease(ttl_ms: u64, routing: Routing) -> Self {
-        let lease = Lease { generation: 1, ttl_ms, routing, routers: 1, ticket: Some(TICKET.to_owned()) };
+        Self::lease_with(ttl_ms, routing, 1)
+    }
+
+    /// A lease of a hub that `routers` poll.
+    pub(crate) fn lease_with(ttl_ms: u64, routing: Routing, routers: usize) -> Self {
+        let lease = Lease { generation: 1, ttl_ms, routing, routers, ticket: Some(TICKET.to_owned()) };
         Self::Say(200, serde_json::to_string(&lease).unwrap())
     }
 
