@@ -1,13 +1,13 @@
-//! Invariant 4: `sidecar healthcheck` is green once every router has confirmed the route, and the wait is bounded.
+//! Green means routed: `sidecar healthcheck` first succeeds once every router that polls the hub has confirmed the route.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use harness::loopback::free_at_source;
 use harness::traefik::TraefikOptions;
 use harness::{
-    Fleet, FleetOptions, InstanceSpec, Loopback, Signal, SpawnOptions, TIMEOUT, Traefik, eventually, process,
-    tools,
+    Fleet, InstanceSpec, Loopback, Signal, SpawnOptions, TIMEOUT, Traefik, eventually, process, tools,
 };
 
 /// Adds a task name to `spec`, and returns the command `sidecar healthcheck` for that task.
@@ -34,7 +34,11 @@ fn wait_for_red(healthcheck: &mut Command, reason: &str) {
 }
 
 fn wait_for_green(healthcheck: &mut Command) -> String {
-    let green = eventually(TIMEOUT, || {
+    wait_for_green_within(healthcheck, TIMEOUT)
+}
+
+fn wait_for_green_within(healthcheck: &mut Command, timeout: Duration) -> String {
+    let green = eventually(timeout, || {
         let (green, text) = check(healthcheck)?;
         ensure!(green, "{text}");
         Ok(text)
@@ -81,17 +85,48 @@ fn every_polling_router_must_confirm() {
     assert!(fleet.traefik.process().try_wait().unwrap().is_none());
 }
 
+/// A hub that has just started expects a router for a minute.
 #[test]
-fn missing_traefik_does_not_block_a_deployment() {
-    let mut fleet = Fleet::spawn(FleetOptions::default()).unwrap();
+#[ignore = "slow: cargo xtask test --all runs it"]
+fn task_is_green_with_a_warning_once_no_router_polls() {
+    let mut fleet = Fleet::start().unwrap();
     fleet.traefik.kill().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
     let mut healthcheck = with_task(&mut spec);
     spec.sidecar_arguments.extend(["--routed-timeout", "500ms"].map(str::to_owned));
     let mut instance = fleet.launch(spec).unwrap();
-    let text = wait_for_green(&mut healthcheck);
+    wait_for_red(&mut healthcheck, "not yet routed");
+    let text = wait_for_green_within(&mut healthcheck, TIMEOUT * 4);
     assert!(text.contains("not routed"), "{text}");
     instance.sidecar().log().wait_for("WARN", TIMEOUT).unwrap();
+}
+
+#[test]
+fn task_with_a_wrong_token_is_never_green() {
+    let fleet = Fleet::start().unwrap();
+    let mut spec = fleet.spec("ping", "ping-1").unwrap();
+    let mut healthcheck = with_task(&mut spec);
+    let directory = tempfile::tempdir().unwrap();
+    spec.token_file = directory.path().join("token");
+    std::fs::write(&spec.token_file, "another token, which this hub does not know").unwrap();
+    spec.sidecar_arguments.extend(["--routed-timeout", "1ms"].map(str::to_owned));
+    let _instance = fleet.launch(spec).unwrap();
+    wait_for_red(&mut healthcheck, "healthy, but not yet routed: hub ");
+    wait_for_red(&mut healthcheck, "token rejected");
+}
+
+#[test]
+fn task_without_a_hub_is_red_until_the_hub_returns() {
+    let mut fleet = Fleet::start().unwrap();
+    fleet.hub.kill().unwrap();
+    let mut spec = fleet.spec("ping", "ping-1").unwrap();
+    let mut healthcheck = with_task(&mut spec);
+    spec.sidecar_arguments.extend(["--routed-timeout", "1ms"].map(str::to_owned));
+    let instance = fleet.launch(spec).unwrap();
+    wait_for_red(&mut healthcheck, "healthy, but not yet routed: hub ");
+    fleet.hub.restart().unwrap();
+    wait_for_green(&mut healthcheck);
+    assert!(fleet.traefik.api().servers().unwrap().contains(&instance.url()));
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod idle;
 mod init;
 /// Registration and renewal of the lease.
 mod lease;
+/// Names and addresses of the hub.
+mod network;
 /// Processes that the service leaves behind.
 mod orphans;
 /// Signal forwarding.

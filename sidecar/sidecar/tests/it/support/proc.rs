@@ -1,9 +1,10 @@
 //! Processes in `/proc`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, geteuid};
 
 use super::eventually;
 use super::sidecar::Sidecar;
@@ -52,6 +53,16 @@ pub(crate) fn child(parent: Pid, name: &str) -> Pid {
 #[track_caller]
 pub(crate) fn service(sidecar: &Sidecar, name: &str) -> Pid {
     child(sidecar.pid(), name)
+}
+
+/// Returns a prefix that runs a command with `contents` in place of `file`: as root, or with a user namespace. The contents
+/// are written for one test.
+pub(crate) fn with_file(test: &str, file: &str, contents: &str) -> [String; 7] {
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.{}", std::process::id()));
+    fs::write(&own, contents).unwrap();
+    let mount = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
+    let namespaces = if geteuid().is_root() { "-m" } else { "-Urm" };
+    ["unshare", namespaces, "sh", "-c", mount, own.to_str().unwrap(), file].map(ToOwned::to_owned)
 }
 
 /// Returns a prefix that runs a command as PID 1: as root, or with a user namespace.

@@ -57,6 +57,10 @@ impl Service {
         self.shared.probes.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn port(&self) -> String {
+        self.address.port().to_string()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/readyz", self.address)
     }

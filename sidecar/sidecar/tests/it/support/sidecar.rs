@@ -98,8 +98,8 @@ impl Run {
     }
 
     /// Starts the sidecar with another command.
-    pub(crate) fn under<const N: usize>(mut self, prefix: [&str; N]) -> Self {
-        self.prefix = prefix.map(ToOwned::to_owned).into();
+    pub(crate) fn under<const N: usize>(mut self, prefix: [impl Into<String>; N]) -> Self {
+        self.prefix = prefix.map(Into::into).into();
         self
     }
 
