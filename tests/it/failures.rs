@@ -125,6 +125,25 @@ fn killed_and_restarted_hub_fails_no_request_and_removes_no_route() {
 }
 
 #[test]
+fn hub_that_is_paused_loses_no_lease_and_fails_no_request() {
+    let mut fleet = Fleet::start().unwrap();
+    let _instances = fleet.start_all("ping", 3).unwrap();
+    let options = LoadOptions::default();
+    let load = Load::start(format!("{}/ping", fleet.traefik.url()), &options).unwrap();
+    load.wait_for_more(100, TIMEOUT).unwrap();
+    fleet.hub.process().signal(Signal::STOP).unwrap();
+    // 10 s, longer than any lease.
+    load.wait_for_more(u64::from(options.rate) * 10, TIMEOUT).unwrap();
+    fleet.hub.process().signal(Signal::CONT).unwrap();
+    fleet.hub.process().log().wait_for("the hub was paused", TIMEOUT).unwrap();
+    // Longer than the hub makes allowances.
+    load.wait_for_more(u64::from(options.rate) * 6, TIMEOUT).unwrap();
+    load.pass().unwrap();
+    assert_eq!(fleet.hub.process().log().count("lost:"), 0);
+    assert_eq!(fleet.hub.instances().unwrap().len(), 3);
+}
+
+#[test]
 fn hub_is_not_ready_and_serves_no_configuration_before_the_first_registration() {
     let mut fleet = Fleet::start().unwrap();
     let response = http::get(&format!("{}/traefik", fleet.hub.url())).unwrap();

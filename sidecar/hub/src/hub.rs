@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Withdrawal};
 use runtime::{Bytes, Latch};
 use tokio::sync::watch;
-use tokio::time::{sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use crate::certificate::Certificate;
@@ -15,7 +15,7 @@ use crate::key::Key;
 use crate::rawdata::Report;
 use crate::registry::{Registry, Settings, Withdrawn};
 use crate::routers::{Poll, Question, Routers};
-use crate::state::{Counters, Documents, Effect, State};
+use crate::state::{Counters, Documents, Effect, State, TICK};
 use crate::traefik_api::{self, TraefikApi};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
@@ -53,6 +53,8 @@ impl Hub {
             ready_at: None,
             unready: Some(unready),
             certificate,
+            ran_at: now(),
+            resumed_at: None,
             draining: false,
             events: Events::default(),
             counters: Counters::default(),
@@ -66,12 +68,9 @@ impl Hub {
         loop {
             changes.borrow_and_update();
             // Waiting for a change cannot fail, since `self` has the sender.
-            match self.update(|state, _| (None, state.next_change())) {
-                Some(at) => {
-                    drop(timeout(at.saturating_duration_since(now()), changes.changed()).await);
-                }
-                None => drop(changes.changed().await),
-            }
+            let next = self
+                .update(|state, now| (None, state.next_change().map_or(now + TICK, |at| at.min(now + TICK))));
+            drop(timeout_at(next.into(), changes.changed()).await);
         }
     }
 
@@ -237,8 +236,7 @@ impl Hub {
     /// Records that a connection closed.
     pub(crate) fn disconnected(&self, connection: u64) {
         self.update(|state, now| {
-            state.registry.disconnected(now, connection);
-            state.routers.disconnected(now, connection);
+            state.disconnected(now, connection);
             (Some(Effect::Progress), ())
         });
     }
@@ -257,6 +255,7 @@ impl Hub {
     fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Option<Effect>, T)) -> T {
         let now = now();
         let mut state = self.state();
+        state.run(now);
         let (effect, result) = update(&mut state, now);
         let changed = state.advance(now, effect);
         drop(state);

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use protocol::{Health, Labels, Routing};
 use runtime::Readiness;
-use tokio::time::sleep;
+use tokio::time::{advance, sleep, timeout};
 
 use super::*;
 
@@ -224,4 +224,22 @@ async fn stopping_hub_ends_all_waits() {
     assert_eq!((poll, withdrawal.pending.len()), (None, 1));
     assert_eq!(now(), before);
     assert!(hub.state().draining);
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_hub_expires_no_lease_for_that_time() {
+    let hub = hub(&Readiness::default());
+    let registered = || hub.state().instances().len();
+    hub.register(&id(1), 1, registration(1), Duration::ZERO).await.unwrap();
+    hub.register(&id(2), 2, registration(2), Duration::ZERO).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    advance(Duration::from_secs(10)).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(registered(), 2);
+    // The client gave up waiting during the pause, and comes back.
+    hub.disconnected(2);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(registered(), 2);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(registered(), 0, "without renewals the leases end as usual");
 }

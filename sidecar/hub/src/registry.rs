@@ -212,15 +212,25 @@ impl Registry {
         true
     }
 
-    /// Shortens the leases of a connection that closed. Another connection can still renew them.
-    pub(crate) fn disconnected(&mut self, now: Instant, connection: u64) {
+    /// Shortens the leases of a connection that closed. Another connection can still renew them. Those of
+    /// sidecars end after `lost_after`.
+    pub(crate) fn disconnected(&mut self, now: Instant, connection: u64, lost_after: Duration) {
         for instance in self.instances.values_mut().filter(|i| i.connection == Some(connection)) {
             instance.connection = None;
             instance.expires = match instance.registration.source {
-                Source::Sidecar => instance.expires.min(now + self.settings.lost_after),
+                Source::Sidecar => instance.expires.min(now + lost_after),
                 // Longer than the TTL: a closed connection shows that the node is alive, silence does not.
                 Source::Agent => now + self.settings.agent_lost_after,
             };
+        }
+    }
+
+    /// Moves all expiries by `gap`, in which the hub did not run.
+    pub(crate) fn postpone(&mut self, gap: Duration) {
+        self.instances.values_mut().for_each(|instance| instance.expires += gap);
+        self.withdrawn.values_mut().for_each(|(_, until)| *until += gap);
+        for since in self.services.values_mut().filter_map(|service| service.empty_since.as_mut()) {
+            *since += gap;
         }
     }
 

@@ -161,11 +161,11 @@ fn lease_expires_soon_after_its_connection_closed_unless_another_renews_it() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.healthy("s.2", A);
-    scene.registry.disconnected(scene.now, 1);
-    scene.registry.disconnected(scene.now, 2);
+    scene.registry.disconnected(scene.now, 1, LOST_AFTER);
+    scene.registry.disconnected(scene.now, 2, LOST_AFTER);
     scene.healthy("s.2", A);
     assert_eq!(scene.pass(LOST_AFTER), ["s.1".parse().unwrap()]);
-    scene.registry.disconnected(scene.now, 77);
+    scene.registry.disconnected(scene.now, 77, LOST_AFTER);
     assert_eq!(scene.servers("s"), ["http://10.0.1.2:8080"]);
 }
 
@@ -423,7 +423,7 @@ fn agents_leases_outlive_its_connection_but_not_its_silence() {
     let mut scene = Scene::new();
     let container = Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, A) };
     scene.put("a.1", 7, container.clone());
-    scene.registry.disconnected(scene.now, 7);
+    scene.registry.disconnected(scene.now, 7, LOST_AFTER);
     assert_eq!(scene.pass(AGENT_LOST_AFTER / 2), []);
     assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080"]);
     assert_eq!(scene.pass(AGENT_LOST_AFTER / 2), ["a.1".parse().unwrap()]);

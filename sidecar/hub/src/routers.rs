@@ -206,6 +206,14 @@ impl Routers {
         }
     }
 
+    /// Moves all expiries by `gap`, in which the hub did not run.
+    pub(crate) fn postpone(&mut self, gap: Duration) {
+        self.started += gap;
+        let times =
+            self.polling.values_mut().flat_map(|router| [&mut router.gone_at, &mut router.beacon_due]);
+        times.flatten().for_each(|time| *time += gap);
+    }
+
     /// Acknowledges configurations that count as used by `now`, and removes routers that are gone. Returns whether
     /// anything changed.
     pub(crate) fn advance(&mut self, now: Instant) -> bool {
@@ -357,6 +365,19 @@ mod tests {
         routers.disconnected(now, 2);
         assert!(!is_confirmed(&mut routers, now + SWITCHED_AFTER, 1), "it may have timed out and may return");
         assert!(is_confirmed(&mut routers, now + GONE_AFTER, 1), "it is gone");
+    }
+
+    #[test]
+    fn lost_router_counts_longer_if_the_hub_did_not_run() {
+        let (now, gap) = (Instant::now(), Duration::from_secs(10));
+        let mut routers = Routers::new(now);
+        poll(&mut routers, 1);
+        routers.disconnected(now, 1);
+        routers.postpone(gap);
+        routers.advance(now + gap);
+        assert!(!routers.polling.is_empty());
+        routers.advance(now + gap + GONE_AFTER);
+        assert!(routers.polling.is_empty());
     }
 
     #[test]

@@ -18,6 +18,13 @@ use crate::traefik_api::TraefikApi;
 /// Path of the beacon, which routers request for each configuration that they use.
 pub(crate) const BEACON_PATH: &str = "/traefik/beacon";
 
+/// Maximum time between two calls of [`State::run`] while the hub runs.
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+/// Time between two calls from which on the hub was paused.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Time after a pause in which a closed connection does not show that its task is gone: clients gave up waiting.
+const AFTER_PAUSE: Duration = Duration::from_secs(5);
+
 /// State of the hub.
 pub(crate) struct State {
     pub(crate) registry: Registry,
@@ -34,6 +41,10 @@ pub(crate) struct State {
     pub(crate) unready: Option<Latch>,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) api: TraefikApi,
+    /// Time of the last call of [`State::run`].
+    pub(crate) ran_at: Instant,
+    /// End of the last pause.
+    pub(crate) resumed_at: Option<Instant>,
     /// Whether the hub is stopping, so that requests must not wait.
     pub(crate) draining: bool,
     pub(crate) events: Events,
@@ -72,6 +83,29 @@ impl State {
     /// Returns whether the warm-up has ended, so that all instances are known.
     pub(crate) fn is_ready(&self) -> bool {
         self.unready.is_none()
+    }
+
+    /// Notes that the hub runs at `now`, before it handles anything. Nothing expires for the time of a pause, in which it could
+    /// not receive renewals.
+    pub(crate) fn run(&mut self, now: Instant) {
+        let gap = now.saturating_duration_since(self.ran_at);
+        self.ran_at = now;
+        if gap >= PAUSE {
+            warn!(?gap, "the hub was paused or starved; leases last longer by that time");
+            self.registry.postpone(gap);
+            self.routers.postpone(gap);
+            self.ready_at = self.ready_at.map(|at| at + gap);
+            self.resumed_at = Some(now);
+        }
+    }
+
+    /// Records that a connection closed.
+    pub(crate) fn disconnected(&mut self, now: Instant, connection: u64) {
+        let settings = &self.registry.settings;
+        let is_after_pause = self.resumed_at.is_some_and(|at| now < at + AFTER_PAUSE);
+        let lost_after = if is_after_pause { settings.ttl } else { settings.lost_after };
+        self.registry.disconnected(now, connection, lost_after);
+        self.routers.disconnected(now, connection);
     }
 
     /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether anything
