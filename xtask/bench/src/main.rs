@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod agent;
+mod checks;
 mod idle;
 mod load;
 mod machine;
@@ -23,7 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench services --rounds 7 --duration 1s --write
   cargo xtask bench rollout --setup ours --rounds 3
-  cargo xtask bench agent --containers 500";
+  cargo xtask bench agent --containers 500
+  cargo xtask bench checks --cases 30000 --seed 7";
 
 #[derive(Parser)]
 #[command(
@@ -41,6 +43,8 @@ struct Args {
 enum Bench {
     /// Routing delay of containers without a sidecar, and the agent's idle cost (needs root)
     Agent(agent::Args),
+    /// Verdicts of the hub on generated labels, compared with those of a real Traefik
+    Checks(checks::Args),
     /// Memory, processor time and wake-ups of idle ping, sidecar and hub
     Idle(idle::Args),
     /// Delay until a healthy task gets its first request, and until a killed task gets its last
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     };
     let outcome = match &args.bench {
         Bench::Agent(args) => agent::run(args),
+        Bench::Checks(args) => checks::run(args),
         Bench::Idle(args) => idle::run(args),
         Bench::Load(args) => load::run(args),
         Bench::Routing(args) => routing::run(args),

@@ -66,14 +66,18 @@ fn check_router(
     }
     let rule = parse(protocol, Syntax::V3, rule).map_err(in_rule)?;
     check_without_tls(protocol, label, &rule, router)?;
-    let reason =
-        |leaf: &Leaf<'_>| leaf.dead.as_ref().map(|reason| format!("{}: {reason}", shorten(leaf.call.text)));
-    let reasons = rule.leaves().into_iter().filter_map(reason);
+    let dead = |leaf: &Leaf<'_>| {
+        let reason = leaf.dead.as_ref()?;
+        Some(in_rule(format!("{} never matches: {reason}", shorten(leaf.call.text))))
+    };
+    let mut dead = rule.leaves().into_iter().filter_map(dead);
+    if let Some(reason) = contradiction(&rule) {
+        return Err(in_rule(reason));
+    }
     let may_match = rule.may_hold(false, &|leaf, is_negated| is_negated || leaf.dead.is_none());
-    match contradiction(&rule) {
-        Some(reason) => Err(in_rule(reason)),
-        None if may_match => Ok(reasons.map(|reason| in_rule(format!("never matches: {reason}"))).collect()),
-        None => Err(in_rule(reasons.collect::<Vec<_>>().join("; "))),
+    match dead.next() {
+        Some(error) if !may_match => Err(error),
+        first => Ok(first.into_iter().chain(dead).collect()),
     }
 }
 
