@@ -1,5 +1,5 @@
-//! Every option of Traefik in a label, through the hub to Traefik's API and log. `cargo xtask fields` checks that these
-//! include all options of Traefik's reference.
+//! Every option of Traefik in a label, through the hub to Traefik's API and log, except options that labels must not set.
+//! `cargo xtask fields` checks that these include all options of Traefik's reference.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,11 +10,14 @@ use anyhow::{Context, Result, ensure};
 use harness::{Fleet, FleetOptions, eventually};
 use serde_json::{Value, json};
 
+#[path = "../../sidecar/traefik/tests/support/examples.rs"]
+mod examples;
+
 const SOON: Duration = Duration::from_mins(1);
 
 /// Options that Traefik shows nowhere, with everything below them, and the reason. It accepts them nevertheless, because it
 /// rejects a document with an unknown option.
-const HIDDEN: [(&str, &str); 10] = [
+const HIDDEN: [(&str, &str); 8] = [
     ("enable", "only the hub uses it"),
     ("docker", "only sidecar and agent use it"),
     ("swarm", "only sidecar and agent use it"),
@@ -22,9 +25,7 @@ const HIDDEN: [(&str, &str); 10] = [
     ("http.serverstransports.*.rootcas", "the API shows no transports, and the log no certificates"),
     ("tcp.serverstransports.*.tls.certificates", "the API shows no transports, and the log no certificates"),
     ("tcp.serverstransports.*.tls.rootcas", "the API shows no transports, and the log no certificates"),
-    ("tls.certificates", "the API shows only valid certificates, and the log none"),
     ("tls.options.*.clientauth.cafiles", "the API shows no TLS options, and the log no certificates"),
-    ("tls.stores.*.defaultcertificate", "the API shows no stores, and the log no certificates"),
 ];
 
 /// Options that are true by default, so that only `false` shows that Traefik has read them.
@@ -45,18 +46,17 @@ fn options() -> Vec<Shown> {
     let fields = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sidecar/traefik/src/fields.txt");
     let fields = fs::read_to_string(fields).unwrap();
     let lines = fields.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|(number, line)| {
-            let (path, kind) = line.split_once(' ').unwrap();
-            option(number, path, kind)
-        })
-        .collect()
+    let options = lines.map(|(number, line)| (number, line.split_once(' ').unwrap()));
+    let options = options.filter(|(_, (path, _))| !examples::is_refused(path));
+    options.map(|(number, (path, kind))| option(number, path, kind)).collect()
 }
 
 fn option(number: usize, path: &str, kind: &str) -> Shown {
     // Each line has its own router, service or middleware, so that lines do not interfere.
     let named = path.replacen('*', &format!("N{number}"), 1);
-    let key = named.replace(".**", ".Deep.er").replace('*', "Key").replace(".[n]", "[0]");
+    // The name of a header or a status code.
+    let chosen = if path.contains("statusrewrites") { "404" } else { "Key" };
+    let key = named.replace(".**", ".Deep.er").replace('*', chosen).replace(".[n]", "[0]");
     let last = path.rsplit('.').next().unwrap_or_default();
     let unique = format!("{last}-{number}");
     let (value, expected) = match (last, kind) {
@@ -65,6 +65,7 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
         }
         _ if path.ends_with("server.scheme") => ("h2c".to_owned(), json!("h2c://")),
         _ if path.ends_with("server.port") => (number.to_string(), json!(format!(":{number}"))),
+        (_, kind) if let Some(example) = examples::value(path) => (example.to_owned(), parsed(kind, example)),
         (last, "bool") if TRUE_BY_DEFAULT.contains(&last) => ("false".to_owned(), json!(false)),
         (_, "bool") => ("true".to_owned(), json!(true)),
         // Enabled, with default values.
@@ -81,7 +82,7 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
         (_, "name") => (format!("{unique}@swarm"), json!(format!("{unique}@http"))),
         _ => (unique.clone(), json!(unique)),
     };
-    let place = named.replace(".**", ".Deep.er").replace('*', "Key").replace("[n]", "0");
+    let place = named.replace(".**", ".Deep.er").replace('*', chosen).replace("[n]", "0");
     let place =
         place.replace(".server.port", ".servers.0.ADDRESS").replace(".server.scheme", ".servers.0.url");
     let place = place
@@ -100,11 +101,23 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
     }
 }
 
-/// Returns the other labels that the router of an option needs.
+/// Returns an example as Traefik shows it.
+fn parsed(kind: &str, example: &str) -> Value {
+    match kind {
+        "int" => json!(example.parse::<i64>().unwrap()),
+        "list" => example.split(',').map(str::trim).collect(),
+        _ => json!(example),
+    }
+}
+
+/// Returns the other labels that the definition of an option needs.
 fn companions(option: &Shown) -> Vec<(String, String)> {
     let [protocol, kind, name, ..] = option.place.as_slice() else { return Vec::new() };
     if kind != "routers" {
-        return Vec::new();
+        let needed = examples::companions(&option.path);
+        let label =
+            |(field, value)| (format!("traefik.{protocol}.{kind}.{name}.{field}"), String::from(value));
+        return needed.map(label).collect();
     }
     let last = option.place.last().map(String::as_str);
     // Each has its own host: routers of one host must agree on TLS.

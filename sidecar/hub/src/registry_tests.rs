@@ -212,7 +212,7 @@ fn name_of_any_kind_belongs_to_the_service_that_registered_first() {
         ("tcp.serverstransports.x.dialtimeout", "1s", "2s"),
         ("udp.routers.x.entrypoints", "a", "b"),
         ("udp.services.x.loadbalancer.server.port", "1", "1"),
-        ("tls.options.x.minversion", "a", "b"),
+        ("tls.options.x.minversion", "VersionTLS12", "VersionTLS13"),
         ("tls.stores.default.defaultgeneratedcert.resolver", "a", "b"),
     ] {
         let mut scene = Scene::new();

@@ -29,10 +29,13 @@ pub(crate) fn auth(t: &mut Translator<'_>) -> Option<String> {
     let old = format!("frontend.auth.{kind}");
     let users_option = if kind == "basic" && t.has(&old) { old.clone() } else { format!("{old}.users") };
     let users = t.list(&users_option);
-    let has_file = t.copy(&format!("{old}.usersFile"), format_args!("{prefix}.usersfile"));
-    if users.is_empty() && !has_file {
+    if let Some(label) = t.get(&format!("{old}.usersFile")) {
+        t.error(label.key, format!("labels cannot name files on Traefik's host; set {old}.users instead"));
+        return None;
+    }
+    if users.is_empty() {
         let key = t.first_below(&old).unwrap_or_default();
-        t.error(key, format!("missing users; set {old}.users or {old}.usersFile"));
+        t.error(key, format!("missing users; set {old}.users"));
         return None;
     }
     let (colons, expected) = if kind == "basic" { (1, "USER:HASH") } else { (2, "USER:REALM:HASH") };

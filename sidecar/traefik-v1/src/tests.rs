@@ -77,7 +77,6 @@ fn each_label_is_translated() {
         ("frontend.passHostHeader=true", vec![]),
         ("frontend.auth.basic=a:b,c:d", middleware("basicauth", "basicauth.users=a:b,c:d")),
         ("frontend.auth.basic.users=a:$apr1$x", middleware("basicauth", "basicauth.users=a:$apr1$x")),
-        ("frontend.auth.basic.usersFile=/u", middleware("basicauth", "basicauth.usersfile=/u")),
         ("frontend.auth.digest.users=a:r:b", middleware("digestauth", "digestauth.users=a:r:b")),
         ("frontend.auth.forward.address=http://a", middleware("forwardauth", "forwardauth.address=http://a")),
         (

@@ -35,10 +35,17 @@ impl fmt::Display for Diagnostic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelErrors(pub Vec<Diagnostic>);
 
+/// Maximum number of errors in a message.
+const MAX_SHOWN: usize = 10;
+
 impl fmt::Display for LabelErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let messages: Vec<_> = self.0.iter().map(Diagnostic::to_string).collect();
-        f.write_str(&messages.join("; "))
+        let messages: Vec<_> = self.0.iter().take(MAX_SHOWN).map(Diagnostic::to_string).collect();
+        f.write_str(&messages.join("; "))?;
+        match self.0.len().saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

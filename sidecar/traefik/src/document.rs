@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 
 use serde_json::{Value, json};
 
+use crate::graph;
 use crate::service_config::{PROTOCOLS, ServiceConfig, has_servers};
 use crate::tree::{Tree, object};
 
@@ -55,17 +56,6 @@ pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backe
         let kinds = object(document.0.entry(protocol));
         object(kinds.entry(kind)).insert(name.to_owned(), value);
     }
-    if !config.certificates().is_empty() {
-        let tls = object(document.0.entry("tls"));
-        let list = tls.entry("certificates").or_insert_with(|| Value::Array(Vec::new()));
-        if let Some(list) = list.as_array_mut() {
-            for certificate in config.certificates() {
-                if !list.contains(certificate) {
-                    list.push(certificate.clone());
-                }
-            }
-        }
-    }
 }
 
 fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<'_>) -> Value {
@@ -92,12 +82,11 @@ impl Document {
         if json.bytes().all(|byte| byte < 0x7f) { json } else { escape_for_yaml(&json) }
     }
 
-    /// Returns an error if `config` would close a cycle of weighted TCP or UDP services.
+    /// Returns an error if `config` would close a cycle of references, or nest or multiply them too often.
     ///
-    /// Traefik detects cycles of HTTP services only; one of TCP or UDP overflows its stack and ends the process. Traefik's
-    /// own providers do not allow weighted services in labels; ours does, and two services can form a cycle together.
+    /// A cycle of TCP or UDP services overflows Traefik's stack and ends the process. Two services can form one together.
     pub fn find_cycle(&self, config: &ServiceConfig) -> Option<String> {
-        find_cycle(&self.0, &config.tree)
+        graph::check(&self.0, &config.tree).first().map(ToString::to_string)
     }
 
     /// Adds the beacon: a service whose health check requests `path` at `host`, an address of the hub.
@@ -155,44 +144,6 @@ fn escape_for_yaml(json: &str) -> String {
         }
     }
     text
-}
-
-fn find_cycle(present: &Tree, added: &Tree) -> Option<String> {
-    ["tcp", "udp"].iter().find_map(|protocol| {
-        let (present, added) = (services(present, protocol), services(added, protocol)?);
-        let lookup = |name: &str| added.get(name).or_else(|| present?.get(name));
-        let name = added.keys().find(|name| leads_to(name, name, &lookup))?;
-        Some(format!("traefik.{protocol}.services.{name}.weighted: the service forwards to itself"))
-    })
-}
-
-fn services<'a>(tree: &'a Tree, protocol: &str) -> Option<&'a Tree> {
-    tree.get(protocol)?.get("services")?.as_object()
-}
-
-/// Whether `from` forwards to `to`, directly or through other services.
-fn leads_to<'a>(from: &str, to: &str, lookup: &impl Fn(&str) -> Option<&'a Value>) -> bool {
-    let mut seen = Vec::new();
-    let mut ahead = vec![from];
-    while let Some(name) = ahead.pop() {
-        for next in lookup(name).into_iter().flat_map(targets) {
-            if next == to {
-                return true;
-            }
-            if !seen.contains(&next) {
-                seen.push(next);
-                ahead.push(next);
-            }
-        }
-    }
-    false
-}
-
-/// Names of the services that a weighted service forwards to, if the hub defines them.
-fn targets(service: &Value) -> impl Iterator<Item = &str> {
-    let list = service.get("weighted").and_then(|weighted| weighted.get("services"));
-    let names = list.and_then(Value::as_array).into_iter().flatten().filter_map(|target| target.get("name"));
-    names.filter_map(Value::as_str).map(|name| name.strip_suffix("@http").unwrap_or(name))
 }
 
 #[cfg(test)]
@@ -286,28 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn certificates_of_all_services_form_one_list() {
-        let certificate = |service: &str, file: &str| {
-            config(
-                service,
-                &[
-                    ("traefik.tls.certificates[0].certfile", file),
-                    ("traefik.tls.certificates[0].keyfile", "k"),
-                ],
-            )
-        };
-        let mut document = Document::default();
-        for (service, file) in [("a", "1"), ("b", "2"), ("c", "1")] {
-            render(&mut document, &certificate(service, file), &[]);
-        }
-        let list = json!([{"certfile": "1", "keyfile": "k"}, {"certfile": "2", "keyfile": "k"}]);
-        assert_eq!(document.to_json(), json!({"tls": {"certificates": list}}).to_string());
-    }
-
-    #[test]
     fn characters_that_yaml_rejects_are_escaped() {
         let strange = "a\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}é😀\t";
-        let config = config("s", &[("traefik.http.middlewares.a.basicauth.realm", strange)]);
+        let config = config(
+            "s",
+            &[
+                ("traefik.http.middlewares.a.basicauth.realm", strange),
+                ("traefik.http.middlewares.a.basicauth.users", "a:b"),
+            ],
+        );
         let mut made = Document::default();
         render(&mut made, &config, &[]);
         let json = made.to_json();
@@ -348,29 +286,5 @@ mod tests {
             document(&config, &[backend])["tcp"]["services"]["x"]["loadbalancer"]["servers"],
             json!([{"address": "[fd00::1]:5432"}])
         );
-    }
-
-    fn weighted(protocol: &str, targets: &[(&str, &str)]) -> Tree {
-        let services: Tree = targets
-            .iter()
-            .map(|(name, target)| ((*name).to_owned(), json!({"weighted": {"services": [{"name": target}]}})))
-            .collect();
-        json!({protocol: {"services": services}}).as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn cycle_of_weighted_services_is_found_across_services() {
-        let none = Tree::new();
-        let itself = find_cycle(&none, &weighted("tcp", &[("a", "a@http")]));
-        assert_eq!(itself.unwrap(), "traefik.tcp.services.a.weighted: the service forwards to itself");
-        assert!(find_cycle(&none, &weighted("udp", &[("a", "b"), ("b", "c"), ("c", "a")])).is_some());
-        let present = weighted("udp", &[("a", "b"), ("x", "x")]);
-        assert!(find_cycle(&present, &weighted("udp", &[("b", "a")])).is_some());
-        // A cycle that does not contain a new service is not reported.
-        assert_eq!(find_cycle(&weighted("udp", &[("x", "x")]), &weighted("udp", &[("b", "x")])), None);
-        assert_eq!(find_cycle(&weighted("tcp", &[("a", "b")]), &weighted("udp", &[("b", "a")])), None);
-        assert_eq!(find_cycle(&none, &weighted("tcp", &[("a", "a@file"), ("b", "a")])), None);
-        // Traefik finds cycles of HTTP services itself.
-        assert_eq!(find_cycle(&none, &weighted("http", &[("a", "a")])), None);
     }
 }

@@ -6,13 +6,23 @@ use std::sync::OnceLock;
 
 use parse::{go_bool, go_duration};
 
+use crate::options;
 use crate::suggest::suggest;
+use crate::values::Check;
 
 /// An option: the kind of its value, and the options below it.
 #[derive(Debug, Default)]
 pub(crate) struct Field {
     /// Kind of the value; `None` if the option has no value of its own.
     pub(crate) kind: Option<Kind>,
+    /// Check of the value, or of each item of a list.
+    pub(crate) check: Option<Check>,
+    /// Check of the name that the user chose for this option.
+    pub(crate) name_check: Option<Check>,
+    /// Reason why labels must not set the option.
+    pub(crate) refusal: Option<&'static str>,
+    /// Warning about the option.
+    pub(crate) warning: Option<&'static str>,
     below: BTreeMap<&'static str, Field>,
     /// The option below a name that the user chooses.
     named: Option<Box<Field>>,
@@ -139,6 +149,10 @@ fn parse(text: &'static str) -> Field {
             };
         }
         field.kind = Some(if path.ends_with("**") { Kind::Plugin } else { Kind::parse(kind) });
+        field.check = options::check(path);
+        field.name_check = options::name_check(path);
+        field.refusal = options::refusal(path);
+        field.warning = options::warning(path);
     }
     root
 }
@@ -157,7 +171,7 @@ impl Kind {
         }
     }
 
-    /// Returns a description of valid values if `value` is not one of them.
+    /// Returns a description of valid values if `value` is not of this kind.
     pub(crate) fn mismatch(self, value: &str) -> Option<&'static str> {
         let is_valid = match self {
             Self::String => true,

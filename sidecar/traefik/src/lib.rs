@@ -1,18 +1,23 @@
 //! Traefik's dynamic configuration from service labels. Pure: no I/O, no clock.
 //!
-//! The way of a label: [`tree`] parses it against [`fields`], Traefik's options; [`service_config`] completes and checks
-//! the configuration of one service; [`document`] renders all services into the document that Traefik polls.
+//! The way of a label: [`tree`] parses it against [`fields`], Traefik's options, and checks its value ([`options`],
+//! [`values`]); [`service_config`] completes the configuration of one service; [`definitions`] and [`graph`] check it;
+//! [`document`] renders all services into the document that Traefik polls.
 
 mod default_rule;
+mod definitions;
 mod diagnostic;
 mod document;
 mod exposure;
 mod fields;
+mod graph;
+mod options;
 mod rule;
 mod scanner;
 mod service_config;
 mod suggest;
 mod tree;
+mod values;
 
 pub use default_rule::DefaultRule;
 pub use diagnostic::{Diagnostic, LabelErrors, Translation};

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, LabelErrors, Translation};
 use crate::exposure::Exposure;
-use crate::rule;
-use crate::tree::{Tree, object, parse};
+use crate::tree::{Parsed, Tree, check_service_name, object, parse};
+use crate::{definitions, graph, rule};
 
 /// The protocols that have routers, services and middlewares.
 pub(crate) const PROTOCOLS: [&str; 3] = ["http", "tcp", "udp"];
 
-/// Kinds of Traefik services that forward to other services instead of servers.
-const FORWARDING_KINDS: [&str; 4] = ["weighted", "mirroring", "failover", "highestrandomweight"];
+/// Maximum number of names in a message.
+const MAX_NAMES: usize = 5;
 
 /// A service's part of Traefik's dynamic configuration: everything except the addresses of its instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl ServiceConfig {
     ///   choose from, and continues with the rest);
     /// - without a default rule, a service without router labels gets no router;
     /// - labels may define weighted services, servers transports and TLS options;
+    /// - an option that would stop, block or exhaust Traefik is an error, and so is one that reads a file on its host;
     /// - `traefik.docker.*` and `traefik.swarm.*` are ignored: the sidecar and the agent choose the address.
     ///
     /// # Errors
@@ -57,9 +58,10 @@ impl ServiceConfig {
         default_rule: Option<&str>,
         exposure: &Exposure,
     ) -> Result<Self, LabelErrors> {
-        let Translation { labels, warnings, mut errors } = translation;
-        let (mut tree, more) = parse(&labels);
-        errors.extend(more);
+        let Translation { labels, mut warnings, mut errors } = translation;
+        let Parsed { mut tree, warnings: more_warnings, errors: more_errors } = parse(&labels);
+        warnings.extend(more_warnings);
+        errors.extend(more_errors);
         let enabled = tree.remove("enable").and_then(|value| parse::go_bool(value.as_str()?));
         if !exposure.admits(enabled, original) {
             // Errors in the other labels do no harm here. An unreadable `traefik.enable` may be why it is not admitted.
@@ -74,6 +76,11 @@ impl ServiceConfig {
         config.add_default_router(service, default_rule);
         config.complete_routers(service, default_rule, &mut errors);
         rule::check_routers(&config.tree, &mut config.warnings, &mut errors);
+        if let Some(message) = check_service_name(service).err().filter(|_| config.is_routed()) {
+            errors.push(Diagnostic::new("service", message));
+        }
+        errors.extend(definitions::check(&config.tree));
+        errors.extend(graph::check(&Tree::new(), &config.tree));
         if errors.is_empty() { Ok(config) } else { Err(LabelErrors(errors)) }
     }
 
@@ -97,12 +104,6 @@ impl ServiceConfig {
         })
     }
 
-    /// TLS certificates, which have no names.
-    pub(crate) fn certificates(&self) -> &[Value] {
-        let list = self.tree.get("tls").and_then(|tls| tls.get("certificates"));
-        list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-    }
-
     fn section(&self, protocol: &str, kind: &str) -> Option<&Tree> {
         self.tree.get(protocol)?.get(kind)?.as_object()
     }
@@ -118,14 +119,6 @@ impl ServiceConfig {
             for (name, service) in services.and_then(Value::as_object_mut).into_iter().flatten() {
                 let label = format!("traefik.{protocol}.services.{name}");
                 let Some(service) = service.as_object_mut() else { continue };
-                if let Some(kind) = FORWARDING_KINDS.iter().find(|kind| service.contains_key(**kind))
-                    && service.contains_key("loadbalancer")
-                {
-                    errors.push(Diagnostic::new(
-                        &label,
-                        format!("a service is either loadbalancer or {kind}; remove the labels of one"),
-                    ));
-                }
                 let balancer = service.get_mut("loadbalancer").and_then(Value::as_object_mut);
                 let Some(Value::Object(options)) = balancer.and_then(|balancer| balancer.remove("server"))
                 else {
@@ -195,9 +188,10 @@ impl ServiceConfig {
                     [] => service,
                     [only] => only,
                     several => {
-                        let names = several.join(", ");
+                        let names = several[..several.len().min(MAX_NAMES)].join(", ");
+                        let more = if several.len() > MAX_NAMES { ", …" } else { "" };
                         let message = format!(
-                            "the router names no service and there are several ({names}); set {label}.service"
+                            "the router names no service and there are several ({names}{more}); set {label}.service"
                         );
                         errors.push(Diagnostic::new(label, message));
                         continue;
@@ -215,7 +209,7 @@ impl ServiceConfig {
 
 /// Whether a Traefik service forwards to servers, and not to other services.
 pub(crate) fn has_servers(service: &Value) -> bool {
-    !FORWARDING_KINDS.iter().any(|kind| service.get(kind).is_some())
+    service.get("weighted").is_none()
 }
 
 fn is_blank(router: &Tree, option: &str) -> bool {

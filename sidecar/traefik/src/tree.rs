@@ -4,18 +4,23 @@
 //! - a list of strings may be indexed, so that its items may contain commas (Traefik reads such a list as empty);
 //! - indices sort as numbers (Traefik sorts `[10]` before `[2]`);
 //! - a switch such as `tls` does not accept `1` or `yes` (Traefik reads everything except `true` as false);
-//! - options that Traefik accepts in files only, such as weighted services, are allowed in labels.
+//! - weighted services, servers transports and TLS options, which Traefik accepts in files only, are allowed in labels.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use protocol::Labels;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, LabelErrors};
 use crate::fields::{Field, Kind, Step};
+use crate::values::Check;
 
 /// A part of Traefik's configuration. Its leaves are strings and lists of strings.
 pub type Tree = Map<String, Value>;
 
-/// Maximum length of a name in characters. Traefik's parser rejects the whole document at about 1,000.
+/// Maximum length of a name in the document, in characters after escaping. Traefik's parser rejects the whole document
+/// if a name has about 1,000.
 const MAX_NAME_LENGTH: usize = 255;
 
 /// Maximum number of levels of an option.
@@ -37,22 +42,73 @@ const DEFINITIONS: [&str; 6] =
 /// # Errors
 /// Every error found.
 pub fn parse_labels(labels: &Labels) -> Result<Tree, LabelErrors> {
-    let (tree, errors) = parse(labels);
+    let Parsed { tree, errors, .. } = parse(labels);
     if errors.is_empty() { Ok(tree) } else { Err(LabelErrors(errors)) }
 }
 
-/// Does the same and returns the valid labels even if there are errors.
-pub(crate) fn parse(labels: &Labels) -> (Tree, Vec<Diagnostic>) {
-    let mut tree = Tree::new();
+/// Labels as a tree. It contains the valid ones, also if there are errors.
+pub(crate) struct Parsed {
+    pub(crate) tree: Tree,
+    pub(crate) warnings: Vec<Diagnostic>,
+    pub(crate) errors: Vec<Diagnostic>,
+}
+
+/// Does the same as [`parse_labels`] and returns the valid labels even if there are errors.
+pub(crate) fn parse(labels: &Labels) -> Parsed {
+    let mut root = Branch::default();
+    let mut warnings = Vec::new();
     let mut errors = Vec::new();
     for (key, value) in &labels.0 {
         let Some(path) = strip_root(key).filter(|path| !is_custom(path)) else { continue };
-        if let Err(message) = insert(&mut tree, path, value) {
-            errors.push(Diagnostic::new(key, message));
+        match insert(&mut root, path, value) {
+            Ok(warning) => warnings.extend(warning.map(|message| Diagnostic::new(key, message))),
+            Err(message) => errors.push(Diagnostic::new(key, message)),
         }
     }
-    collect_lists(&mut tree, "traefik", &mut errors);
-    (tree, errors)
+    let tree = match root.finish("traefik", &mut errors) {
+        Value::Object(tree) => tree,
+        _ => Tree::new(),
+    };
+    Parsed { tree, warnings, errors }
+}
+
+/// Options by name in lower case, with their spelling. The spelling of the first label stays.
+#[derive(Default)]
+struct Branch(BTreeMap<String, (String, Node)>);
+
+enum Node {
+    Leaf(Value),
+    Branch(Branch),
+}
+
+impl Branch {
+    /// Returns the node below `name`, creating a branch if needed.
+    fn entry(&mut self, name: &str) -> &mut Node {
+        let new = || (name.to_owned(), Node::Branch(Branch::default()));
+        &mut self.0.entry(name.to_lowercase()).or_insert_with(new).1
+    }
+
+    /// Returns the branch as JSON. Options with indices become a list.
+    fn finish(self, path: &str, errors: &mut Vec<Diagnostic>) -> Value {
+        let indices = self.0.keys().filter(|key| key.starts_with('[')).count();
+        if 0 < indices && indices < self.0.len() {
+            errors.push(Diagnostic::new(path, "mixes names and indices; use one or the other"));
+        }
+        let is_list = indices > 0 && indices == self.0.len();
+        let mut options = Vec::with_capacity(self.0.len());
+        for (name, node) in self.0.into_values() {
+            let value = match node {
+                Node::Leaf(value) => value,
+                Node::Branch(branch) => branch.finish(&format!("{path}.{name}"), errors),
+            };
+            options.push((name, value));
+        }
+        if is_list {
+            options.sort_by_key(|(name, _)| name[1..name.len() - 1].parse().unwrap_or(u16::MAX));
+            return options.into_iter().map(|(_, value)| value).collect();
+        }
+        Value::Object(options.into_iter().collect())
+    }
 }
 
 /// Removes `traefik.` in any case. Returns `None` for other labels.
@@ -79,28 +135,61 @@ pub(crate) fn object(entry: serde_json::map::Entry<'_>) -> &mut Tree {
     value.as_object_mut().expect("it is an object now")
 }
 
-fn insert(tree: &mut Tree, path: &str, value: &str) -> Result<(), String> {
+/// Inserts a label. Returns a warning about it.
+fn insert(root: &mut Branch, path: &str, value: &str) -> Result<Option<&'static str>, String> {
     let steps = resolve(path)?;
-    let (field, last) = steps.last().ok_or("the key names no option")?;
+    let ((field, name), above) = steps.split_last().ok_or("the key names no option")?;
+    if let Some(reason) = steps.iter().find_map(|(field, _)| field.refusal) {
+        return Err(reason.to_owned());
+    }
     let kind = field.kind.ok_or("this option has no value of its own; set an option below it")?;
     if let Some(expected) = kind.mismatch(value) {
         return Err(format!("expected {expected}, got {value:?}"));
     }
-    let mut tree = tree;
-    for (field, name) in &steps[..steps.len() - 1] {
-        let key = existing_key(tree, name);
-        if field.kind == Some(Kind::Switch) && tree.get(&key).is_some_and(|leaf| leaf == "false") {
+    let above_item = above.last().filter(|_| kind == Kind::Item);
+    let check = above_item.map_or(field.check, |(list, _)| list.check);
+    if let Some(message) = check.and_then(|check| mismatch(check, kind, value)) {
+        return Err(message);
+    }
+    let warning = check.and_then(|check| items(kind, value).find_map(|item| check.warning(item)));
+    let mut branch = root;
+    for (field, name) in above {
+        let node = branch.entry(name);
+        match node {
             // `tls=false` disables the options below it.
-            return Ok(());
+            Node::Leaf(leaf) if field.kind == Some(Kind::Switch) && leaf == "false" => return Ok(None),
+            // Options below a switch replace it, as in `tls=true` beside `tls.options=…`.
+            Node::Leaf(_) => *node = Node::Branch(Branch::default()),
+            Node::Branch(_) => {}
         }
-        tree = object(tree.entry(key));
+        let Node::Branch(below) = node else { return Ok(None) };
+        branch = below;
     }
-    let key = existing_key(tree, last);
-    match leaf(kind, value) {
-        off if kind == Kind::Switch && off == "false" => drop(tree.insert(key, off)),
-        leaf => drop(tree.entry(key).or_insert(leaf)),
+    let leaf = leaf(kind, value);
+    let is_off = kind == Kind::Switch && leaf == "false";
+    match branch.0.entry(name.to_lowercase()) {
+        Entry::Vacant(entry) => drop(entry.insert((name.clone(), Node::Leaf(leaf)))),
+        Entry::Occupied(mut entry) if is_off => entry.get_mut().1 = Node::Leaf(leaf),
+        Entry::Occupied(_) => {}
     }
-    Ok(())
+    Ok(steps.iter().find_map(|(field, _)| field.warning).or(warning))
+}
+
+/// Checks a value, or each item of a list.
+fn mismatch(check: Check, kind: Kind, value: &str) -> Option<String> {
+    items(kind, value).find_map(|item| match item {
+        "" if matches!(kind, Kind::List | Kind::Item) => Some("empty item in the list".to_owned()),
+        item => check.mismatch(item),
+    })
+}
+
+/// The items of a list, or the value itself.
+fn items(kind: Kind, value: &str) -> impl Iterator<Item = &str> {
+    let is_list = kind == Kind::List;
+    let parts = value.split(move |c| is_list && c == ',');
+    parts
+        .filter(move |_| !(is_list && value.is_empty()))
+        .map(move |part| if is_list { part.trim() } else { part })
 }
 
 fn leaf(kind: Kind, value: &str) -> Value {
@@ -123,15 +212,6 @@ fn reference(name: &str) -> String {
     }
 }
 
-/// Returns the key in `tree` that equals `name` in any case, or `name`: the spelling of the first label stays.
-fn existing_key(tree: &Tree, name: &str) -> String {
-    if tree.contains_key(name) {
-        return name.to_owned();
-    }
-    let folded = name.to_lowercase();
-    tree.keys().find(|key| key.to_lowercase() == folded).map_or_else(|| name.to_owned(), Clone::clone)
-}
-
 /// Resolves a path into fields and the keys that they have in the tree.
 fn resolve(path: &str) -> Result<Vec<(&'static Field, String)>, String> {
     let mut field = Field::root();
@@ -141,10 +221,11 @@ fn resolve(path: &str) -> Result<Vec<(&'static Field, String)>, String> {
         let name = match step {
             Step::Field(_) => segment.to_ascii_lowercase(),
             Step::Index(_) => index(segment)?,
-            Step::Name(_) if segment.chars().count() > MAX_NAME_LENGTH => {
-                return Err(format!("a name is longer than {MAX_NAME_LENGTH} characters"));
-            }
-            Step::Name(_) => {
+            Step::Name(_) if escaped_length(segment) > MAX_NAME_LENGTH => return Err(name_too_long()),
+            Step::Name(field) => {
+                if let Some(message) = field.name_check.and_then(|check| check.mismatch(segment)) {
+                    return Err(message);
+                }
                 let section: Vec<&str> = steps.iter().map(|(_, name): &(_, String)| name.as_str()).collect();
                 defined_name(&section, segment)?
             }
@@ -156,6 +237,24 @@ fn resolve(path: &str) -> Result<Vec<(&'static Field, String)>, String> {
         }
     }
     Ok(steps)
+}
+
+/// Number of characters of `name` in the document, where control characters and quotes are escaped.
+fn escaped_length(name: &str) -> usize {
+    let is_escaped = |c: char| {
+        c.is_control()
+            || matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    name.chars().map(|c| if is_escaped(c) { "\\u0000".len() } else { 1 }).sum()
+}
+
+fn name_too_long() -> String {
+    format!("a name is longer than {MAX_NAME_LENGTH} characters")
+}
+
+/// Checks the name of a service, which becomes the name of a router and a Traefik service if the labels define none.
+pub(crate) fn check_service_name(name: &str) -> Result<(), String> {
+    if escaped_length(name) > MAX_NAME_LENGTH { Err(name_too_long()) } else { Ok(()) }
 }
 
 /// Returns the name that a definition in `section` gets. Outside of definitions it is `name` itself.
@@ -201,29 +300,6 @@ fn segments(path: &str) -> Result<Vec<&str>, String> {
         }
     }
     Ok(segments)
-}
-
-/// Turns `{"[0]": …, "[1]": …}` into `[…, …]` in the whole tree.
-fn collect_lists(tree: &mut Tree, path: &str, errors: &mut Vec<Diagnostic>) {
-    for (name, value) in tree.iter_mut() {
-        let Value::Object(below) = value else { continue };
-        let path = format!("{path}.{name}");
-        collect_lists(below, &path, errors);
-        let indices = below.keys().filter(|key| key.starts_with('[')).count();
-        if indices == 0 {
-            continue;
-        }
-        if indices < below.len() {
-            errors.push(Diagnostic::new(path, "mixes names and indices; use one or the other"));
-            continue;
-        }
-        let mut items: Vec<(u16, Value)> = std::mem::take(below)
-            .into_iter()
-            .map(|(key, item)| (key[1..key.len() - 1].parse().unwrap_or(u16::MAX), item))
-            .collect();
-        items.sort_by_key(|(index, _)| *index);
-        *value = items.into_iter().map(|(_, item)| item).collect();
-    }
 }
 
 #[cfg(test)]

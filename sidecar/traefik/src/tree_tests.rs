@@ -132,13 +132,11 @@ fn references_to_docker_and_swarm_become_references_to_the_hub() {
         ("traefik.http.middlewares.e.errors.service", "s@docker"),
         ("traefik.http.services.s.loadbalancer.serverstransport", "t@docker"),
         ("traefik.http.services.w.weighted.services[0].name", "s@docker"),
-        ("traefik.http.services.m.mirroring.mirrors[0].name", "s@docker"),
-        ("traefik.http.services.f.failover.fallback", "s@docker"),
         ("traefik.http.services.s.loadbalancer.sticky.cookie.name", "c@docker"),
         ("traefik.udp.routers.u.service", "s@swarm"),
     ]);
     let text = tree.to_string();
-    assert_eq!(text.matches("@http").count(), 11, "{text}");
+    assert_eq!(text.matches("@http").count(), 9, "{text}");
     assert_eq!(text.matches("@docker").count(), 1, "{text}");
     assert_eq!(tree["http"]["services"]["s"]["loadbalancer"]["sticky"]["cookie"]["name"], "c@docker");
 }

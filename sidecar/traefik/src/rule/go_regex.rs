@@ -28,7 +28,7 @@ const POSIX_CLASSES: [&str; 14] = [
 ///
 /// # Errors
 /// Go rejects the pattern, or it is too large.
-pub(super) fn check(pattern: &[u8]) -> Result<Vec<usize>, String> {
+pub(crate) fn check(pattern: &[u8]) -> Result<Vec<usize>, String> {
     let pattern = std::str::from_utf8(pattern).map_err(|_| "not valid UTF-8".to_owned())?;
     let mut parser = Parser {
         rest: pattern,

@@ -4,7 +4,7 @@
 //! expressions. Rules that Traefik accepts although they never match are errors too.
 
 mod expression;
-mod go_regex;
+pub(crate) mod go_regex;
 mod lexer;
 mod matchers;
 mod unicode_names;
