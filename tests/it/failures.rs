@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::ensure;
 use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, Signal, TIMEOUT, eventually, http};
@@ -141,6 +142,26 @@ fn hub_that_is_paused_loses_no_lease_and_fails_no_request() {
     load.pass().unwrap();
     assert_eq!(fleet.hub.process().log().count("lost:"), 0);
     assert_eq!(fleet.hub.instances().unwrap().len(), 3);
+}
+
+#[test]
+fn service_whose_sidecar_is_frozen_keeps_its_routes_across_a_restart_of_the_hub() {
+    let mut fleet = Fleet::start().unwrap();
+    let mut ping = fleet.start_all("ping", 1).unwrap();
+    let mut hello = fleet.start_all("hello", 2).unwrap();
+    let options = LoadOptions::default();
+    let load = Load::start(format!("{}/ping", fleet.traefik.url()), &options).unwrap();
+    ping[0].sidecar().signal(Signal::STOP).unwrap();
+    // A server that is gone does not delay the start for long.
+    hello[1].kill().unwrap();
+    fleet.hub.restart().unwrap();
+    fleet.hub.process().log().wait_for("ready: warm-up finished", TIMEOUT).unwrap();
+    load.wait_for_more(u64::from(options.rate) * 4, TIMEOUT).unwrap();
+    ping[0].sidecar().signal(Signal::CONT).unwrap();
+    fleet.wait_unrouted(&hello[1], Duration::from_secs(10)).unwrap();
+    load.wait_for_more(100, TIMEOUT).unwrap();
+    load.pass().unwrap();
+    assert!(fleet.traefik.api().servers().unwrap().contains(&ping[0].url()));
 }
 
 #[test]

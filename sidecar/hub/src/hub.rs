@@ -1,11 +1,14 @@
 //! The hub's shared state, and requests that wait for it to change.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Withdrawal};
 use runtime::{Bytes, Latch};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
@@ -16,10 +19,14 @@ use crate::rawdata::Report;
 use crate::registry::{Registry, Settings, Withdrawn};
 use crate::routers::{Poll, Question, Routers};
 use crate::state::{Counters, Documents, Effect, State, TICK};
-use crate::traefik_api::{self, TraefikApi};
+use crate::traefik_api::{self, ApiError, TraefikApi};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
 const BEACON_DELAY: Duration = Duration::from_secs(30);
+/// Time for the API of a router to tell the servers that it uses.
+const LEARN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between two looks at servers that have not registered yet.
+const LEARN_PAUSE: Duration = Duration::from_millis(200);
 /// First pause between two questions to the same API. Each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -154,11 +161,16 @@ impl Hub {
 
     /// Responds to a router with the configuration, once it differs from the last response on this connection, or
     /// after `wait`. `None` during the warm-up: the router keeps what it has.
-    pub(crate) async fn poll(&self, connection: u64, poll: &Poll, wait: Duration) -> Option<Bytes> {
+    pub(crate) async fn poll(
+        self: &Arc<Self>,
+        connection: u64,
+        poll: &Poll,
+        wait: Duration,
+    ) -> Option<Bytes> {
         let deadline = now() + wait;
-        let last_sent = self.update(|state, _| {
+        let last_sent = self.update(|state, now| {
             let before = state.routers.len();
-            let last_sent = state.routers.poll(connection, poll);
+            let last_sent = state.routers.poll(now, connection, poll);
             if state.routers.len() != before {
                 info!(router = poll.name, "router polls");
                 if poll.api.is_none() {
@@ -168,11 +180,14 @@ impl Hub {
                          port of Traefik's entry point `traefik`, and set --api=true"
                     );
                 }
+                if let Some(api) = state.routers.predecessor(connection) {
+                    tokio::spawn(self.clone().learn(connection, api));
+                }
             }
             (Some(Effect::Progress), last_sent)
         });
         let document = self.wait_until(deadline, |state, over| {
-            if !state.is_ready() {
+            if !state.is_ready() || !state.routers.is_known(connection) {
                 return over.then_some(None);
             }
             (over || last_sent != Some(state.generation)).then(|| {
@@ -193,6 +208,50 @@ impl Hub {
             tokio::spawn(self.clone().ask(connection));
         }
         self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
+    }
+
+    /// Waits until this new hub knows the servers that the router on `connection` uses: each of them has registered or refuses
+    /// connections.
+    async fn learn(self: Arc<Self>, connection: u64, api: SocketAddr) {
+        let servers = self.servers(api).await;
+        self.update(|state, now| {
+            state.routers.learned(now, connection, servers);
+            (None, ())
+        });
+        let (mut refused, mut is_logged) = (BTreeSet::new(), false);
+        loop {
+            let missing = self.update(|state, now| {
+                let missing = state.missing(now, connection, &refused);
+                (missing.is_empty().then_some(Effect::Progress), missing)
+            });
+            if missing.is_empty() {
+                return;
+            }
+            if !std::mem::replace(&mut is_logged, true) {
+                info!(?missing, "waiting until the servers that a router uses register");
+            }
+            let mut probes = JoinSet::new();
+            for server in missing {
+                probes.spawn(async { (traefik_api::refuses(&server).await, server) });
+            }
+            let answers = probes.join_all().await.into_iter();
+            refused = answers.filter_map(|(refuses, server)| refuses.then_some(server)).collect();
+            sleep(LEARN_PAUSE).await;
+        }
+    }
+
+    /// Returns the servers that the router with this API uses.
+    async fn servers(&self, api: SocketAddr) -> BTreeSet<String> {
+        let password = self.state().api.password(api);
+        let deadline = now() + LEARN_TIMEOUT;
+        loop {
+            match timeout_at(deadline.into(), traefik_api::report(api, &password)).await {
+                Ok(Ok(report)) => return report.servers,
+                Ok(Err(ApiError::Failed(_))) if now() + LEARN_PAUSE < deadline => sleep(LEARN_PAUSE).await,
+                // With another status the router has no configuration of a hub.
+                Ok(Err(_)) | Err(_) => return BTreeSet::new(),
+            }
+        }
     }
 
     /// Asks the API of the router on `connection` until it reports the configuration that it requested the beacon of. It

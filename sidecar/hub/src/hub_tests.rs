@@ -95,7 +95,7 @@ async fn request_beacon(hub: &Arc<Hub>, (connection, generation, nonce): (u64, u
     assert!(response.is_err(), "the response is delayed");
 }
 
-async fn poll(hub: &Hub, connection: u64, wait: Duration) -> Option<String> {
+async fn poll(hub: &Arc<Hub>, connection: u64, wait: Duration) -> Option<String> {
     let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
     let poll = Poll { name, throttle: THROTTLE, host, api: None };
     let document = hub.poll(connection, &poll, wait).await?;

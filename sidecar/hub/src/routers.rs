@@ -31,6 +31,9 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 /// minute, and meanwhile routes by its last configuration.
 const EXPECTED_FOR: Duration = Duration::from_mins(1);
 
+/// Maximum time for which a new hub waits for the servers that a router uses to register.
+const LEARN_FOR: Duration = Duration::from_secs(15);
+
 /// The routers that poll, by connection.
 #[derive(Debug)]
 pub(crate) struct Routers {
@@ -72,6 +75,18 @@ struct Router {
     acknowledged: Option<u64>,
     gone_at: Option<Instant>,
     api: Api,
+    predecessor: Predecessor,
+}
+
+/// What a new hub knows of the configuration that a router has from the hub's predecessor. Until it knows all of its servers,
+/// the router keeps that configuration.
+#[derive(Debug, PartialEq, Eq)]
+enum Predecessor {
+    /// The router's API is being asked.
+    Asked,
+    /// Servers that have not registered yet, and the end of the wait for them.
+    Uses(BTreeSet<String>, Instant),
+    Known,
 }
 
 /// What is known of the API of a router.
@@ -97,14 +112,23 @@ impl Routers {
     }
 
     /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.
-    pub(crate) fn poll(&mut self, connection: u64, poll: &Poll) -> Option<u64> {
+    pub(crate) fn poll(&mut self, now: Instant, connection: u64, poll: &Poll) -> Option<u64> {
+        let is_new_hub = now < self.started + EXPECTED_FOR;
         // A router that reconnects under the same name replaces its lost connection.
         let is_replaced = |id: &u64, router: &mut Router| {
             *id != connection && router.gone_at.is_some() && router.poll.name == poll.name
         };
         let replaced = self.polling.extract_if(.., is_replaced).last();
         let router = self.polling.entry(connection).or_insert_with(|| {
-            let previous = replaced.map(|(_, router)| router.api).unwrap_or_default();
+            let is_asked = is_new_hub && poll.api.is_some();
+            let predecessor = if is_asked { Predecessor::Asked } else { Predecessor::Known };
+            let (previous, predecessor) = match replaced {
+                Some((_, router)) if router.predecessor == Predecessor::Known => {
+                    (router.api, Predecessor::Known)
+                }
+                Some((_, router)) => (router.api, predecessor),
+                None => (Api::default(), predecessor),
+            };
             let api = Api { report: previous.report, logged: previous.logged, ..Api::default() };
             Router {
                 poll: poll.clone(),
@@ -114,9 +138,45 @@ impl Routers {
                 acknowledged: None,
                 gone_at: None,
                 api,
+                predecessor,
             }
         });
         router.last_sent
+    }
+
+    /// Returns the address of the API that has to be asked for the servers that the router uses, before it gets a response.
+    pub(crate) fn predecessor(&self, connection: u64) -> Option<SocketAddr> {
+        let router = self.polling.get(&connection)?;
+        router.poll.api.filter(|_| router.predecessor == Predecessor::Asked)
+    }
+
+    /// Records the servers that a router uses.
+    pub(crate) fn learned(&mut self, now: Instant, connection: u64, servers: BTreeSet<String>) {
+        if let Some(router) = self.polling.get_mut(&connection) {
+            router.predecessor = Predecessor::Uses(servers, now + LEARN_FOR);
+        }
+    }
+
+    /// Returns the servers that a router uses and that are neither `known` now nor were before.
+    pub(crate) fn missing(
+        &mut self,
+        now: Instant,
+        connection: u64,
+        known: impl Fn(&str) -> bool,
+    ) -> BTreeSet<String> {
+        let Some(router) = self.polling.get_mut(&connection) else { return BTreeSet::new() };
+        let Predecessor::Uses(servers, until) = &mut router.predecessor else { return BTreeSet::new() };
+        servers.retain(|server| !known(server));
+        if !servers.is_empty() && now < *until {
+            return servers.clone();
+        }
+        router.predecessor = Predecessor::Known;
+        BTreeSet::new()
+    }
+
+    /// Returns whether the router on `connection` can get a configuration.
+    pub(crate) fn is_known(&self, connection: u64) -> bool {
+        self.polling.get(&connection).is_some_and(|router| router.predecessor == Predecessor::Known)
     }
 
     /// Records the response to a poll on `connection`.
@@ -298,14 +358,15 @@ mod tests {
     fn poll(routers: &mut Routers, connection: u64) -> Option<u64> {
         let throttle = Duration::from_millis(100);
         let host = "10.0.1.2:8080".to_owned();
-        routers.poll(connection, &Poll { name: "traefik".to_owned(), throttle, host, api: None })
+        let now = routers.started;
+        routers.poll(now, connection, &Poll { name: "traefik".to_owned(), throttle, host, api: None })
     }
 
     /// Has a router with an API poll on `connection`, and request the beacon of generation 1.
     fn with_api(routers: &mut Routers, now: Instant, connection: u64) {
         let api = Some(([10, 0, 1, 3], 8080).into());
         let name = format!("traefik.{connection}");
-        routers.poll(connection, &Poll { name, throttle: Duration::ZERO, host: String::new(), api });
+        routers.poll(now, connection, &Poll { name, throttle: Duration::ZERO, host: String::new(), api });
         routers.sent(now, connection, 1);
         assert!(routers.acknowledge(now, connection, 1), "its API has to be asked");
     }
@@ -482,7 +543,34 @@ mod tests {
         routers.answered(1, 1, report(&[("http.routers.ping", "no x@file")]));
         routers.disconnected(now, 1);
         let poll = routers.polling[&1].poll.clone();
-        assert_eq!(routers.poll(2, &poll), None);
+        assert_eq!(routers.poll(now, 2, &poll), None);
         assert!(routers.error("http", "routers", "ping").is_some() && !routers.is_confirmed(1));
+    }
+
+    #[test]
+    fn router_of_a_new_hub_gets_a_response_once_its_servers_are_known() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        assert!(!routers.is_known(1));
+        poll(&mut routers, 9);
+        assert!(routers.is_known(9), "it has no API");
+        with_api(&mut routers, now, 1);
+        assert!(routers.predecessor(1).is_some() && !routers.is_known(1));
+        let servers = ["http://10.0.1.2:80", "http://10.0.1.3:80"].map(str::to_owned);
+        routers.learned(now, 1, servers.clone().into());
+        assert_eq!(routers.missing(now, 1, |server| *server == servers[0]), [servers[1].clone()].into());
+        assert!(!routers.is_known(1));
+        assert!(
+            routers.missing(now, 1, |server| *server == servers[1]).is_empty(),
+            "the first one was known before"
+        );
+        assert!(routers.is_known(1));
+
+        with_api(&mut routers, now, 2);
+        routers.learned(now, 2, servers.clone().into());
+        assert_eq!(routers.missing(now, 2, |_| false).len(), 2);
+        assert!(routers.missing(now + LEARN_FOR, 2, |_| false).is_empty(), "the wait has an end");
+        with_api(&mut routers, now + EXPECTED_FOR, 3);
+        assert!(routers.is_known(3), "the hub is not new");
     }
 }

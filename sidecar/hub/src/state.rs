@@ -1,9 +1,12 @@
 //! State of the hub: leases, routers, and the configuration with its generation. Callers pass the time in.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use protocol::{Instance, InstanceId, Routing};
 use runtime::{Bytes, Latch};
+use serde_json::Value;
 use tracing::{info, warn};
 use traefik::Document;
 
@@ -162,6 +165,28 @@ impl State {
         }
     }
 
+    /// Returns the servers, such as `http://10.0.1.2:8080`, that the router on `connection` uses from the hub's predecessor, and
+    /// that neither have registered nor have `refused` connections.
+    pub(crate) fn missing(
+        &mut self,
+        now: Instant,
+        connection: u64,
+        refused: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let (instances, document) = (&self.registry.instances, &self.documents.public);
+        let is_known = |server: &str| {
+            let address = address_of(server);
+            let is_registered = instances.values().any(|instance| {
+                let registration = &instance.registration;
+                address == Some(SocketAddr::new(registration.address, registration.port.get()))
+            });
+            // Labels may set another port, or the whole URL.
+            let quoted = Value::from(server).to_string();
+            is_registered || document.windows(quoted.len()).any(|text| text == quoted.as_bytes())
+        };
+        self.routers.missing(now, connection, |server| refused.contains(server) || is_known(server))
+    }
+
     /// Returns the time at which [`State::advance`] has something to do without an update.
     pub(crate) fn next_change(&self) -> Option<Instant> {
         let ready = self.ready_at.filter(|_| !self.is_ready());
@@ -267,6 +292,12 @@ impl Documents {
         document.add_api(&placeholder);
         Self { public: public.into(), without_api, with_api: text_around(&document) }
     }
+}
+
+/// Returns the address of a server, if it is not a name.
+pub(crate) fn address_of(server: &str) -> Option<SocketAddr> {
+    let (_, authority) = server.split_once("://").unwrap_or(("", server));
+    authority.trim_end_matches('/').parse().ok()
 }
 
 /// Puts `values` between the parts of a document. They are in the order of JSON, whose members are sorted.

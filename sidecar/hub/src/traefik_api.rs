@@ -1,6 +1,7 @@
 //! Requests to the API of routers (Traefik instances).
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use traefik::API_HOST;
 
 use crate::key::Key;
 use crate::rawdata::{self, Report};
+use crate::state::address_of;
 
 /// Maximum length of a response, in bytes. 10,000 servers take about 3 MB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -64,6 +66,14 @@ pub(crate) async fn report(address: SocketAddr, password: &str) -> Result<Report
     let body = timeout(TIMEOUT, get(address, password)).await;
     let body = body.map_err(|_| ApiError::Failed(format!("no response within {TIMEOUT:?}")))??;
     rawdata::parse(&body).map_err(|error| ApiError::Failed(format!("not Traefik's API: {error}")))
+}
+
+/// Returns whether a server, which a router uses, does not accept connections.
+pub(crate) async fn refuses(server: &str) -> bool {
+    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let Some(address) = address_of(server) else { return false };
+    let connected = timeout(TIMEOUT, TcpStream::connect(address)).await;
+    matches!(connected, Ok(Err(error)) if [ConnectionRefused, HostUnreachable, NetworkUnreachable].contains(&error.kind()))
 }
 
 async fn get(address: SocketAddr, password: &str) -> Result<Bytes, ApiError> {
