@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clap::CommandFactory;
 use cli::{Failure, exit_with, parse};
 use load::args::Args;
 use load::engine::{self, Stopper};
@@ -20,7 +19,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let plan = args.plan().map_err(|failure| cli::name_variables(failure, &Args::command()))?;
+    let plan = args.plan()?;
     system::raise_file_limit(u64::from(plan.connections) * plan.hosts() as u64)?;
     let output = Output::open(args)?;
     let versions = if args.unchecked {

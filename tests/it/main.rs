@@ -39,5 +39,7 @@ mod restart;
 mod scenario;
 /// `stacks/demo.yml` on a Docker engine: responses, updates under load, privileges.
 mod swarm;
+/// Flags and environment variables.
+mod usage;
 /// Labels of Traefik 1 in Traefik 3.
 mod v1;

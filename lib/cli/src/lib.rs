@@ -2,18 +2,20 @@
 //!
 //! - [`parse`]: command line and environment, help in one style, exit code 64 on bad usage;
 //! - [`LogArgs`]: `--log-format`, `--log-level`, log lines on stderr;
-//! - [`EnvOption`], [`parse_bool`]: values of flags and variables that may be empty;
+//! - [`integer`], [`ip_address`], [`parse_bool`], [`port`]: values of flags and variables;
 //! - [`Token`]: bearer tokens from files;
 //! - [`probe`], [`probe_unix`], [`request`]: blocking HTTP requests to a program's own ports;
 //! - [`Failure`], [`reason`] and [`exit_with`]: exit codes and error messages.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::{env, fmt, iter};
+use std::sync::OnceLock;
+use std::{env, fmt};
 
 use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Parser};
 
 mod log;
@@ -26,12 +28,13 @@ mod value;
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::{Token, TokenError};
-pub use value::{EnvOption, env_option_with, integer, ip_address, parse_bool, port};
+pub use value::{integer, ip_address, parse_bool, port};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
 
-/// Parses the command line and the environment.
+/// Parses the command line and the environment. An empty variable counts as not set: templates in stack files expand to an
+/// empty text where there is nothing to insert. An empty value on the command line is a value.
 ///
 /// If there is nothing to run, because the arguments ask for help or the version or are invalid, prints the text and
 /// returns the exit code: 0 or [`EXIT_USAGE`].
@@ -47,54 +50,79 @@ pub fn parse_with<T>(
     let mut command = with_help_style(command);
     let args: Vec<_> = env::args_os().collect();
     let matches = command.try_get_matches_from_mut(&args);
+    let variables = variables(&mut command, matches.as_ref().ok(), &args);
     let parsed = matches.and_then(|matches| read(&matches).map_err(|error| error.format(&mut command)));
-    parsed.map_err(|mut error| {
-        name_variable(&mut error, &mut command, &args);
+    let result = parsed.map_err(|mut error| {
+        name_variable(&mut error, &variables);
         // Nothing is left to do when stdout or stderr is closed.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
-    })
+    });
+    // Only the first command line counts. A program parses one.
+    let _ = VARIABLES.set(variables);
+    result
+}
+
+/// An argument whose value comes from the environment.
+#[derive(Debug)]
+struct FromVariable {
+    /// As in clap's messages: `--number <N>`.
+    argument: String,
+    /// `--number`; empty without a flag.
+    flag: String,
+    variable: String,
+}
+
+/// The arguments of this process whose values come from the environment, for messages of [`exit_with`].
+static VARIABLES: OnceLock<Vec<FromVariable>> = OnceLock::new();
+
+/// Returns the arguments whose values come from the environment. Without `matches`, since a value is invalid, the command
+/// line is parsed again, up to that value.
+fn variables(command: &mut Command, matches: Option<&ArgMatches>, args: &[OsString]) -> Vec<FromVariable> {
+    let mut found = Vec::new();
+    let partial = || command.clone().ignore_errors(true).try_get_matches_from_mut(args).ok();
+    if let Some(matches) = matches.cloned().or_else(partial) {
+        add_variables(command, &matches, &mut found);
+    }
+    found
+}
+
+fn add_variables(command: &mut Command, matches: &ArgMatches, found: &mut Vec<FromVariable>) {
+    // clap has built only the subcommand that was used. An argument that is not built cannot be displayed.
+    command.build();
+    let of_environment =
+        |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable);
+    found.extend(command.get_arguments().filter(of_environment).map(|arg| FromVariable {
+        argument: arg.to_string(),
+        flag: arg.get_long().map(|long| format!("--{long}")).unwrap_or_default(),
+        variable: arg.get_env().map(|name| name.display().to_string()).unwrap_or_default(),
+    }));
+    if let Some((name, matches)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand_mut(name)
+    {
+        add_variables(command, matches, found);
+    }
 }
 
 /// Adds the name of the environment variable to an error about a value from the environment.
-fn name_variable(error: &mut clap::Error, command: &mut Command, args: &[OsString]) {
-    // clap has built only the subcommand that was used. An argument that is not built cannot be displayed.
-    command.build();
-    let command = &*command;
+fn name_variable(error: &mut clap::Error, variables: &[FromVariable]) {
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else { return };
-    let value = match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value)) => value,
-        _ => "",
-    };
-    let mut arguments = iter::once(command).chain(command.get_subcommands()).flat_map(Command::get_arguments);
-    let Some(argument) = arguments.find(|argument| argument.to_string() == *name) else { return };
-    let long = argument.get_long().map(|long| format!("--{long}"));
-    let short = argument.get_short().map(|short| format!("-{short}"));
-    let is_given = args.iter().map(|arg| arg.to_string_lossy()).any(|arg| {
-        long.as_deref() == arg.split('=').next() || short.as_ref().is_some_and(|short| arg.starts_with(short))
-    });
-    let holds_value = |name: &&OsStr| env::var(name).is_ok_and(|text| text.contains(value));
-    if let Some(variable) = argument.get_env().filter(holds_value).filter(|_| !is_given) {
-        let tip = format!("the value comes from the environment variable {}", variable.display());
+    if let Some(found) = variables.iter().find(|found| found.argument == *name) {
+        let tip = format!("the value comes from the environment variable {}", found.variable);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
 }
 
-/// Adds to a failure the environment variables of the flags that its message names.
-pub fn name_variables(mut failure: Failure, command: &Command) -> Failure {
-    let is_given =
-        |flag: &str| env::args_os().any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
-    for word in failure.message.clone().split([' ', ':', ';']).filter(|word| word.starts_with("--")) {
-        let argument =
-            command.get_arguments().find(|argument| argument.get_long() == word.strip_prefix("--"));
-        let variable = argument.and_then(Arg::get_env).filter(|name| env::var_os(name).is_some());
-        if let Some(variable) = variable.filter(|_| !is_given(word)) {
-            let variable = variable.display();
+/// Returns a message with the environment variables of the flags that it names.
+fn with_variables(message: &str, variables: &[FromVariable]) -> String {
+    let mut text = message.to_owned();
+    for word in message.split([' ', ':', ';', ',']).filter(|word| word.starts_with("--")) {
+        if let Some(found) = variables.iter().find(|found| found.flag == word) {
             // Writing to a string cannot fail.
-            let _ = write!(failure.message, "; {word} comes from the environment variable {variable}");
+            let _ = write!(text, "; {word} comes from the environment variable {}", found.variable);
         }
     }
-    failure
+    text
 }
 
 /// Gives a command and its subcommands the help of all programs: `-h` and `--help` print the same compact text, wrapped
@@ -107,6 +135,9 @@ fn with_help_style(command: Command) -> Command {
         .mut_args(|arg| {
             let help = arg.get_long_help().or(arg.get_help()).cloned().unwrap_or_default();
             let is_unset = arg.get_default_values().first().is_some_and(|value| value.is_empty());
+            let is_empty =
+                arg.get_env().is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()));
+            let arg = if is_empty { arg.env(None::<&'static str>) } else { arg };
             arg.hide_env_values(true).hide_default_value(is_unset).help(help)
         })
         .next_help_heading(None)
@@ -163,7 +194,8 @@ impl std::error::Error for Failure {}
 pub fn exit_with(program: &str, outcome: Result<ExitCode, Failure>) -> ExitCode {
     outcome.unwrap_or_else(|failure| {
         // Nothing is left to do when stderr is closed.
-        let _ = writeln!(io::stderr(), "{program}: {failure}");
+        let variables = VARIABLES.get().map_or(&[][..], Vec::as_slice);
+        let _ = writeln!(io::stderr(), "{program}: {}", with_variables(&failure.message, variables));
         ExitCode::from(failure.code)
     })
 }
@@ -198,10 +230,38 @@ mod tests {
             let other = Command::new("other").arg(Arg::new("other").long("other"));
             let used = Command::new("used").arg(argument);
             let mut command = Command::new("test").subcommand(other).subcommand(used);
-            let mut error = command.try_get_matches_from_mut(args).unwrap_err();
             let args: Vec<_> = args.iter().map(OsString::from).collect();
-            name_variable(&mut error, &mut command, &args);
+            let mut error = command.try_get_matches_from_mut(&args).unwrap_err();
+            let variables = variables(&mut command, None, &args);
+            name_variable(&mut error, &variables);
             assert_eq!(error.to_string().contains("variable CARGO_PKG_NAME"), is_named, "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn empty_variable_counts_as_not_set() {
+        // Cargo sets the variable to an empty text.
+        assert_eq!(env::var("CARGO_PKG_HOMEPAGE").as_deref(), Ok(""));
+        let number = Arg::new("number").long("number").env("CARGO_PKG_HOMEPAGE").default_value("7");
+        let command = Command::new("test").arg(number.value_parser(clap::value_parser!(u16)));
+        let mut command = with_help_style(Command::new("outer").subcommand(command));
+        let matches = command.try_get_matches_from_mut(["outer", "test"]).unwrap();
+        assert_eq!(matches.subcommand().unwrap().1.get_one("number"), Some(&7_u16));
+        let error = command.try_get_matches_from_mut(["outer", "test", "--number", ""]).unwrap_err();
+        assert!(error.to_string().contains("--number"), "{error}");
+    }
+
+    #[test]
+    fn failure_names_the_variables_of_the_flags_in_its_message() {
+        let name = Arg::new("name").long("name").env("CARGO_PKG_NAME");
+        let mut command = Command::new("test").arg(name);
+        for (args, expected) in [
+            (&["test"][..], "--name: no; --name comes from the environment variable CARGO_PKG_NAME"),
+            (&["test", "--name", "x"], "--name: no"),
+        ] {
+            let matches = command.try_get_matches_from_mut(args).unwrap();
+            let variables = variables(&mut command, Some(&matches), &[]);
+            assert_eq!(with_variables("--name: no", &variables), expected);
         }
     }
 }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args, Command, FromArgMatches};
-use cli::{EnvOption, LogArgs, integer, ip_address, parse_with, port};
+use cli::{LogArgs, integer, ip_address, parse_with, port};
 use parse::duration;
 
 use crate::app_info::RunSubcommand;
@@ -46,24 +47,24 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "SERVICE_ADMIN_PORT", value_name = "PORT", default_value = "9090", value_parser = port)]
     pub(crate) admin_port: u16,
     /// Host name shown to clients [default: this host's name]
-    #[arg(long, env = "SERVICE_HOST", value_name = "NAME")]
+    #[arg(long, env = "SERVICE_HOST", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     host: Option<String>,
     /// Name of the Swarm task
-    #[arg(long, env = "SERVICE_TASK", value_name = "NAME")]
+    #[arg(long, env = "SERVICE_TASK", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     task: Option<String>,
     /// Slot of the Swarm task
-    #[arg(long, env = "SERVICE_SLOT", value_name = "SLOT")]
+    #[arg(long, env = "SERVICE_SLOT", value_name = "SLOT", value_parser = NonEmptyStringValueParser::new())]
     slot: Option<String>,
     /// Name of the Swarm node
-    #[arg(long, env = "SERVICE_NODE", value_name = "NAME")]
+    #[arg(long, env = "SERVICE_NODE", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     node: Option<String>,
     /// Number of serving threads, each of which can use one core
     #[arg(long, env = "SERVICE_THREADS", value_name = "N", default_value = "1")]
     #[arg(value_parser = integer::<u32>(1..=1024))]
     pub(crate) threads: u32,
     /// File with the bearer token for writes on the admin port; without it the port is read-only
-    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "FILE", default_value = "")]
-    pub(crate) admin_token_file: EnvOption<PathBuf>,
+    #[arg(long, env = "SERVICE_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: Limits,
     #[command(flatten, next_help_heading = "Logs")]
@@ -126,14 +127,14 @@ impl Default for Limits {
 
 impl ServerArgs {
     pub(crate) fn identity(&self) -> Identity {
-        // Templates in a stack file can expand to an empty value.
-        let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Identity {
-            host: non_empty(&self.host)
+            host: self
+                .host
+                .clone()
                 .unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned()),
-            task: non_empty(&self.task),
-            slot: non_empty(&self.slot),
-            node: non_empty(&self.node),
+            task: self.task.clone(),
+            slot: self.slot.clone(),
+            node: self.node.clone(),
         }
     }
 
@@ -214,7 +215,8 @@ fn with_server_args(subcommand: Command, service: &Command, is_used: impl Fn(&st
 fn with_alias(arg: Arg, aliases: &[(&'static str, &'static str)]) -> Arg {
     let Some(name) = arg.get_env() else { return arg };
     let Some((alias, _)) = aliases.iter().find(|(_, variable)| name == *variable) else { return arg };
-    let is_used = env::var_os(name).is_none() && env::var_os(alias).is_some_and(|value| !value.is_empty());
+    let is_set = |name: &OsStr| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_used = !is_set(name) && is_set(OsStr::new(alias));
     let help = arg
         .get_help()
         .map(|help| format!("{help}; {alias} is used if {} is not set", name.display()))

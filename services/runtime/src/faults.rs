@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cli::{EnvOption, env_option_with, parse_bool};
+use cli::parse_bool;
 use http::StatusCode;
 use parse::positive_duration;
 
@@ -18,13 +18,11 @@ use crate::sampler::Sampler;
 #[command(next_help_heading = "Fault injection")]
 pub(crate) struct FaultInjection {
     /// Stay unready for this time after the start
-    #[arg(long, env = "SERVICE_SLOW_START", value_name = "DURATION", value_parser = env_option_with(positive_duration))]
-    #[arg(default_value = "")]
-    pub(crate) slow_start: EnvOption<Duration>,
+    #[arg(long, env = "SERVICE_SLOW_START", value_name = "DURATION", value_parser = positive_duration)]
+    pub(crate) slow_start: Option<Duration>,
     /// Abort this time after the start
-    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "DURATION", value_parser = env_option_with(positive_duration))]
-    #[arg(default_value = "")]
-    pub(crate) crash_after: EnvOption<Duration>,
+    #[arg(long, env = "SERVICE_CRASH_AFTER", value_name = "DURATION", value_parser = positive_duration)]
+    pub(crate) crash_after: Option<Duration>,
     /// Keep serving after SIGTERM
     #[arg(long, env = "SERVICE_IGNORE_SIGTERM", value_parser = parse_bool)]
     pub(crate) ignore_sigterm: bool,
@@ -37,8 +35,8 @@ impl FaultInjection {
     /// Returns the flag and the description of each active fault.
     pub(crate) fn active(&self) -> impl Iterator<Item = (&'static str, String)> {
         let slow =
-            self.slow_start.0.map(|time| ("slow-start", format!("unready for {time:?} after the start")));
-        let crash = self.crash_after.0.map(|time| ("crash-after", format!("abort {time:?} after the start")));
+            self.slow_start.map(|time| ("slow-start", format!("unready for {time:?} after the start")));
+        let crash = self.crash_after.map(|time| ("crash-after", format!("abort {time:?} after the start")));
         let ignore = self.ignore_sigterm.then(|| ("ignore-sigterm", "keep serving after SIGTERM".to_owned()));
         let hang = self.hang_on_drain.then(|| ("hang-on-drain", "keep running after the drain".to_owned()));
         [slow, crash, ignore, hang].into_iter().flatten()
@@ -217,7 +215,7 @@ mod tests {
     fn only_given_flags_are_active() {
         assert_eq!(FaultInjection::default().active().count(), 0);
         let faults = FaultInjection {
-            crash_after: EnvOption(Some(Duration::from_secs(90))),
+            crash_after: Some(Duration::from_secs(90)),
             hang_on_drain: true,
             ..FaultInjection::default()
         };

@@ -75,7 +75,7 @@ fn control_faults(fault: Option<&str>, args: &ServerArgs) -> Result<ExitCode, Fa
         Some("off") => ("DELETE", ""),
         Some(json) => ("POST", json),
     };
-    let authorization = match &args.admin_token_file.0 {
+    let authorization = match &args.admin_token_file {
         Some(path) => format!("authorization: {}\r\n", Token::read(path)?.header()),
         None => String::new(),
     };
@@ -132,7 +132,7 @@ async fn serve_until_signal<S: Service>(
     let mut context = Context::threaded(app, args.identity(), args.limits.clone(), args.threads as usize)
         .map_err(|error| failure(format_args!("starting {} threads", args.threads), &error))?
         .with_access_log(args.access_log);
-    if let Some(path) = &args.admin_token_file.0 {
+    if let Some(path) = &args.admin_token_file {
         if let Err(error) = Token::read(path) {
             tracing::warn!("{error}; the admin port rejects writes until it can read the file");
         }
@@ -195,11 +195,11 @@ fn inject_process_faults(args: &ServerArgs, context: &Context) {
         tracing::warn!("fault: {description}");
     }
     context.set_fault_injection(faults.clone());
-    if let Some(time) = faults.slow_start.0 {
+    if let Some(time) = faults.slow_start {
         let latch = context.latch();
         after(time, move || drop(latch));
     }
-    if let Some(time) = faults.crash_after.0 {
+    if let Some(time) = faults.crash_after {
         after(time, || {
             tracing::error!("fault: aborting");
             std::process::abort();

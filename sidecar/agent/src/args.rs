@@ -1,5 +1,4 @@
-//! Flags and environment variables. An empty value means "not set", because the templates of stack files expand to an
-//! empty string where there is no value.
+//! Flags and environment variables.
 
 use std::env;
 use std::net::IpAddr;
@@ -7,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use cli::{EnvOption, Failure, LogArgs, env_option_with, ip_address};
+use clap::builder::NonEmptyStringValueParser;
+use cli::{Failure, LogArgs, ip_address};
 use client::Hub;
 use client::url::{self, Url};
 use parse::bounded_duration;
@@ -20,21 +20,21 @@ use crate::node::Settings;
 #[command(name = "agent", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// URL of the hub (required)
-    #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
-    hub: EnvOption<Url>,
+    #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = url::parse_hub)]
+    hub: Option<Url>,
     /// File with the hub's token, read again for each connection
-    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE", default_value = "")]
-    token_file: EnvOption<PathBuf>,
-    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL", default_value = "")]
-    docker: EnvOption<Engine>,
+    #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL")]
+    docker: Option<Engine>,
     /// Network on which the router reaches containers, unless a label names another
     /// [default: the network on which the agent reaches the hub]
-    #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", default_value = "")]
-    network: EnvOption<String>,
+    #[arg(long, env = "AGENT_NETWORK", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    network: Option<String>,
     /// Address at which the router reaches containers on the host's own network
     /// [default: the address that the hub or the swarm knows for this node]
-    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", default_value = "", value_parser = env_option_with(ip_address))]
-    host_address: EnvOption<IpAddr>,
+    #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", value_parser = ip_address)]
+    host_address: Option<IpAddr>,
     /// Time after the stop timeout of a container until, if it still runs, it is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "DURATION", value_parser = bounded_duration, default_value = "30s")]
     stop_margin: Duration,
@@ -64,8 +64,8 @@ impl Args {
     /// # Errors
     /// There is no `--hub`, or the token file cannot be read.
     pub(crate) fn hub(&self) -> Result<Hub, Failure> {
-        let url = self.hub.0.clone().ok_or_else(|| Failure::usage("missing --hub or AGENT_HUB"))?;
-        let hub = Hub { url, token_file: self.token_file.0.clone() };
+        let url = self.hub.clone().ok_or_else(|| Failure::usage("missing --hub or AGENT_HUB"))?;
+        let hub = Hub { url, token_file: self.token_file.clone() };
         hub.authorization().map_err(Failure::usage)?;
         Ok(hub)
     }
@@ -75,7 +75,7 @@ impl Args {
     /// # Errors
     /// `DOCKER_HOST` is invalid.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        if let Some(engine) = &self.docker.0 {
+        if let Some(engine) = &self.docker {
             return Ok(engine.clone());
         }
         match env::var("DOCKER_HOST") {
@@ -88,8 +88,8 @@ impl Args {
 
     pub(crate) fn settings(&self) -> Settings {
         Settings {
-            network: self.network.0.clone(),
-            host_address: self.host_address.0,
+            network: self.network.clone(),
+            host_address: self.host_address,
             stop_margin: self.stop_margin,
         }
     }
@@ -104,22 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn empty_value_means_not_set() {
-        let args =
-            parse(&["--hub", "http://hub:8080", "--network", "", "--host-address", "", "--docker", ""]);
-        let args = args.unwrap();
-        assert!(args.settings().network.is_none() && args.settings().host_address.is_none());
-        assert!(args.docker.0.is_none());
-        assert!(parse(&["--hub", ""]).unwrap().hub().unwrap_err().to_string().contains("missing --hub"));
-    }
-
-    #[test]
     fn usage_errors_name_the_cause() {
         for (args, cause) in [
             (&["--hub", "hub:8080"][..], "missing scheme"),
             (&["--docker", "ssh://host"], "scheme \"ssh\""),
             (&["--docker", "unix://run/docker.sock"], "expected an absolute path"),
             (&["--host-address", "here"], "--host-address"),
+            (&["--host-address", ""], "--host-address"),
+            (&["--network", ""], "a value is required for '--network <NAME>'"),
             (&["extra"], "unexpected argument"),
         ] {
             let error = parse(args).err().unwrap_or_default();

@@ -1,5 +1,4 @@
-//! Flags and environment variables. An empty value means "not set": templates in stack files expand to an empty text
-//! where there is nothing to insert.
+//! Flags and environment variables.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -7,8 +6,9 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
-use cli::{EnvOption, Failure, LogArgs, env_option_with, ip_address, parse_bool};
+use cli::{Failure, LogArgs, ip_address, parse_bool};
 use client::url::{self, Url};
 use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
@@ -64,18 +64,18 @@ Without --hub there is no sidecar, so the command probes the service itself.";
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
     /// URL of the hub
-    #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = env_option_with(url::parse_hub), default_value = "")]
+    #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = url::parse_hub)]
     #[arg(help_heading = "Hub")]
-    pub(crate) hub: EnvOption<Url>,
+    pub(crate) hub: Option<Url>,
     /// Unique ID of the instance [default: SERVICE.HOST.PID]
-    #[arg(long, env = "SIDECAR_TASK", value_name = "ID", default_value = "", help_heading = "Task")]
-    pub(crate) task: EnvOption<InstanceId>,
+    #[arg(long, env = "SIDECAR_TASK", value_name = "ID", help_heading = "Task")]
+    pub(crate) task: Option<InstanceId>,
     /// Name of the service [default: file name of the command]
-    #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", default_value = "", help_heading = "Task")]
-    pub(crate) service: EnvOption<String>,
+    #[arg(long, env = "SIDECAR_SERVICE", value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Task")]
+    pub(crate) service: Option<String>,
     /// Host name of the task [default: host name of the system]
-    #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", default_value = "", help_heading = "Task")]
-    pub(crate) host: EnvOption<String>,
+    #[arg(long, env = "SIDECAR_HOST", value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Task")]
+    pub(crate) host: Option<String>,
     /// URL to probe: http://HOST:PORT/PATH succeeds with a 2xx response, tcp://HOST:PORT with a connection
     #[arg(long, env = "SIDECAR_PROBE", value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
     #[arg(help_heading = "Health")]
@@ -91,14 +91,14 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
     /// File with the hub's token, read again for each connection
-    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", default_value = "", help_heading = "Hub")]
-    pub(crate) token_file: EnvOption<PathBuf>,
+    #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", help_heading = "Hub")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Swarm slot of the task
-    #[arg(long, env = "SIDECAR_SLOT", value_name = "SLOT", default_value = "", help_heading = "Task")]
-    slot: EnvOption<String>,
+    #[arg(long, env = "SIDECAR_SLOT", value_name = "SLOT", value_parser = NonEmptyStringValueParser::new(), help_heading = "Task")]
+    slot: Option<String>,
     /// Swarm node of the task
-    #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", default_value = "", help_heading = "Task")]
-    node: EnvOption<String>,
+    #[arg(long, env = "SIDECAR_NODE", value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Task")]
+    node: Option<String>,
     /// Labels of the service, as KEY=VALUE&KEY=VALUE with keys and values escaped as in a URL query
     #[arg(long, env = "SIDECAR_LABELS", value_name = "QUERY", value_parser = Labels::from_urlquery)]
     #[arg(default_value = "", help_heading = "Routing")]
@@ -110,9 +110,9 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_PORT", value_name = "PORT", default_value = "8080", value_parser = parse_port, help_heading = "Routing")]
     port: NonZeroU16,
     /// Address at which routers reach the service [default: local address of the connection to the hub]
-    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", default_value = "", value_parser = env_option_with(ip_address))]
+    #[arg(long, env = "SIDECAR_ADDRESS", value_name = "IP", value_parser = ip_address)]
     #[arg(help_heading = "Routing")]
-    address: EnvOption<IpAddr>,
+    address: Option<IpAddr>,
     /// Time after which the health check of a healthy service succeeds without a route if no router polls the hub
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
     #[arg(default_value = "30s", help_heading = "Routing")]
@@ -154,7 +154,7 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// Returns the instance ID.
     pub(crate) fn instance(&self) -> Result<InstanceId, Failure> {
-        if let Some(task) = &self.service.task.0 {
+        if let Some(task) = &self.service.task {
             return Ok(task.clone());
         }
         let text = format!("{}.{}.{}", self.service_name(), self.host(), std::process::id());
@@ -170,9 +170,9 @@ impl RunArgs {
         Registration {
             service: self.service_name(),
             host: self.host(),
-            node: self.node.0.clone(),
-            slot: self.slot.0.clone(),
-            address: self.address.0.unwrap_or(address),
+            node: self.node.clone(),
+            slot: self.slot.clone(),
+            address: self.address.unwrap_or(address),
             port: self.port,
             started,
             age_ms: 0,
@@ -185,7 +185,7 @@ impl RunArgs {
 
     /// Returns whether the registration contains the local address of the connection to the hub.
     pub(crate) fn has_no_address(&self) -> bool {
-        self.address.0.is_none()
+        self.address.is_none()
     }
 
     /// Returns the ports at which routers connect to the service over TCP: those of labels, or else --port.
@@ -201,7 +201,7 @@ impl RunArgs {
     }
 
     fn service_name(&self) -> String {
-        self.service.service.0.clone().unwrap_or_else(|| {
+        self.service.service.clone().unwrap_or_else(|| {
             let command = Path::new(&self.command[0]);
             command.file_name().unwrap_or(command.as_os_str()).to_string_lossy().into_owned()
         })
@@ -209,7 +209,7 @@ impl RunArgs {
 
     fn host(&self) -> String {
         let own = || gethostname::gethostname().to_string_lossy().into_owned();
-        self.service.host.0.clone().unwrap_or_else(own)
+        self.service.host.clone().unwrap_or_else(own)
     }
 }
 
@@ -241,10 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn empty_value_is_not_set() {
-        let args =
-            parse(&["--hub", "", "--task", "", "--address", "", "--slot", "", "--", "/bin/ping"]).unwrap();
-        assert!(args.service.hub.0.is_none() && args.service.task.0.is_none() && args.address.0.is_none());
+    fn name_of_the_service_is_that_of_the_command_by_default() {
+        let args = parse(&["--", "/bin/ping"]).unwrap();
         let registration = args.registration(7, IpAddr::from([10, 0, 0, 7]));
         assert_eq!((registration.slot, registration.service.as_str()), (None, "ping"));
         assert_eq!((registration.address, registration.started), (IpAddr::from([10, 0, 0, 7]), 7));
@@ -285,6 +283,9 @@ mod tests {
             (&["--rise", "0", "--", "true"], "--rise <N>': expected an integer of at least 1"),
             (&["--port", "0", "--", "true"], "--port <PORT>': expected an integer from 1"),
             (&["--address", "here", "--", "true"], "--address"),
+            (&["--address", "", "--", "true"], "--address"),
+            (&["--slot", "", "--", "true"], "a value is required for '--slot <SLOT>'"),
+            (&["--token-file", "", "--", "true"], "a value is required for '--token-file <FILE>'"),
             (&["true"], "unexpected argument"),
             (&[], "required"),
         ] {

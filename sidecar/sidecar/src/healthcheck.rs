@@ -29,7 +29,7 @@ const OK: &str = "ok: ";
 
 /// Prints whether the service is healthy and routed, and returns exit code 0 or 1.
 pub(crate) fn run(args: &ServiceArgs) -> Result<ExitCode, Failure> {
-    let result = match args.hub.0 {
+    let result = match args.hub {
         Some(_) => ask(args),
         // Without a hub, the service replaced the sidecar.
         None => client::block_on(probe(args))?.map(|()| "healthy".to_owned()),
@@ -96,12 +96,12 @@ async fn answer(listener: UnixListener, status: SharedStatus) {
 }
 
 fn address(args: &ServiceArgs) -> io::Result<SocketAddr> {
-    let name = if let Some(task) = &args.task.0 {
+    let name = if let Some(task) = &args.task {
         task.to_string()
     } else {
         // Without a task name: the PID namespace, which is the task's own in a container.
         let namespace = std::fs::read_link("/proc/self/ns/pid")?;
-        let (service, host) = (args.service.0.as_deref(), args.host.0.as_deref());
+        let (service, host) = (args.service.as_deref(), args.host.as_deref());
         format!("{} {} {}", namespace.display(), service.unwrap_or_default(), host.unwrap_or_default())
     };
     // The name of a socket has at most 107 bytes. The hash distinguishes long names; the readable part helps in `ss`.

@@ -21,10 +21,10 @@ use crate::{healthcheck, probe, signals};
 
 /// Runs the service and returns its exit code. Without a hub, the service replaces this process.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let Some(url) = args.service.hub.0.clone() else { return process::exec(&args.command) };
+    let Some(url) = args.service.hub.clone() else { return process::exec(&args.command) };
     args.log.init();
     let instance = args.instance()?;
-    let hub = Hub { url, token_file: args.token_file.0.clone() };
+    let hub = Hub { url, token_file: args.token_file.clone() };
     // At the start, an unreadable token file is bad usage. Later it is an error of the connection, which is retried.
     hub.authorization().map_err(Failure::usage)?;
     client::block_on(supervise(args, hub, instance))?

@@ -162,7 +162,7 @@ fn sidecar_without_a_task_name_is_found_by_its_pid_namespace() {
     let service = Service::healthy();
     // The service name distinguishes it from other sidecars in this PID namespace.
     let name = format!("nameless.{}", std::process::id());
-    let run = Run::with(&hub, &service).flags(["--task", "", "--service", &name]);
+    let run = Run::with(&hub, &service).task("").flags(["--service", &name]);
     let _sidecar = run.script(TELLTALE);
     eventually("successful check", || {
         let mut check = process::command(BINARY);

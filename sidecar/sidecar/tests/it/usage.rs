@@ -49,12 +49,3 @@ fn help_has_examples_and_version_is_printed() {
     let (code, stdout, _) = sidecar(&["--version"], &[]);
     assert_eq!((code, stdout.trim_end()), (Some(0), concat!("sidecar ", env!("CARGO_PKG_VERSION"))));
 }
-
-#[test]
-fn empty_variables_are_ignored() {
-    let names =
-        ["HUB", "TASK", "SERVICE", "SLOT", "NODE", "HOST", "LABELS", "ADDRESS", "TOKEN_FILE", "GROUP"];
-    let names = names.map(|name| format!("SIDECAR_{name}"));
-    let environment: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
-    assert_eq!(sidecar(&["run", "--", "sh", "-c", "exit 3"], &environment).0, Some(3));
-}

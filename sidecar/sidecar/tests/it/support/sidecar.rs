@@ -87,6 +87,11 @@ impl Run {
         self
     }
 
+    pub(crate) fn task(mut self, task: &str) -> Self {
+        task.clone_into(&mut self.task);
+        self
+    }
+
     pub(crate) fn probe(mut self, url: &str) -> Self {
         url.clone_into(&mut self.probe);
         self
