@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use super::Case;
 use super::corpus::{MISTAKES, TCP, V2};
+use super::labels::Sets;
 use super::oracle::service;
 use super::random::Random;
 
 pub(super) struct Generator {
     random: Random,
     rules: Vec<String>,
+    sets: Sets,
 }
 
 /// Arguments of any matcher.
@@ -204,13 +206,18 @@ const NAMES: [&str; 24] = [
 ];
 
 impl Generator {
-    pub(super) fn new(seed: u64, rules: Vec<String>) -> Self {
-        Self { random: Random::new(seed), rules }
+    pub(super) fn new(seed: u64, rules: Vec<String>, sets: Sets) -> Self {
+        Self { random: Random::new(seed), rules, sets }
     }
 
     /// Returns the case with this number in its document.
     pub(super) fn case(&mut self, number: usize) -> Case {
         let name = service(number);
+        if self.random.chance(50) {
+            let mutations = self.random.below(4);
+            let kind = if mutations == 0 { "label sets of documents" } else { "mutations of label sets" };
+            return Case { kind, labels: self.sets.pick(&mut self.random, &name, mutations) };
+        }
         let (kind, protocol, rule, syntax) = match self.random.below(100) {
             0..10 => ("rules of stack files and documents", "http", self.known(), None),
             10..44 => {

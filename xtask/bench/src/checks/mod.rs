@@ -1,8 +1,9 @@
 //! `cargo xtask bench checks`: the hub's checks of labels, compared with what a real Traefik makes of the same labels.
 //!
 //! A false acceptance is a label set that the hub accepts and Traefik disables: its task would turn green without a route. A
-//! false refusal is one that the hub refuses and Traefik enables. Rules that Traefik enables although they never match, and
-//! TCP routers that would take over every entry point, are refused on purpose and counted apart.
+//! false refusal is one that the hub refuses and Traefik enables. Counted apart are references to missing definitions, which
+//! the registry looks up among all services, and refusals on purpose: of rules that never match, of TCP routers that would
+//! take over every entry point, of routers that answer each request with an error, and of values out of bounds.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::table::Table;
 
 mod corpus;
 mod generator;
+mod labels;
 mod oracle;
 mod random;
 
@@ -46,6 +48,7 @@ struct Counts {
     cases: usize,
     disabled: usize,
     false_acceptances: usize,
+    missing_references: usize,
     on_purpose: usize,
     false_refusals: usize,
 }
@@ -58,32 +61,52 @@ const ON_PURPOSE: [&str; 4] = [
     "nested parentheses or negations",
 ];
 
+/// Parts of Traefik's errors for references to missing definitions.
+const MISSING: [&str; 4] = [
+    "does not exist",
+    "no transport configuration found",
+    "servers transport not found",
+    "unknown TLS options",
+];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut oracle = oracle::Oracle::start()?;
-    let mut generator = generator::Generator::new(args.seed, corpus::rules()?);
+    let mut generator = generator::Generator::new(args.seed, corpus::rules()?, labels::Sets::read()?);
     let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();
+    let mut refusals: BTreeMap<String, usize> = BTreeMap::new();
     let mut shown = 0;
     let mut left = args.cases;
     while left > 0 {
-        let cases: Vec<_> = (0..left.min(BATCH)).map(|number| generator.case(number)).collect();
+        let cases: Vec<_> = (0..left.min(BATCH)).map(|number| (number, generator.case(number))).collect();
         left -= cases.len();
-        let disabled = oracle.disabled(&cases)?;
-        for (number, case) in cases.iter().enumerate() {
-            let verdict = read(number, case);
-            let reason = disabled.get(&number);
+        let disabled = oracle.disabled(&cases.iter().collect::<Vec<_>>())?;
+        let verdicts: Vec<_> = cases.iter().map(|(number, case)| read(*number, case)).collect();
+        let suspects = cases.iter().zip(&verdicts);
+        let suspects =
+            suspects.filter(|((number, _), verdict)| verdict.is_err() && !disabled.contains_key(number));
+        let failing = oracle.failing(&suspects.map(|(case, _)| case).collect::<Vec<_>>())?;
+        for ((number, case), verdict) in cases.iter().zip(&verdicts) {
+            let reason = disabled.get(number);
             let counts = kinds.entry(case.kind).or_default();
             counts.cases += 1;
             counts.disabled += usize::from(reason.is_some());
-            let wrong = match (&verdict, reason) {
-                (Ok(()), Some(_)) => &mut counts.false_acceptances,
-                (Err(error), None) if ON_PURPOSE.iter().any(|part| error.contains(part)) => {
+            let contains = |text: &str, parts: &[&str]| parts.iter().any(|part| text.contains(part));
+            match (verdict, reason) {
+                (Ok(()), Some(reason)) if contains(reason, &MISSING) => {
+                    counts.missing_references += 1;
+                    continue;
+                }
+                (Ok(()), Some(_)) => counts.false_acceptances += 1,
+                (Err(error), None) if contains(error, &ON_PURPOSE) || failing.contains(number) => {
                     counts.on_purpose += 1;
                     continue;
                 }
-                (Err(_), None) => &mut counts.false_refusals,
+                (Err(error), None) => {
+                    counts.false_refusals += 1;
+                    *refusals.entry(reason_of(*number, error)).or_default() += 1;
+                }
                 _ => continue,
-            };
-            *wrong += 1;
+            }
             if shown < args.show {
                 shown += 1;
                 eprintln!("{:?}\n  hub: {verdict:?}\n  Traefik: {reason:?}", case.labels);
@@ -91,6 +114,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     print!("{}", table(&kinds));
+    for (reason, count) in refusals {
+        println!("- {count} × {reason}");
+    }
     let false_acceptances: usize = kinds.values().map(|counts| counts.false_acceptances).sum();
     ensure!(
         false_acceptances == 0,
@@ -106,11 +132,18 @@ fn read(number: usize, case: &Case) -> Result<(), String> {
     config.map(drop).map_err(|errors| errors.to_string())
 }
 
+/// The first error, without the name of the service and the value.
+fn reason_of(number: usize, errors: &str) -> String {
+    let first = errors.split("; traefik.").next().unwrap_or_default().replace(&oracle::service(number), "*");
+    first.split(", got").next().unwrap_or_default().to_owned()
+}
+
 fn table(kinds: &BTreeMap<&str, Counts>) -> Table {
     let mut table = Table::new(&[
         "kind",
         "label sets",
         "disabled by Traefik",
+        "missing references",
         "false acceptances",
         "refused on purpose",
         "false refusals",
@@ -120,6 +153,7 @@ fn table(kinds: &BTreeMap<&str, Counts>) -> Table {
         let counts = [
             counts.cases,
             counts.disabled,
+            counts.missing_references,
             counts.false_acceptances,
             counts.on_purpose,
             counts.false_refusals,
@@ -132,6 +166,7 @@ fn table(kinds: &BTreeMap<&str, Counts>) -> Table {
         row(kind, counts);
         total.cases += counts.cases;
         total.disabled += counts.disabled;
+        total.missing_references += counts.missing_references;
         total.false_acceptances += counts.false_acceptances;
         total.on_purpose += counts.on_purpose;
         total.false_refusals += counts.false_refusals;
