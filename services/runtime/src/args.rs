@@ -34,8 +34,8 @@ pub(crate) enum Invocation<A> {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
-    /// IP address to listen on
-    #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "0.0.0.0", value_parser = ip_address)]
+    /// IP address to listen on; `::` means all addresses of IPv6 and IPv4
+    #[arg(long, env = "SERVICE_ADDRESS", value_name = "IP", default_value = "::", value_parser = ip_address)]
     pub(crate) address: IpAddr,
     /// Port to listen on; 0 selects a free one
     #[arg(long, env = "SERVICE_PORT", value_name = "PORT", default_value = "8080", value_parser = port)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -47,8 +47,13 @@ pub(crate) enum Accepted {
 }
 
 impl Listener {
-    /// Listens on `address`; port 0 selects a free one.
+    /// Listens on `address`; port 0 selects a free one. `::` means all addresses of IPv6 and IPv4, or those of IPv4 alone
+    /// on a system without IPv6.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        with_ipv4_alone(address, Self::bind)
+    }
+
+    fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         // Responses are written whole, so waiting for more data gains nothing. Connections inherit this option.
@@ -106,7 +111,7 @@ impl Listener {
                 let listener = listener.into_std()?;
                 while let Ok((stream, address)) = listener.accept() {
                     stream.set_nonblocking(true)?;
-                    queue.push((Accepted::Tcp(stream), Peer::Tcp(address)));
+                    queue.push((Accepted::Tcp(stream), Peer::Tcp(canonical(address))));
                 }
             }
             Socket::Unix { listener, file } => {
@@ -127,7 +132,7 @@ impl Socket {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((Accepted::Registered(stream.into()), Peer::Tcp(address)))
+                Ok((Accepted::Registered(stream.into()), Peer::Tcp(canonical(address))))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
@@ -135,6 +140,28 @@ impl Socket {
             }
         }
     }
+}
+
+/// Binds to `address`, or to `0.0.0.0` in place of `::` if the system does not support IPv6.
+fn with_ipv4_alone<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let result = bind(address);
+    match &result {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_ipv6(error) => {
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        _ => result,
+    }
+}
+
+/// Whether the kernel has no IPv6, or it is off for this network namespace.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+/// Returns an IPv4 address that is mapped to IPv6, as a listener on `::` reports it, as IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Whether only this client's connection failed, before it was accepted.
@@ -194,6 +221,34 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+
+    #[tokio::test]
+    async fn unspecified_ipv6_address_accepts_ipv4_and_shows_it_as_such() {
+        let mut listener = Listener::tcp("[::]:0".parse().unwrap()).unwrap();
+        let port = listener.address().unwrap().port();
+        for ip in [net::IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let client = net::TcpStream::connect((ip, port)).unwrap();
+            let (_, peer) = listener.accept(&ThreadCounters::default()).await;
+            assert_eq!(peer, Peer::Tcp(client.local_addr().unwrap()));
+        }
+        let client = net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let queue = listener.close().unwrap();
+        assert_eq!(queue[0].1, Peer::Tcp(client.local_addr().unwrap()));
+    }
+
+    #[test]
+    fn ipv4_alone_is_used_without_ipv6() {
+        let bind = |code: i32| {
+            move |address: SocketAddr| match address {
+                SocketAddr::V4(_) => Ok(address.to_string()),
+                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(code)),
+            }
+        };
+        let any = "[::]:80".parse().unwrap();
+        assert_eq!(with_ipv4_alone(any, bind(97)).unwrap(), "0.0.0.0:80");
+        assert_eq!(with_ipv4_alone(any, bind(98)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(with_ipv4_alone("[::1]:80".parse().unwrap(), bind(97)).is_err());
+    }
 
     #[tokio::test]
     async fn accepted_tcp_sockets_have_nodelay_set() {

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::future::{Pending, pending};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -94,7 +94,7 @@ fn control_faults(fault: Option<&str>, args: &ServerArgs) -> Result<ExitCode, Fa
     }
 }
 
-/// Replaces the unspecified address, on which a service listens, by the loopback address. `flag` sets the port.
+/// Replaces the unspecified address, on which a service listens, by the loopback address of IPv4, since `::` includes IPv4. `flag` sets the port.
 fn local(mut address: SocketAddr, flag: &str) -> Result<SocketAddr, Failure> {
     if address.port() == 0 {
         return Err(Failure::usage(format_args!(
@@ -102,10 +102,7 @@ fn local(mut address: SocketAddr, flag: &str) -> Result<SocketAddr, Failure> {
         )));
     }
     if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     Ok(address)
 }
@@ -263,7 +260,7 @@ mod tests {
     fn unspecified_address_is_reached_by_loopback() {
         for (listening, expected) in [
             ("0.0.0.0:9090", "127.0.0.1:9090"),
-            ("[::]:9090", "[::1]:9090"),
+            ("[::]:9090", "127.0.0.1:9090"),
             ("192.168.2.1:9090", "192.168.2.1:9090"),
         ] {
             assert_eq!(local(listening.parse().unwrap(), PORT).unwrap(), expected.parse().unwrap());

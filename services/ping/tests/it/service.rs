@@ -1,6 +1,7 @@
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 
-use harness::service_process::{ANY_PORT, get};
+use harness::service_process::{ANY_PORT, connect, get};
 use harness::{ServiceProcess, Signal};
 
 use crate::process::{command, run, start};
@@ -73,4 +74,19 @@ fn unix_socket_is_served_and_removed_at_exit() {
     ping.signal(Signal::TERM);
     assert!(ping.wait().1.success());
     assert!(!path.exists());
+}
+
+#[test]
+fn service_listens_on_ipv4_and_ipv6_and_logs_clients_of_ipv4_as_such() {
+    let mut command = command();
+    command.args(["--port", "0", "--admin-port", "0", "--access-log", "1"]);
+    let ping = ServiceProcess::spawn(&mut command);
+    assert!(ping.listening().contains("address=[::]:"), "{}", ping.listening());
+    for ip in ["127.0.0.1", "::1"] {
+        let stream = connect((ip.parse::<IpAddr>().unwrap(), ping.address().port()).into());
+        let client = stream.local_addr().unwrap();
+        assert!(get(stream, "/").starts_with("HTTP/1.1 200"));
+        let line = ping.wait_for_line(&format!(":{}", client.port()));
+        assert!(line.contains(&client.to_string()), "{line}");
+    }
 }
