@@ -62,7 +62,8 @@ proptest! {
         let labels = Labels(pairs.into_iter().filter(|(key, _)| is_v1(key)).collect());
         let translation = translate(&service, &labels, None);
         let plan = read_config(&service, &labels, &Exposure::default());
-        prop_assert_eq!(plan.is_err(), !translation.errors.is_empty(), "{:?}", plan);
+        // A value may also be one that Traefik 3 cannot use.
+        prop_assert!(plan.is_err() || translation.errors.is_empty(), "{:?}", plan);
         for diagnostic in translation.errors.iter().chain(&translation.warnings) {
             let is_there = diagnostic.label.split(", ").any(|label| labels.0.contains_key(label));
             prop_assert!(is_there || diagnostic.label.ends_with("frontend.rule"), "{}", diagnostic);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, ENOUGH};
 use crate::tree::Tree;
 
 /// Options that a type of middleware needs.
@@ -51,6 +51,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Diagnostic> {
         for (kind, definitions) in kinds.as_object().into_iter().flatten() {
             for (name, definition) in definitions.as_object().into_iter().flatten() {
                 let Some(definition) = definition.as_object() else { continue };
+                if errors.len() >= ENOUGH {
+                    return errors;
+                }
                 let mut report =
                     Report { label: format!("traefik.{protocol}.{kind}.{name}"), errors: &mut errors };
                 match kind.as_str() {
@@ -153,6 +156,11 @@ fn compress(options: &Value, report: &mut Report<'_>) {
 fn service(definition: &Tree, report: &mut Report<'_>) {
     if definition.contains_key("loadbalancer") && definition.contains_key("weighted") {
         report.error("", "a service is either loadbalancer or weighted; remove the labels of one");
+    }
+    let targets = definition.get("weighted").and_then(|weighted| weighted.get("services"));
+    let mut targets = targets.and_then(Value::as_array).into_iter().flatten();
+    if targets.any(|target| !is_set(target, "name")) {
+        report.error("weighted.services", "a service has no name; set the name of each");
     }
 }
 

@@ -94,6 +94,8 @@ fn transports_and_tls_options_are_consistent() {
             "needs clientauth.cafiles",
         ),
         ("tls.options", json!({"clientauth": {"clientauthtype": "RequireAnyClientCert"}}), ""),
+        ("tcp.services", json!({"weighted": {"services": [{"weight": "1"}]}}), "set the name of each"),
+        ("tcp.services", json!({"weighted": {"services": [{"name": "a"}]}}), ""),
         ("udp.services", json!({"loadbalancer": {}, "weighted": {}}), "either loadbalancer or weighted"),
     ] {
         let (protocol, kind) = place.split_once('.').unwrap();

@@ -35,6 +35,9 @@ impl fmt::Display for Diagnostic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelErrors(pub Vec<Diagnostic>);
 
+/// Number of errors after which checks stop.
+pub(crate) const ENOUGH: usize = 100;
+
 /// Maximum number of errors in a message.
 const MAX_SHOWN: usize = 10;
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, ENOUGH};
 use crate::tree::Tree;
 
 /// Maximum number of levels of references below a definition.
@@ -39,6 +39,9 @@ pub(crate) fn check(present: &Tree, added: &Tree) -> Vec<Diagnostic> {
         for kind in ["middlewares", "services", "routers"] {
             let names = own.get(kind).and_then(Value::as_object).into_iter().flatten();
             for (name, _) in names {
+                if errors.len() >= ENOUGH {
+                    return errors;
+                }
                 if let Err(message) = walk.cost((kind, name), 0) {
                     errors.push(Diagnostic::new(format!("traefik.{protocol}.{kind}.{name}"), message));
                 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use protocol::Labels;
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, LabelErrors, Translation};
+use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors, Translation};
 use crate::exposure::Exposure;
 use crate::tree::{Parsed, Tree, check_service_name, object, parse};
 use crate::{definitions, graph, rule};
@@ -75,6 +75,9 @@ impl ServiceConfig {
         config.extract_server_options(&mut errors);
         config.add_default_router(service, default_rule);
         config.complete_routers(service, default_rule, &mut errors);
+        if errors.len() >= ENOUGH {
+            return Err(LabelErrors(errors));
+        }
         rule::check_routers(&config.tree, &mut config.warnings, &mut errors);
         if let Some(message) = check_service_name(service).err().filter(|_| config.is_routed()) {
             errors.push(Diagnostic::new("service", message));
@@ -172,6 +175,9 @@ impl ServiceConfig {
             for (name, router) in routers.into_iter().flatten() {
                 let label = format!("traefik.{protocol}.routers.{name}");
                 let Some(router) = router.as_object_mut() else { continue };
+                if errors.len() >= ENOUGH {
+                    return;
+                }
                 if is_blank(router, "rule") && protocol != "udp" {
                     match default_rule.filter(|_| protocol == "http") {
                         Some(rule) => drop(router.insert("rule".to_owned(), rule.into())),

@@ -12,7 +12,7 @@ use std::collections::btree_map::Entry;
 use protocol::Labels;
 use serde_json::{Map, Value};
 
-use crate::diagnostic::{Diagnostic, LabelErrors};
+use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors};
 use crate::fields::{Field, Kind, Step};
 use crate::values::Check;
 
@@ -40,7 +40,7 @@ const DEFINITIONS: [&str; 6] =
 /// `traefik.constraint-label`, are ignored: operators use them in constraints.
 ///
 /// # Errors
-/// Every error found.
+/// The errors found, up to a limit.
 pub fn parse_labels(labels: &Labels) -> Result<Tree, LabelErrors> {
     let Parsed { tree, errors, .. } = parse(labels);
     if errors.is_empty() { Ok(tree) } else { Err(LabelErrors(errors)) }
@@ -59,6 +59,9 @@ pub(crate) fn parse(labels: &Labels) -> Parsed {
     let mut warnings = Vec::new();
     let mut errors = Vec::new();
     for (key, value) in &labels.0 {
+        if errors.len() >= ENOUGH {
+            break;
+        }
         let Some(path) = strip_root(key).filter(|path| !is_custom(path)) else { continue };
         match insert(&mut root, path, value) {
             Ok(warning) => warnings.extend(warning.map(|message| Diagnostic::new(key, message))),

@@ -18,11 +18,10 @@ pub(super) enum Type {
 /// Functions of a condition: name, types of the arguments, type of the result.
 type Functions = [(&'static str, &'static [Type], Type)];
 
-pub(super) const BREAKER: [(&str, &[Type], Type); 4] = [
+pub(super) const BREAKER: [(&str, &[Type], Type); 3] = [
     ("LatencyAtQuantileMS", &[Type::FloatValue], Type::Int),
     ("NetworkErrorRatio", &[], Type::Float),
     ("ResponseCodeRatio", &[Type::IntValue; 4], Type::Float),
-    ("RequestThreshold", &[], Type::Int),
 ];
 
 pub(super) const BUFFERING: [(&str, &[Type], Type); 4] = [
@@ -191,12 +190,21 @@ impl Parser<'_> {
             self.rest = &inner[end + 1..];
             return Some(Type::TextValue);
         }
-        let end = self.rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(self.rest.len());
-        let (number, rest) = self.rest.split_at(end);
+        let mut before = ' ';
+        let end = self.rest.find(|c: char| {
+            let is_sign = matches!(c, '+' | '-') && matches!(before, 'e' | 'E');
+            before = c;
+            !(c.is_ascii_digit() || is_sign || matches!(c, '.' | 'e' | 'E'))
+        });
+        let (number, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         let kind = if number.parse::<i64>().is_ok() && !(number.len() > 1 && number.starts_with('0')) {
             Type::IntValue
         } else {
-            number.contains('.').then(|| number.parse::<f64>().ok()).flatten().map(|_| Type::FloatValue)?
+            number
+                .contains(['.', 'e', 'E'])
+                .then(|| number.parse::<f64>().ok())
+                .flatten()
+                .map(|_| Type::FloatValue)?
         };
         self.rest = rest;
         Some(kind)

@@ -160,6 +160,7 @@ fn circuit_breaker_conditions_follow_traefik() {
             "ResponseCodeRatio(500, 600, 0, 600) > 0.25",
             "ResponseCodeRatio(500,600,0,600)>.5||NetworkErrorRatio()>=0.5&&(LatencyAtQuantileMS(95.5)!=3)",
             "((NetworkErrorRatio() < 1.0))",
+            "NetworkErrorRatio() > 1e-1 && NetworkErrorRatio() < 9.5E+2",
         ],
         &[
             "NetworkErrorRatio()",
@@ -170,6 +171,7 @@ fn circuit_breaker_conditions_follow_traefik() {
             "LatencyAtQuantileMS(50.0) > 100.0",
             "ResponseCodeRatio(500, 600, 0) > 0.25",
             "Foo() > 1",
+            "RequestThreshold() > 3",
             "0.30 < NetworkErrorRatio()",
             "NetworkErrorRatio() > 0.30 &&",
             "NetworkErrorRatio() > 0.30 AND NetworkErrorRatio() > 0.30",
@@ -178,6 +180,7 @@ fn circuit_breaker_conditions_follow_traefik() {
             "NetworkErrorRatio() > 0.30)",
             "NetworkErrorRatio() > 0.1 > 0.2",
             "NetworkErrorRatio() > -0.1",
+            "NetworkErrorRatio() > 1e",
             "1",
             &format!("{}NetworkErrorRatio() > 0.3", "(".repeat(100_000)),
         ],
@@ -186,7 +189,7 @@ fn circuit_breaker_conditions_follow_traefik() {
     assert_eq!(
         unknown,
         "unknown function \"NetworkErrorRate\"; expected one of LatencyAtQuantileMS, NetworkErrorRatio, \
-         ResponseCodeRatio, RequestThreshold"
+         ResponseCodeRatio"
     );
 }
 

@@ -7,6 +7,7 @@ use super::corpus::{MISTAKES, TCP, V2};
 use super::labels::Sets;
 use super::oracle::service;
 use super::random::Random;
+use super::values;
 
 pub(super) struct Generator {
     random: Random,
@@ -212,6 +213,9 @@ impl Generator {
 
     /// Returns the case with this number in its document.
     pub(super) fn case(&mut self, number: usize) -> Case {
+        if self.random.chance(35) {
+            return values::case(&mut self.random, number);
+        }
         let name = service(number);
         if self.random.chance(50) {
             let mutations = self.random.below(4);
