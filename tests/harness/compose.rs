@@ -27,7 +27,6 @@ pub struct Compose {
     /// Directory of the token.
     directory: TempDir,
     port: u16,
-    dashboard_port: u16,
     _netns: Option<NetnsGuard>,
     engine: SharedEngine,
 }
@@ -44,7 +43,6 @@ impl Compose {
             project: format!("compose-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)),
             directory: tempfile::tempdir().context("creating a directory for a token")?,
             port: ports.free()?.port(),
-            dashboard_port: ports.free()?.port(),
             _netns: netns,
             engine,
         };
@@ -73,8 +71,7 @@ impl Compose {
             .env("SWARMLINGS_TAG", images.tag())
             .env("SWARMLINGS_TOKEN_FILE", self.directory.path().join("token"))
             .env("TRAEFIK_IMAGE", self.engine.traefik_image()?)
-            .env("HTTP_PORT", self.port.to_string())
-            .env("DASHBOARD_PORT", self.dashboard_port.to_string());
+            .env("HTTP_PORT", self.port.to_string());
         if let Some(host) = self.docker().host() {
             command.env("DOCKER_HOST", host);
         }

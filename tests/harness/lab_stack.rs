@@ -18,6 +18,9 @@ use crate::{Binaries, Container, Images, Lab, LabOptions, TraefikApi, http, tool
 /// Stack file that adds routes without the retry middleware.
 const PLAIN: &str = "tests/stacks/plain.yml";
 
+/// Opens Traefik's API for tests that look inside.
+const DASHBOARD: &str = "tests/stacks/dashboard.yml";
+
 /// Name of the secret with the token.
 const TOKEN: &str = "token";
 
@@ -66,7 +69,7 @@ impl LabStack {
     pub fn demo() -> Result<Self> {
         let mut demo = Self::new("demo")?;
         demo.is_kept = true;
-        demo.deploy(&["stacks/demo.yml", PLAIN], 80, 8080)?;
+        demo.deploy(&["stacks/demo.yml", PLAIN, DASHBOARD], 80, &[])?;
         demo.wait_routed()?;
         Ok(demo)
     }
@@ -74,7 +77,7 @@ impl LabStack {
     /// Deploys `stacks/classic.yml` beside the demo, and removes it at the end of the test.
     pub fn classic() -> Result<Self> {
         let classic = Self::new("classic")?;
-        classic.deploy(&["stacks/classic.yml", PLAIN], 81, 8081)?;
+        classic.deploy(&["stacks/classic.yml", PLAIN], 81, &[("DASHBOARD_PORT", "8081")])?;
         Ok(classic)
     }
 
@@ -83,7 +86,7 @@ impl LabStack {
     pub fn article() -> Result<Self> {
         let article = Self::new("demo")?;
         article.stack.remove(SETTLE_TIMEOUT)?;
-        article.deploy(&["stacks/article.yml"], 80, 8080)?;
+        article.deploy(&["stacks/article.yml", DASHBOARD], 80, &[])?;
         Ok(article)
     }
 
@@ -94,7 +97,7 @@ impl LabStack {
         let network = self.stack.service("apps");
         let variables = [&[("SWARMLINGS_NETWORK", network.as_str())], variables].concat();
         // Publishes no port.
-        self.deploy_stack(&joined, &[file], 0, 0, &variables)?;
+        self.deploy_stack(&joined, &[file], 0, &variables)?;
         Ok(joined)
     }
 
@@ -119,9 +122,9 @@ impl LabStack {
         Ok(Self { stack, is_kept: false, joined: Vec::new(), _netns: netns, shared, _turn: turn })
     }
 
-    fn deploy(&self, files: &[&str], port: u16, dashboard_port: u16) -> Result<()> {
+    fn deploy(&self, files: &[&str], port: u16, variables: &[(&str, &str)]) -> Result<()> {
         self.lab().wait_ready(SETTLE_TIMEOUT)?;
-        self.deploy_stack(&self.stack, files, port, dashboard_port, &[])
+        self.deploy_stack(&self.stack, files, port, variables)
     }
 
     fn deploy_stack(
@@ -129,11 +132,10 @@ impl LabStack {
         stack: &Stack,
         files: &[&str],
         port: u16,
-        dashboard_port: u16,
         variables: &[(&str, &str)],
     ) -> Result<()> {
         let SharedLab { images, traefik, .. } = &*self.shared;
-        let settings = Settings { images, traefik, token: TOKEN, port, dashboard_port, variables };
+        let settings = Settings { images, traefik, token: TOKEN, port, variables };
         let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
         stack.deploy(&files, &settings)?;
         stack.wait_running(SETTLE_TIMEOUT)

@@ -30,8 +30,6 @@ pub struct Settings<'a> {
     pub token: &'a str,
     /// Port of Traefik for clients.
     pub port: u16,
-    /// Port of Traefik's dashboard.
-    pub dashboard_port: u16,
     /// Further variables.
     pub variables: &'a [(&'a str, &'a str)],
 }
@@ -81,7 +79,6 @@ impl Stack {
             .env("SWARMLINGS_TOKEN", settings.token)
             .env("TRAEFIK_IMAGE", settings.traefik)
             .env("HTTP_PORT", settings.port.to_string())
-            .env("DASHBOARD_PORT", settings.dashboard_port.to_string())
             .envs(settings.variables.iter().copied());
         self.docker.run_command(&arguments, command).with_context(|| {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();

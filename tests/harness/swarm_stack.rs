@@ -20,7 +20,6 @@ struct Deployment {
     stack: Stack,
     token: String,
     port: u16,
-    dashboard_port: u16,
     /// Cleared by a test that fails or discards it: the next one deploys the demo again.
     is_usable: AtomicBool,
     engine: SharedEngine,
@@ -53,13 +52,12 @@ impl Deployment {
         let netns = engine.enter()?;
         let name = format!("test-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let ports = Loopback::at(Ipv4Addr::UNSPECIFIED.into());
-        let (port, dashboard_port) = (ports.free()?.port(), ports.free()?.port());
+        let port = ports.free()?.port();
         drop(netns);
         let stack = Stack::new(engine.docker().clone(), name);
         let token = stack.service("token");
         // Created before anything is deployed, so that drop removes a partial deployment.
-        let deployment =
-            Self { stack, token, port, dashboard_port, is_usable: AtomicBool::new(true), engine };
+        let deployment = Self { stack, token, port, is_usable: AtomicBool::new(true), engine };
         ensure_token(deployment.engine.docker(), &deployment.token)?;
         deployment.deploy(&deployment.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
         Ok(deployment)
@@ -71,7 +69,6 @@ impl Deployment {
             traefik: &self.engine.traefik_image()?,
             token: &self.token,
             port: self.port,
-            dashboard_port: self.dashboard_port,
             variables,
         };
         let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();

@@ -227,14 +227,8 @@ fn deploy(args: &StackArgs, lab: &Lab) -> Result<()> {
     let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
 
     let began = Instant::now();
-    let settings = Settings {
-        images: &images,
-        traefik: &traefik,
-        token: stack::TOKEN,
-        port: 80,
-        dashboard_port: 8080,
-        variables: &[],
-    };
+    let settings =
+        Settings { images: &images, traefik: &traefik, token: stack::TOKEN, port: 80, variables: &[] };
     let stack = lab.stack(&name);
     stack::deploy(&stack, args.file.clone(), &settings)?;
     copy_local_images(lab, &stack)?;

@@ -63,9 +63,6 @@ struct UpArgs {
     /// Traefik's port on each host
     #[arg(long, value_name = "PORT", default_value_t = 80)]
     port: u16,
-    /// Port of Traefik's dashboard on each host
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    dashboard_port: u16,
     /// Address at which other hosts reach this one; used only to initialise a swarm
     #[arg(long, value_name = "ADDRESS")]
     advertise_addr: Option<String>,
@@ -99,28 +96,20 @@ fn up(docker: &Docker, args: &UpArgs) -> Result<()> {
     let is_deployed = swarm_state(docker)? == MANAGER && stack.is_deployed()?;
     if host == LOCAL && !is_deployed {
         ensure_free("--port", args.port)?;
-        ensure_free("--dashboard-port", args.dashboard_port)?;
     }
     let images = args.images.build(docker)?;
     let traefik = traefik_image(docker, images.prefix())?;
     ensure_manager(docker, args.advertise_addr.as_deref())?;
 
     let began = Instant::now();
-    let settings = Settings {
-        images: &images,
-        traefik: &traefik,
-        token: TOKEN,
-        port: args.port,
-        dashboard_port: args.dashboard_port,
-        variables: &[],
-    };
+    let settings =
+        Settings { images: &images, traefik: &traefik, token: TOKEN, port: args.port, variables: &[] };
     stack::deploy(&stack, root().join("stacks/demo.yml"), &settings)?;
     stack::update_outdated(&stack)?;
     let urls = ["ping", "hello/viktor"].map(|path| format!("{}/{path}", base_url(&host, args.port)));
     wait_for_answers(&stack, &urls)?;
     let ready = began.elapsed().as_secs_f64();
-    let dashboard = base_url(&host, args.dashboard_port);
-    println!("ready in {ready:.1} s   {}   dashboard: {dashboard}/dashboard/", urls.join("   "));
+    println!("ready in {ready:.1} s   {}", urls.join("   "));
     eprintln!("`cargo xtask swarm down` removes the stack");
     Ok(())
 }

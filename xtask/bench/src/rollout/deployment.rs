@@ -67,16 +67,14 @@ impl<'a> Deployment<'a> {
     pub(super) fn new(lab: &'a Lab, setup: Setup, images: &Images, traefik: &str) -> Result<Self> {
         eprintln!("{}: deploying {}", setup.name(), setup.file());
         let deployment = Self { lab, setup, stack: lab.stack("rollout") };
-        let settings = Settings {
-            images,
-            traefik,
-            token: TOKEN,
-            port: 80,
-            dashboard_port: 8080,
-            variables: setup.variables(),
-        };
-        let files = [setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
-        deployment.stack.deploy(&files.map(|file| root().join(file)), &settings)?;
+        let settings = Settings { images, traefik, token: TOKEN, port: 80, variables: setup.variables() };
+        let mut files = vec![setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
+        if setup == Setup::Ours {
+            // The others open Traefik's API themselves.
+            files.push("tests/stacks/dashboard.yml");
+        }
+        let files: Vec<_> = files.into_iter().map(|file| root().join(file)).collect();
+        deployment.stack.deploy(&files, &settings)?;
         deployment.stack.wait_running(SETTLE_TIMEOUT).inspect_err(|_| deployment.stack.print_state())?;
         deployment.wait_settled()?;
         Ok(deployment)
