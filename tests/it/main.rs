@@ -15,6 +15,8 @@ mod documents;
 mod echo;
 /// Losing an instance, the hub, Traefik or clients.
 mod failures;
+/// Random labels in a real Traefik.
+mod fuzz;
 /// `sidecar healthcheck`: green means routed.
 mod healthcheck;
 /// Invalid and conflicting labels.

@@ -11,7 +11,7 @@ use harness::{Fleet, FleetOptions, eventually};
 use serde_json::{Value, json};
 
 #[path = "../../sidecar/traefik/tests/support/examples.rs"]
-mod examples;
+pub(crate) mod examples;
 
 const SOON: Duration = Duration::from_mins(1);
 
