@@ -12,6 +12,9 @@ use cli::{Failure, LogArgs, ip_address, parse_bool};
 use client::url::{self, Url};
 use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
+use rustix::process::Signal;
+
+use crate::signals;
 
 /// Init process of a task: registers the service with the hub, and withdraws it before it stops
 #[derive(Parser)]
@@ -23,7 +26,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Run a service; without --hub, only execute its command
+    /// Run a service; without --hub, only be its init as PID 1, else only execute its command
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
     /// Check the service: exit code 0 if it is healthy and routed, else 1; needs the environment of `sidecar run`
@@ -42,12 +45,17 @@ Examples:
 Signals:
   TERM, INT, QUIT  withdraw the service, then forward the signal;
                    a second one skips the wait, a third one kills the service
+  --stop-signal    the same; the service gets this signal, whichever arrived
+  WINCH            the same, without --stop-signal and without a terminal:
+                   it is the STOPSIGNAL of Apache's images
   all others       forward the signal; not CHLD, and not the signals of
                    program errors: ILL, TRAP, BUS, FPE, SEGV, SYS
+  Other processes that the service leaves behind get TERM, then KILL.
 
 Terminal:
-  Ctrl-C acts like INT. Once the service reads or configures the terminal,
-  the service gets Ctrl-C instead.
+  If stdin is a terminal, the service has its foreground: Ctrl-C goes to all
+  its processes, without a withdrawal before. Else the service gets the
+  foreground once it reads or configures the terminal.
 
 Exit code:
   that of the command; 128+N if signal N ended it; 126 if it cannot be
@@ -141,6 +149,11 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_GRACE", value_name = "DURATION", value_parser = bounded_duration)]
     #[arg(default_value = "15s", help_heading = "Stopping")]
     pub(crate) grace: Duration,
+    /// Signal that means stop, besides TERM, INT and QUIT; the service gets it, whichever arrived [default: the one that
+    /// arrived]
+    #[arg(long, env = "SIDECAR_STOP_SIGNAL", value_name = "SIGNAL", value_parser = signals::parse)]
+    #[arg(help_heading = "Stopping")]
+    pub(crate) stop_signal: Option<Signal>,
     /// Send signals to the process group of the service, for shell scripts whose children need them too
     #[arg(long, env = "SIDECAR_GROUP", value_parser = parse_bool, help_heading = "Stopping")]
     pub(crate) group: bool,

@@ -31,7 +31,7 @@ const OK: &str = "ok: ";
 pub(crate) fn run(args: &ServiceArgs) -> Result<ExitCode, Failure> {
     let result = match args.hub {
         Some(_) => ask(args),
-        // Without a hub, the service replaced the sidecar.
+        // Without a hub, no sidecar answers.
         None => client::block_on(probe(args))?.map(|()| "healthy".to_owned()),
     };
     let (code, line) = match result {

@@ -2,7 +2,7 @@
 //!
 //! - [`args`]: flags and environment
 //! - [`run`]: `sidecar run`, from the start of the service to the exit code
-//! - [`process`], [`signals`], [`terminal`]: duties of PID 1
+//! - [`process`], [`signals`], [`terminal`], [`interpreter`]: duties of PID 1
 //! - [`probe`]: health of the service
 //! - [`lease`]: registration with the [hub](client)
 //! - [`reach`]: whether routers reach the service at the address that is registered
@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 mod args;
 mod healthcheck;
+mod interpreter;
 mod lease;
 mod probe;
 mod process;

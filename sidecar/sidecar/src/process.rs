@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
@@ -16,14 +16,17 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::args::RunArgs;
+use crate::interpreter;
 use crate::signals::{self, Signals};
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 
 /// Exit codes of a shell for a command that cannot be executed, and for one that does not exist.
 const EXIT_NOT_EXECUTABLE: u8 = 126;
 const EXIT_NOT_FOUND: u8 = 127;
 
-/// Time for orphans to end after SIGKILL.
+/// Time for leftover processes to end after SIGTERM.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+/// Time for leftover processes to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The service's process and the signals that are sent to the sidecar.
@@ -31,34 +34,27 @@ pub(crate) struct Process {
     pub(crate) child: Child,
     signals: Signals,
     terminal: Option<Terminal>,
+    stop_signal: Option<Signal>,
 }
 
 /// Event that the sidecar has to act on. All others are handled here.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// TERM, INT or QUIT arrived.
+    /// A stop signal arrived; the service has to get this one.
     Stop(Signal),
     /// The service ended.
     Exited(ExitStatus),
 }
 
-/// The service's child process. It has not been waited for, so its PID cannot have been reused.
+/// The service's child process, which leads a process group of its own. It has not been waited for, so its PID cannot
+/// have been reused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Child {
     pub(crate) pid: Pid,
-    group: Group,
-}
-
-/// Process group of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Group {
-    /// The sidecar's group.
-    Shared,
-    /// Its own group. Stopping and continuing affects the whole group, like a shell's job; other signals go to the process
-    /// alone.
-    Job,
-    /// Its own group, which gets all signals.
-    Whole,
+    /// The whole group gets all signals, not only those of job control.
+    signals_to_group: bool,
+    /// The whole group gets INT and QUIT, as from the keyboard.
+    on_terminal: bool,
 }
 
 impl Process {
@@ -72,12 +68,11 @@ impl Process {
             debug!(%error, "orphans are adopted by PID 1 instead of the sidecar");
         }
         let terminal = Terminal::controlling();
-        let group = match &terminal {
-            _ if args.group => Group::Whole,
-            Some(_) => Group::Job,
-            None => Group::Shared,
-        };
-        Ok(Self { child: Child::spawn(&args.command, group)?, signals, terminal })
+        let child = Child::spawn(&args.command, args.group, terminal.is_some())?;
+        if let Some(terminal) = terminal.as_ref().filter(|_| io::stdin().is_terminal()) {
+            terminal.give(child);
+        }
+        Ok(Self { child, signals, terminal, stop_signal: args.stop_signal })
     }
 
     /// Waits for the next event. Meanwhile it forwards other signals and reaps orphans. Cancel-safe.
@@ -98,66 +93,85 @@ impl Process {
                         terminal.service_stopped(self.child, signal);
                     }
                 }
-                signal if signals::ends_service(signal) => return Event::Stop(signal),
+                signal if self.is_stop(signal) => return Event::Stop(self.stop_signal.unwrap_or(signal)),
                 signal => {
                     self.child.signal(signal);
-                    if signal == Signal::TSTP && self.terminal.is_some() {
-                        terminal::suspend_with(self.child);
+                    if signal == Signal::TSTP
+                        && let Some(terminal) = &self.terminal
+                    {
+                        terminal.suspend_with(self.child);
                     }
                 }
             }
         }
     }
 
-    /// Kills all processes that the service left behind, so that none outlives the task. As PID 1 there is nothing to
-    /// do: the kernel kills them. Orphans are children of this process; killing one may bring its own children here,
-    /// so it repeats.
-    pub(crate) async fn kill_orphans(mut self) {
-        if getpid().is_init() {
-            return;
+    /// Returns whether the signal asks the service to end. WINCH does so for Apache, and on a terminal it only tells of
+    /// another size.
+    fn is_stop(&self, signal: Signal) -> bool {
+        let is_default = || signal == Signal::WINCH && self.terminal.is_none();
+        signals::ends_process(signal) || self.stop_signal.map_or_else(is_default, |stop| stop == signal)
+    }
+
+    /// Ends all processes that the service left behind, so that none outlives the task: with TERM, and after
+    /// [`LEFTOVER_GRACE`] or at a stop signal with KILL.
+    pub(crate) async fn end_leftovers(mut self) {
+        if !self.end_children(Signal::TERM, LEFTOVER_GRACE).await
+            && !self.end_children(Signal::KILL, KILL_TIMEOUT).await
+        {
+            warn!("processes that the service left behind are still running after SIGKILL");
         }
+    }
+
+    /// Sends `signal` once to each child, and returns whether all have ended within `limit`. A child that ends may bring
+    /// its own children here, so it repeats.
+    async fn end_children(&mut self, signal: Signal, limit: Duration) -> bool {
         let all = async {
+            let mut signalled = Vec::new();
             loop {
                 reap(self.child.pid);
-                let orphans = children().unwrap_or_default();
-                if orphans.is_empty() {
-                    return;
+                let leftovers = children().unwrap_or_default();
+                if leftovers.is_empty() {
+                    return true;
                 }
-                for pid in orphans {
-                    debug!(pid = pid.as_raw_nonzero(), "orphan killed");
-                    // It fails only for a process that has ended already.
-                    let _ = kill_process(pid, Signal::KILL);
+                for pid in leftovers.iter().filter(|pid| !signalled.contains(*pid)) {
+                    debug!(pid = pid.as_raw_nonzero(), signal = signals::name(signal), "leftover process");
+                    // It fails only for a process that has ended already, or that belongs to another user.
+                    let _ = kill_process(*pid, signal);
                 }
-                while self.signals.next().await != Signal::CHILD {}
+                signalled = leftovers;
+                loop {
+                    match self.signals.next().await {
+                        Signal::CHILD => break,
+                        stop if signal != Signal::KILL && self.is_stop(stop) => return false,
+                        _ => {}
+                    }
+                }
             }
         };
-        if timeout(KILL_TIMEOUT, all).await.is_err() {
-            warn!("orphans still running after SIGKILL");
-        }
+        timeout(limit, all).await.unwrap_or(false)
     }
 }
 
 impl Child {
-    /// Starts `command` with no signal blocked or ignored, whatever the sidecar inherited.
+    /// Starts `command` in a process group of its own, with no signal blocked or ignored, whatever the sidecar inherited;
+    /// only HUP stays ignored, as `nohup` asks.
     #[allow(unsafe_code)]
-    fn spawn(command: &[OsString], group: Group) -> Result<Self, Failure> {
+    fn spawn(command: &[OsString], signals_to_group: bool, on_terminal: bool) -> Result<Self, Failure> {
         let mut service = build(command);
-        if group != Group::Shared {
-            service.process_group(0);
-        }
+        service.process_group(0);
         // SAFETY: between fork and exec `reset_all` only makes system calls.
         unsafe { service.pre_exec(signals::reset_all) };
         let child = service.spawn().map_err(|error| start_failure(command, &error))?;
-        Ok(Self { pid: Pid::from_child(&child), group })
+        Ok(Self { pid: Pid::from_child(&child), signals_to_group, on_terminal })
     }
 
-    /// Sends a signal to the service, and to its process group where that is asked for.
+    /// Sends a signal to the service, or to its process group: job control, the keyboard's signals on a terminal, and
+    /// with --group all signals.
     pub(crate) fn signal(self, signal: Signal) {
-        let to_group = match self.group {
-            Group::Shared => false,
-            Group::Job => signals::is_job_control(signal),
-            Group::Whole => true,
-        };
+        let to_group = self.signals_to_group
+            || signals::is_job_control(signal)
+            || self.on_terminal && [Signal::INT, Signal::QUIT].contains(&signal);
         let sent =
             if to_group { kill_process_group(self.pid, signal) } else { kill_process(self.pid, signal) };
         let name = signals::name(signal);
@@ -169,6 +183,19 @@ impl Child {
             Err(error) => debug!(signal = name, %error, "signal not forwarded"),
         }
     }
+}
+
+/// Runs the service without a hub, as an init: forwards signals, reaps processes, and ends those that are left.
+pub(crate) async fn run_as_init(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let mut process = Process::start(args)?;
+    let status = loop {
+        match process.next().await {
+            Event::Exited(status) => break status,
+            Event::Stop(signal) => process.child.signal(signal),
+        }
+    };
+    process.end_leftovers().await;
+    Ok(ExitCode::from(exit_code(status)))
 }
 
 /// Replaces this process by `command`. Returns only on failure.
@@ -193,7 +220,11 @@ fn start_failure(command: &[OsString], error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => EXIT_NOT_FOUND,
         _ => EXIT_NOT_EXECUTABLE,
     };
-    Failure::with_code(code, format!("starting {}: {}", command[0].display(), reason(error)))
+    let cause = match interpreter::missing(&command[0]).filter(|_| code == EXIT_NOT_FOUND) {
+        Some(interpreter) => format!("its interpreter {interpreter:?} does not exist; add it to the image"),
+        None => reason(error),
+    };
+    Failure::with_code(code, format!("starting {}: {cause}", command[0].display()))
 }
 
 /// Reaps every process that has ended. Returns the status of the service if it ended or stopped.

@@ -7,7 +7,7 @@ use std::process::{ExitCode, ExitStatus};
 use cli::Failure;
 use client::{Hub, HubError};
 use protocol::{InstanceId, Withdrawal};
-use rustix::process::Signal;
+use rustix::process::{Signal, getpid};
 use timer::Timer;
 use tokio::select;
 use tokio::time::sleep;
@@ -19,10 +19,15 @@ use crate::process::{self, Event, Process};
 use crate::status::SharedStatus;
 use crate::{healthcheck, probe, signals};
 
-/// Runs the service and returns its exit code. Without a hub, the service replaces this process.
+/// Runs the service and returns its exit code. Without a hub, this process is only its init, and unless it is PID 1 the
+/// service replaces it.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let Some(url) = args.service.hub.clone() else { return process::exec(&args.command) };
+    let hub = args.service.hub.clone();
+    if hub.is_none() && !getpid().is_init() {
+        return process::exec(&args.command);
+    }
     args.log.init();
+    let Some(url) = hub else { return client::block_on(process::run_as_init(args))? };
     let instance = args.instance()?;
     let hub = Hub { url, token_file: args.token_file.clone() };
     // At the start, an unreadable token file is bad usage. Later it is an error of the connection, which is retried.
@@ -56,7 +61,7 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
     };
     info!(code = exit.code(), signal = exit.signal(), "the service exited");
     lease.release().await;
-    process.kill_orphans().await;
+    process.end_leftovers().await;
     Ok(ExitCode::from(process::exit_code(exit)))
 }
 

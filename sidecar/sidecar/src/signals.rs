@@ -2,7 +2,7 @@
 //!
 //! | signals | action |
 //! |---|---|
-//! | TERM, INT, QUIT | withdraw the task, then forward |
+//! | TERM, INT, QUIT, --stop-signal, without both that and a terminal WINCH | withdraw the task, then forward |
 //! | TSTP, TTIN, TTOU, CONT | forward; with a terminal, see [`terminal`](crate::terminal) |
 //! | CHLD | reap the child that ended or stopped |
 //! | ILL, TRAP, BUS, FPE, SEGV, SYS | not caught: an error of the sidecar itself, which ends it |
@@ -20,6 +20,7 @@
 use std::fs::File;
 use std::future::pending;
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::num::NonZeroI32;
 use std::os::fd::{FromRawFd, RawFd};
 use std::process;
@@ -92,14 +93,26 @@ impl Signals {
 
 #[allow(unsafe_code)]
 fn signal(number: i32) -> Option<Signal> {
-    // SAFETY: this process has received the signal. If this libc reserves it, it is not a message of libc to itself:
-    // libc sends those to single threads, and signalfd only returns signals that are sent to the process or to the
-    // calling thread.
+    // SAFETY: the signal is caught, so it is not one that every libc reserves. If this libc reserves it, it is not a
+    // message of libc to itself: libc sends those to single threads, and this module only handles signals that are sent
+    // to the process.
     NonZeroI32::new(number).map(|number| unsafe { Signal::from_raw_nonzero_unchecked(number) })
 }
 
-/// Returns whether the signal asks a service to end.
-pub(crate) fn ends_service(signal: Signal) -> bool {
+/// Parses a signal that can be forwarded: a name with or without `SIG`, or a number.
+pub(crate) fn parse(text: &str) -> Result<Signal, &'static str> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let index = NAMES.iter().position(|known| *known == name);
+    let number = index.map_or_else(|| text.parse().ok(), |index| i32::try_from(index + 1).ok());
+    let number = number.filter(|number| (1..=LAST).contains(number) && *number != libc::SIGCHLD);
+    number.filter(|number| is_caught(*number)).and_then(signal).ok_or(
+        "expected a signal that a program can catch, such as QUIT, SIGUSR1 or 28; not CHLD or an error such as SEGV",
+    )
+}
+
+/// Returns whether the signal asks any process to end.
+pub(crate) fn ends_process(signal: Signal) -> bool {
     [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal)
 }
 
@@ -115,7 +128,7 @@ pub(crate) fn name(signal: Signal) -> &'static str {
     NAMES.get(index).copied().unwrap_or("real-time")
 }
 
-/// Resets all signals to their default actions and blocks none. It only makes system calls, so it may run between
+/// Resets all signals but an ignored HUP to their default actions and blocks none. It only makes system calls, so it may run between
 /// fork and exec.
 pub(crate) fn reset_all() -> io::Result<()> {
     reset(Set::MAX)?;
@@ -143,13 +156,15 @@ fn block(set: Set) -> io::Result<()> {
     set_mask(libc::SIG_BLOCK, set)
 }
 
-/// Sets the default action of each signal in `set`.
+/// Sets the default action of each signal in `set`. HUP stays ignored if it is: its sender is a terminal, and `nohup` has
+/// the service outlive it. A signalfd returns ignored signals, too.
 #[allow(unsafe_code)]
 fn reset(set: Set) -> io::Result<()> {
     let uncatchable = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
     // A `sigaction` in the kernel's format. All zeros is the default action without flags on every architecture.
     let default = [0_usize; 8];
-    for number in (1..=LAST).filter(|number| set & !uncatchable & bit(*number) != 0) {
+    let kept = if is_hup_ignored() { bit(libc::SIGHUP) } else { 0 };
+    for number in (1..=LAST).filter(|number| set & !(uncatchable | kept) & bit(*number) != 0) {
         // SAFETY: the kernel reads a structure that is no longer than `default`, and writes nothing. The only handler
         // that this removes is the standard library's, which prints a message on stack overflow.
         check(unsafe {
@@ -158,6 +173,16 @@ fn reset(set: Set) -> io::Result<()> {
         })?;
     }
     Ok(())
+}
+
+#[allow(unsafe_code)]
+fn is_hup_ignored() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: it writes only to `action`, for which all zeros are valid: the default action.
+    unsafe {
+        libc::sigaction(libc::SIGHUP, ptr::null(), action.as_mut_ptr());
+        action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// Changes the signal mask of the calling thread and of threads that it starts later.
@@ -203,6 +228,18 @@ mod tests {
             (Signal::SYS, "SYS"),
         ] {
             assert_eq!(name(signal), expected);
+        }
+    }
+
+    #[test]
+    fn signal_is_parsed_by_name_or_number() {
+        for (text, expected) in
+            [("QUIT", 3), ("SIGQUIT", 3), ("sigusr1", 10), ("28", 28), ("WINCH", 28), ("37", 37)]
+        {
+            assert_eq!(parse(text).map(Signal::as_raw), Ok(expected), "{text}");
+        }
+        for text in ["", "NOPE", "SIG", "0", "65", "-1", "KILL", "9", "STOP", "CHLD", "17", "SEGV", "32"] {
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 

@@ -1,14 +1,12 @@
 //! The controlling terminal of a task: `docker run -it`, or the sidecar in a shell.
 //!
-//! There are two conflicting needs. Ctrl-C must reach a server only after the withdrawal, so it has to go to the
-//! sidecar, and the sidecar's process group has to be in the foreground. A shell reads the terminal and gives
-//! the foreground to its jobs, so its own group has to be in the foreground. tini and dumb-init always give the
-//! foreground to the service, and do not see Ctrl-C.
+//! The service is in a process group of its own. If stdin is the terminal, that group gets the foreground at the start, so
+//! Ctrl-C reaches all its processes and a shell has job control, as under tini. The sidecar does not see Ctrl-C, and
+//! releases the lease when the service has exited.
 //!
-//! Here the behaviour of the service decides. It starts in a process group of its own in the background, where a
-//! server that only writes can stay. The kernel stops a background process that reads or configures the terminal
-//! (TTIN, TTOU). The sidecar then gives the foreground to the service's group and continues it. From then on Ctrl-C
-//! goes to the service or its jobs only.
+//! If stdin is something else, the service starts in the background: other programs of a pipeline, or a program that
+//! starts several sidecars, may use the terminal. The kernel stops a background process that reads or configures the
+//! terminal (TTIN, TTOU). The sidecar then gives the foreground to the service's group and continues it.
 //!
 //! Ctrl-Z stops service and sidecar as one job of the shell that started them, and `fg` continues both. Without such
 //! a shell, as in a container, Ctrl-Z has no effect, as with any other PID 1.
@@ -26,43 +24,67 @@ use crate::signals;
 /// The controlling terminal.
 pub(crate) struct Terminal {
     file: File,
-    /// The sidecar's own process group.
-    own_group: Pid,
+    /// The sidecar's own process group. `None` if it is in another PID namespace and so has no number here, as with
+    /// `unshare --pid` in a shell.
+    own_group: Option<Pid>,
 }
 
 impl Terminal {
-    /// Opens the controlling terminal. Stdin may be something else. Returns `None` without a terminal, and if the
-    /// sidecar's group is in another PID namespace and so has no number here, as with `unshare --pid` in a shell.
+    /// Opens the controlling terminal. Stdin may be something else.
     pub(crate) fn controlling() -> Option<Self> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        Some(Self { file, own_group: own_group()? })
+        Some(Self { file, own_group: own_group() })
+    }
+
+    /// Gives the foreground to the service if the sidecar has it.
+    pub(crate) fn give(&self, service: Child) {
+        if self.foreground() == self.own_group
+            && let Err(error) = self.set_foreground(service.pid)
+        {
+            warn!(%error, "giving the terminal to the service failed");
+        }
     }
 
     /// Handles a service that `signal` stopped.
     pub(crate) fn service_stopped(&self, service: Child, signal: Signal) {
-        let Ok(foreground) = tcgetpgrp(&self.file) else { return };
         let wants_terminal = [Signal::TTIN, Signal::TTOU].contains(&signal);
-        if wants_terminal && [self.own_group, service.pid].contains(&foreground) {
-            match self.set_foreground(service.pid) {
-                Ok(()) => service.signal(Signal::CONT),
-                // Without the terminal it would only be stopped again.
-                Err(error) => warn!(%error, "giving the terminal to the service failed"),
-            }
+        if wants_terminal {
+            self.give(service);
+        }
+        let has_foreground = self.foreground() == Some(service.pid);
+        if wants_terminal && has_foreground {
+            service.signal(Signal::CONT);
         } else if wants_terminal {
             // The sidecar itself is in the background. When its shell continues it, it gets and forwards CONT.
             suspend();
-        } else if signal == Signal::TSTP && foreground == service.pid {
+        } else if signal == Signal::TSTP && has_foreground {
             // Ctrl-Z went to the service alone.
-            suspend_with(service);
+            self.suspend_with(service);
         }
+    }
+
+    /// Suspends the sidecar after its stopped service, and continues the service afterwards.
+    pub(crate) fn suspend_with(&self, service: Child) {
+        let had_foreground = self.foreground() == Some(service.pid);
+        suspend();
+        if had_foreground {
+            self.give(service);
+        }
+        service.signal(Signal::CONT);
     }
 
     /// Takes the foreground back from the service that has ended.
     pub(crate) fn take_back(&self, service: Child) {
-        if tcgetpgrp(&self.file) == Ok(service.pid) {
+        if let Some(own) = self.own_group
+            && self.foreground() == Some(service.pid)
+        {
             // It fails only if the terminal is gone.
-            let _ = self.set_foreground(self.own_group);
+            let _ = self.set_foreground(own);
         }
+    }
+
+    fn foreground(&self) -> Option<Pid> {
+        tcgetpgrp(&self.file).ok()
     }
 
     /// Makes `group` the foreground. The background may do so because it blocks TTOU.
@@ -70,12 +92,6 @@ impl Terminal {
         debug!(group = group.as_raw_nonzero(), "terminal foreground changed");
         tcsetpgrp(&self.file, group)
     }
-}
-
-/// Suspends the sidecar after its stopped service, and continues the service afterwards.
-pub(crate) fn suspend_with(service: Child) {
-    suspend();
-    service.signal(Signal::CONT);
 }
 
 fn suspend() {

@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::sidecar::Run;
 
 /// Runs scripts as services, 16 at a time, and checks the exit codes of their sidecars.
@@ -34,6 +36,27 @@ fn command_that_cannot_be_started_gives_126_or_127() {
         assert_eq!(sidecar.ends().code(), Some(126));
         assert_eq!(sidecar.logged("sidecar: starting /etc/passwd: ").len(), 1);
     }
+}
+
+#[test]
+fn missing_interpreter_is_named() {
+    let file =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("script.{}", std::process::id()));
+    // A shell whose loader has another name.
+    let shell = std::fs::read("/bin/sh").unwrap();
+    let name = shell.windows(6).position(|bytes| bytes == b"/ld-li").unwrap();
+    let binary = [&shell[..name], b"/ld-no", &shell[name + 6..]].concat();
+    for (content, interpreter) in [(&b"#!/bin/nope -x\n"[..], "\"/bin/nope\""), (&binary, "/ld-no")] {
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        for run in [Run::alone, Run::new] {
+            let mut sidecar = run().command(&[file.to_str().unwrap()]);
+            assert_eq!(sidecar.ends().code(), Some(127));
+            let [line] = &sidecar.logged("sidecar: starting ")[..] else { panic!("expected one error") };
+            assert!(line.contains("its interpreter ") && line.contains(interpreter), "{line}");
+        }
+    }
+    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

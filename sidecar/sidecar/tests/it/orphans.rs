@@ -33,7 +33,7 @@ fn thousand_orphans_that_exit_at_once_are_reaped() {
 }
 
 #[test]
-fn orphans_are_adopted_by_the_sidecar_and_killed_when_it_stops() {
+fn orphans_are_adopted_by_the_sidecar_and_ended_when_it_stops() {
     // The parent of the orphan, a subshell, exits at once.
     let mut sidecar =
         Run::alone().script("(sleep 1000 & echo orphan $!); echo ready; read line < /dev/zero; wait");
@@ -44,6 +44,24 @@ fn orphans_are_adopted_by_the_sidecar_and_killed_when_it_stops() {
     sidecar.signal(Signal::TERM);
     sidecar.ends();
     assert_eq!(status(orphan, "State"), None, "the orphan is still there");
+}
+
+#[test]
+fn leftover_processes_get_term_before_kill() {
+    let leftover = |trap: &str| format!("sh -c '{trap}; echo up; while :; do sleep 1000 & wait $!; done' &");
+    let script = format!(
+        "{} {} trap 'exit 7' TERM; sleep 1000 & wait",
+        leftover("trap \"echo cleaned; exit\" TERM"),
+        leftover("trap \"echo refused\" TERM"),
+    );
+    for run in [Run::alone(), Run::alone().under(*unshare())] {
+        let mut sidecar = run.script(&script);
+        eventually("two leftovers", || (sidecar.said() == ["up", "up"]).then_some(()));
+        sidecar.signal(Signal::TERM);
+        assert_eq!(sidecar.ends().code(), Some(7));
+        sidecar.says("cleaned");
+        sidecar.says("refused");
+    }
 }
 
 #[test]

@@ -27,7 +27,8 @@ fn send(sidecar: &Sidecar, number: i32) {
 
 #[test]
 fn other_signals_are_forwarded_unchanged() {
-    let sidecar = detached().command(&HOARDER);
+    // Otherwise WINCH means stop.
+    let sidecar = detached().flags(["--stop-signal", "TERM"]).command(&HOARDER);
     let service = service(&sidecar, "sleep");
     let mut expected = 0;
     let mut assert_forwarded = |number, drops: u64| {
@@ -58,6 +59,64 @@ fn stop_signals_reach_the_service_unchanged() {
 }
 
 #[test]
+fn stop_signal_of_the_flag_or_variable_replaces_the_signal_that_arrived() {
+    let runs = || {
+        let variable = ["env", "SIDECAR_STOP_SIGNAL=12", "setsid"];
+        [detached().flags(["--stop-signal", "sigusr2"]), Run::alone().under(variable)]
+    };
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::USR2] {
+        for run in runs() {
+            let mut sidecar = run.script(
+                &format!("trap 'echo over; exit 9' USR2; {TELLTALE}").replace("trap 'echo USR2' USR2", ""),
+            );
+            sidecar.says("ready");
+            sidecar.signal(Signal::WINCH);
+            sidecar.says("WINCH");
+            sidecar.signal(signal);
+            assert_eq!(sidecar.ends().code(), Some(9));
+            assert_eq!(sidecar.said(), ["ready", "WINCH", "over"]);
+            assert_eq!(sidecar.logged("stopping signal=\"USR2\"").len(), 1);
+        }
+    }
+}
+
+#[test]
+fn one_hup_reloads_a_service_once_that_signals_its_own_group() {
+    let script = "
+        reload() { trap '' HUP; kill -HUP 0; echo reload; trap reload HUP; }
+        trap reload HUP
+        trap 'echo marker' USR1
+        trap 'exit 0' TERM
+        echo ready
+        while :; do sleep 1000 & wait $!; done";
+    let mut sidecar = detached().script(script);
+    sidecar.says("ready");
+    sidecar.signal(Signal::HUP);
+    sidecar.says("reload");
+    sidecar.signal(Signal::USR1);
+    sidecar.says("marker");
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.ends().code(), Some(0));
+    assert_eq!(sidecar.said(), ["ready", "reload", "marker"]);
+}
+
+#[test]
+fn service_may_end_its_own_process_group() {
+    for kill in ["kill 0; kill 0", "kill -- -$$"] {
+        let script = format!(
+            "trap 'trap \"\" TERM; {kill} && echo signalled; wait; echo done; exit 0' TERM
+            sleep 1000 & echo ready; wait"
+        );
+        let mut sidecar = detached().script(&script);
+        sidecar.says("ready");
+        sidecar.signal(Signal::TERM);
+        assert_eq!(sidecar.ends().code(), Some(0), "{kill}");
+        assert_eq!(sidecar.said(), ["ready", "signalled", "done"], "{kill}");
+        assert_eq!(sidecar.logged("signal forwarded").len(), 1, "{kill}");
+    }
+}
+
+#[test]
 fn sigpipe_of_the_sidecars_own_log_is_not_forwarded() {
     // The reader of its stderr exits before the sidecar starts.
     let no_reader = "exec 3>&1; { sleep 0.05; \"$@\" 2>&1 >&3; } | :";
@@ -76,12 +135,13 @@ fn sigpipe_of_the_sidecars_own_log_is_not_forwarded() {
 }
 
 #[test]
-fn service_starts_with_no_signal_blocked_or_ignored() {
-    for prefix in ["--default-signal", "--block-signal", "--ignore-signal"] {
+fn service_starts_with_no_signal_blocked_and_none_but_hup_ignored() {
+    let hup = bit(Signal::HUP.as_raw());
+    for (prefix, ignored) in [("--default-signal", 0), ("--block-signal", 0), ("--ignore-signal", hup)] {
         // Not a shell, since a shell clears the masks itself.
         let mut sidecar = Run::alone().under(["env", prefix]).command(&["sleep", "1000"]);
         let service = service(&sidecar, "sleep");
-        assert_eq!((signals(service, "SigBlk"), signals(service, "SigIgn")), (0, 0), "{prefix}");
+        assert_eq!((signals(service, "SigBlk"), signals(service, "SigIgn")), (0, ignored), "{prefix}");
         // The sidecar itself gets signals, too.
         sidecar.signal(Signal::TERM);
         assert_eq!(sidecar.ends().code(), Some(128 + 15), "{prefix}");

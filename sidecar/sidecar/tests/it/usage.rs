@@ -24,6 +24,8 @@ fn bad_usage_exits_64_and_names_the_error() {
         (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "missing unit after 5"),
         (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "environment variable SIDECAR_GRACE"),
         (&["run", "--", "true"], &[("SIDECAR_GROUP", "maybe")], "expected true or false"),
+        (&["run", "--stop-signal", "KILL", "--", "true"], &[], "expected a signal that a program can catch"),
+        (&["run", "--", "true"], &[("SIDECAR_STOP_SIGNAL", "x")], "environment variable SIDECAR_STOP_SIGNAL"),
         (&["healthcheck", "--task", "a/b"], &[], "instance ID \"a/b\""),
         (
             &["run", "--hub", "http://h", "--token-file", &missing, "--", "true"],

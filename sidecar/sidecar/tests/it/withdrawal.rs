@@ -221,10 +221,14 @@ fn service_that_exits_by_itself_is_withdrawn_without_a_wait() {
 }
 
 #[test]
-fn ctrl_c_in_a_terminal_reaches_the_service_only_after_the_withdrawal() {
+fn ctrl_c_in_a_terminal_that_is_not_stdin_reaches_the_service_only_after_the_withdrawal() {
     let (hub, held) = ScriptedHub::holding(is_withdrawal);
     let service = Service::healthy();
-    let mut sidecar = routed(Run::with(&hub, &service).in_terminal(), &hub, TELLTALE);
+    let mut sidecar = routed(
+        Run::with(&hub, &service).in_terminal().under(["sh", "-c", "exec \"$@\" </dev/null", "sh"]),
+        &hub,
+        TELLTALE,
+    );
     sidecar.types(b"\x03");
     hub.asked("withdrawal", is_withdrawal);
     sync(&sidecar);
