@@ -49,10 +49,11 @@ USER 65532:65532
 ENTRYPOINT ["/sidecar"]
 
 # The base of all services. Docker probes first after one interval, so each step of a rolling update takes at least that
-# long. Failed probes do not count during the start period; it is longer than the sidecar waits to be routed.
+# long. Failed probes do not count during the start period, so a new task waits for a hub that is away for a minute
+# (docs/ROLLOUT.md).
 FROM sidecar AS service
 EXPOSE 8080
-HEALTHCHECK --interval=2s --timeout=5s --start-period=60s --retries=3 CMD ["/sidecar", "healthcheck"]
+HEALTHCHECK --interval=2s --timeout=5s --start-period=120s --retries=3 CMD ["/sidecar", "healthcheck"]
 
 FROM service AS ping
 LABEL org.opencontainers.image.title="ping" \

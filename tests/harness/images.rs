@@ -103,7 +103,7 @@ pub fn build_with_sidecar(docker: &Docker, images: &Images, program: &Path) -> R
     let name = file_name(program)?;
     let dockerfile = format!(
         "FROM {}\nCOPY {name} /{name}\nENTRYPOINT [\"/sidecar\", \"run\", \"--\", \"/{name}\"]\n\
-         HEALTHCHECK --interval=2s --start-period=60s CMD [\"/sidecar\", \"healthcheck\"]\n",
+         HEALTHCHECK --interval=2s --start-period=120s CMD [\"/sidecar\", \"healthcheck\"]\n",
         images.name("sidecar")
     );
     build_with_program(docker, images.name(&name), &dockerfile, program, &name)
