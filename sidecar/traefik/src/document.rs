@@ -67,7 +67,8 @@ fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<
     let address = SocketAddr::new(backend.address, port);
     if protocol == "http" {
         let scheme = server.remove("scheme");
-        let scheme = scheme.as_ref().and_then(Value::as_str).unwrap_or("http");
+        let scheme = scheme.as_ref().and_then(Value::as_str).filter(|scheme| !scheme.is_empty());
+        let scheme = scheme.unwrap_or("http");
         server.entry("url").or_insert_with(|| format!("{scheme}://{address}").into());
     } else {
         server.insert("address".to_owned(), address.to_string().into());
@@ -176,6 +177,7 @@ mod tests {
             &[
                 ("traefik.http.routers.a.rule", "Path(`/`)"),
                 ("traefik.http.services.x.loadbalancer.server.port", "80"),
+                ("traefik.http.services.x.loadbalancer.server.scheme", ""),
             ],
         );
         let new = config(

@@ -17,6 +17,8 @@ pub(crate) struct Field {
     pub(crate) kind: Option<Kind>,
     /// Check of the value, or of each item of a list.
     pub(crate) check: Option<Check>,
+    /// Whether Traefik ignores values that fail the check.
+    pub(crate) ignores_wrong_values: bool,
     /// Check of the name that the user chose for this option.
     pub(crate) name_check: Option<Check>,
     /// Reason why labels must not set the option.
@@ -153,6 +155,7 @@ fn parse(text: &'static str) -> Field {
         field.name_check = options::name_check(path);
         field.refusal = options::refusal(path);
         field.warning = options::warning(path);
+        field.ignores_wrong_values = options::is_ignored(path);
     }
     root
 }

@@ -145,6 +145,21 @@ const CHECKS: &[(&str, Check)] = &[
     ("redis.db", Check::Int(0, 65_535)),
 ];
 
+/// Options whose wrong values Traefik ignores: a warning, not an error. TLS options of routers are not among them, since a
+/// typo there would allow weaker TLS.
+const IGNORED: &[&str] = &[
+    "headerfield",
+    "forwardauth.authrequestheaders",
+    "forwardauth.authresponseheaders",
+    "headers.hostsproxyheaders",
+    "sourcecriterion.requestheadername",
+    "observability.traceverbosity",
+    "healthcheck.mode",
+    "cookie.samesite",
+    "http.serverstransports.*.minversion",
+    "http.serverstransports.*.maxversion",
+];
+
 /// Valid names, where the user chooses the last part of the key.
 const NAMES: &[(&str, Check)] = &[
     ("errors.statusrewrites.*", Check::StatusRange),
@@ -197,6 +212,11 @@ const WARNINGS: &[(&str, &str)] = &[
 /// Returns the check of the values of an option.
 pub(crate) fn check(path: &str) -> Option<Check> {
     find(CHECKS, |end| ends_with(path, end))
+}
+
+/// Whether Traefik ignores wrong values of an option.
+pub(crate) fn is_ignored(path: &str) -> bool {
+    IGNORED.iter().any(|end| ends_with(path, end))
 }
 
 /// Returns the check of the names below an option.
@@ -282,7 +302,7 @@ mod tests {
     fn each_line_applies_to_an_option() {
         let fields = include_str!("fields.txt");
         let paths: Vec<&str> = fields.lines().filter_map(|line| Some(line.split_once(' ')?.0)).collect();
-        let ends = CHECKS.iter().chain(NAMES).map(|(end, _)| *end);
+        let ends = CHECKS.iter().chain(NAMES).map(|(end, _)| *end).chain(IGNORED.iter().copied());
         for end in ends {
             assert!(paths.iter().any(|path| ends_with(path, end)), "{end}");
         }

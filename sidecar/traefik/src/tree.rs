@@ -139,7 +139,7 @@ pub(crate) fn object(entry: serde_json::map::Entry<'_>) -> &mut Tree {
 }
 
 /// Inserts a label. Returns a warning about it.
-fn insert(root: &mut Branch, path: &str, value: &str) -> Result<Option<&'static str>, String> {
+fn insert(root: &mut Branch, path: &str, value: &str) -> Result<Option<String>, String> {
     let steps = resolve(path)?;
     let ((field, name), above) = steps.split_last().ok_or("the key names no option")?;
     if let Some(reason) = steps.iter().find_map(|(field, _)| field.refusal) {
@@ -149,12 +149,19 @@ fn insert(root: &mut Branch, path: &str, value: &str) -> Result<Option<&'static 
     if let Some(expected) = kind.mismatch(value) {
         return Err(format!("expected {expected}, got {value:?}"));
     }
-    let above_item = above.last().filter(|_| kind == Kind::Item);
-    let check = above_item.map_or(field.check, |(list, _)| list.check);
-    if let Some(message) = check.and_then(|check| mismatch(check, kind, value)) {
-        return Err(message);
-    }
-    let warning = check.and_then(|check| items(kind, value).find_map(|item| check.warning(item)));
+    let checked = above.last().filter(|_| kind == Kind::Item).map_or(*field, |(list, _)| *list);
+    let wrong = checked.check.and_then(|check| mismatch(check, kind, value));
+    let warning = match wrong {
+        Some(message) if checked.ignores_wrong_values => {
+            Some(format!("Traefik ignores this value: {message}"))
+        }
+        Some(message) => return Err(message),
+        None => {
+            let warning =
+                checked.check.and_then(|check| items(kind, value).find_map(|item| check.warning(item)));
+            warning.map(str::to_owned)
+        }
+    };
     let mut branch = root;
     for (field, name) in above {
         let node = branch.entry(name);
@@ -175,7 +182,7 @@ fn insert(root: &mut Branch, path: &str, value: &str) -> Result<Option<&'static 
         Entry::Occupied(mut entry) if is_off => entry.get_mut().1 = Node::Leaf(leaf),
         Entry::Occupied(_) => {}
     }
-    Ok(steps.iter().find_map(|(field, _)| field.warning).or(warning))
+    Ok(steps.iter().find_map(|(field, _)| field.warning).map(str::to_owned).or(warning))
 }
 
 /// Checks a value, or each item of a list.

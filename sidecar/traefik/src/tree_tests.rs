@@ -213,3 +213,19 @@ fn names_of_other_providers_cannot_be_defined() {
     let header = ["http", "middlewares", "m", "headers", "customrequestheaders"];
     assert_eq!(defined_name(&header, "X@docker").unwrap(), "X@docker");
 }
+
+#[test]
+fn value_that_traefik_ignores_is_a_warning() {
+    let parsed = |key: &str, value: &str| {
+        let key = format!("traefik.http.{key}");
+        parse(&Labels([(key, value.to_owned())].into()))
+    };
+    let ignored = parsed("services.s.loadbalancer.sticky.cookie.samesite", "any");
+    assert_eq!(ignored.errors, []);
+    let warning = &ignored.warnings[0].message;
+    assert!(warning.starts_with("Traefik ignores this value: expected one of \"none\""), "{warning}");
+    assert_eq!(parsed("services.s.loadbalancer.sticky.cookie.samesite", "lax").warnings, []);
+    let item = parsed("middlewares.m.forwardauth.authresponseheaders[0]", "a b");
+    assert_eq!((item.errors.len(), item.warnings.len()), (0, 1));
+    assert_eq!(parsed("middlewares.m.ipallowlist.sourcerange[0]", "a b").errors.len(), 1);
+}

@@ -56,18 +56,28 @@ struct Counts {
 }
 
 /// Parts of the errors for label sets that Traefik enables and the hub refuses on purpose.
-const ON_PURPOSE: [&str; 9] = [
+const ON_PURPOSE: [&str; 17] = [
     "never match",
     "no request matches both",
     "connections of all services",
     "nested parentheses or negations",
-    // Traefik fails each request.
+    // Requests or connections fail, or health checks, or responses while the circuit is open.
     "which forwardauth needs",
     "which inflightreq needs",
     "a scheme such as",
-    // Traefik ignores the value.
-    "samesite: expected",
+    "inflightconn.amount: ",
+    "dialtimeout: ",
+    "healthcheck.scheme: ",
+    "healthcheck.method: ",
+    "healthcheck.status: ",
+    "circuitbreaker.responsecode: ",
+    // The middleware has no effect.
     "status: expected a status code",
+    // Bounds: timers that fire without a pause.
+    "expected a duration of at least 1ms",
+    // Weaker TLS than the label says.
+    "expected one of \"VersionTLS10\"",
+    "expected one of \"TLS_RSA",
 ];
 
 /// Parts of Traefik's errors for references to missing definitions.

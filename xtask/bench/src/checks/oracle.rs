@@ -194,7 +194,8 @@ fn add(tree: &mut Value, service: &str, case: &Case, backend: &str) {
             if let Some(balancer) = service.get_mut("loadbalancer").and_then(Value::as_object_mut) {
                 let options = balancer.remove("server").unwrap_or_default();
                 let server = if protocol == "http" {
-                    let scheme = options["scheme"].as_str().unwrap_or("http");
+                    let scheme =
+                        options["scheme"].as_str().filter(|scheme| !scheme.is_empty()).unwrap_or("http");
                     json!({"url": format!("{scheme}://{backend}")})
                 } else {
                     json!({"address": backend})
