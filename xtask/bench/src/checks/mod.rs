@@ -89,8 +89,6 @@ const MISSING: [&str; 4] = [
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    cost::run()?;
-    println!();
     let mut oracle = oracle::Oracle::start()?;
     let mut generator = generator::Generator::new(args.seed, corpus::rules()?, labels::Sets::read()?);
     let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();
@@ -143,7 +141,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         false_acceptances == 0,
         "{false_acceptances} label sets are accepted although Traefik disables them"
     );
-    Ok(())
+    println!();
+    cost::run()
 }
 
 /// The hub's own verdict.
