@@ -178,3 +178,65 @@ fn empty_default_rule_adds_no_router() {
     assert!(!with_default_rule(rule, &[]).is_routed());
     assert!(with_default_rule(rule, &[("host", "a.lan")]).is_routed());
 }
+
+#[test]
+fn option_without_effect_is_warned_of() {
+    let pairs = [
+        ("traefik.docker.lbswarm", "true"),
+        ("traefik.http.routers.a.rule", "Path(`/`)"),
+        ("traefik.http.middlewares.m.headers.sslRedirect", "true"),
+        ("traefik.http.middlewares.n.basicauth.users", "a:plain"),
+        ("traefik.http.middlewares.o.ipwhitelist.sourcerange", "10.0.0.1"),
+    ];
+    let config = read(&pairs).unwrap();
+    let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "traefik.docker.lbswarm: has no effect: the hub gives Traefik the address of each task",
+            "traefik.http.middlewares.m.headers.sslRedirect: has no effect in Traefik 3; use a redirectscheme \
+             middleware",
+            "traefik.http.middlewares.n.basicauth.users: no password matches a user's hash of this kind; create it \
+             with htpasswd -nB, and write $ as $$ in stack files",
+            "traefik.http.middlewares.o.ipwhitelist.sourcerange: deprecated in Traefik 3; use ipallowlist",
+        ]
+    );
+}
+
+#[test]
+fn name_counts_as_it_is_written_in_the_document() {
+    let rule = |name: &str| read(&[(&format!("traefik.http.routers.{name}.rule"), "Path(`/`)")]);
+    let service = |name: &str| {
+        ServiceConfig::read(
+            name,
+            &labels(&[("traefik.http.routers.a.rule", "Path(`/`)")]),
+            &Exposure::default(),
+        )
+    };
+    let long = "a name is longer than 255 characters";
+    let other = service("api@internal").unwrap_err().to_string();
+    assert_eq!(other, "service: the name \"api@internal\" contains `@`; use another name");
+    // A control character is escaped and has 6 characters there.
+    for (name, is_valid) in [
+        ("n".repeat(255), true),
+        ("é".repeat(255), true),
+        ("\u{80}".repeat(42), true),
+        ("n".repeat(256), false),
+        ("\u{80}".repeat(43), false),
+    ] {
+        for outcome in [rule(&name), service(&name)] {
+            assert_eq!(outcome.is_ok(), is_valid, "{name:?}");
+            assert!(is_valid || outcome.unwrap_err().to_string().ends_with(long), "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn errors_have_a_limit() {
+    let pairs: Vec<_> = (0..5_000).map(|n| (format!("traefik.http.rooters.r{n}"), "")).collect();
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let errors = read(&pairs).unwrap_err();
+    assert_eq!(errors.0.len(), 100);
+    let text = errors.to_string();
+    assert!(text.ends_with("; and 90 more") && text.len() < 2_000, "{text}");
+}

@@ -264,7 +264,12 @@ fn name_too_long() -> String {
 
 /// Checks the name of a service, which becomes the name of a router and a Traefik service if the labels define none.
 pub(crate) fn check_service_name(name: &str) -> Result<(), String> {
-    if escaped_length(name) > MAX_NAME_LENGTH { Err(name_too_long()) } else { Ok(()) }
+    match name {
+        // Traefik takes the rest of the name for the provider.
+        _ if name.contains('@') => Err(format!("the name {name:?} contains `@`; use another name")),
+        _ if escaped_length(name) > MAX_NAME_LENGTH => Err(name_too_long()),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the name that a definition in `section` gets. Outside of definitions it is `name` itself.
