@@ -61,7 +61,9 @@ pub(super) fn is_header_value(value: &str) -> bool {
 
 /// Whether `value` is a media type, perhaps with parameters.
 pub(super) fn is_media_type(value: &str) -> bool {
-    let mut parts = value.split(';').map(str::trim);
+    // One semicolon may end the value.
+    let value = value.trim();
+    let mut parts = value.strip_suffix(';').unwrap_or(value).split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();
     let (kind, subtype) = name.split_once('/').unwrap_or((name, "x"));
     let is_word = |word: &str| !word.is_empty() && is_token(word);
@@ -71,7 +73,7 @@ pub(super) fn is_media_type(value: &str) -> bool {
                 && (is_word(value) || (value.len() > 1 && value.starts_with('"') && value.ends_with('"')))
         })
     };
-    is_word(kind) && is_word(subtype) && parts.all(|part| part.is_empty() || is_parameter(part))
+    is_word(kind) && is_word(subtype) && parts.all(is_parameter)
 }
 
 /// Returns an error if `value` is not `NAME:HASH`. Messages do not contain the hash.
