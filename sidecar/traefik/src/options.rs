@@ -43,9 +43,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("retry.maxrequestbodybytes", Check::Int(0, MAX_BUFFER)),
     // Other middlewares.
     ("circuitbreaker.expression", Check::BreakerCondition),
-    ("circuitbreaker.checkperiod", Check::Duration(MS)),
-    ("circuitbreaker.fallbackduration", Check::Duration(MS)),
-    ("circuitbreaker.recoveryduration", Check::Duration(MS)),
     ("circuitbreaker.responsecode", Check::Int(200, 599)),
     ("compress.defaultencoding", Check::OneOf(&["gzip", "br", "zstd"])),
     ("compress.encodings", Check::OneOf(&["gzip", "br", "zstd"])),
@@ -65,7 +62,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("inflightconn.amount", Check::Int(1, MAX_COUNT)),
     ("ipallowlist.rejectstatuscode", Check::NamedStatus),
     ("sourcerange", Check::Network),
-    ("ipstrategy.depth", Check::Int(0, 1_000)),
     ("ipstrategy.excludedips", Check::Network),
     ("ipstrategy.ipv6subnet", Check::Int(1, 128)),
     ("sourcecriterion.requestheadername", Check::Token),
@@ -148,7 +144,6 @@ const CHECKS: &[(&str, Check)] = &[
 /// Options whose wrong values Traefik ignores: a warning, not an error. TLS options of routers are not among them, since a
 /// typo there would allow weaker TLS.
 const IGNORED: &[&str] = &[
-    "headerfield",
     "forwardauth.authrequestheaders",
     "forwardauth.authresponseheaders",
     "headers.hostsproxyheaders",

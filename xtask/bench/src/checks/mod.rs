@@ -56,7 +56,7 @@ struct Counts {
 }
 
 /// Parts of the errors for label sets that Traefik enables and the hub refuses on purpose.
-const ON_PURPOSE: [&str; 17] = [
+const ON_PURPOSE: [&str; 18] = [
     "never match",
     "no request matches both",
     "connections of all services",
@@ -66,6 +66,7 @@ const ON_PURPOSE: [&str; 17] = [
     "which inflightreq needs",
     "a scheme such as",
     "inflightconn.amount: ",
+    "headerfield: ",
     "dialtimeout: ",
     "healthcheck.scheme: ",
     "healthcheck.method: ",
