@@ -1,10 +1,12 @@
 //! Traefik's own word: the API of routers, which only the hub can read. Invariant 3.
 
+use std::fs;
+
 use harness::loopback::free_at_source;
 use harness::traefik::TraefikOptions;
 use harness::{
-    Fleet, FleetOptions, Instance, InstanceSpec, Loopback, SpawnOptions, TIMEOUT, Traefik, eventually, http,
-    tools,
+    Fleet, FleetOptions, Instance, InstanceSpec, Load, LoadOptions, Loopback, SpawnOptions, TIMEOUT, Traefik,
+    eventually, http, tools,
 };
 
 /// Waits until the hub gives the instance on `host` a routing state, and returns its entry in the hub's list.
@@ -17,7 +19,9 @@ fn wait_state(fleet: &Fleet, host: &str, state: &str) -> serde_json::Value {
     reached.unwrap()
 }
 
+/// Sets a label.
 fn with_label(mut spec: InstanceSpec, key: &str, value: &str) -> InstanceSpec {
+    spec.labels.retain(|(present, _)| present != key);
     spec.labels.push((key.to_owned(), value.to_owned()));
     spec
 }
@@ -30,6 +34,49 @@ fn launch(fleet: &Fleet, key: &str, value: &str) -> Instance {
 fn warnings(fleet: &mut Fleet, text: &str) -> usize {
     let lines = fleet.hub.process().log().matching(text);
     lines.iter().filter(|line| line.contains("WARN")).count()
+}
+
+/// Starts a new generation of ping, which Traefik rejects with `reason`, under load on the old one.
+fn rejected(fleet: &Fleet, key: &str, value: &str, reason: &str) -> (Instance, Load) {
+    let load = Load::start(format!("{}/ping", fleet.traefik.url()), &LoadOptions::default()).unwrap();
+    // Of generations that start within 1 s, the one in use stays.
+    load.wait_for_more(600, TIMEOUT).unwrap();
+    let new = fleet.launch(with_label(fleet.spec("ping", "ping-2").unwrap(), key, value)).unwrap();
+    let refused = wait_state(fleet, "ping-2", "refused");
+    let text = refused["routing"]["reason"].as_str().unwrap();
+    assert!(text.contains(reason), "{text}");
+    wait_state(fleet, "ping-1", "confirmed");
+    load.wait_for_more(400, TIMEOUT).unwrap();
+    (new, load)
+}
+
+#[test]
+#[ignore = "needs trials of changed definitions in the hub"]
+fn generation_with_a_missing_entry_point_stays_red_and_fails_no_request() {
+    let fleet = Fleet::start().unwrap();
+    let _old = fleet.start_all("ping", 1).unwrap();
+    let (_new, load) =
+        rejected(&fleet, "traefik.http.routers.ping.entrypoints", "missing", "\"missing\" doesn't exist");
+    load.pass().unwrap();
+}
+
+#[test]
+#[ignore = "needs trials of changed definitions in the hub"]
+fn generation_with_a_missing_middleware_turns_green_once_that_appears() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = Some(directory.path().to_owned());
+    let mut fleet = Fleet::spawn(FleetOptions { files, ..FleetOptions::default() }).unwrap();
+    fleet.traefik.wait_ready().unwrap();
+    let mut old = fleet.start_all("ping", 1).unwrap();
+    let (_new, load) =
+        rejected(&fleet, "traefik.http.routers.ping.middlewares", "ping-prefix,x@file", "x@file");
+    let middleware = "http: {middlewares: {x: {headers: {customresponseheaders: {x: y}}}}}\n";
+    fs::write(directory.path().join("x.yaml"), middleware).unwrap();
+    wait_state(&fleet, "ping-2", "confirmed");
+    old[0].stop().unwrap();
+    load.wait_for_more(400, TIMEOUT).unwrap();
+    let report = load.pass().unwrap();
+    assert_eq!(report.instances.len(), 2, "the new generation serves too");
 }
 
 #[test]
