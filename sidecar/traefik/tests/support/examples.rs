@@ -73,6 +73,7 @@ const COMPANIONS: &[(&str, &str, &str)] = &[
     (".inflightreq.", "inflightreq.amount", "9"),
     (".ipallowlist.", "ipallowlist.sourcerange", "10.0.0.0/8"),
     (".ipwhitelist.", "ipwhitelist.sourcerange", "10.0.0.0/8"),
+    (".weighted.services.[n].weight", "weighted.services[0].name", "elsewhere"),
     (".redirectscheme.", "redirectscheme.scheme", "https"),
     (".retry.", "retry.attempts", "2"),
     (".retry.disableretryonnetworkerror", "retry.status", "500"),
