@@ -113,6 +113,10 @@ fn parsed(kind: &str, example: &str) -> Value {
 /// Returns the other labels that the definition of an option needs.
 fn companions(option: &Shown) -> Vec<(String, String)> {
     let [protocol, kind, name, ..] = option.place.as_slice() else { return Vec::new() };
+    if option.path.ends_with("weighted.services.[n].weight") {
+        let key = format!("traefik.{protocol}.{kind}.{name}.weighted.services[0].name");
+        return vec![(key, "elsewhere@file".to_owned())];
+    }
     if kind != "routers" {
         let needed = examples::companions(&option.path);
         let label =

@@ -4,7 +4,7 @@ use crate::rule::expression::Call;
 use crate::rule::go_regex;
 use crate::rule::matchers::{Matcher, invalid_regex, is_ip_or_cidr};
 
-/// Pattern of a named group that has none.
+/// Default pattern of a named group.
 const DEFAULT_PATTERN: &str = "[^/]+";
 
 /// Checks the arguments of `call`.
