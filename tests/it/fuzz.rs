@@ -220,7 +220,7 @@ fn add_random(
         let labels = random.labels(&service, &fields);
         let Ok(config) = config(&service, labels.clone()) else { continue };
         let own = names(&config);
-        if !own.is_disjoint(&claimed) || document.find_cycle(&config).is_some() {
+        if !own.is_disjoint(&claimed) || config.find_cycle(|p, k, n| document.get(p, k, n)).is_some() {
             continue;
         }
         claimed.extend(own);

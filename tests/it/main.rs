@@ -9,6 +9,8 @@ mod access;
 mod agent;
 /// docker-compose files, on a Docker engine.
 mod compose;
+/// Generations of a service, and services that define the same names.
+mod conflicts;
 /// Links and paths in documents.
 mod documents;
 /// Echo behind Traefik: HTTP/2, WebSocket and the PROXY protocol.

@@ -46,6 +46,7 @@ fn protocol_registry_and_rendering_are_pure() {
         "protocol/src",
         "hub/src/key.rs",
         "hub/src/rawdata.rs",
+        "hub/src/plans.rs",
         "hub/src/registry.rs",
         "hub/src/reports.rs",
         "hub/src/routers.rs",

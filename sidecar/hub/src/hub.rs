@@ -124,8 +124,8 @@ impl Hub {
 
     /// Replaces the services that the manager on `node` published.
     pub(crate) fn publish(&self, node: InstanceId, services: Services) {
-        self.update(|state, _| {
-            let (changed, stale) = state.registry.publish(node, services);
+        self.update(|state, now| {
+            let (changed, stale) = state.registry.publish(now, node, services);
             for id in stale {
                 info!(instance = %id, "labels of its service changed since it started; the new ones apply");
             }

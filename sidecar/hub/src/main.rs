@@ -2,7 +2,7 @@
 //!
 //! - [`api`]: HTTP API, with [`query`] and [`events`]
 //! - [`hub`]: shared state, and requests that wait for it to change
-//! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`]) and
+//! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`] and [`plans`]) and
 //!   [`routers`], which reports to it as [`reports`] says
 //! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
@@ -25,6 +25,7 @@ mod events;
 mod hub;
 mod key;
 mod metrics;
+mod plans;
 mod query;
 mod rawdata;
 mod registry;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
-use serde_json::Value;
-use traefik::{API, BEACON, Backend, Diagnostic, Document, Exposure, LabelErrors, ServiceConfig, render};
+use traefik::{Backend, Document, Exposure, LabelErrors, ServiceConfig, render};
 
 use crate::key::Key;
+use crate::plans::{Members, Plan, decide, scope};
 use crate::reports::Reports;
 use crate::specs::Specs;
 use crate::ticket;
@@ -54,10 +54,12 @@ pub(crate) struct Registry {
 pub(crate) struct Instance {
     /// Latest registration, without age and ticket.
     pub(crate) registration: Registration,
-    /// Start of the task, from the age in its first registration. May be before the start of this host.
+    /// Start of the task, from the age in its first registration, or the last change of its labels.
     start: Instant,
     /// Configuration from its labels, or the errors in them.
     config: Result<Arc<ServiceConfig>, LabelErrors>,
+    /// Configuration with which it last received requests. It still does if new labels do not work.
+    serving: Option<Arc<ServiceConfig>>,
     /// Whether its labels differ from those that the task was started with.
     pub(crate) stale: bool,
     /// Connection that last renewed the lease, while it is open.
@@ -78,13 +80,12 @@ struct Service {
     ticket: String,
     /// Whether an invalid ticket has been reported.
     reported_ticket: bool,
-    /// Configuration of the newest healthy instance. It is kept when there are no instances left.
-    config: Option<Arc<ServiceConfig>>,
-    /// Reason why that is not in the document.
-    refusal: Option<String>,
+    plan: Plan,
+    /// Configurations of its instances, each of them once.
+    generations: Vec<Arc<ServiceConfig>>,
     empty_since: Option<Instant>,
-    /// Diagnostics that have been reported.
-    reported: BTreeSet<Diagnostic>,
+    /// Warnings that have been returned.
+    reported: BTreeSet<String>,
 }
 
 /// Error of a registration: the same task has been withdrawn.
@@ -127,23 +128,38 @@ impl Registry {
             return Err(Withdrawn);
         }
         let expires = now + self.settings.ttl;
-        let mut start = now.checked_sub(age).unwrap_or(now);
-        let (mut since, mut refusal) = (None, None);
         let is_earlier = self.see(now, warm_up.then_some(age), &registration.service, ticket.as_deref());
-        if let Some(instance) = self.instances.get_mut(id) {
+        let known = self.instances.get_mut(id);
+        if let Some(instance) = known.filter(|instance| instance.registration == registration) {
             instance.connection = Some(connection);
             instance.expires = expires;
-            if instance.registration == registration {
-                return Ok(is_earlier);
-            }
-            if instance.registration.started == registration.started {
-                start = instance.start;
-            }
-            (since, refusal) = (instance.since, instance.refusal.take());
+            return Ok(is_earlier);
         }
-        let (config, stale) = read_config(&self.settings, &self.specs, &registration);
-        let connection = Some(connection);
-        let instance = Instance { registration, start, config, stale, connection, expires, since, refusal };
+        let service = self.services.entry(registration.service.clone()).or_default();
+        let (config, stale) = read_config(&self.settings, &self.specs, service, &registration);
+        let start = now.checked_sub(age).unwrap_or(now);
+        let mut instance = Instance {
+            registration,
+            start,
+            config,
+            serving: None,
+            stale,
+            connection: Some(connection),
+            expires,
+            since: None,
+            refusal: None,
+        };
+        if let Some(known) = self.instances.remove(id) {
+            instance.refusal = known.refusal;
+            let (former, new) = (&known.registration, &instance.registration);
+            if (former.started, &former.service) == (new.started, &new.service) {
+                instance.start = known.start;
+                if known.config != instance.config {
+                    instance.start = service.plan.after(now);
+                }
+                (instance.serving, instance.since) = (known.serving, known.since);
+            }
+        }
         self.instances.insert(id.clone(), instance);
         Ok(true)
     }
@@ -190,13 +206,23 @@ impl Registry {
 
     /// Replaces the services that the manager on `node` published. Returns whether the configuration from any instance's
     /// labels changed, and the instances that became stale.
-    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> (bool, Vec<InstanceId>) {
+    pub(crate) fn publish(
+        &mut self,
+        now: Instant,
+        node: InstanceId,
+        services: Services,
+    ) -> (bool, Vec<InstanceId>) {
         let services = self.specs.publish(node, services);
         let (mut changed, mut newly_stale) = (false, Vec::new());
         let affected = |instance: &Instance| services.contains(&instance.registration.service);
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {
-            let (config, stale) = read_config(&self.settings, &self.specs, &instance.registration);
-            changed |= config != instance.config || stale != instance.stale;
+            let service = self.services.entry(instance.registration.service.clone()).or_default();
+            let (config, stale) = read_config(&self.settings, &self.specs, service, &instance.registration);
+            if config != instance.config {
+                instance.start = service.plan.after(now);
+                changed = true;
+            }
+            changed |= stale != instance.stale;
             if stale && !instance.stale {
                 newly_stale.push(id.clone());
             }
@@ -264,67 +290,101 @@ impl Registry {
             let name = &instance.registration.service;
             let Some(service) = self.services.get_mut(name) else { continue };
             for diagnostic in instance.config.iter().flat_map(|config| config.warnings()) {
-                if !service.reported.contains(diagnostic) {
-                    service.reported.insert(diagnostic.clone());
-                    new.push((name.clone(), format!("label {diagnostic}")));
+                let warning = format!("label {diagnostic}");
+                if service.reported.insert(warning.clone()) {
+                    new.push((name.clone(), warning));
                 }
             }
         }
         new
     }
 
-    /// Builds the configuration. Of each service, the labels of the newest healthy instance apply. A service that
-    /// conflicts with one that was first seen earlier is refused.
-    pub(crate) fn document(&mut self, _reports: &impl Reports) -> Document {
-        let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
-        for instance in self.instances.values().filter(|i| i.registration.health == Health::Healthy) {
-            healthy.entry(&instance.registration.service).or_default().push(instance);
+    /// Builds the configuration: of each service, the one in use and the one that is tried.
+    pub(crate) fn document(&mut self, reports: &impl Reports) -> Document {
+        let mut members: BTreeMap<&str, Members> = BTreeMap::new();
+        for instance in self.instances.values() {
+            let is_healthy = instance.registration.health == Health::Healthy;
+            let members = members.entry(&instance.registration.service).or_default();
+            if let Some(serving) = &instance.serving {
+                members.add(serving, None);
+            }
+            if let Ok(config) = &instance.config {
+                members.add(config, is_healthy.then_some(instance.start));
+            }
         }
-        let mut document = Document::default();
-        let mut claims = Claims::new();
         // By first seen, then by name.
         let mut ordered: Vec<_> = self.services.iter_mut().collect();
         ordered.sort_by_key(|(_, service)| service.first_seen);
-        for (name, service) in ordered {
-            let healthy = healthy.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            let valid = healthy.iter().filter_map(|i| Some((i.start, i.config.as_ref().ok()?)));
-            if let Some((_, newest)) = valid.max_by_key(|(start, _)| *start) {
-                service.config = Some(Arc::clone(newest));
-            }
-            let Some(config) = &service.config else { continue };
-            service.refusal = conflict(&claims, config).or_else(|| document.find_cycle(config));
-            if service.refusal.is_some() {
+        let mut plans: Vec<_> =
+            ordered.into_iter().map(|(name, service)| (name.as_str(), &mut service.plan)).collect();
+        decide(&mut plans, &members, reports);
+
+        let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
+        for instance in self.instances.values_mut() {
+            if instance.registration.health != Health::Healthy {
                 continue;
             }
-            for (protocol, kind, wanted, value) in config.claims() {
-                let claim = format!("traefik.{protocol}.{kind}.{wanted}");
-                claims.entry(claim).or_insert_with(|| (name.clone(), value.clone()));
+            let service = &instance.registration.service;
+            if let (Ok(config), Some(service)) = (&instance.config, self.services.get(service))
+                && service.plan.admits(config)
+                && instance.serving.as_ref().is_none_or(|serving| !Arc::ptr_eq(serving, config))
+            {
+                instance.serving = Some(Arc::clone(config));
+                instance.since = None;
             }
-            let backends: Vec<_> = healthy.iter().filter_map(|instance| instance.backend()).collect();
-            render(&mut document, config, &backends);
+            healthy.entry(&instance.registration.service).or_default().push(instance);
+        }
+        let mut ordered: Vec<_> = self.services.iter_mut().collect();
+        ordered.sort_by_key(|(_, service)| service.first_seen);
+        let mut document = Document::default();
+        for (name, service) in &mut ordered {
+            let Some(config) = service.plan.in_use() else { continue };
+            let (config, warnings) = scope(name, config, |p, k, n| document.get(p, k, n));
+            let new = warnings.into_iter().filter(|warning| service.reported.insert(warning.clone()));
+            self.warnings.extend(new.map(|warning| ((*name).clone(), warning)));
+            let instances = healthy.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            let backends: Vec<_> = instances.iter().filter_map(|instance| instance.backend()).collect();
+            render(&mut document, &config, &backends);
+            service.plan.rendered = Some(config);
+        }
+        for (name, service) in ordered {
+            service.generations.retain(|config| Arc::strong_count(config) > 1);
+            let Some(trial) = &service.plan.trial else { continue };
+            let config = &trial.candidate.config;
+            let instances = healthy.get(name.as_str()).into_iter().flatten();
+            let tried = instances.filter(|i| i.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, config)));
+            let backends: Vec<_> = tried.map(|instance| instance.backend_with(config)).collect();
+            render(&mut document, &trial.config, &backends);
         }
         document
     }
 
-    /// Decides the trials on which every router has reported, and takes over the errors that routers report. Returns
-    /// whether [`Registry::document`] or a refusal changes.
-    #[expect(clippy::unused_self, reason = "there are no trials yet")]
-    pub(crate) fn settle_trials(&mut self, _reports: &impl Reports) -> bool {
-        false
+    /// Takes over the reports of routers. Returns whether [`Registry::document`] or a refusal changes.
+    pub(crate) fn settle_trials(&mut self, reports: &impl Reports) -> bool {
+        let mut changed = false;
+        for service in self.services.values_mut() {
+            changed |= service.plan.settle(reports);
+        }
+        changed
     }
 
     /// Records that `generation` is the latest result of [`Registry::document`]. Returns the instances whose refusal
     /// began, changed or ended: service, ID, and the reason if it is refused.
     pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<(String, InstanceId, Option<String>)> {
+        for service in self.services.values_mut() {
+            service.plan.set_generation(generation);
+        }
         let mut changes = Vec::new();
         for (id, instance) in &mut self.instances {
             let service = &instance.registration.service;
             let reason = match &instance.config {
-                Ok(_) => self.services.get(service).and_then(|service| service.refusal.clone()),
+                Ok(config) => {
+                    self.services.get(service).and_then(|service| service.plan.refusal(config)).cloned()
+                }
                 Err(errors) => Some(errors.to_string()),
             };
             let is_healthy = instance.registration.health == Health::Healthy;
-            let is_in = reason.is_none() && is_healthy && instance.backend().is_some();
+            let is_in = is_healthy && instance.backend().is_some();
             instance.since = is_in.then(|| instance.since.unwrap_or(generation));
             if instance.refusal != reason {
                 instance.refusal.clone_from(&reason);
@@ -347,9 +407,26 @@ impl Registry {
 }
 
 impl Instance {
+    /// Returns the instance as a server, if it receives requests.
     fn backend(&self) -> Option<Backend<'_>> {
-        let config = self.config.as_deref().ok().filter(|config| config.is_routed())?;
-        Some(Backend { address: self.registration.address, port: self.registration.port, config })
+        let config = self.serving.as_deref().filter(|config| config.is_routed())?;
+        Some(self.backend_with(config))
+    }
+
+    fn backend_with<'a>(&self, config: &'a ServiceConfig) -> Backend<'a> {
+        Backend { address: self.registration.address, port: self.registration.port, config }
+    }
+}
+
+impl Service {
+    /// Returns the configuration of another instance if it is equal.
+    fn intern(&mut self, config: ServiceConfig) -> Arc<ServiceConfig> {
+        if let Some(known) = self.generations.iter().find(|known| ***known == config) {
+            return Arc::clone(known);
+        }
+        let config = Arc::new(config);
+        self.generations.push(Arc::clone(&config));
+        config
     }
 }
 
@@ -357,33 +434,17 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns the configuration from the labels that apply to a task, and whether they differ from those it was started
-/// with.
+/// Returns the configuration from the labels that apply to a task of `service`, and whether they differ from those it was
+/// started with.
 fn read_config(
     settings: &Settings,
     specs: &Specs,
+    service: &mut Service,
     registration: &Registration,
 ) -> (Result<Arc<ServiceConfig>, LabelErrors>, bool) {
     let (labels, stale) = specs.resolve_labels(registration);
     let config = traefik_v1::read_config(&registration.service, &labels, &settings.exposure);
-    (config.map(Arc::new), stale)
-}
-
-/// Names in the configuration, such as `traefik.http.routers.ping`, with the service that has them and their content.
-type Claims = BTreeMap<String, (String, Value)>;
-
-/// Returns why `config` conflicts with services that were first seen earlier.
-fn conflict(claims: &Claims, config: &ServiceConfig) -> Option<String> {
-    config.claims().find_map(|(protocol, kind, wanted, value)| {
-        let name = format!("traefik.{protocol}.{kind}.{wanted}");
-        if [API, BEACON].contains(&wanted) {
-            return Some(format!("{name} is reserved for the hub"));
-        }
-        let (holder, held) = claims.get(&name)?;
-        // Two services may define the same middleware, if the definitions are equal.
-        let shared = !matches!(kind, "routers" | "services") && held == value;
-        (!shared).then(|| format!("{name} already belongs to service {holder}"))
-    })
+    (config.map(|config| service.intern(config)), stale)
 }
 
 #[cfg(test)]

@@ -199,42 +199,63 @@ fn service_without_instances_keeps_its_router_for_keep_empty() {
     assert_eq!(scene.document(), serde_json::json!({}));
 }
 
+/// A definition of each kind, with another value for the same option.
+const DEFINITIONS: &[(&str, &str, &str)] = &[
+    ("http.routers.x.rule", "Path(`/x`)", "Path(`/y`)"),
+    ("http.services.x.loadbalancer.passhostheader", "true", "false"),
+    ("tcp.routers.x.rule", "HostSNI(`a`) && ALPN(`b`)", "HostSNI(`a`) || HostSNI(`b`)"),
+    ("tcp.services.x.loadbalancer.terminationdelay", "1", "2"),
+    ("udp.routers.x.entrypoints", "a", "b"),
+    ("tls.stores.default.defaultgeneratedcert.resolver", "a", "b"),
+    ("http.middlewares.x.stripprefix.prefixes", "/a", "/b"),
+    ("http.serverstransports.x.servername", "a", "b"),
+    ("tcp.middlewares.x.inflightconn.amount", "1", "2"),
+    ("tcp.serverstransports.x.dialtimeout", "1s", "2s"),
+    ("tls.options.x.minversion", "VersionTLS12", "VersionTLS13"),
+];
+
+/// Registers two services that define the same name. Returns the key of the definition.
+fn define_twice(scene: &mut Scene, option: &str, first: &str, second: &str) -> String {
+    let key = format!("traefik.{option}");
+    let tls = if option.starts_with("tcp.routers.") { "traefik.tcp.routers.x.tls" } else { "other" };
+    let tls = (tls, "true");
+    scene.healthy("first.1", &[(&key, first), ("traefik.http.routers.first.rule", "Path(`/r`)"), tls]);
+    // The same name, as the Docker provider of Traefik writes it.
+    let key = key.replace(".x.", ".x@docker.");
+    scene.healthy("second.2", &[(&key, second), ("traefik.http.routers.second.rule", "Path(`/r`)"), tls]);
+    option.split('.').take(3).collect::<Vec<_>>().join(".")
+}
+
 #[test]
-fn name_of_any_kind_belongs_to_the_service_that_registered_first() {
-    for (claim, value, other) in [
-        ("http.routers.x.rule", "Path(`/a`)", "Path(`/b`)"),
-        ("http.services.x.loadbalancer.server.port", "1", "1"),
-        ("http.middlewares.x.stripprefix.prefixes", "/a", "/b"),
-        ("http.serverstransports.x.servername", "a", "b"),
-        ("tcp.routers.x.rule", "HostSNI(`a`)", "HostSNI(`b`)"),
-        ("tcp.services.x.loadbalancer.server.port", "1", "1"),
-        ("tcp.middlewares.x.inflightconn.amount", "1", "2"),
-        ("tcp.serverstransports.x.dialtimeout", "1s", "2s"),
-        ("udp.routers.x.entrypoints", "a", "b"),
-        ("udp.services.x.loadbalancer.server.port", "1", "1"),
-        ("tls.options.x.minversion", "VersionTLS12", "VersionTLS13"),
-        ("tls.stores.default.defaultgeneratedcert.resolver", "a", "b"),
-    ] {
+fn router_or_service_belongs_to_the_service_that_registered_first() {
+    for (option, first, second) in &DEFINITIONS[..6] {
         let mut scene = Scene::new();
-        let key = format!("traefik.{claim}");
-        let name = claim.split('.').take(3).collect::<Vec<_>>().join(".");
-        let is_tcp_router = claim.starts_with("tcp.routers.");
-        let tls = if is_tcp_router { ("traefik.tcp.routers.x.tls", "true") } else { ("no-option", "") };
-        scene.healthy(
-            "first.1",
-            &[
-                (&key, value),
-                tls,
-                ("traefik.http.routers.first.rule", "Path(`/r`)"),
-                ("traefik.http.routers.first.service", "s"),
-            ],
-        );
-        // The same name, as the Docker provider of Traefik writes it.
-        let key = key.replace(".x.", ".x@docker.");
-        scene.healthy("second.2", &[(&key, other), tls]);
+        let name = define_twice(&mut scene, option, first, second);
         scene.document();
-        let reason = format!("traefik.{name} already belongs to service first");
-        assert_eq!(scene.refusal("second.2"), Some(reason), "{claim}");
+        let reason = format!(
+            "traefik.{name} already belongs to service first, which defines it differently; use another name"
+        );
+        assert_eq!(scene.refusal("second.2"), Some(reason), "{option}");
+        assert_eq!(scene.routing("first.1"), Routing::Confirmed, "{option}");
+    }
+}
+
+#[test]
+fn service_with_another_middleware_of_the_same_name_gets_its_own() {
+    for (option, first, second) in &DEFINITIONS[6..] {
+        let mut scene = Scene::new();
+        let name = define_twice(&mut scene, option, first, second);
+        let document = scene.document();
+        let [protocol, kind, _] = name.split('.').collect::<Vec<_>>()[..] else { unreachable!() };
+        let section = &document[protocol][kind];
+        assert!(section["x"].to_string().contains(first), "{option}: {section}");
+        assert!(section["x-second"].to_string().contains(second), "{option}: {section}");
+        assert_eq!(scene.refusal("second.2"), None, "{option}");
+        let warnings = scene.registry.new_warnings();
+        assert!(warnings.len() == 1 && warnings[0].0 == "second", "{warnings:?}");
+        assert!(warnings[0].1.contains(&name) && warnings[0].1.contains("x-second"), "{warnings:?}");
+        scene.document();
+        assert_eq!(scene.registry.new_warnings(), [], "{option}");
     }
 }
 
@@ -244,7 +265,7 @@ fn router_name_stays_with_the_first_service_while_it_may_return() {
     scene.healthy("first.9", A);
     scene.healthy("second.1", A);
     assert_eq!(scene.servers("first").len(), 1);
-    let reason = "traefik.http.routers.a already belongs to service first".to_owned();
+    let reason = "traefik.http.routers.a already belongs to service first, which defines it differently; use another name".to_owned();
     assert_eq!(scene.refusal("second.1"), Some(reason));
     assert_eq!((scene.routing("first.9"), scene.since("first.9")), (Routing::Confirmed, Some(1)));
     scene.registry.withdraw(scene.now, &"first.9".parse().unwrap());
@@ -323,21 +344,6 @@ fn age_orders_generations_although_clocks_of_nodes_differ() {
     scene.put("s.1", 1, Registration { age_ms: 0, ..registration("s.1", Health::Healthy, A) });
     scene.healthy("s.1", &[A[0], ("other", "label")]);
     assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/new`)");
-}
-
-#[test]
-fn equal_middlewares_of_two_services_are_shared() {
-    let mut scene = Scene::new();
-    let strip = ("traefik.http.middlewares.m.stripprefix.prefixes", "/a");
-    scene.healthy("s.1", &[A[0], strip]);
-    scene.healthy("t.2", &[("traefik.http.routers.t.rule", "Path(`/r`)"), strip]);
-    scene.healthy(
-        "u.3",
-        &[("traefik.http.routers.u.rule", "Path(`/r`)"), ("traefik.http.middlewares.m.compress", "true")],
-    );
-    scene.document();
-    assert_eq!((scene.routing("t.2"), scene.since("t.2")), (Routing::Confirmed, Some(1)));
-    assert!(scene.refusal("u.3").is_some());
 }
 
 #[test]
@@ -438,7 +444,7 @@ fn published_labels_apply_without_a_new_registration() {
         let labels = read_labels(pairs);
         let spec = ServiceSpec { version, labels, templated: true, settled: true };
         let services = Services { services: [("a".to_owned(), spec)].into() };
-        scene.registry.publish("n".parse().unwrap(), services).0
+        scene.registry.publish(scene.now, "n".parse().unwrap(), services).0
     };
     scene.put("a.1", 7, Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) });
     scene.healthy("a.2", A);

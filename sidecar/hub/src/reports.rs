@@ -3,7 +3,6 @@
 /// Reports of routers about the configuration.
 pub(crate) trait Reports {
     /// Returns whether a router with an API polls, so that definitions can be tried.
-    #[cfg_attr(not(test), expect(dead_code, reason = "there are no trials yet"))]
     fn can_try(&self) -> bool;
 
     /// Returns whether there are routers, and each of them uses `generation` or a later one and, if it has an API, has
@@ -12,6 +11,5 @@ pub(crate) trait Reports {
 
     /// Returns the error that a router reports for a definition, such as (`http`, `routers`, `ping`), in its latest
     /// report.
-    #[cfg_attr(not(test), expect(dead_code, reason = "there are no trials yet"))]
     fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String>;
 }

@@ -147,10 +147,10 @@ impl State {
     }
 
     fn update_configuration(&mut self) {
+        let document = self.registry.document(&self.routers);
         for (service, warning) in self.registry.new_warnings() {
             warn!(%service, "{warning}");
         }
-        let document = self.registry.document(&self.routers);
         let public = document.to_json();
         if self.generation == 0 || public != self.documents.public {
             self.generation += 1;

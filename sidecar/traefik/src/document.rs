@@ -6,7 +6,6 @@ use std::num::NonZeroU16;
 
 use serde_json::{Value, json};
 
-use crate::graph;
 use crate::service_config::{PROTOCOLS, ServiceConfig, has_servers};
 use crate::tree::{Tree, object};
 
@@ -35,12 +34,16 @@ pub struct Backend<'a> {
 
 /// Adds a service to the document, with `backends` as the servers of each of its Traefik services.
 ///
-/// Names that the document already contains must have the same content.
+/// A definition that the document already contains stays. If it has servers, the backends become servers of it, too.
 pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backend<'_>]) {
     for (protocol, kind, name, value) in config.claims() {
-        let mut value = value.clone();
-        if kind == "services" && PROTOCOLS.contains(&protocol) && has_servers(&value) {
-            let mut servers: Vec<Value> = Vec::new();
+        let kinds = object(document.0.entry(protocol));
+        let value = object(kinds.entry(kind)).entry(name).or_insert_with(|| value.clone());
+        if kind == "services" && PROTOCOLS.contains(&protocol) && has_servers(value) {
+            let Some(service) = value.as_object_mut() else { continue };
+            let balancer = object(service.entry("loadbalancer"));
+            let servers = balancer.entry("servers").or_insert_with(|| Value::Array(Vec::new()));
+            let Some(servers) = servers.as_array_mut() else { continue };
             for backend in backends {
                 let server = server(protocol, name, config, backend);
                 // A label may set the URL itself, which is then the same for all instances.
@@ -49,12 +52,7 @@ pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backe
                     servers.push(server);
                 }
             }
-            if let Some(service) = value.as_object_mut() {
-                object(service.entry("loadbalancer")).insert("servers".to_owned(), servers.into());
-            }
         }
-        let kinds = object(document.0.entry(protocol));
-        object(kinds.entry(kind)).insert(name.to_owned(), value);
     }
 }
 
@@ -83,11 +81,9 @@ impl Document {
         if json.bytes().all(|byte| byte < 0x7f) { json } else { escape_for_yaml(&json) }
     }
 
-    /// Returns an error if `config` would close a cycle of references, or nest or multiply them too often.
-    ///
-    /// A cycle of TCP or UDP services overflows Traefik's stack and ends the process. Two services can form one together.
-    pub fn find_cycle(&self, config: &ServiceConfig) -> Option<String> {
-        graph::check(&self.0, &config.tree).first().map(ToString::to_string)
+    /// Returns a definition.
+    pub fn get(&self, protocol: &str, kind: &str, name: &str) -> Option<&Value> {
+        self.0.get(protocol)?.get(kind)?.get(name)
     }
 
     /// Adds the beacon: a service whose health check requests `path` at `host`, an address of the hub.

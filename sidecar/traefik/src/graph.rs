@@ -30,12 +30,16 @@ struct Cost {
 }
 
 /// Returns an error for each definition in `added` that Traefik could not build, or only with great effort. References
-/// lead to definitions in `added` and in `present`.
-pub(crate) fn check(present: &Tree, added: &Tree) -> Vec<Diagnostic> {
+/// lead to definitions in `added`, or in `present` by protocol, kind and name.
+pub(crate) fn check<'a>(
+    present: impl Fn(&str, &str, &str) -> Option<&'a Value>,
+    added: &'a Tree,
+) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for protocol in ["http", "tcp", "udp"] {
         let Some(own) = added.get(protocol) else { continue };
-        let mut walk = Walk { own, present: present.get(protocol), costs: HashMap::new() };
+        let present = |kind: &str, name: &str| present(protocol, kind, name);
+        let mut walk = Walk { own, present: &present, costs: HashMap::new() };
         for kind in ["middlewares", "services", "routers"] {
             let names = own.get(kind).and_then(Value::as_object).into_iter().flatten();
             for (name, _) in names {
@@ -51,17 +55,17 @@ pub(crate) fn check(present: &Tree, added: &Tree) -> Vec<Diagnostic> {
     errors
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'p> {
     own: &'a Value,
-    present: Option<&'a Value>,
+    present: &'p dyn Fn(&str, &str) -> Option<&'a Value>,
     /// Costs of finished definitions; `None` for those that the walk is in.
     costs: HashMap<Key<'a>, Option<Result<Cost, String>>>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
     fn find(&self, (kind, name): Key<'_>) -> Option<&'a Value> {
-        let in_tree = |tree: &'a Value| tree.get(kind)?.get(name);
-        in_tree(self.own).or_else(|| in_tree(self.present?))
+        let own = self.own.get(kind).and_then(|names| names.get(name));
+        own.or_else(|| (self.present)(kind, name))
     }
 
     fn cost(&mut self, key: Key<'a>, depth: usize) -> Result<Cost, String> {
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
 
     fn errors(present: &Value, added: &Value) -> Vec<String> {
-        check(present.as_object().unwrap(), added.as_object().unwrap())
+        check(|protocol, kind, name| present.get(protocol)?.get(kind)?.get(name), added.as_object().unwrap())
             .iter()
             .map(Diagnostic::to_string)
             .collect()

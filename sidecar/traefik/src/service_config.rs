@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors, Translation};
 use crate::exposure::Exposure;
+use crate::references::Reference;
 use crate::tree::{Parsed, Tree, check_service_name, object, parse};
 use crate::{definitions, graph, rule};
 
@@ -24,6 +25,8 @@ pub struct ServiceConfig {
     pub(crate) tree: Tree,
     /// The options of `loadbalancer.server` (port, scheme, …) by protocol and Traefik service.
     pub(crate) server_options: BTreeMap<(String, String), Tree>,
+    /// References to definitions that the hub should have.
+    pub(crate) references: Vec<Reference>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -71,7 +74,7 @@ impl ServiceConfig {
         for provider in ["docker", "swarm"] {
             tree.remove(provider);
         }
-        let mut config = Self { tree, server_options: BTreeMap::new(), warnings };
+        let mut config = Self { tree, server_options: BTreeMap::new(), references: Vec::new(), warnings };
         config.extract_server_options(&mut errors);
         config.add_default_router(service, default_rule);
         config.complete_routers(service, default_rule, &mut errors);
@@ -79,11 +82,12 @@ impl ServiceConfig {
             return Err(LabelErrors(errors));
         }
         rule::check_routers(&config.tree, &mut config.warnings, &mut errors);
+        config.find_references();
         if let Some(message) = check_service_name(service).err().filter(|_| config.is_routed()) {
             errors.push(Diagnostic::new("service", message));
         }
         errors.extend(definitions::check(&config.tree));
-        errors.extend(graph::check(&Tree::new(), &config.tree));
+        errors.extend(graph::check(|_, _, _| None, &config.tree));
         if errors.is_empty() { Ok(config) } else { Err(LabelErrors(errors)) }
     }
 
@@ -105,6 +109,22 @@ impl ServiceConfig {
                 names.map(move |(name, value)| (protocol.as_str(), kind.as_str(), name.as_str(), value))
             })
         })
+    }
+
+    /// Returns an error if this would close a cycle of references, or nest or multiply them too often, together with the
+    /// definitions of other services. `present` returns these by protocol, kind and name.
+    ///
+    /// A cycle of TCP or UDP services overflows Traefik's stack and ends the process. Two services can form one together.
+    pub fn find_cycle<'a>(
+        &'a self,
+        present: impl Fn(&str, &str, &str) -> Option<&'a Value>,
+    ) -> Option<String> {
+        graph::check(present, &self.tree).first().map(ToString::to_string)
+    }
+
+    /// Returns whether `other` has the same definitions. The options of servers may differ.
+    pub fn defines_the_same(&self, other: &Self) -> bool {
+        self.tree == other.tree
     }
 
     fn section(&self, protocol: &str, kind: &str) -> Option<&Tree> {

@@ -1,0 +1,392 @@
+//! Plans: the configuration of each service that is in use, and the one that may take its place. Pure.
+//!
+//! Instances of a service with the same configuration form a generation. The configuration in use stays until a newer one
+//! works: it conflicts with no other service, everything that it refers to exists, and the routers accept it. The last is
+//! tried with definitions under other names, if a router can report on them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use traefik::{API, BEACON, ServiceConfig};
+
+use crate::reports::Reports;
+
+/// Difference between the starts of two generations from which one counts as newer. Hubs see them at different times.
+const CLEARLY_NEWER: Duration = Duration::from_secs(1);
+
+/// Suffix of the names of definitions that are tried.
+const TRIAL_SUFFIX: &str = "-swarmlings-trial";
+
+/// Kinds of definitions that only services with equal definitions share. Of other kinds, each service may have its own
+/// under the same name.
+const EXCLUSIVE: [&str; 3] = ["routers", "services", "stores"];
+
+/// Healthy instances of a service with the same configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Generation {
+    pub(crate) config: Arc<ServiceConfig>,
+    /// Start of the newest instance, or the last change of its labels.
+    pub(crate) start: Instant,
+}
+
+/// Generations of a service.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// Those with healthy instances.
+    healthy: Vec<Generation>,
+    /// Configurations of all instances, healthy or not.
+    all: Vec<Arc<ServiceConfig>>,
+}
+
+/// Configurations of a service.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Generation in use. It is kept when there are no instances left.
+    in_use: Option<Generation>,
+    /// Its configuration in the document, where some names may differ.
+    pub(crate) rendered: Option<Arc<ServiceConfig>>,
+    /// Generation of the document with which it came into use; `None` until that has a number.
+    since: Option<u64>,
+    /// Error that a router reports for it.
+    error: Option<String>,
+    /// Generation that is tried.
+    pub(crate) trial: Option<Trial>,
+    /// Newer configurations, whose instances receive no requests, with the reason if they are refused.
+    waiting: Vec<(Arc<ServiceConfig>, Option<String>)>,
+}
+
+/// A generation that is tried.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) candidate: Generation,
+    /// Its configuration in the document.
+    pub(crate) config: ServiceConfig,
+    /// Generation of the document with which the trial began; `None` until that has a number.
+    since: Option<u64>,
+    /// Result, once every router has reported.
+    result: Option<Result<(), String>>,
+}
+
+/// A service, with the generations that may come into use: the preferred one first, each with the reason if it cannot.
+struct Candidates<'a> {
+    service: &'a str,
+    plan: &'a mut Plan,
+    /// Whether an instance, healthy or not, has the configuration in use.
+    is_held: bool,
+    choices: Vec<(Generation, Option<String>)>,
+}
+
+impl Members {
+    /// Adds the configuration of an instance. `start` is that of a healthy one.
+    pub(crate) fn add(&mut self, config: &Arc<ServiceConfig>, start: Option<Instant>) {
+        if !self.all.iter().any(|known| Arc::ptr_eq(known, config)) {
+            self.all.push(Arc::clone(config));
+        }
+        let Some(start) = start else { return };
+        match self.healthy.iter_mut().find(|known| Arc::ptr_eq(&known.config, config)) {
+            Some(known) => known.start = known.start.max(start),
+            None => self.healthy.push(Generation { config: Arc::clone(config), start }),
+        }
+    }
+}
+
+impl Plan {
+    /// Returns the configuration in use.
+    pub(crate) fn in_use(&self) -> Option<&Arc<ServiceConfig>> {
+        self.in_use.as_ref().map(|in_use| &in_use.config)
+    }
+
+    /// Returns the start of a generation from changed labels: `now`, or later if it would not count as newer.
+    pub(crate) fn after(&self, now: Instant) -> Instant {
+        let newer = |in_use: &Generation| in_use.start + CLEARLY_NEWER + Duration::from_millis(1);
+        self.in_use.as_ref().map_or(now, |in_use| now.max(newer(in_use)))
+    }
+
+    /// Returns whether instances with this configuration receive requests: it is in use, or older.
+    pub(crate) fn admits(&self, config: &Arc<ServiceConfig>) -> bool {
+        self.in_use.is_some() && self.waiting.iter().all(|(waiting, _)| !Arc::ptr_eq(waiting, config))
+    }
+
+    /// Returns why instances with this configuration are refused.
+    pub(crate) fn refusal(&self, config: &Arc<ServiceConfig>) -> Option<&String> {
+        if self.in_use().is_some_and(|in_use| Arc::ptr_eq(in_use, config)) {
+            return self.error.as_ref();
+        }
+        self.waiting.iter().find(|(waiting, _)| Arc::ptr_eq(waiting, config))?.1.as_ref()
+    }
+
+    /// Records that `generation` is the latest one of the document.
+    pub(crate) fn set_generation(&mut self, generation: u64) {
+        if self.in_use.is_some() {
+            self.since.get_or_insert(generation);
+        }
+        if let Some(trial) = &mut self.trial {
+            trial.since.get_or_insert(generation);
+        }
+    }
+
+    /// Takes over the reports of routers. Returns whether anything changed.
+    pub(crate) fn settle(&mut self, reports: &impl Reports) -> bool {
+        let is_reported = |since: Option<u64>| since.is_some_and(|since| reports.is_confirmed(since));
+        let mut changed = false;
+        if is_reported(self.since) {
+            let error = self.rendered.as_ref().and_then(|config| error_of(config, reports));
+            changed = error != self.error;
+            self.error = error;
+        }
+        if let Some(trial) = &mut self.trial
+            && is_reported(trial.since)
+        {
+            let result = Some(error_of(&trial.config, reports).map_or(Ok(()), Err));
+            changed |= result != trial.result;
+            trial.result = result;
+        }
+        changed
+    }
+
+    /// Returns the generations that may come into use, the preferred one first, and whether the one in use has instances.
+    fn choices(&mut self, members: &Members) -> (Vec<(Generation, Option<String>)>, bool) {
+        let mut choices = members.healthy.clone();
+        choices.sort_by_key(|choice| Reverse(choice.start));
+        let mut is_held = false;
+        if let Some(in_use) = &mut self.in_use {
+            let is_in_use = |config: &Arc<ServiceConfig>| Arc::ptr_eq(config, &in_use.config);
+            is_held = members.all.iter().any(is_in_use);
+            let newest = choices.iter().find(|choice| is_in_use(&choice.config)).map(|own| own.start);
+            choices.retain(|choice| !is_in_use(&choice.config));
+            in_use.start = newest.map_or(in_use.start, |newest| in_use.start.max(newest));
+            choices.retain(|choice| !is_held || is_newer(choice, in_use));
+        } else {
+            // After a restart of the hub, the oldest one is most likely in use.
+            choices.reverse();
+        }
+        (choices.into_iter().map(|choice| (choice, None)).collect(), is_held)
+    }
+
+    /// Applies the checks of `choices`. Returns whether another generation came into use.
+    fn apply(&mut self, choices: Vec<(Generation, Option<String>)>, is_held: bool, can_try: bool) -> bool {
+        let chosen = choices.iter().find(|(_, refusal)| refusal.is_none()).map(|(choice, _)| choice.clone());
+        let trial = self.trial.take();
+        if let Some(chosen) = &chosen {
+            let trial = trial.filter(|trial| Arc::ptr_eq(&trial.candidate.config, &chosen.config));
+            let trial = trial.or_else(|| Trial::new(self.in_use()?, chosen));
+            let result = trial.as_ref().and_then(|trial| trial.result.as_ref());
+            let is_refused = result.is_some_and(Result::is_err);
+            let may_wait = can_try && result != Some(&Ok(())) && (is_held || is_refused);
+            self.trial = trial.filter(|_| may_wait);
+            if self.trial.is_none() {
+                *self = Self { in_use: Some(chosen.clone()), ..Self::default() };
+                return true;
+            }
+        }
+        let in_use = self.in_use.as_ref();
+        let is_ahead = |choice: &Generation| in_use.is_none_or(|in_use| is_newer(choice, in_use));
+        let ahead = choices.into_iter().filter(|(choice, _)| is_ahead(choice));
+        self.waiting = ahead.map(|(choice, refusal)| (choice.config, refusal)).collect();
+        if let Some(Trial { candidate, result: Some(Err(error)), .. }) = &self.trial {
+            let tried = self.waiting.iter_mut().find(|(config, _)| Arc::ptr_eq(config, &candidate.config));
+            if let Some((_, refusal)) = tried {
+                *refusal = Some(error.clone());
+            }
+        }
+        false
+    }
+}
+
+impl Trial {
+    /// Prepares a trial of `candidate`; `None` if it differs from the configuration in use in nothing that can be tried.
+    fn new(in_use: &ServiceConfig, candidate: &Generation) -> Option<Self> {
+        let config = candidate.config.trial(TRIAL_SUFFIX)?;
+        let is_known = in_use.trial(TRIAL_SUFFIX).is_some_and(|known| known.defines_the_same(&config));
+        (!is_known).then(|| Self { candidate: candidate.clone(), config, since: None, result: None })
+    }
+}
+
+fn is_newer(generation: &Generation, in_use: &Generation) -> bool {
+    generation.start > in_use.start + CLEARLY_NEWER
+}
+
+/// Returns the first error that a router reports for a definition.
+fn error_of(config: &ServiceConfig, reports: &impl Reports) -> Option<String> {
+    config.claims().find_map(|(protocol, kind, name, _)| {
+        let error = reports.error(protocol, kind, name)?;
+        let message = format!("Traefik reports for traefik.{protocol}.{kind}.{name}: {error}");
+        Some(message.replace(TRIAL_SUFFIX, ""))
+    })
+}
+
+/// Decides for each service which generation is in use, and which one is tried. Services are in the order in which they
+/// keep names.
+pub(crate) fn decide(
+    services: &mut [(&str, &mut Plan)],
+    members: &BTreeMap<&str, Members>,
+    reports: &impl Reports,
+) {
+    let none = Members::default();
+    let mut promoted = true;
+    // A generation that comes into use may be what another one waits for.
+    while std::mem::take(&mut promoted) {
+        let mut all: Vec<_> = services
+            .iter_mut()
+            .map(|(service, plan)| {
+                let (choices, is_held) = plan.choices(members.get(*service).unwrap_or(&none));
+                Candidates { service, plan, is_held, choices }
+            })
+            .collect();
+        check(&mut all);
+        for Candidates { plan, is_held, choices, .. } in all {
+            promoted |= plan.apply(choices, is_held, reports.can_try());
+        }
+    }
+}
+
+/// Finds the reason of each choice that cannot come into use.
+fn check(services: &mut [Candidates<'_>]) {
+    loop {
+        let refusals = refusals(services);
+        if refusals.is_empty() {
+            return;
+        }
+        for (index, reason) in refusals {
+            let choice = services[index].choices.iter_mut().find(|(_, refusal)| refusal.is_none());
+            if let Some((_, refusal)) = choice {
+                *refusal = Some(reason);
+            }
+        }
+    }
+}
+
+/// Definition of a service: in use, and in the chosen generation.
+#[derive(Default)]
+struct Definitions<'a> {
+    in_use: Option<&'a Value>,
+    chosen: Option<&'a Value>,
+}
+
+/// Definitions by protocol, kind and name, and by the place of the service.
+type Table<'a> = BTreeMap<(&'a str, &'a str, &'a str), BTreeMap<usize, Definitions<'a>>>;
+
+impl Candidates<'_> {
+    fn chosen(&self) -> Option<&ServiceConfig> {
+        Some(&self.choices.iter().find(|(_, refusal)| refusal.is_none())?.0.config)
+    }
+
+    /// Returns whether routers report an error for the chosen generation. Then it keeps no name from other services.
+    fn is_failing(&self) -> bool {
+        self.plan.trial.as_ref().is_some_and(|trial| matches!(trial.result, Some(Err(_))))
+    }
+}
+
+/// Returns the reasons against chosen generations, by the place of the service.
+fn refusals(services: &[Candidates<'_>]) -> Vec<(usize, String)> {
+    if services.iter().all(|service| service.chosen().is_none()) {
+        return Vec::new();
+    }
+    let mut table = Table::new();
+    for (place, service) in services.iter().enumerate() {
+        for (protocol, kind, name, value) in service.plan.in_use().into_iter().flat_map(|c| c.claims()) {
+            table.entry((protocol, kind, name)).or_default().entry(place).or_default().in_use = Some(value);
+        }
+        for (protocol, kind, name, value) in service.chosen().into_iter().flat_map(ServiceConfig::claims) {
+            table.entry((protocol, kind, name)).or_default().entry(place).or_default().chosen = Some(value);
+        }
+    }
+    let reason = |(place, service): (usize, &Candidates<'_>)| {
+        let config = service.chosen()?;
+        let present = |protocol: &str, kind: &str, name: &str| {
+            let definitions = table.get(&(protocol, kind, name))?;
+            definitions.values().find_map(|definitions| definitions.chosen.or(definitions.in_use))
+        };
+        let reason = conflict(services, place, config, &table)
+            .or_else(|| unresolved(config, &table))
+            .or_else(|| config.find_cycle(present))?;
+        Some((place, reason))
+    };
+    services.iter().enumerate().filter_map(reason).collect()
+}
+
+fn unresolved(config: &ServiceConfig, table: &Table<'_>) -> Option<String> {
+    let is_missing = |reference: &&traefik::Reference| {
+        !table.contains_key(&(reference.protocol.as_str(), reference.kind, reference.name.as_str()))
+    };
+    config.references().iter().find(is_missing).map(traefik::Reference::unresolved)
+}
+
+/// Returns why `config`, chosen for the service at `place`, conflicts with another service.
+fn conflict(
+    services: &[Candidates<'_>],
+    place: usize,
+    config: &ServiceConfig,
+    table: &Table<'_>,
+) -> Option<String> {
+    let rank = |place: usize| (services[place].is_failing(), place);
+    config.claims().find_map(|(protocol, kind, name, value)| {
+        let label = format!("traefik.{protocol}.{kind}.{name}");
+        if [API, BEACON].contains(&name) || name.ends_with(TRIAL_SUFFIX) {
+            return Some(format!("{label} is reserved for the hub"));
+        }
+        if !EXCLUSIVE.contains(&kind) {
+            return None;
+        }
+        let holders = table.get(&(protocol, kind, name))?;
+        let is_held = holders.get(&place).is_some_and(|own| own.in_use.is_some());
+        let mut others = holders.iter().filter(|(other, _)| **other != place);
+        let (holder, _) = others.find(|(other, Definitions { in_use, chosen })| {
+            let (holder, own) = (services[**other].service, services[place].service);
+            let is_equal = |other: &&Value| *other == value && may_share(holder, own);
+            let moves_along = chosen.as_ref().is_some_and(is_equal);
+            match (in_use, chosen) {
+                (Some(in_use), _) => !is_equal(in_use) && !moves_along,
+                (None, Some(_)) => !is_held && !moves_along && rank(**other) < rank(place),
+                (None, None) => false,
+            }
+        })?;
+        let holder = services[*holder].service;
+        Some(format!(
+            "{label} already belongs to service {holder}, which defines it differently; use another name"
+        ))
+    })
+}
+
+/// Whether two services may share a router or service with equal definitions. Both have registered with the master
+/// token, which allows everything.
+fn may_share(_: &str, _: &str) -> bool {
+    true
+}
+
+/// Returns the configuration of a service in the document, and the definitions that have another name there. `defined`
+/// returns the definition of another service. If two services define a middleware, a servers transport or TLS options
+/// differently, the second one gets a name of its own.
+pub(crate) fn scope<'a>(
+    service: &str,
+    config: &Arc<ServiceConfig>,
+    defined: impl Fn(&str, &str, &str) -> Option<&'a Value>,
+) -> (Arc<ServiceConfig>, Vec<String>) {
+    let mut renamed = BTreeMap::new();
+    for (protocol, kind, name, value) in config.claims().filter(|(_, kind, ..)| !EXCLUSIVE.contains(kind)) {
+        if defined(protocol, kind, name).is_some_and(|other| other != value) {
+            let mut new = format!("{name}-{service}");
+            while defined(protocol, kind, &new).is_some_and(|other| other != value) {
+                new.push_str("-2");
+            }
+            renamed.insert((protocol, kind, name), new);
+        }
+    }
+    if renamed.is_empty() {
+        return (Arc::clone(config), Vec::new());
+    }
+    let labels = renamed.iter().map(|((protocol, kind, name), new)| {
+        format!(
+            "label traefik.{protocol}.{kind}.{name}: another service defines it differently; for this service it is {new}"
+        )
+    });
+    let labels = labels.collect();
+    (Arc::new(config.rename(|protocol, kind, name| renamed.get(&(protocol, kind, name)).cloned())), labels)
+}
+
+#[cfg(test)]
+#[path = "plans_tests.rs"]
+mod tests;
