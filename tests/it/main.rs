@@ -33,6 +33,8 @@ mod openapi;
 mod options;
 /// The HTML report of load, in a browser.
 mod page;
+/// Traefik paused during updates and stops.
+mod pauses;
 /// Modules that do no I/O and read no clock.
 mod purity;
 /// Traefik's API: its reports, which only the hub can read.

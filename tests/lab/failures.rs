@@ -36,9 +36,13 @@ fn disconnected_node_is_unrouted_before_swarm_notices_and_recovers() {
     let [leader, worker, victim] = nodes(&demo);
     move_hub(&demo, leader);
     let lost = container_on(&demo, "ping", victim).address().unwrap();
+    // On this route, Traefik repeats requests that were sent on open connections to the lost host.
+    let loads = [leader, worker].map(|node| load(&demo.url(node, "/ping"), PONG));
+    wait_for_all(&loads, 100, LONG).unwrap();
 
     demo.lab().disconnect(victim).unwrap();
     wait_served_without(&demo, victim, &lost, &[leader, worker]);
+    pass_all(loads, 100, LONG).unwrap();
 
     demo.lab().reconnect(victim).unwrap();
     // The hub and each Traefik list each task once, and nothing else.

@@ -9,6 +9,8 @@ mod article;
 mod classic;
 /// Losing a task, a node, the hub's node, or Traefik.
 mod failures;
+/// Updates of a service that cannot be routed.
+mod faulty_updates;
 /// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
 mod nginx;
 /// Updates, scaling and changes of labels under load.

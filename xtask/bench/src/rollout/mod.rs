@@ -12,6 +12,7 @@ use crate::table::{Table, median, median_and_max};
 
 mod deployment;
 mod events;
+mod faults;
 mod loss;
 mod totals;
 mod update;
@@ -30,6 +31,9 @@ pub(crate) struct Args {
     /// Number of rounds of losses (of tasks, hosts, the hub and Traefik) in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     loss_rounds: u16,
+    /// Number of rounds of updates to versions that cannot be routed, in each setup
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    fault_rounds: u16,
     /// Setup to measure: the hub (ours), or Traefik's swarm provider, either polling every second (tuned) or with its
     /// defaults (shipped); repeatable [default: all]
     #[arg(long = "setup", value_name = "SETUP", value_enum)]
@@ -47,17 +51,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure_token(lab.docker(), TOKEN)?;
     let _inside = lab.enter()?;
 
-    let (mut updates, mut losses) = (Vec::new(), Vec::new());
+    let (mut updates, mut losses, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let wanted = |setup: &&Setup| args.setups.is_empty() || args.setups.contains(setup);
     let outcome = Setup::value_variants().iter().filter(wanted).try_for_each(|setup| {
         let deployment = Deployment::new(&lab, *setup, &images, &traefik)?;
         let rounds = if *setup == Setup::Ours { args.rounds } else { args.peer_rounds };
         update::measure(&deployment, rounds, &mut updates)?;
+        faults::measure(&deployment, args.fault_rounds, &mut faults)?;
         loss::measure(&deployment, args.loss_rounds, &mut losses)?;
         deployment.stack.remove(SETTLE_TIMEOUT * 2)
     });
     // Printed after an error too: the figures took hours to measure.
-    println!("{}\n{}", updates_table(&updates), losses_table(&losses));
+    println!("{}\n{}\n{}", updates_table(&updates), faults_table(&faults), losses_table(&losses));
     outcome
 }
 
@@ -72,6 +77,16 @@ fn updates_table(rows: &[update::Row]) -> Table {
         ];
         let names = [row.setup, row.change, row.load, &row.rounds.to_string()];
         table.row(&cells(&names, &row.totals, &delays));
+    }
+    table
+}
+
+/// Under faults.
+fn faults_table(rows: &[faults::Row]) -> Table {
+    let mut table = Table::new(&columns(&["setup", "faulty update", "rounds"], &["update ended as"]));
+    for row in rows {
+        let names = [row.setup, row.fault, &row.rounds.to_string()];
+        table.row(&cells(&names, &row.totals, std::slice::from_ref(&row.ended)));
     }
     table
 }
