@@ -1,4 +1,4 @@
-//! Losing an instance, the hub, Traefik or clients. Invariants 3 and 8.
+//! Losing an instance, the hub, Traefik or clients. Invariants 7 and 10.
 
 use std::io::Write;
 use std::net::TcpStream;

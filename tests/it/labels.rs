@@ -1,4 +1,4 @@
-//! Invalid labels and conflicts between services, with real Traefik. Invariants 6 and 7.
+//! Invalid labels and conflicts between services, with real Traefik. Invariants 5 and 6.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Invariant 10: pure modules do no I/O and read no clock. Checked in their source.
+//! Invariant 11: pure modules do no I/O and read no clock. Checked in their source.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Invariant 5: withdraw, confirmation by every router, SIGTERM, drain, exit. A restart fails no request.
+//! Invariant 4: withdraw, confirmation by every router, SIGTERM, drain, exit. A restart fails no request.
 
 use harness::instance::STOP;
 use harness::load::text;
