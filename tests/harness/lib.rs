@@ -16,7 +16,7 @@
 //! | [`conformance`] | checks against an `OpenAPI` description, and of a WebSocket server |
 //! | [`docker`], [`engine`], [`container`] | the Docker client, one engine in swarm mode, a container |
 //! | [`netns`] | running a thread in another network namespace |
-//! | [`images`], [`nginx`] | the project's images and Traefik's; an nginx image |
+//! | [`images`], [`nginx`], [`apache`] | the project's images and Traefik's; images of nginx and Apache |
 //! | [`stack_file`], [`stack`] | stack files, and stacks deployed from them |
 //! | [`swarm_stack`], [`compose`], [`proxy`] | the demo on one engine; docker-compose; a socket proxy |
 //! | [`lab`], [`lab_stack`] | several hosts on this machine; a stack on three of them |
@@ -25,6 +25,7 @@
 //! Tests unwrap results instead of returning them, because a panic makes every [`Process`] print its log.
 
 pub mod agent;
+pub mod apache;
 pub mod binaries;
 pub mod browser;
 pub mod certificates;

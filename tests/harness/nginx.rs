@@ -1,6 +1,7 @@
 //! An image of another project: Debian's nginx, with the paths of the official image.
 
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,22 +58,23 @@ pub fn build(docker: &Docker, images: &Images) -> Result<[String; 2]> {
 fn create_root(to: &Path) -> Result<()> {
     let program = tools::on_path(PROGRAM.0)
         .with_context(|| format!("nginx not found on PATH: run `apt-get install {}`", PROGRAM.1))?;
-    let copy = |from: &Path, name: &Path| -> Result<()> {
-        let to = to.join(name.strip_prefix("/").unwrap_or(name));
-        fs::create_dir_all(to.parent().unwrap_or(&to))?;
-        fs::copy(from, &to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
-        Ok(())
-    };
-    copy(&program, Path::new("usr/sbin/nginx"))?;
-    for library in libraries(&program)? {
-        copy(&library, &library)?;
-    }
+    copy_program(&program, to)?;
     for directory in ["etc/nginx", "run", "tmp", "var/lib/nginx", "var/log/nginx"] {
         fs::create_dir_all(to.join(directory))?;
     }
     fs::write(to.join("etc/nginx/nginx.conf"), CONFIGURATION)?;
     fs::write(to.join("etc/passwd"), "root:x:0:0:root:/:/\n")?;
     fs::write(to.join("etc/group"), "root:x:0:\n")?;
+    Ok(())
+}
+
+/// Copies a program or module with its shared libraries and its loader to the root file system `root`.
+pub(crate) fn copy_program(program: &Path, root: &Path) -> Result<()> {
+    for file in iter::once(program.to_owned()).chain(libraries(program)?) {
+        let to = root.join(file.strip_prefix("/").unwrap_or(&file));
+        fs::create_dir_all(to.parent().unwrap_or(&to))?;
+        fs::copy(&file, &to).with_context(|| format!("copying {} to {}", file.display(), to.display()))?;
+    }
     Ok(())
 }
 

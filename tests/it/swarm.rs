@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, wait_for_all};
-use harness::{Load, LoadOptions, SwarmStack, eventually, http};
+use harness::{Load, LoadOptions, SwarmStack, apache, eventually, http};
 use serde_json::Value;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -95,6 +95,25 @@ fn update_of_a_global_service_on_one_node_fails_no_request() {
 #[test]
 fn update_of_the_hub_fails_no_request() {
     update_under_load("hub");
+}
+
+#[test]
+fn update_of_apache_whose_stop_signal_is_winch_fails_no_request() {
+    let mut stack = SwarmStack::deploy().unwrap();
+    let image = apache::build(stack.docker(), &stack.engine().images().unwrap()).unwrap();
+    let joined = stack.join_with("tests/stacks/apache.yml", &[("APACHE_IMAGE", &image)]).unwrap();
+    let path = "/index.txt";
+    assert_eq!(stack.wait_body(path).unwrap(), "apache\n");
+    let loads = [true, false].map(|keep_alive| {
+        let options = LoadOptions { rate: 200, keep_alive, ..LoadOptions::default() };
+        Load::start(stack.url(path), &options).unwrap()
+    });
+    wait_for_all(&loads, 100, LONG).unwrap();
+    joined.replace(&["apache"], LONG).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
+    for load in loads {
+        load.pass().unwrap();
+    }
 }
 
 #[test]

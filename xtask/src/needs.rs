@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use harness::binaries::target_directory;
 use harness::lab::PROGRAMS;
 use harness::tools::{self, PythonTool, WEBSOCKETS};
-use harness::{compose, nginx, proxy};
+use harness::{apache, compose, nginx, proxy};
 
 use crate::build::{cargo, check, root};
 
@@ -19,12 +19,13 @@ use crate::build::{cargo, check, root};
 const AUDITABLE: &str = "0.7.7";
 
 /// Programs for tests, each with its Debian package.
-const FOR_TESTS: [(&str, &str); 11] = [
+const FOR_TESTS: [(&str, &str); 12] = [
     ("buildah", "buildah"),
     ("skopeo", "skopeo"),
     ("qemu-aarch64-static", "qemu-user-static"),
     compose::PROGRAM,
     nginx::PROGRAM,
+    apache::PROGRAM,
     proxy::PROGRAM,
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
