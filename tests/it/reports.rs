@@ -51,7 +51,6 @@ fn rejected(fleet: &Fleet, key: &str, value: &str, reason: &str) -> (Instance, L
 }
 
 #[test]
-#[ignore = "needs trials of changed definitions in the hub"]
 fn generation_with_a_missing_entry_point_stays_red_and_fails_no_request() {
     let fleet = Fleet::start().unwrap();
     let _old = fleet.start_all("ping", 1).unwrap();
@@ -61,7 +60,6 @@ fn generation_with_a_missing_entry_point_stays_red_and_fails_no_request() {
 }
 
 #[test]
-#[ignore = "needs trials of changed definitions in the hub"]
 fn generation_with_a_missing_middleware_turns_green_once_that_appears() {
     let directory = tempfile::tempdir().unwrap();
     let files = Some(directory.path().to_owned());
