@@ -139,6 +139,8 @@ impl Plan {
         }
         if let Some(trial) = &mut self.trial
             && is_reported(trial.since)
+            // Without reports an error stays: a beacon does not show that it has ended.
+            && (reports.can_try() || !trial.is_refused())
         {
             let result = Some(error_of(&trial.config, reports).map_or(Ok(()), Err));
             changed |= result != trial.result;
@@ -174,8 +176,8 @@ impl Plan {
             let trial = trial.filter(|trial| Arc::ptr_eq(&trial.candidate.config, &chosen.config));
             let trial = trial.or_else(|| Trial::new(self.in_use()?, chosen));
             let result = trial.as_ref().and_then(|trial| trial.result.as_ref());
-            let is_refused = result.is_some_and(Result::is_err);
-            let may_wait = can_try && result != Some(&Ok(())) && (is_held || is_refused);
+            let is_refused = trial.as_ref().is_some_and(Trial::is_refused);
+            let may_wait = is_refused || can_try && is_held && result != Some(&Ok(()));
             self.trial = trial.filter(|_| may_wait);
             if self.trial.is_none() {
                 *self = Self { in_use: Some(chosen.clone()), ..Self::default() };
@@ -202,6 +204,11 @@ impl Trial {
         let config = candidate.config.trial(TRIAL_SUFFIX)?;
         let is_known = in_use.trial(TRIAL_SUFFIX).is_some_and(|known| known.defines_the_same(&config));
         (!is_known).then(|| Self { candidate: candidate.clone(), config, since: None, result: None })
+    }
+
+    /// Returns whether a router has reported an error.
+    fn is_refused(&self) -> bool {
+        matches!(self.result, Some(Err(_)))
     }
 }
 
@@ -276,7 +283,7 @@ impl Candidates<'_> {
 
     /// Returns whether routers report an error for the chosen generation. Then it keeps no name from other services.
     fn is_failing(&self) -> bool {
-        self.plan.trial.as_ref().is_some_and(|trial| matches!(trial.result, Some(Err(_))))
+        self.plan.trial.as_ref().is_some_and(Trial::is_refused)
     }
 }
 

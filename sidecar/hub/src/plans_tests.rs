@@ -534,3 +534,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn refused_generation_stays_refused_while_no_router_reports() {
+    let mut scene = Scene::new(true);
+    scene.healthy("b.1", B);
+    scene.report();
+    scene.healthy("b.2", B2);
+    scene.fail("http.routers.b-swarmlings-trial", Some("no x@file"));
+    scene.report();
+    assert!(scene.refusal("b.2").contains("no x@file"));
+    // Its API does not answer, so that the report is gone and the beacon counts.
+    scene.routers.can_try = false;
+    scene.fail("http.routers.b-swarmlings-trial", None);
+    scene.report();
+    scene.healthy("a.1", A);
+    scene.report();
+    assert!(scene.refusal("b.2").contains("no x@file"));
+    assert_eq!((scene.rule("b"), scene.servers("b")), ("Path(`/b`)", vec![1]));
+    scene.routers.can_try = true;
+    scene.report();
+    scene.report();
+    assert_eq!((scene.rule("b"), scene.routing("b.2")), ("Path(`/b2`)", Routing::Confirmed));
+}

@@ -2,7 +2,7 @@
 
 /// Reports of routers about the configuration.
 pub(crate) trait Reports {
-    /// Returns whether a router with an API polls, so that definitions can be tried.
+    /// Returns whether definitions can be tried: a router polls whose API has not failed, or none polls yet.
     fn can_try(&self) -> bool;
 
     /// Returns whether there are routers, and each of them uses `generation` or a later one and, if it has an API, has

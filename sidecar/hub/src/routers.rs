@@ -336,7 +336,9 @@ impl Routers {
 
 impl Reports for Routers {
     fn can_try(&self) -> bool {
-        self.polling.values().any(|router| router.api.report.is_some())
+        // Without routers nothing is lost by waiting for one: after a restart of the hub, or of Traefik, it polls again.
+        let reports = |router: &Router| router.poll.api.is_some() && !router.api.has_failed;
+        self.polling.is_empty() || self.polling.values().any(reports)
     }
 
     fn is_confirmed(&self, generation: u64) -> bool {
@@ -490,7 +492,7 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         with_api(&mut routers, now, 1);
-        assert!(!routers.can_try() && !is_confirmed(&mut routers, now + BEACON_AFTER, 1), "the API counts");
+        assert!(!is_confirmed(&mut routers, now + BEACON_AFTER, 1), "the API counts");
         assert_eq!(routers.question(1).unwrap().generation, 1);
         let (new, again) = routers.answered(1, 1, report(&[("http.routers.ping", "no entry point")]));
         assert_eq!((new, again), (vec!["http.routers.ping: no entry point".to_owned()], false));
@@ -519,6 +521,20 @@ mod tests {
         assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 2), "but the router does not wait for it");
         assert_eq!(routers.failed(now, 1), (false, false), "logged once");
         assert!(!routers.can_try());
+    }
+
+    #[test]
+    fn definitions_are_tried_unless_all_routers_are_known_to_report_nothing() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        assert!(routers.can_try(), "Traefik has not polled the new hub yet");
+        with_api(&mut routers, now, 1);
+        assert!(routers.can_try(), "it has not reported yet");
+        routers.disconnected(now, 1);
+        routers.advance(now + GONE_AFTER);
+        assert!(routers.can_try(), "Traefik starts again");
+        poll(&mut routers, 2);
+        assert!(!routers.can_try(), "it has no API");
     }
 
     #[test]
