@@ -38,7 +38,7 @@ fn container_is_routed_while_healthy_and_its_stop_fails_no_request() {
     let answer = watched.wait_answer("web").unwrap();
     assert_eq!(answer, format!("Pong from {}\n", one.host().unwrap()));
     let instance = watched.wait_health(&one, "healthy").unwrap();
-    assert_eq!(instance["service"], format!("agents_{service}"));
+    assert_eq!(instance["service"], format!("{service}_agents"));
     assert_eq!(
         (&instance["host"], &instance["port"]),
         (&one.host().unwrap().into(), &8080.into()),

@@ -120,7 +120,7 @@ pub(crate) fn read(inspection: Inspection) -> Inspected {
     Inspected::Running(Box::new(Container {
         service: match (service, project) {
             (Some(service), _) => service.clone(),
-            (None, Some((project, service))) => format!("{project}_{service}"),
+            (None, Some((project, service))) => format!("{service}_{project}"),
             (None, None) => name.clone(),
         },
         id,

@@ -68,7 +68,7 @@ fn swarm_tasks_and_compose_containers_keep_their_names() {
     let container = running(json!({"Name": "/home_web_1", "Config": {"Labels": labels}}));
     assert_eq!(
         (container.service.as_str(), &*container.id.to_string()),
-        ("home_web", "home_web_1-0123456789ab")
+        ("web_home", "home_web_1-0123456789ab")
     );
 }
 

@@ -9,7 +9,7 @@ use crate::scanner::{Scanner, string_literal};
 
 /// Template for the rule of a router that has none.
 ///
-/// Values: `.Name` and `.ServiceName` (the name of the service), and its labels as `index .Labels "key"`. Functions:
+/// Values: `.Name` (the name of the service, normalised as by `normalize`), `.ServiceName` (the same), and its labels as `index .Labels "key"`. Functions:
 /// `normalize`, `lower`, `upper`, `trim`, `trimPrefix`, `trimSuffix`, `trimAll`, `replace` and `default`, as in Traefik.
 /// Syntax: `|`, parentheses, `if`, `else` and `end`. Values of a single container, such as `.ContainerName`, do not exist
 /// in the hub: all tasks of a service share one rule.
@@ -19,8 +19,14 @@ pub struct DefaultRule(Vec<Block>);
 impl DefaultRule {
     /// Returns the rule for `service`, which may be empty.
     pub(crate) fn evaluate(&self, service: &str, labels: &Labels) -> String {
-        render(&self.0, service, labels)
+        render(&self.0, &normalize(service), labels)
     }
+}
+
+/// Replaces each sequence of characters other than letters and numbers by `-`, and removes it at both ends.
+fn normalize(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
 }
 
 impl FromStr for DefaultRule {
@@ -59,10 +65,7 @@ type Function = fn(&[String]) -> String;
 
 /// Functions, with their numbers of arguments.
 const FUNCTIONS: [(&str, usize, Function); 9] = [
-    ("normalize", 1, |arguments| {
-        let words = arguments[0].split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join("-")
-    }),
+    ("normalize", 1, |arguments| normalize(&arguments[0])),
     ("lower", 1, |arguments| arguments[0].to_lowercase()),
     ("upper", 1, |arguments| arguments[0].to_uppercase()),
     ("trim", 1, |arguments| arguments[0].trim().to_owned()),

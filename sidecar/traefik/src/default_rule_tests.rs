@@ -10,10 +10,11 @@ fn rule(template: &str) -> String {
 fn values_and_functions_follow_traefik() {
     for (template, expected) in [
         ("Host(`{{ normalize .Name }}.lan`)", "Host(`Demo-ping-2.lan`)"),
-        ("Host(`{{.ServiceName}}`)", "Host(`/Demo_ping.2`)"),
-        ("Host(`{{ trimPrefix `/` .Name }}`)", "Host(`Demo_ping.2`)"),
-        (r#"{{ .Name | trimPrefix "/" | lower | replace "_" "-" }}"#, "demo-ping.2"),
-        (r#"{{ trimSuffix ".2" (trimAll "/" .Name) | upper }}"#, "DEMO_PING"),
+        ("Host(`{{.ServiceName}}`)", "Host(`Demo-ping-2`)"),
+        ("Host(`{{ trimPrefix `Demo-` .Name }}`)", "Host(`ping-2`)"),
+        ("{{ normalize `/a_b.c/` }}", "a-b-c"),
+        (r#"{{ .Name | trimPrefix "D" | lower | replace "-" "." }}"#, "emo.ping.2"),
+        (r#"{{ trimSuffix "-2" (trimAll "D" .Name) | upper }}"#, "EMO-PING"),
         (r#"Host(`{{ index .Labels "host" }}`)"#, "Host(`a.lan`)"),
         (r#"{{ "host" | index .Labels }}{{ .Labels.host }}{{ index .Labels "none" }}"#, "a.lana.lan"),
         (r#"{{ index .Labels "none" | default "b.lan" }}"#, "b.lan"),
