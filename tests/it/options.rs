@@ -73,13 +73,14 @@ fn option(number: usize, path: &str, kind: &str) -> Shown {
         (_, "int") => (number.to_string(), json!(number)),
         (_, "duration") => (format!("{number}ms"), json!(format!("{number}ms"))),
         (_, "list") => (format!("{unique}, other"), json!([unique, "other"])),
-        (_, "names") => (format!("{unique}@docker, o@file"), json!([format!("{unique}@http"), "o@file"])),
+        // Names of another provider: the hub refuses references to what no label defines.
+        (_, "names") => (format!("{unique}@file, o@file"), json!([format!("{unique}@file"), "o@file"])),
         ("rule", _) if path.starts_with("tcp") => {
             let rule = format!("HostSNI(`*`) || ALPN(`{unique}`)");
             (rule.clone(), json!(rule))
         }
         ("rule", _) => (format!("Path(`/{unique}`)"), json!(format!("Path(`/{unique}`)"))),
-        (_, "name") => (format!("{unique}@swarm"), json!(format!("{unique}@http"))),
+        (_, "name") => (format!("{unique}@file"), json!(format!("{unique}@file"))),
         _ => (unique.clone(), json!(unique)),
     };
     let place = named.replace(".**", ".Deep.er").replace('*', chosen).replace("[n]", "0");
@@ -128,9 +129,9 @@ fn companions(option: &Shown) -> Vec<(String, String)> {
     let host = format!("Host(`{name}.lan`)");
     let rule = if protocol == "http" { host.as_str() } else { "HostSNI(`*`)" };
     let needed = match protocol.as_str() {
-        "http" => &[("rule", rule), ("service", "elsewhere")][..],
-        "tcp" => &[("rule", rule), ("service", "elsewhere"), ("entrypoints", "web")],
-        _ => &[("service", "elsewhere")],
+        "http" => &[("rule", rule), ("service", "elsewhere@file")][..],
+        "tcp" => &[("rule", rule), ("service", "elsewhere@file"), ("entrypoints", "web")],
+        _ => &[("service", "elsewhere@file")],
     };
     let needed = needed.iter().filter(|(field, _)| Some(*field) != last);
     needed

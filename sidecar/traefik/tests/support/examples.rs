@@ -64,7 +64,7 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
 const COMPANIONS: &[(&str, &str, &str)] = &[
     (".basicauth.", "basicauth.users", "a:{SHA}x"),
     (".circuitbreaker.", "circuitbreaker.expression", "NetworkErrorRatio() > 0.5"),
-    (".errors.", "errors.service", "elsewhere"),
+    (".errors.", "errors.service", "elsewhere@file"),
     (".forwardauth.", "forwardauth.address", "http://auth.lan"),
     (".forwardauth.tls.key", "forwardauth.tls.cert", CERTIFICATE),
     (".forwardauth.tls.cert", "forwardauth.tls.key", KEY),
@@ -73,7 +73,7 @@ const COMPANIONS: &[(&str, &str, &str)] = &[
     (".inflightreq.", "inflightreq.amount", "9"),
     (".ipallowlist.", "ipallowlist.sourcerange", "10.0.0.0/8"),
     (".ipwhitelist.", "ipwhitelist.sourcerange", "10.0.0.0/8"),
-    (".weighted.services.[n].weight", "weighted.services[0].name", "elsewhere"),
+    (".weighted.services.[n].weight", "weighted.services[0].name", "elsewhere@file"),
     (".redirectscheme.", "redirectscheme.scheme", "https"),
     (".retry.", "retry.attempts", "2"),
     (".retry.disableretryonnetworkerror", "retry.status", "500"),
