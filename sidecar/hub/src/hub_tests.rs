@@ -243,3 +243,18 @@ async fn paused_hub_expires_no_lease_for_that_time() {
     sleep(Duration::from_secs(2)).await;
     assert_eq!(registered(), 0, "without renewals the leases end as usual");
 }
+
+#[tokio::test(start_paused = true)]
+async fn older_generation_that_returns_second_to_a_new_hub_is_in_use() {
+    let readiness = Readiness::default();
+    let hub = hub(&readiness);
+    let rule = ("traefik.http.routers.ping.rule".to_owned(), "Path(`/new`)".to_owned());
+    let new = Registration { labels: Labels([rule].into()), age_ms: 5000, ..registration(2) };
+    hub.register(&id(2), 2, new, Duration::ZERO).await.unwrap();
+    hub.register(&id(1), 1, Registration { age_ms: 60_000, ..registration(1) }, Duration::ZERO)
+        .await
+        .unwrap();
+    sleep(WARM_UP + THROTTLE).await;
+    let document = String::from_utf8(hub.state().public_document().unwrap().to_vec()).unwrap();
+    assert!(document.contains("\"Path(`/ping`)\""), "{document}");
+}

@@ -557,3 +557,14 @@ fn refused_generation_stays_refused_while_no_router_reports() {
     scene.report();
     assert_eq!((scene.rule("b"), scene.routing("b.2")), ("Path(`/b2`)", Routing::Confirmed));
 }
+
+#[test]
+fn new_hub_puts_the_oldest_generation_in_use_in_whatever_order_tasks_return() {
+    let mut scene = Scene::new(true);
+    scene.healthy("b.3", B2);
+    scene.registry.start_over();
+    scene.healthy("b.1", B);
+    assert_eq!((scene.rule("b"), scene.servers("b")), ("Path(`/b`)", vec![1]));
+    assert_eq!(scene.rule("b-swarmlings-trial"), "Host(`a.invalid`) && Host(`b.invalid`) && (Path(`/b2`))");
+    assert_eq!(scene.routing("b.3"), Routing::Pending);
+}

@@ -299,6 +299,17 @@ impl Registry {
         new
     }
 
+    /// Decides anew which generations are in use, since no router has a configuration of this hub. Tasks return in any order,
+    /// and a generation that the hub's predecessor refused may be the first.
+    pub(crate) fn start_over(&mut self) {
+        for instance in self.instances.values_mut() {
+            instance.serving = None;
+            if let Some(service) = self.services.get_mut(&instance.registration.service) {
+                service.plan = Plan::default();
+            }
+        }
+    }
+
     /// Builds the configuration: of each service, the one in use and the one that is tried.
     pub(crate) fn document(&mut self, reports: &impl Reports) -> Document {
         let mut members: BTreeMap<&str, Members> = BTreeMap::new();

@@ -39,6 +39,8 @@ const LEARN_FOR: Duration = Duration::from_secs(15);
 pub(crate) struct Routers {
     started: Instant,
     polling: BTreeMap<u64, Router>,
+    /// Whether a router has got a configuration from this hub.
+    pub(crate) has_sent: bool,
 }
 
 /// What a router says about itself in a poll.
@@ -108,7 +110,7 @@ struct Api {
 
 impl Routers {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { started: now, polling: BTreeMap::new() }
+        Self { started: now, polling: BTreeMap::new(), has_sent: false }
     }
 
     /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.
@@ -186,6 +188,7 @@ impl Routers {
                 router.beacon_due = Some(now + router.poll.throttle + BEACON_AFTER);
             }
             router.last_sent = Some(generation);
+            self.has_sent = true;
         }
     }
 

@@ -147,6 +147,9 @@ impl State {
     }
 
     fn update_configuration(&mut self) {
+        if !self.routers.has_sent {
+            self.registry.start_over();
+        }
         let document = self.registry.document(&self.routers);
         for (service, warning) in self.registry.new_warnings() {
             warn!(%service, "{warning}");
