@@ -78,9 +78,10 @@ pub(crate) fn copy_program(program: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the paths of a program's shared libraries and of its loader.
+/// Returns the paths of a program's shared libraries and of its loader. The C library loads `libgcc_s.so.1` only when a
+/// thread ends, and aborts without it: `ldd` names it because it is preloaded.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let text = run_ok(Command::new("ldd").arg(program))?;
+    let text = run_ok(Command::new("ldd").arg(program).env("LD_PRELOAD", "libgcc_s.so.1"))?;
     let paths = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(paths.map(PathBuf::from).collect())
 }
