@@ -50,7 +50,7 @@ fn orphans_are_adopted_by_the_sidecar_and_ended_when_it_stops() {
 fn leftover_processes_get_term_before_kill() {
     let leftover = |trap: &str| format!("sh -c '{trap}; echo up; while :; do sleep 1000 & wait $!; done' &");
     let script = format!(
-        "{} {} trap 'exit 7' TERM; sleep 1000 & wait",
+        "trap 'exit 7' TERM; {} {} sleep 1000 & wait",
         leftover("trap \"echo cleaned; exit\" TERM"),
         leftover("trap \"echo refused\" TERM"),
     );

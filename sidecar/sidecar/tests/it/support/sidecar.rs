@@ -120,7 +120,9 @@ impl Run {
     }
 
     pub(crate) fn command(self, command: &[&str]) -> Sidecar {
-        let mut words = self.prefix.clone();
+        // The tests may run under `nohup`, and the sidecar leaves an ignored HUP as it is.
+        let mut words = vec!["env".to_owned(), "--default-signal=HUP".to_owned()];
+        words.extend(self.prefix);
         words.extend([BINARY.to_owned(), "run".to_owned()]);
         words.extend(self.flags);
         words.push("--".to_owned());
