@@ -110,6 +110,8 @@ mod tests {
         resolve_with("slow", Duration::from_millis(1), another).await.unwrap_err();
         assert_eq!(resolve_with("other", LIMIT, |_| Ok(vec![HUB])).await.unwrap(), [HUB]);
         let third = tokio::spawn(resolve_with("slow", LIMIT, another));
+        // It joins the look-up before that ends.
+        tokio::task::yield_now().await;
         answer.send(vec![HUB]).unwrap();
         assert_eq!(third.await.unwrap().unwrap(), [HUB]);
         assert!(running().get("slow").is_none());
