@@ -37,7 +37,8 @@ fuzz_target!(|text: &str| {
             render(&mut document, &config, &[]);
             KNOWN.check(&serde_json::from_str::<Value>(&document.to_json()).expect("the document is JSON"));
         }
-        Err(error) => assert!(!translation.errors.is_empty(), "{error}"),
+        // The checks of names, rules and values may refuse what can be translated.
+        Err(error) => assert!(!error.0.is_empty()),
     }
 });
 
