@@ -1,16 +1,15 @@
 //! Tests of generations, conflicts and trials, with the registry and scripted routers.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
-use std::num::NonZeroU16;
 
 use proptest::prelude::*;
-use protocol::{Health, InstanceId, Labels, Registration, Routing, ServiceSpec, Services, Source};
+use protocol::{Health, InstanceId, Labels, Registration, Routing, ServiceSpec, Services};
 use serde_json::Value;
 use traefik::Exposure;
 
 use super::*;
 use crate::key::Key;
+use crate::registry::tests::registration;
 use crate::registry::{Registry, Settings};
 
 /// Routers that report on definitions.
@@ -64,23 +63,9 @@ impl Scene {
     }
 
     fn register(&mut self, id: &str, health: Health, labels: Pairs<'_>) {
-        let (service, number) = id.split_once('.').unwrap();
-        let number: u8 = number.parse().unwrap();
-        let registration = Registration {
-            service: service.to_owned(),
-            host: id.to_owned(),
-            node: None,
-            slot: None,
-            address: IpAddr::from([10, 0, 1, number]),
-            port: NonZeroU16::new(8080).unwrap(),
-            started: number.into(),
-            age_ms: 10_000 * (256 - u64::from(number)),
-            health,
-            labels: read_labels(labels),
-            source: Source::Sidecar,
-            ticket: None,
-        };
-        self.registry.register(self.now, false, &id.parse().unwrap(), number.into(), registration).unwrap();
+        let registration = Registration { labels: read_labels(labels), ..registration(id, health, &[]) };
+        let connection = registration.started;
+        self.registry.register(self.now, false, &id.parse().unwrap(), connection, registration).unwrap();
         self.now += Duration::from_millis(1);
     }
 

@@ -460,4 +460,4 @@ fn read_config(
 
 #[cfg(test)]
 #[path = "registry_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -106,7 +106,8 @@ impl Scene {
     }
 }
 
-fn registration(id: &str, health: Health, labels: &[(&str, &str)]) -> Registration {
+/// Registration of the instance `SERVICE.NUMBER`. Higher numbers start later, 10 s apart.
+pub(crate) fn registration(id: &str, health: Health, labels: &[(&str, &str)]) -> Registration {
     let (service, number) = id.split_once('.').unwrap();
     let number: u8 = number.parse().unwrap();
     Registration {

@@ -43,7 +43,7 @@ pub(crate) struct Routers {
     pub(crate) has_sent: bool,
 }
 
-/// What a router says about itself in a poll.
+/// Parameters of a router's poll.
 #[derive(Clone, Debug)]
 pub(crate) struct Poll {
     /// Name for people.
@@ -80,8 +80,8 @@ struct Router {
     predecessor: Predecessor,
 }
 
-/// What a new hub knows of the configuration that a router has from the hub's predecessor. Until it knows all of its servers,
-/// the router keeps that configuration.
+/// State of learning a router's configuration from this hub's predecessor. The router keeps that configuration until all of
+/// its servers are known.
 #[derive(Debug, PartialEq, Eq)]
 enum Predecessor {
     /// The router's API is being asked.
