@@ -27,7 +27,7 @@ mod value;
 
 pub use log::{LogArgs, LogFormat, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
-pub use token::{Token, TokenError};
+pub use token::{Token, TokenError, constant_time_eq};
 pub use value::{integer, ip_address, parse_bool, port};
 
 /// Exit code for bad usage: `EX_USAGE` of sysexits.h.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::{Failure, reason};
@@ -18,16 +18,24 @@ pub struct TokenError {
 }
 
 impl Token {
-    /// Reads a token file. White space around the token is ignored. The token has no control characters, so it fits
-    /// into an HTTP header.
+    /// Reads a token file; `-` is standard input. White space around the token is ignored. The token has no control
+    /// characters, so it fits into an HTTP header. Of two tokens, one per line, it returns the first.
     pub fn read(file: &Path) -> Result<Self, TokenError> {
-        let invalid = |cause| Err(io::Error::new(io::ErrorKind::InvalidData, cause));
-        let token = fs::read(file).and_then(|bytes| match str::from_utf8(&bytes).map(str::trim) {
-            Ok("") => invalid("the file is empty"),
-            Ok(token) if !token.contains(char::is_control) => Ok(Self(token.to_owned())),
-            _ => invalid("expected one line of printable characters"),
+        Self::read_pair(file).map(|(token, _)| token)
+    }
+
+    /// Reads a token file, which may have a second line with the token that the first one replaces.
+    pub fn read_pair(file: &Path) -> Result<(Self, Option<Self>), TokenError> {
+        let content = if file == Path::new("-") {
+            let mut content = Vec::new();
+            io::stdin().read_to_end(&mut content).map(|_| content)
+        } else {
+            fs::read(file)
+        };
+        let pair = content.and_then(|content| {
+            pair(&content).map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))
         });
-        token.map_err(|cause| TokenError { file: file.to_owned(), cause })
+        pair.map_err(|cause| TokenError { file: file.to_owned(), cause })
     }
 
     /// Checks that an `Authorization` header is `Bearer TOKEN` with this token.
@@ -50,10 +58,29 @@ impl Token {
     }
 
     /// Compares in constant time.
-    fn equals(&self, other: &[u8]) -> bool {
-        self.0.len() == other.len()
-            && self.0.bytes().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    pub fn equals(&self, other: &[u8]) -> bool {
+        constant_time_eq(self.as_bytes(), other)
     }
+}
+
+/// Compares secrets. For texts of the same length, the duration does not depend on where they differ.
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+/// Returns the tokens in a file.
+fn pair(content: &[u8]) -> Result<(Token, Option<Token>), &'static str> {
+    let text = str::from_utf8(content).map_err(|_| "expected printable characters")?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().ok_or("the file is empty")?;
+    let (second, rest) = (lines.next(), lines.next());
+    if rest.is_some() {
+        return Err("expected one token, or two of which the first replaces the second");
+    }
+    if [Some(first), second].into_iter().flatten().any(|line| line.contains(char::is_control)) {
+        return Err("expected printable characters");
+    }
+    Ok((Token(first.to_owned()), second.map(|token| Token(token.to_owned()))))
 }
 
 /// Returns the token of an `Authorization` header. The case of the scheme does not matter.
@@ -111,8 +138,10 @@ mod tests {
         let path = std::env::temp_dir().join(format!("cli-token-{}", std::process::id()));
         for (content, cause) in [
             (&b" \n"[..], "the file is empty"),
-            (b"a\nb", "expected one line of printable characters"),
-            (b"\xff", "expected one line of printable characters"),
+            (b"a\0b", "expected printable characters"),
+            (b"a\nb\0", "expected printable characters"),
+            (b"\xff", "expected printable characters"),
+            (b"a\nb\nc", "expected one token, or two of which the first replaces the second"),
         ] {
             fs::write(&path, content).unwrap();
             let error = Token::read(&path).unwrap_err().to_string();
@@ -120,6 +149,10 @@ mod tests {
         }
         fs::write(&path, " secret\n").unwrap();
         assert_eq!(Token::read(&path).unwrap().header(), "Bearer secret");
+        assert!(Token::read_pair(&path).unwrap().1.is_none());
+        fs::write(&path, "new\n\nold\n").unwrap();
+        assert_eq!(Token::read(&path).unwrap().header(), "Bearer new");
+        assert!(Token::read_pair(&path).unwrap().1.unwrap().equals(b"old"));
         fs::remove_file(&path).unwrap();
         let error = Token::read(&path).unwrap_err().to_string();
         assert!(error.ends_with(": no such file or directory"), "{error}");

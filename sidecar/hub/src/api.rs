@@ -1,17 +1,17 @@
 //! HTTP API of the hub.
 //!
-//! | request | response |
-//! |---|---|
-//! | `GET /traefik?wait=4s&throttle=100ms&router=NAME&api=8080` | Traefik's dynamic configuration, once it changes; 503 during the warm-up |
-//! | `GET /traefik` | the configuration now, for clients that are not routers |
-//! | `GET /traefik/beacon?connection=…&generation=…&nonce=…` | health check by which a router acknowledges a configuration; delayed |
-//! | `PUT /v1/instances/ID?wait=2s` | registers an instance or renews its lease (token) |
-//! | `DELETE /v1/instances/ID?wait=10s` | withdraws it; responds once every router acknowledged (token) |
-//! | `POST /v1/heartbeat` | renews all leases of the connection (token) |
-//! | `PUT /v1/managers/NODE` | replaces the services that a manager published (token) |
-//! | `GET /v1/instances` | all instances |
-//! | `GET /v1/events` | all instances, then each change, as server-sent events |
-//! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) |
+//! | request | response | token |
+//! |---|---|---|
+//! | `GET /traefik?wait=4s&throttle=100ms&router=NAME&api=8080` | Traefik's dynamic configuration, once it changes; 503 during the warm-up | router |
+//! | `GET /traefik` | the configuration now, for clients that are not routers | router |
+//! | `GET /traefik/beacon?connection=…&generation=…&nonce=…` | health check by which a router acknowledges a configuration; delayed | none: the nonce is the proof |
+//! | `PUT /v1/instances/ID?wait=2s` | registers an instance or renews its lease | service, agent, manager |
+//! | `DELETE /v1/instances/ID?wait=10s` | withdraws it; responds once every router acknowledged | that of its registration |
+//! | `POST /v1/heartbeat` | renews all leases of the connection | service, agent, manager |
+//! | `PUT /v1/managers/NODE` | replaces the services that a manager published | manager |
+//! | `GET /v1/instances` | all instances | reader |
+//! | `GET /v1/events` | all instances, then each change, as server-sent events | reader |
+//! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) | none |
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,7 +19,6 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cli::Token;
 use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Services};
 use runtime::{
     Admin, Body, Connection, EstablishFuture, Established, HeaderValue, Method, Peer, Request, RequestBody,
@@ -29,6 +28,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use crate::auth::{Auth, Identity, Role, one_of};
 use crate::hub::Hub;
 use crate::query::{MAX_WAIT, Query};
 use crate::registry::Withdrawn;
@@ -51,8 +51,7 @@ const ROUTES: [&str; 8] =
 /// The hub as a service.
 pub(crate) struct Api {
     pub(crate) hub: Arc<Hub>,
-    /// Token for changes; `None` accepts all of them.
-    pub(crate) token: Option<Token>,
+    pub(crate) auth: Auth,
     pub(crate) admin: Admin,
 }
 
@@ -81,6 +80,13 @@ impl Api {
         let path = head.uri.path();
         let query = Query::new(head.uri.query());
         let route = ROUTES[self.route(path)];
+        // A health check carries no token. Without its nonce it acknowledges nothing.
+        let identity = match route {
+            BEACON_PATH => Identity::Insecure,
+            // Routers and readers send no token yet.
+            _ if head.method.is_safe() => Identity::Insecure,
+            _ => self.identify(head.headers.get(header::AUTHORIZATION), roles(route), connection)?,
+        };
         let allowed = match route {
             INSTANCE => "PUT, DELETE",
             MANAGER => "PUT",
@@ -93,9 +99,6 @@ impl Api {
             let mut response = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).response();
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
             return Ok(response);
-        }
-        if !head.method.is_safe() {
-            self.authorize(head.headers.get(header::AUTHORIZATION), connection)?;
         }
         match route {
             CONFIGURATION => self.configuration(connection, query).await,
@@ -123,8 +126,10 @@ impl Api {
                 self.hub.publish(node, services);
                 Ok(json(StatusCode::OK, &serde_json::Map::new()))
             }
-            _ if head.method == Method::PUT => self.register(id_in(path)?, connection, query, body).await,
-            _ => self.withdraw(&id_in(path)?, query).await,
+            _ if head.method == Method::PUT => {
+                self.register(&identity, id_in(path)?, connection, query, body).await
+            }
+            _ => self.withdraw(&identity, &id_in(path)?, query).await,
         }
     }
 
@@ -176,6 +181,7 @@ impl Api {
 
     async fn register(
         &self,
+        identity: &Identity,
         id: InstanceId,
         connection: &Connection,
         mut query: Query<'_>,
@@ -187,6 +193,10 @@ impl Api {
         if registration.service.is_empty() {
             return Err(ApiError::bad_request("registration: empty service name"));
         }
+        if !identity.acts_for(&registration.service) {
+            return Err(ApiError::forbidden(identity, format_args!("service {}", registration.service)));
+        }
+        self.check_owner(identity, &id)?;
         let address = registration.address;
         if address.is_unspecified() {
             return Err(ApiError::bad_request(format!("registration: unspecified address {address}")));
@@ -200,9 +210,15 @@ impl Api {
         }
     }
 
-    async fn withdraw(&self, id: &InstanceId, mut query: Query<'_>) -> Result<Response, ApiError> {
+    async fn withdraw(
+        &self,
+        identity: &Identity,
+        id: &InstanceId,
+        mut query: Query<'_>,
+    ) -> Result<Response, ApiError> {
         let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
+        self.check_owner(identity, id)?;
         let withdrawal = self.hub.withdraw(id, wait).await;
         if !withdrawal.pending.is_empty() && self.hub.state().draining {
             // The client should ask the hub's successor instead of accepting an incomplete withdrawal.
@@ -211,13 +227,58 @@ impl Api {
         Ok(json(StatusCode::OK, &withdrawal))
     }
 
-    fn authorize(&self, header: Option<&HeaderValue>, connection: &Connection) -> Result<(), ApiError> {
-        let Some(token) = &self.token else { return Ok(()) };
-        token.check(header.map(HeaderValue::as_bytes)).map_err(|cause| {
+    /// Identifies the client, which needs one of `roles`.
+    fn identify(
+        &self,
+        header: Option<&HeaderValue>,
+        roles: &[Role],
+        connection: &Connection,
+    ) -> Result<Identity, ApiError> {
+        let roles_text = one_of(roles);
+        let rejected = |status, cause: fmt::Arguments<'_>| {
             warn!(peer = %connection.peer, "request rejected: {cause}");
             self.hub.state().counters.unauthorized += 1;
-            ApiError::new(StatusCode::UNAUTHORIZED, cause)
-        })
+            ApiError::new(status, cause)
+        };
+        let identity = self.auth.authenticate(header.map(HeaderValue::as_bytes)).map_err(|cause| {
+            let needs = if roles.is_empty() { String::new() } else { format!(" of role {roles_text}") };
+            rejected(
+                StatusCode::UNAUTHORIZED,
+                format_args!(
+                    "{cause}: send the header authorization: Bearer TOKEN with a token{needs}; `hub token` prints it"
+                ),
+            )
+        })?;
+        if roles.is_empty() || identity.has_role(roles) {
+            return Ok(identity);
+        }
+        let cause = format_args!(
+            "the token is that of {identity}; this request needs role {roles_text}, for which `hub token` prints a token"
+        );
+        Err(rejected(StatusCode::FORBIDDEN, cause))
+    }
+
+    /// Fails if the instance is registered and belongs to a service that the client does not act for.
+    fn check_owner(&self, identity: &Identity, id: &InstanceId) -> Result<(), ApiError> {
+        let state = self.hub.state();
+        let owner = state.registry.instances.get(id).map(|instance| &*instance.registration.service);
+        match owner {
+            Some(owner) if !identity.acts_for(owner) => {
+                Err(ApiError::forbidden(identity, format_args!("instance {id} of service {owner}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the roles that may request a route; none for a path that does not exist.
+fn roles(route: &str) -> &'static [Role] {
+    match route {
+        CONFIGURATION => &[Role::Router],
+        INSTANCES | EVENTS => &[Role::Reader],
+        INSTANCE | HEARTBEAT => &[Role::Service, Role::Agent, Role::Manager],
+        MANAGER => &[Role::Manager],
+        _ => &[],
     }
 }
 
@@ -267,6 +328,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    fn forbidden(identity: &Identity, object: impl fmt::Display) -> Self {
+        let message = format_args!("the token is that of {identity}, and not for {object}");
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     fn new(status: StatusCode, message: impl fmt::Display) -> Self {
         Self { status, message: message.to_string() }
     }
@@ -274,7 +340,9 @@ impl ApiError {
     fn response(self) -> Response {
         let mut response = json(self.status, &ErrorBody { error: self.message });
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            // A browser asks for the password.
+            let schemes = HeaderValue::from_static("Bearer, Basic realm=\"swarmlings\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
         }
         response
     }

@@ -1,6 +1,6 @@
 //! Service registry that feeds Traefik's HTTP provider.
 //!
-//! - [`api`]: HTTP API, with [`query`] and [`events`]
+//! - [`api`]: HTTP API, with [`auth`], [`query`] and [`events`]
 //! - [`hub`]: shared state, and requests that wait for it to change
 //! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`] and [`plans`]) and
 //!   [`routers`], which reports to it as [`reports`] says
@@ -13,13 +13,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::{Failure, Token, parse_bool};
+use cli::{Failure, parse_bool};
 use parse::duration;
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
 use traefik::{Constraints, DefaultRule, Exposure};
 
+use crate::auth::{Auth, Masters};
+
 mod api;
+mod auth;
 mod certificate;
 mod events;
 mod hub;
@@ -40,20 +43,22 @@ const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provi
     .examples(
         "  hub --token-file /run/secrets/token\n  \
          hub --insecure --port 8081  try it on one machine, without a token\n  \
+         hub token service ping      print the token for the sidecars of the service ping\n  \
          hub healthcheck             for the HEALTHCHECK of an image\n  \
          hub labels stack.yml        translate labels of Traefik 1 to Traefik 3",
     )
-    .subcommands(&[Subcommand::of::<traefik_v1::LabelsCommand>()])
+    .subcommands(&[Subcommand::of::<auth::TokenCommand>(), Subcommand::of::<traefik_v1::LabelsCommand>()])
     // Not readiness: sidecars only find a hub that is healthy, and the warm-up needs their registrations.
     .healthcheck_path("/healthz")
     .without_admin_port();
 
 #[derive(Args)]
 struct Flags {
-    /// File with the bearer token that sidecars and agents must send
+    /// File with the master token, from which those of services, routers and agents derive; read at the start. A second line
+    /// may hold the token that it replaces
     #[arg(long, env = "HUB_TOKEN_FILE", value_name = "FILE", help_heading = "Hub")]
     token_file: Option<PathBuf>,
-    /// Accept registrations without a token
+    /// Accept all requests without a token
     #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
     insecure: bool,
     /// Lifetime of a lease without a heartbeat
@@ -96,13 +101,16 @@ fn main() -> ExitCode {
 }
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
-    let token = read_token(flags.token_file.as_deref(), flags.insecure)?;
+    let auth = read_token(flags.token_file.as_deref(), flags.insecure)?;
     let settings = registry::Settings {
         ttl: flags.ttl,
         lost_after: flags.lost_after,
         agent_lost_after: flags.agent_lost_after,
         keep_empty: flags.keep_empty,
-        key: key::Key::new(token.as_ref().map_or(&[], Token::as_bytes)),
+        key: match &auth {
+            Auth::Insecure => key::Key::default(),
+            Auth::Masters(masters) => masters.key().clone(),
+        },
         exposure: Exposure {
             by_default: flags.exposed_by_default,
             constraints: flags.constraints,
@@ -115,11 +123,11 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let random =
         random_key().map_err(|error| Failure::new(format_args!("generating a random key: {error}")))?;
     // Passwords that derive from an empty token would be public.
-    let api_key = if token.is_some() { &settings.key } else { &random };
+    let api_key = if matches!(auth, Auth::Insecure) { &random } else { &settings.key };
     let api = traefik_api::TraefikApi::new(api_key.clone());
     let hub = hub::Hub::new(settings, flags.warm_up, certificate, random, api, context.latch());
     tokio::spawn(hub.clone().tick());
-    Ok(api::Api { hub, token, admin: context.admin().clone() })
+    Ok(api::Api { hub, auth, admin: context.admin().clone() })
 }
 
 fn random_key() -> Result<key::Key, getrandom::Error> {
@@ -128,20 +136,18 @@ fn random_key() -> Result<key::Key, getrandom::Error> {
     Ok(key::Key::new(&bytes))
 }
 
-/// Reads the token file; `None` means that clients need no token.
-fn read_token(file: Option<&Path>, insecure: bool) -> Result<Option<Token>, Failure> {
+/// Reads the token file.
+fn read_token(file: Option<&Path>, insecure: bool) -> Result<Auth, Failure> {
     match file {
         // Not a conflict for clap, which would also report it for `HUB_INSECURE=false`.
         Some(_) if insecure => Err(Failure::usage("--token-file cannot be used with --insecure")),
-        Some(file) => Token::read(file)
-            .map(Some)
-            .map_err(|error| Failure::new(format_args!("{error}; check --token-file or HUB_TOKEN_FILE"))),
+        Some(file) => Masters::read(file).map(|masters| Auth::Masters(masters.into())),
         None if insecure => {
-            warn!("registrations need no token, because of --insecure");
-            Ok(None)
+            warn!("requests need no token, because of --insecure");
+            Ok(Auth::Insecure)
         }
         None => Err(Failure::usage(
-            "missing --token-file or HUB_TOKEN_FILE; use --insecure to accept registrations without a token",
+            "missing --token-file or HUB_TOKEN_FILE; use --insecure to accept all requests without a token",
         )),
     }
 }
@@ -154,7 +160,7 @@ mod tests {
     fn either_a_token_or_insecure_is_required() {
         let error =
             |file: Option<&str>, insecure| read_token(file.map(Path::new), insecure).unwrap_err().to_string();
-        assert!(read_token(None, true).unwrap().is_none());
+        assert!(matches!(read_token(None, true), Ok(Auth::Insecure)));
         assert!(error(None, false).contains("missing --token-file"));
         assert!(error(Some("/dev/null"), true).contains("cannot be used with --insecure"));
         assert!(error(Some("/dev/null"), false).contains("the file is empty"));
