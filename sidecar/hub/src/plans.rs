@@ -52,8 +52,10 @@ pub(crate) struct Plan {
     since: Option<u64>,
     /// Error that a router reports for it.
     error: Option<String>,
-    /// Generation that is tried.
+    /// Generation that is tried. A rejected one stays, so that routers report when the error ends.
     pub(crate) trial: Option<Trial>,
+    /// Configurations that routers rejected when they were tried, with the error.
+    rejected: Vec<(Arc<ServiceConfig>, String)>,
     /// Newer configurations, whose instances receive no requests, with the reason if they are refused.
     waiting: Vec<(Arc<ServiceConfig>, Option<String>)>,
 }
@@ -66,16 +68,14 @@ pub(crate) struct Trial {
     pub(crate) config: ServiceConfig,
     /// Generation of the document with which the trial began; `None` until that has a number.
     since: Option<u64>,
-    /// Result, once every router has reported.
-    result: Option<Result<(), String>>,
+    /// Whether every router has reported that it works.
+    works: bool,
 }
 
 /// A service, with the generations that may come into use: the preferred one first, each with the reason if it cannot.
 struct Candidates<'a> {
     service: &'a str,
     plan: &'a mut Plan,
-    /// Whether an instance, healthy or not, has the configuration in use.
-    is_held: bool,
     choices: Vec<(Generation, Option<String>)>,
 }
 
@@ -90,6 +90,11 @@ impl Members {
             Some(known) => known.start = known.start.max(start),
             None => self.healthy.push(Generation { config: Arc::clone(config), start }),
         }
+    }
+
+    /// Returns whether an instance, healthy or not, has this configuration.
+    fn has(&self, config: &Arc<ServiceConfig>) -> bool {
+        self.all.iter().any(|known| Arc::ptr_eq(known, config))
     }
 }
 
@@ -133,30 +138,43 @@ impl Plan {
         let is_reported = |since: Option<u64>| since.is_some_and(|since| reports.is_confirmed(since));
         let mut changed = false;
         if is_reported(self.since) {
-            let error = self.rendered.as_ref().and_then(|config| error_of(config, reports));
+            let error = self.rendered.as_ref().and_then(|config| error_of(config, self.since, reports));
             changed = error != self.error;
             self.error = error;
         }
         if let Some(trial) = &mut self.trial
             && is_reported(trial.since)
-            // Without reports an error stays: a beacon does not show that it has ended.
-            && (reports.can_try() || !trial.is_refused())
         {
-            let result = Some(error_of(&trial.config, reports).map_or(Ok(()), Err));
-            changed |= result != trial.result;
-            trial.result = result;
+            let config = &trial.candidate.config;
+            let known = self.rejected.iter().position(|(rejected, _)| Arc::ptr_eq(rejected, config));
+            let error = error_of(&trial.config, trial.since, reports);
+            // Without reports an error stays: a beacon does not show that it has ended.
+            if error.is_some() || known.is_none() || reports.can_try() {
+                let former = known.map(|place| self.rejected.swap_remove(place).1);
+                changed |= error != former || trial.works != error.is_none();
+                trial.works = error.is_none();
+                self.rejected.extend(error.map(|error| (Arc::clone(config), error)));
+            }
         }
         changed
     }
 
-    /// Returns the generations that may come into use, the preferred one first, and whether the one in use has instances.
-    fn choices(&mut self, members: &Members) -> (Vec<(Generation, Option<String>)>, bool) {
+    /// Returns the error that routers reported for a configuration when it was tried.
+    fn rejection(&self, config: &Arc<ServiceConfig>) -> Option<&String> {
+        Some(&self.rejected.iter().find(|(rejected, _)| Arc::ptr_eq(rejected, config))?.1)
+    }
+
+    /// Returns the generations that may come into use, the preferred one first.
+    fn choices(&mut self, members: &Members) -> Vec<(Generation, Option<String>)> {
+        let in_use = self.in_use.as_ref();
+        self.rejected.retain(|(config, _)| {
+            members.has(config) && in_use.is_none_or(|in_use| Trial::config(&in_use.config, config).is_some())
+        });
         let mut choices = members.healthy.clone();
         choices.sort_by_key(|choice| Reverse(choice.start));
-        let mut is_held = false;
         if let Some(in_use) = &mut self.in_use {
             let is_in_use = |config: &Arc<ServiceConfig>| Arc::ptr_eq(config, &in_use.config);
-            is_held = members.all.iter().any(is_in_use);
+            let is_held = members.has(&in_use.config);
             let newest = choices.iter().find(|choice| is_in_use(&choice.config)).map(|own| own.start);
             choices.retain(|choice| !is_in_use(&choice.config));
             in_use.start = newest.map_or(in_use.start, |newest| in_use.start.max(newest));
@@ -165,35 +183,50 @@ impl Plan {
             // After a restart of the hub, the oldest one is most likely in use.
             choices.reverse();
         }
-        (choices.into_iter().map(|choice| (choice, None)).collect(), is_held)
+        let with_error = |choice: Generation| {
+            let error = self.rejection(&choice.config).cloned();
+            (choice, error)
+        };
+        choices.into_iter().map(with_error).collect()
     }
 
     /// Applies the checks of `choices`. Returns whether another generation came into use.
-    fn apply(&mut self, choices: Vec<(Generation, Option<String>)>, is_held: bool, can_try: bool) -> bool {
-        let chosen = choices.iter().find(|(_, refusal)| refusal.is_none()).map(|(choice, _)| choice.clone());
+    fn apply(
+        &mut self,
+        choices: Vec<(Generation, Option<String>)>,
+        members: &Members,
+        can_try: bool,
+    ) -> bool {
+        let chosen = choices.iter().find(|(_, refusal)| refusal.is_none());
+        let tried =
+            chosen.or_else(|| choices.iter().find(|(choice, _)| self.rejection(&choice.config).is_some()));
         let trial = self.trial.take();
-        if let Some(chosen) = &chosen {
-            let trial = trial.filter(|trial| Arc::ptr_eq(&trial.candidate.config, &chosen.config));
-            let trial = trial.or_else(|| Trial::new(self.in_use()?, chosen));
-            let result = trial.as_ref().and_then(|trial| trial.result.as_ref());
-            let is_refused = trial.as_ref().is_some_and(Trial::is_refused);
-            let may_wait = is_refused || can_try && is_held && result != Some(&Ok(()));
-            self.trial = trial.filter(|_| may_wait);
-            if self.trial.is_none() {
-                *self = Self { in_use: Some(chosen.clone()), ..Self::default() };
+        self.trial = match tried {
+            Some((tried, _)) => {
+                let trial = trial.filter(|trial| Arc::ptr_eq(&trial.candidate.config, &tried.config));
+                trial.or_else(|| Trial::new(self.in_use()?, tried))
+            }
+            // A rejected generation that is not healthy for a while is not tried again when it is.
+            None => trial.filter(|trial| self.rejection(&trial.candidate.config).is_some()),
+        };
+        if let Some((chosen, _)) = chosen {
+            let is_held = self.in_use().is_some_and(|in_use| members.has(in_use));
+            let is_waiting = self.trial.as_ref().is_some_and(|trial| !trial.works);
+            if !(is_waiting && can_try && is_held) {
+                self.in_use = Some(chosen.clone());
+                (self.since, self.error, self.trial) = (None, None, None);
                 return true;
             }
         }
         let in_use = self.in_use.as_ref();
         let is_ahead = |choice: &Generation| in_use.is_none_or(|in_use| is_newer(choice, in_use));
+        // The reason outlasts a time without healthy instances.
+        self.waiting.retain(|(config, refusal)| {
+            let is_healthy = members.healthy.iter().any(|known| Arc::ptr_eq(&known.config, config));
+            refusal.is_some() && members.has(config) && !is_healthy
+        });
         let ahead = choices.into_iter().filter(|(choice, _)| is_ahead(choice));
-        self.waiting = ahead.map(|(choice, refusal)| (choice.config, refusal)).collect();
-        if let Some(Trial { candidate, result: Some(Err(error)), .. }) = &self.trial {
-            let tried = self.waiting.iter_mut().find(|(config, _)| Arc::ptr_eq(config, &candidate.config));
-            if let Some((_, refusal)) = tried {
-                *refusal = Some(error.clone());
-            }
-        }
+        self.waiting.extend(ahead.map(|(choice, refusal)| (choice.config, refusal)));
         false
     }
 }
@@ -201,14 +234,14 @@ impl Plan {
 impl Trial {
     /// Prepares a trial of `candidate`; `None` if it differs from the configuration in use in nothing that can be tried.
     fn new(in_use: &ServiceConfig, candidate: &Generation) -> Option<Self> {
-        let config = candidate.config.trial(TRIAL_SUFFIX)?;
-        let is_known = in_use.trial(TRIAL_SUFFIX).is_some_and(|known| known.defines_the_same(&config));
-        (!is_known).then(|| Self { candidate: candidate.clone(), config, since: None, result: None })
+        let config = Self::config(in_use, &candidate.config)?;
+        Some(Self { candidate: candidate.clone(), config, since: None, works: false })
     }
 
-    /// Returns whether a router has reported an error.
-    fn is_refused(&self) -> bool {
-        matches!(self.result, Some(Err(_)))
+    fn config(in_use: &ServiceConfig, candidate: &ServiceConfig) -> Option<ServiceConfig> {
+        let config = candidate.trial(TRIAL_SUFFIX)?;
+        let is_known = in_use.trial(TRIAL_SUFFIX).is_some_and(|known| known.defines_the_same(&config));
+        (!is_known).then_some(config)
     }
 }
 
@@ -216,10 +249,10 @@ fn is_newer(generation: &Generation, in_use: &Generation) -> bool {
     generation.start > in_use.start + CLEARLY_NEWER
 }
 
-/// Returns the first error that a router reports for a definition.
-fn error_of(config: &ServiceConfig, reports: &impl Reports) -> Option<String> {
+/// Returns the first error that a router reports for a definition, in use since this generation of the document.
+fn error_of(config: &ServiceConfig, since: Option<u64>, reports: &impl Reports) -> Option<String> {
     config.claims().find_map(|(protocol, kind, name, _)| {
-        let error = reports.error(protocol, kind, name)?;
+        let error = reports.error(since?, protocol, kind, name)?;
         let message = format!("Traefik reports for traefik.{protocol}.{kind}.{name}: {error}");
         Some(message.replace(TRIAL_SUFFIX, ""))
     })
@@ -239,13 +272,13 @@ pub(crate) fn decide(
         let mut all: Vec<_> = services
             .iter_mut()
             .map(|(service, plan)| {
-                let (choices, is_held) = plan.choices(members.get(*service).unwrap_or(&none));
-                Candidates { service, plan, is_held, choices }
+                let choices = plan.choices(members.get(*service).unwrap_or(&none));
+                Candidates { service, plan, choices }
             })
             .collect();
         check(&mut all);
-        for Candidates { plan, is_held, choices, .. } in all {
-            promoted |= plan.apply(choices, is_held, reports.can_try());
+        for Candidates { service, plan, choices } in all {
+            promoted |= plan.apply(choices, members.get(service).unwrap_or(&none), reports.can_try());
         }
     }
 }
@@ -279,11 +312,6 @@ type Table<'a> = BTreeMap<(&'a str, &'a str, &'a str), BTreeMap<usize, Definitio
 impl Candidates<'_> {
     fn chosen(&self) -> Option<&ServiceConfig> {
         Some(&self.choices.iter().find(|(_, refusal)| refusal.is_none())?.0.config)
-    }
-
-    /// Returns whether routers report an error for the chosen generation. Then it keeps no name from other services.
-    fn is_failing(&self) -> bool {
-        self.plan.trial.as_ref().is_some_and(Trial::is_refused)
     }
 }
 
@@ -329,7 +357,6 @@ fn conflict(
     config: &ServiceConfig,
     table: &Table<'_>,
 ) -> Option<String> {
-    let rank = |place: usize| (services[place].is_failing(), place);
     config.claims().find_map(|(protocol, kind, name, value)| {
         let label = format!("traefik.{protocol}.{kind}.{name}");
         if [API, BEACON].contains(&name) || name.ends_with(TRIAL_SUFFIX) {
@@ -347,7 +374,7 @@ fn conflict(
             let moves_along = chosen.as_ref().is_some_and(is_equal);
             match (in_use, chosen) {
                 (Some(in_use), _) => !is_equal(in_use) && !moves_along,
-                (None, Some(_)) => !is_held && !moves_along && rank(**other) < rank(place),
+                (None, Some(_)) => !is_held && !moves_along && **other < place,
                 (None, None) => false,
             }
         })?;

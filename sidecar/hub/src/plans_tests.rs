@@ -1,6 +1,6 @@
 //! Tests of generations, conflicts and trials, with the registry and scripted routers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use proptest::prelude::*;
 use protocol::{Health, InstanceId, Labels, Registration, Routing, ServiceSpec, Services};
@@ -20,6 +20,9 @@ struct Routers {
     confirmed: u64,
     /// Errors by the end of a definition's name.
     errors: RefCell<BTreeMap<String, String>>,
+    /// Number of errors that have been looked up.
+    looks: Cell<u64>,
+    revision: u64,
 }
 
 impl Reports for Routers {
@@ -31,8 +34,13 @@ impl Reports for Routers {
         generation <= self.confirmed
     }
 
-    fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String> {
+    fn error(&self, _: u64, protocol: &str, kind: &str, name: &str) -> Option<String> {
+        self.looks.update(|looks| looks + 1);
         self.errors.borrow().get(&format!("{protocol}.{kind}.{name}")).cloned()
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
     }
 }
 
@@ -42,6 +50,8 @@ struct Scene {
     routers: Routers,
     now: Instant,
     document: Value,
+    /// Refusals that began, changed or ended.
+    log: Vec<Option<String>>,
 }
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -59,7 +69,13 @@ impl Scene {
         };
         let now = Instant::now();
         let routers = Routers { can_try, ..Routers::default() };
-        Self { registry: Registry::new(settings, now, 1), routers, now, document: Value::Null }
+        Self {
+            registry: Registry::new(settings, now, 1),
+            routers,
+            now,
+            document: Value::Null,
+            log: Vec::new(),
+        }
     }
 
     fn register(&mut self, id: &str, health: Health, labels: Pairs<'_>) {
@@ -85,12 +101,14 @@ impl Scene {
         self.registry.advance(self.now);
         let json = self.registry.document(&self.routers).to_json();
         self.document = serde_json::from_str(&json).unwrap();
-        self.registry.set_generation(self.routers.confirmed + 1);
+        let changes = self.registry.set_generation(self.routers.confirmed + 1);
+        self.log.extend(changes.into_iter().map(|(.., reason)| reason));
     }
 
     /// Lets the routers use and report the latest generation.
     fn report(&mut self) {
         self.routers.confirmed += 1;
+        self.routers.revision += 1;
         if self.registry.settle_trials(&self.routers) {
             self.update();
         }
@@ -340,6 +358,90 @@ fn failed_trial_is_refused_in_traefiks_words_until_the_error_ends() {
     scene.report();
     scene.report();
     assert_eq!((scene.rule("b"), scene.routing("b.2")), ("Path(`/b2`)", Routing::Confirmed));
+}
+
+const B3: Pairs<'_> = &[("http.routers.b.rule", "Path(`/b3`)")];
+
+#[test]
+fn generation_older_than_a_rejected_one_is_tried() {
+    let router = format!("http.routers.{TRIAL}");
+    for works in [true, false] {
+        let mut scene = Scene::new(true);
+        scene.healthy("b.1", B);
+        scene.report();
+        scene.healthy("b.2", B2);
+        scene.healthy("b.3", B3);
+        scene.fail(&router, Some("no x@file"));
+        scene.report();
+        let reason = scene.refusal("b.3");
+        assert!(reason.ends_with("no x@file"));
+        assert!(scene.rule(TRIAL).ends_with("(Path(`/b2`))"), "{}", scene.rule(TRIAL));
+        scene.fail(&router, (!works).then_some("no y@file"));
+        scene.report();
+        if works {
+            assert_eq!((scene.rule("b"), scene.servers("b")), ("Path(`/b2`)", vec![1, 2]));
+        } else {
+            assert_eq!((scene.rule("b"), scene.servers("b")), ("Path(`/b`)", vec![1]));
+            assert!(scene.refusal("b.2").ends_with("no y@file"));
+        }
+        assert_eq!(scene.refusal("b.3"), reason);
+        // The newest one is watched, so that it comes into use when the error ends.
+        assert!(scene.rule(TRIAL).ends_with("(Path(`/b3`))"));
+        scene.fail(&router, Some("no x@file"));
+        scene.report();
+        assert_eq!(scene.refusal("b.3"), reason);
+        scene.fail(&router, None);
+        scene.report();
+        assert_eq!(scene.rule("b"), "Path(`/b3`)");
+    }
+}
+
+#[test]
+fn refused_generation_with_changing_health_is_reported_and_tried_once() {
+    let conflict = [B2[0], ("http.routers.a.rule", "Path(`/x`)")];
+    for (labels, error) in [(B2, Some("no x@file")), (&conflict, None)] {
+        let mut scene = Scene::new(true);
+        scene.healthy("a.4", A);
+        scene.healthy("b.1", B);
+        scene.report();
+        scene.healthy("b.2", labels);
+        scene.fail(&format!("http.routers.{TRIAL}"), error);
+        scene.report();
+        let reason = scene.refusal("b.2");
+        let trial = scene.rule(TRIAL).to_owned();
+        assert_eq!(trial.is_empty(), error.is_none());
+        scene.log.clear();
+        for health in [Health::Unhealthy, Health::Healthy, Health::Unhealthy] {
+            scene.register("b.2", health, labels);
+            scene.update();
+            assert_eq!((scene.rule(TRIAL), scene.refusal("b.2")), (trial.as_str(), reason.clone()));
+            scene.report();
+        }
+        assert_eq!(scene.log, []);
+        // With other labels it is another generation.
+        scene.register("b.2", Health::Starting, B3);
+        scene.update();
+        assert_eq!((scene.routing("b.2"), scene.log.len(), scene.rule(TRIAL)), (Routing::Pending, 1, ""));
+    }
+}
+
+#[test]
+fn reports_are_read_once_per_change() {
+    let mut scene = Scene::new(true);
+    scene.healthy("b.1", B);
+    let looks = |scene: &mut Scene| {
+        scene.registry.settle_trials(&scene.routers);
+        scene.routers.looks.take()
+    };
+    scene.report();
+    scene.routers.looks.take();
+    assert_eq!(looks(&mut scene), 0);
+    scene.routers.revision += 1;
+    assert_ne!(looks(&mut scene), 0);
+    // The document of an update may be the same as before, and in use already.
+    scene.update();
+    assert_ne!(looks(&mut scene), 0);
+    assert_eq!(looks(&mut scene), 0);
 }
 
 #[test]

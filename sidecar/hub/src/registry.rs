@@ -47,6 +47,8 @@ pub(crate) struct Registry {
     epoch: (Instant, u64),
     /// Warnings that have not been returned yet, with their services.
     warnings: Vec<(String, String)>,
+    /// Revision of the reports that the plans have taken over; `None` if plans changed since.
+    settled: Option<u64>,
 }
 
 /// A task that holds a lease.
@@ -103,6 +105,7 @@ impl Registry {
             withdrawn: BTreeMap::new(),
             epoch: (now, unix_millis),
             warnings: Vec::new(),
+            settled: None,
         }
     }
 
@@ -372,6 +375,10 @@ impl Registry {
 
     /// Takes over the reports of routers. Returns whether [`Registry::document`] or a refusal changes.
     pub(crate) fn settle_trials(&mut self, reports: &impl Reports) -> bool {
+        let revision = Some(reports.revision());
+        if std::mem::replace(&mut self.settled, revision) == revision {
+            return false;
+        }
         let mut changed = false;
         for service in self.services.values_mut() {
             changed |= service.plan.settle(reports);
@@ -382,6 +389,7 @@ impl Registry {
     /// Records that `generation` is the latest result of [`Registry::document`]. Returns the instances whose refusal
     /// began, changed or ended: service, ID, and the reason if it is refused.
     pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<(String, InstanceId, Option<String>)> {
+        self.settled = None;
         for service in self.services.values_mut() {
             service.plan.set_generation(generation);
         }

@@ -25,8 +25,12 @@ impl Reports for Confirmed {
         generation <= self.0
     }
 
-    fn error(&self, _: &str, _: &str, _: &str) -> Option<String> {
+    fn error(&self, _: u64, _: &str, _: &str, _: &str) -> Option<String> {
         None
+    }
+
+    fn revision(&self) -> u64 {
+        self.0
     }
 }
 

@@ -10,6 +10,9 @@ pub(crate) trait Reports {
     fn is_confirmed(&self, generation: u64) -> bool;
 
     /// Returns the error that a router reports for a definition, such as (`http`, `routers`, `ping`), in its latest
-    /// report.
-    fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String>;
+    /// report, if that is about the generation `since` or a later one.
+    fn error(&self, since: u64, protocol: &str, kind: &str, name: &str) -> Option<String>;
+
+    /// Returns a number that differs if any report or acknowledgement does.
+    fn revision(&self) -> u64;
 }

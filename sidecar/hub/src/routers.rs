@@ -41,6 +41,8 @@ pub(crate) struct Routers {
     polling: BTreeMap<u64, Router>,
     /// Whether a router has got a configuration from this hub.
     pub(crate) has_sent: bool,
+    /// Number of changes of reports and acknowledgements.
+    revision: u64,
 }
 
 /// Parameters of a router's poll.
@@ -102,20 +104,21 @@ struct Api {
     ask_again: bool,
     /// Whether the last question had no answer.
     has_failed: bool,
-    /// Latest answer.
-    report: Option<Report>,
+    /// Latest answer, with the generation that the router used. It counts until the next one, also while the API fails.
+    report: Option<(u64, Report)>,
     /// Errors and warnings that have been returned to be logged.
     logged: BTreeSet<String>,
 }
 
 impl Routers {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { started: now, polling: BTreeMap::new(), has_sent: false }
+        Self { started: now, polling: BTreeMap::new(), has_sent: false, revision: 0 }
     }
 
     /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.
     pub(crate) fn poll(&mut self, now: Instant, connection: u64, poll: &Poll) -> Option<u64> {
         let is_new_hub = now < self.started + EXPECTED_FOR;
+        self.revision += u64::from(!self.polling.contains_key(&connection));
         // A router that reconnects under the same name replaces its lost connection.
         let is_replaced = |id: &u64, router: &mut Router| {
             *id != connection && router.gone_at.is_some() && router.poll.name == poll.name
@@ -131,7 +134,8 @@ impl Routers {
                 Some((_, router)) => (router.api, predecessor),
                 None => (Api::default(), predecessor),
             };
-            let api = Api { report: previous.report, logged: previous.logged, ..Api::default() };
+            let report = previous.report.filter(|_| poll.api.is_some());
+            let api = Api { report, logged: previous.logged, ..Api::default() };
             Router {
                 poll: poll.clone(),
                 last_sent: None,
@@ -218,7 +222,7 @@ impl Routers {
         let router = self.polling.get_mut(&connection)?;
         router.api.ask_again = false;
         let (address, generation) = (router.poll.api?, router.api.beacon?);
-        let patience = PATIENCE[usize::from(router.api.report.is_some())];
+        let patience = PATIENCE[usize::from(router.api.report.is_some() && !router.api.has_failed)];
         Some(Question { address, generation, patience })
     }
 
@@ -235,6 +239,7 @@ impl Routers {
         else {
             return (Vec::new(), false);
         };
+        self.revision += 1;
         router.acknowledged = router.acknowledged.max(Some(generation));
         router.switching.retain(|(switching, _)| *switching > generation);
         let api = &mut router.api;
@@ -243,7 +248,7 @@ impl Routers {
         let new = messages.difference(&api.logged).cloned().collect();
         api.logged = messages;
         api.has_failed = false;
-        api.report = Some(report);
+        api.report = Some((generation, report));
         api.is_asked = api.ask_again;
         (new, api.ask_again)
     }
@@ -256,9 +261,9 @@ impl Routers {
         if let Some(generation) = api.beacon.filter(|beacon| router.acknowledged < Some(*beacon)) {
             router.switching.push_back((generation, now + SWITCHED_AFTER));
         }
-        api.report = None;
         api.is_asked = api.ask_again;
         let is_new = !std::mem::replace(&mut api.has_failed, true);
+        self.revision += u64::from(is_new);
         (is_new, api.ask_again)
     }
 
@@ -290,6 +295,7 @@ impl Routers {
             changed |= !stays;
             stays
         });
+        self.revision += u64::from(changed);
         changed
     }
 
@@ -349,10 +355,18 @@ impl Reports for Routers {
         !self.polling.is_empty() && acknowledged.all(|latest| latest >= Some(generation))
     }
 
-    fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String> {
+    fn error(&self, since: u64, protocol: &str, kind: &str, name: &str) -> Option<String> {
+        let reports = self.polling.values().filter_map(|router| router.api.report.as_ref());
+        let current =
+            reports.filter(|(generation, report)| *generation >= since && !report.errors.is_empty());
+        let mut current = current.peekable();
+        current.peek()?;
         let name = format!("{protocol}.{kind}.{name}");
-        let mut reports = self.polling.values().filter_map(|router| router.api.report.as_ref());
-        reports.find_map(|report| report.errors.get(&name).cloned())
+        current.find_map(|(_, report)| report.errors.get(&name).cloned())
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
     }
 }
 
@@ -500,8 +514,8 @@ mod tests {
         let (new, again) = routers.answered(1, 1, report(&[("http.routers.ping", "no entry point")]));
         assert_eq!((new, again), (vec!["http.routers.ping: no entry point".to_owned()], false));
         assert!(routers.can_try() && routers.is_confirmed(1));
-        assert_eq!(routers.error("http", "routers", "ping").unwrap(), "no entry point");
-        assert_eq!(routers.error("http", "services", "ping"), None);
+        assert_eq!(routers.error(1, "http", "routers", "ping").unwrap(), "no entry point");
+        assert_eq!(routers.error(1, "http", "services", "ping"), None);
 
         assert!(routers.acknowledge(now, 1, 1), "Traefik reloaded, so the API is asked again");
         assert!(!routers.acknowledge(now, 1, 1), "one question at a time");
@@ -509,7 +523,7 @@ mod tests {
         assert_eq!(routers.answered(1, 1, known), (vec![], true), "the error is logged once");
         assert_eq!(routers.question(1).unwrap().patience, PATIENCE[1]);
         assert_eq!(routers.answered(1, 1, Report::default()), (vec![], false));
-        assert_eq!(routers.error("http", "routers", "ping"), None);
+        assert_eq!(routers.error(1, "http", "routers", "ping"), None);
     }
 
     #[test]
@@ -524,6 +538,52 @@ mod tests {
         assert!(is_confirmed(&mut routers, now + SWITCHED_AFTER, 2), "but the router does not wait for it");
         assert_eq!(routers.failed(now, 1), (false, false), "logged once");
         assert!(!routers.can_try());
+    }
+
+    #[test]
+    fn last_report_counts_while_the_api_fails_but_not_for_later_definitions() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        for connection in [1, 2] {
+            with_api(&mut routers, now, connection);
+        }
+        routers.answered(1, 1, report(&[("http.routers.ping", "no x@file")]));
+        routers.answered(2, 1, Report::default());
+        routers.failed(now, 1);
+        assert!(routers.error(1, "http", "routers", "ping").is_some());
+        assert_eq!(routers.error(2, "http", "routers", "ping"), None);
+        assert_eq!(routers.question(1).unwrap().patience, PATIENCE[0]);
+        routers.disconnected(now, 1);
+        let mut poll = routers.polling[&1].poll.clone();
+        routers.poll(now, 3, &poll);
+        assert!(routers.error(1, "http", "routers", "ping").is_some(), "it may report again");
+        routers.disconnected(now, 3);
+        poll.api = None;
+        routers.poll(now, 4, &poll);
+        assert_eq!(routers.error(1, "http", "routers", "ping"), None, "it does not report any more");
+    }
+
+    #[test]
+    fn revision_changes_with_each_report_acknowledgement_and_router() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        let mut last = routers.revision();
+        let mut changes = |routers: &Routers| std::mem::replace(&mut last, routers.revision()) != last;
+        with_api(&mut routers, now, 1);
+        assert!(changes(&routers), "a router polls");
+        with_api(&mut routers, now, 2);
+        assert!(changes(&routers), "another one");
+        routers.answered(1, 1, Report::default());
+        assert!(changes(&routers), "a report");
+        routers.failed(now, 2);
+        assert!(changes(&routers), "no report");
+        routers.advance(now);
+        assert!(!changes(&routers), "nothing happened");
+        routers.advance(now + SWITCHED_AFTER);
+        assert!(changes(&routers), "an acknowledgement");
+        routers.disconnected(now, 1);
+        routers.advance(now + GONE_AFTER);
+        assert!(changes(&routers), "a router is gone");
     }
 
     #[test]
@@ -551,7 +611,7 @@ mod tests {
         assert!(!is_confirmed(&mut routers, now + BEACON_AFTER, 1));
         routers.answered(2, 1, report(&[("http.routers.ping", "no x@file")]));
         assert!(routers.is_confirmed(1));
-        assert!(routers.error("http", "routers", "ping").is_some(), "an error of any router counts");
+        assert!(routers.error(1, "http", "routers", "ping").is_some(), "an error of any router counts");
     }
 
     #[test]
@@ -563,7 +623,7 @@ mod tests {
         routers.disconnected(now, 1);
         let poll = routers.polling[&1].poll.clone();
         assert_eq!(routers.poll(now, 2, &poll), None);
-        assert!(routers.error("http", "routers", "ping").is_some() && !routers.is_confirmed(1));
+        assert!(routers.error(1, "http", "routers", "ping").is_some() && !routers.is_confirmed(1));
     }
 
     #[test]
