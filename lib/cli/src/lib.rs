@@ -25,7 +25,7 @@ mod token;
 mod unwinding;
 mod value;
 
-pub use log::{LogArgs, LogFormat, log_level, set_log_level};
+pub use log::{LogArgs, LogFormat, LogLimit, log_level, set_log_level};
 pub use probe::{ProbeError, probe, probe_unix, request};
 pub use token::{Token, TokenError, constant_time_eq};
 pub use value::{integer, ip_address, parse_bool, port};

@@ -1,6 +1,11 @@
 //! Log lines on stderr, as text or JSON.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -35,7 +40,7 @@ impl LogArgs {
     pub fn init(&self) {
         set(self.log_level);
         let builder = tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
+            .with_writer(|| EscapedStderr)
             .with_max_level(LevelFilter::TRACE)
             .with_target(false)
             .with_ansi(false)
@@ -46,6 +51,86 @@ impl LogArgs {
             LogFormat::Text => builder.finish().with(LevelLayer).try_init(),
             LogFormat::Json => builder.json().flatten_event(true).finish().with(LevelLayer).try_init(),
         };
+    }
+}
+
+/// Stderr, one line for each write, without control characters within the line. Names and headers come from clients, which
+/// could forge lines otherwise, or send commands to the operator's terminal.
+struct EscapedStderr;
+
+impl Write for EscapedStderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Replaces control characters, except for the end of the line, and those that change the order or the number of lines in
+/// which text is shown. The escapes are those of JSON, so that a line in JSON stays valid.
+fn escaped(line: &str) -> Cow<'_, str> {
+    let is_unsafe = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let (text, end) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
+    if !text.contains(is_unsafe) {
+        return line.into();
+    }
+    let mut out = String::with_capacity(line.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // Writing to a string cannot fail.
+            c if is_unsafe(c) => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    (out + end).into()
+}
+
+/// Limits the log lines of one kind that clients can cause to one a second.
+#[derive(Debug)]
+pub struct LogLimit(Mutex<Suppressed>);
+
+#[derive(Debug)]
+struct Suppressed {
+    /// Time of the last line.
+    logged: Option<Instant>,
+    /// Number of lines since then.
+    count: u64,
+}
+
+impl LogLimit {
+    /// Creates a limit that admits the first line.
+    pub const fn new() -> Self {
+        Self(Mutex::new(Suppressed { logged: None, count: 0 }))
+    }
+
+    /// Returns the number of lines that were not logged since the last one, if a line may be logged now.
+    pub fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.logged.is_some_and(|at| now < at + Duration::from_secs(1)) {
+            state.count += 1;
+            return None;
+        }
+        state.logged = Some(now);
+        Some(std::mem::take(&mut state.count))
+    }
+}
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -108,5 +193,26 @@ mod tests {
         }
         assert!(set_log_level("loud").unwrap_err().contains("error, warn"));
         assert_eq!(log_level(), LevelFilter::INFO);
+    }
+
+    #[test]
+    fn line_shows_control_characters_as_escapes() {
+        for (line, expected) in [
+            ("INFO listening address=[::]:80 é\n", "INFO listening address=[::]:80 é\n"),
+            ("WARN refused: a\nINFO ready\n", "WARN refused: a\\nINFO ready\n"),
+            ("a\u{1b}[2Jb\rc\td\u{9b}e\u{7f}", "a\\u001b[2Jb\\rc\\td\\u009be\\u007f"),
+            ("a\u{202e}b\u{2028}c\n", "a\\u202eb\\u2028c\n"),
+        ] {
+            assert_eq!(escaped(line), expected);
+        }
+    }
+
+    #[test]
+    fn one_line_a_second_is_admitted_and_the_others_are_counted() {
+        let (limit, now) = (LogLimit::new(), Instant::now());
+        assert_eq!(limit.admit_at(now), Some(0));
+        assert_eq!([0, 1, 999].map(|ms| limit.admit_at(now + Duration::from_millis(ms))), [None; 3]);
+        assert_eq!(limit.admit_at(now + Duration::from_secs(1)), Some(3));
+        assert_eq!(limit.admit_at(now + Duration::from_secs(3)), Some(0));
     }
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use cli::{Token, log_level, set_log_level};
+use cli::{LogLimit, Token, log_level, set_log_level};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::body::method_not_allowed;
@@ -45,6 +45,8 @@ struct Shared {
     faults: Arc<Faults>,
     /// File with the token for writes.
     token_file: OnceLock<PathBuf>,
+    /// For messages about invalid tokens.
+    rejections: LogLimit,
     /// Appends the service's own metrics.
     service_metrics: OnceLock<WriteMetrics>,
 }
@@ -60,7 +62,17 @@ impl Admin {
         faults: Arc<Faults>,
     ) -> Self {
         let (token_file, service_metrics) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Shared { app, identity, readiness, metrics, faults, token_file, service_metrics }))
+        let rejections = LogLimit::new();
+        Self(Arc::new(Shared {
+            app,
+            identity,
+            readiness,
+            metrics,
+            faults,
+            token_file,
+            rejections,
+            service_metrics,
+        }))
     }
 
     pub(crate) fn set_token_file(&self, path: PathBuf) {
@@ -174,7 +186,9 @@ impl Admin {
         })?;
         let header = request.headers().get(header::AUTHORIZATION);
         token.check(header.map(HeaderValue::as_bytes)).map_err(|error| {
-            tracing::warn!(%peer, "{error}");
+            if let Some(more) = self.0.rejections.admit() {
+                tracing::warn!(%peer, more, "request rejected: {error}");
+            }
             let mut response = status(StatusCode::UNAUTHORIZED, format!("{error}\n"));
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             Box::new(response)

@@ -100,6 +100,10 @@ pub struct Limits {
     /// Maximum time a connection may wait for its next request
     #[arg(long, env = "SERVICE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub idle_timeout: Duration,
+    /// Maximum number of open connections [default: the limit on file descriptors less a reserve]
+    #[arg(long, env = "SERVICE_MAX_CONNECTIONS", value_name = "N")]
+    #[arg(value_parser = integer::<u32>(1..=u64::from(u32::MAX)))]
+    pub max_connections: Option<u32>,
     /// Maximum size of a request header, in bytes, at least 8192
     #[arg(long, env = "SERVICE_MAX_HEADER_BYTES", value_name = "N", default_value = "16384")]
     #[arg(value_parser = integer::<u32>(8192..=u64::from(u32::MAX)))]
@@ -119,6 +123,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_mins(2),
+            max_connections: None,
             max_header_bytes: 16 * 1024,
             max_body_bytes: 1024 * 1024,
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::access_log::AccessLog;
+use crate::descriptors;
 use crate::faults::{FaultInjection, Faults};
 use crate::metrics::Metrics;
 use crate::server::{Server, Threads};
@@ -91,6 +92,12 @@ impl Context {
     /// Limits for clients and for the drain.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Maximum number of open connections.
+    pub fn max_connections(&self) -> u32 {
+        let default = || descriptors::max_connections(1 + self.threads.others().len());
+        self.limits.max_connections.unwrap_or_else(default)
     }
 
     /// Keeps the service unready until the returned latch is dropped.

@@ -26,6 +26,7 @@ mod args;
 mod body;
 mod connection;
 mod context;
+mod descriptors;
 pub mod exposition;
 mod fault_spec;
 mod faults;

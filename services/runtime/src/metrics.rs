@@ -98,6 +98,9 @@ impl Metrics {
         let connections: i64 =
             self.threads.iter().map(|thread| thread.connections.load(Ordering::Relaxed)).sum();
         metric(out, "swarmlings_connections_open", "gauge", "Open client connections.", connections);
+        let name = "swarmlings_connections_rejected_total";
+        let help = "Connections closed at once, since too many were open.";
+        metric(out, name, "counter", help, self.sum(|thread| &thread.rejected));
         let name = "swarmlings_accept_failures_total";
         let help = "Failures to accept a connection, for example for lack of file descriptors.";
         metric(out, name, "counter", help, self.sum(|thread| &thread.accept_failures));
@@ -142,6 +145,7 @@ pub(crate) struct ThreadCounters {
     in_flight: AtomicI64,
     answered: AtomicU64,
     connections: AtomicI64,
+    rejected: AtomicU64,
     accept_failures: AtomicU64,
 }
 
@@ -234,6 +238,10 @@ impl ThreadCounters {
 
     pub(crate) fn connection_closed(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn accept_failed(&self) {

@@ -17,8 +17,9 @@ use tokio::time::sleep;
 
 use crate::admin::MainOrAdmin;
 use crate::args::{Invocation, ServerArgs, parse};
+use crate::descriptors::{ADMIN_CONNECTIONS, raise_limit};
 use crate::server::{block_on, new_runtime};
-use crate::{AppInfo, Context, DrainReport, Listener, Service, run};
+use crate::{AppInfo, Context, DrainReport, Limits, Listener, Service, run};
 
 /// Time limit of each step of a request to the running service: connect, send, receive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -113,6 +114,7 @@ fn serve<S: Service>(
     new: impl FnOnce(&Context) -> Result<S, Failure>,
 ) -> Result<ExitCode, Failure> {
     args.log.init();
+    raise_limit();
     let runtime = new_runtime().map_err(|error| failure("starting the runtime", &error))?;
     let mut result = Ok(());
     block_on(&runtime, Box::pin(async { result = serve_until_signal(app, args, new).await }));
@@ -180,7 +182,8 @@ fn log_addresses(args: &ServerArgs, listener: &Listener, admin: Option<&Listener
 
 /// Serves the admin port until the process exits: it has no drain.
 fn spawn_admin<S: Service>(app: AppInfo, listener: Listener, context: &Context) {
-    let own_context = Context::new(app, context.host(), context.limits().clone());
+    let limits = Limits { max_connections: Some(ADMIN_CONNECTIONS), ..context.limits().clone() };
+    let own_context = Context::new(app, context.host(), limits);
     let admin = MainOrAdmin::<S>::Admin(context.admin().clone());
     tokio::spawn(async move { run(listener, admin, &own_context, pending::<Pending<()>>()).await });
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use cli::reason;
+use cli::{LogLimit, reason};
 use http::HeaderValue;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::access_log::AccessLog;
 use crate::connection::{ConnectionContext, serve};
+use crate::descriptors::LOOPBACK_CONNECTIONS;
 use crate::faults::Faults;
 use crate::listener::{Accepted, Listener};
 use crate::metrics::Metrics;
@@ -51,7 +52,7 @@ where
 {
     let server = Arc::new(context.server(service));
     let mut listener = listener;
-    let mut connections = Connections::new(Arc::clone(&server));
+    let mut connections = Connections::new(Arc::clone(&server), context.max_connections());
     let abort = connections.accept_until(&mut listener, shutdown).await;
 
     server.readiness.drain();
@@ -95,14 +96,25 @@ pub(crate) struct Server<S> {
 struct Connections<S> {
     server: Arc<Server<S>>,
     tasks: JoinSet<()>,
+    /// Maximum number of `tasks`.
+    max: usize,
+    /// For messages about connections beyond the maximum.
+    log_limit: LogLimit,
     closing: watch::Sender<bool>,
     /// Index of the thread that gets the next connection; 0 is the calling thread.
     next_thread: usize,
 }
 
 impl<S: Service> Connections<S> {
-    fn new(server: Arc<Server<S>>) -> Self {
-        Self { server, tasks: JoinSet::new(), closing: watch::Sender::new(false), next_thread: 0 }
+    fn new(server: Arc<Server<S>>, max: u32) -> Self {
+        Self {
+            server,
+            tasks: JoinSet::new(),
+            max: max as usize,
+            log_limit: LogLimit::new(),
+            closing: watch::Sender::new(false),
+            next_thread: 0,
+        }
     }
 
     /// Accepts connections until `end` resolves.
@@ -118,9 +130,27 @@ impl<S: Service> Connections<S> {
         }
     }
 
-    /// Serves a connection on the next thread.
+    /// Returns whether the maximum permits another connection.
+    fn admits(&mut self, peer: Peer) -> bool {
+        let max = if peer.is_loopback() { self.max + LOOPBACK_CONNECTIONS } else { self.max };
+        if self.tasks.len() >= max {
+            // Some of them may have ended.
+            while self.tasks.try_join_next().is_some() {}
+        }
+        self.tasks.len() < max
+    }
+
+    /// Serves a connection on the next thread, or closes it if there are too many. The client can try another server at once;
+    /// in the kernel's queue it would wait.
     fn spawn(&mut self, socket: Accepted, peer: Peer) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        if !self.admits(peer) {
+            self.server.metrics.threads()[0].connection_rejected();
+            if let Some(more) = self.log_limit.admit() {
+                tracing::warn!(%peer, max = self.max, more, "connection closed: too many are open; see --max-connections");
+            }
+            return;
+        }
         let counters = self.server.metrics.threads();
         let thread = self.next_thread;
         self.next_thread = (thread + 1) % counters.len();

@@ -104,6 +104,16 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// Whether the client is on this host, or in this container.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix => true,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use runtime::{Body, Limits, Request, Response, text};
 
 use crate::client::Client;
-use crate::server::{BodyLength, Endless, Holding, Server, limits};
+use crate::server::{BodyLength, Endless, Holding, Server, eventually, limits};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -169,4 +169,38 @@ fn expect_rejected(client: &mut Client, code: u16, body: &str) {
     assert_eq!((response.code, &*response.body), (code, body));
     assert_eq!(response.header("connection"), Some("close"));
     client.expect_end();
+}
+
+#[test]
+fn connections_beyond_the_maximum_are_closed_and_the_others_are_served() {
+    // Connections over loopback, as here, have 8 more in reserve.
+    let server = Server::start(Limits { max_connections: Some(2), ..limits() }, hello);
+    let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").code, 200);
+    }
+    for _ in 0..30 {
+        server.connect().expect_end();
+    }
+    for client in &mut clients {
+        assert_eq!(client.get("/").code, 200);
+    }
+    assert_eq!(server.metric("swarmlings_connections_rejected_total").as_deref(), Some("30"));
+    drop(clients.pop());
+    eventually("a connection is accepted again", || {
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        client.try_read_response("GET").is_some()
+    });
+}
+
+#[test]
+fn connections_that_ended_do_not_count() {
+    let server = Server::start(Limits { max_connections: Some(1), ..limits() }, hello);
+    for _ in 0..100 {
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        assert_eq!(client.read_response().code, 200);
+        client.expect_end();
+    }
 }
