@@ -245,11 +245,12 @@ impl Hub {
         let password = self.state().api.password(api);
         let deadline = now() + LEARN_TIMEOUT;
         loop {
-            match timeout_at(deadline.into(), traefik_api::report(api, &password)).await {
-                Ok(Ok(report)) => return report.servers,
-                Ok(Err(ApiError::Failed(_))) if now() + LEARN_PAUSE < deadline => sleep(LEARN_PAUSE).await,
+            match traefik_api::report(api, &password).await {
+                Ok(report) => return report.servers,
                 // With another status the router has no configuration of a hub.
-                Ok(Err(_)) | Err(_) => return BTreeSet::new(),
+                Err(ApiError::Status(_)) => return BTreeSet::new(),
+                Err(_) if now() + LEARN_PAUSE < deadline => sleep(LEARN_PAUSE).await,
+                Err(_) => return BTreeSet::new(),
             }
         }
     }
@@ -274,15 +275,18 @@ impl Hub {
         let password = self.state().api.password(question.address);
         let mut pause = FIRST_PAUSE;
         loop {
-            let cause = match timeout_at(deadline.into(), traefik_api::report(question.address, &password))
-                .await
-            {
-                Ok(Ok(report)) => match self.state().generation_in(&report, connection) {
+            let cause = match traefik_api::report(question.address, &password).await {
+                Ok(report) => match self.state().generation_in(&report, connection) {
                     Some(generation) if generation >= question.generation => return Ok((generation, report)),
-                    _ => "it does not report the configuration of this hub".to_owned(),
+                    Some(_) => {
+                        "it still reports an earlier configuration; Traefik or its host is slow".to_owned()
+                    }
+                    None => {
+                        "it does not report the configuration of this hub; is it the API of another Traefik?"
+                            .to_owned()
+                    }
                 },
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no response in time".to_owned(),
+                Err(error) => error.to_string(),
             };
             if now() + pause >= deadline {
                 return Err(cause);

@@ -1,12 +1,11 @@
 //! State of the hub: leases, routers, and the configuration with its generation. Callers pass the time in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use protocol::{Instance, InstanceId, Routing};
 use runtime::{Bytes, Latch};
-use serde_json::Value;
 use tracing::{info, warn};
 use traefik::Document;
 
@@ -176,16 +175,14 @@ impl State {
         connection: u64,
         refused: &BTreeSet<String>,
     ) -> BTreeSet<String> {
-        let (instances, document) = (&self.registry.instances, &self.documents.public);
+        let registrations = self.registry.instances.values().map(|instance| &instance.registration);
+        let registered: HashSet<_> =
+            registrations.map(|task| SocketAddr::new(task.address, task.port.get())).collect();
+        // Labels may set another port, or the whole URL. A URL contains no quote.
+        let in_document: HashSet<_> = self.documents.public.split(|byte| *byte == b'"').collect();
         let is_known = |server: &str| {
-            let address = address_of(server);
-            let is_registered = instances.values().any(|instance| {
-                let registration = &instance.registration;
-                address == Some(SocketAddr::new(registration.address, registration.port.get()))
-            });
-            // Labels may set another port, or the whole URL.
-            let quoted = Value::from(server).to_string();
-            is_registered || document.windows(quoted.len()).any(|text| text == quoted.as_bytes())
+            address_of(server).is_some_and(|address| registered.contains(&address))
+                || in_document.contains(server.as_bytes())
         };
         self.routers.missing(now, connection, |server| refused.contains(server) || is_known(server))
     }
@@ -252,8 +249,7 @@ impl State {
                 if is_new {
                     warn!(
                         api = %question.address,
-                        "reading Traefik's API: {cause}; the hub relies on its own checks. Traefik needs --api=true, and \
-                         the parameter `api` of its poll must be the port of its entry point `traefik`"
+                        "reading Traefik's API: {cause}. Until it reports, the hub relies on its own checks"
                     );
                 }
                 again

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use runtime::Bytes;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use traefik::API_HOST;
 
 use crate::key::Key;
@@ -31,10 +31,14 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct TraefikApi(Key);
 
-/// Error of a request.
+/// Error of a request. Its text names the remedy.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    /// No response, or not that of an API.
+    /// No connection.
+    Connect(String),
+    /// A connection, but no response within [`TIMEOUT`].
+    NoResponse,
+    /// Not the response of an API.
     Failed(String),
     /// Status other than 200: the router does not have the hub's configuration, or its API is not enabled.
     Status(StatusCode),
@@ -63,8 +67,11 @@ fn user(password: &str) -> String {
 
 /// Reads what the router whose API is at `address` has in use.
 pub(crate) async fn report(address: SocketAddr, password: &str) -> Result<Report, ApiError> {
-    let body = timeout(TIMEOUT, get(address, password)).await;
-    let body = body.map_err(|_| ApiError::Failed(format!("no response within {TIMEOUT:?}")))??;
+    let deadline = Instant::now() + TIMEOUT;
+    let stream = timeout_at(deadline, TcpStream::connect(address)).await;
+    let stream = stream.map_err(|_| ApiError::Connect(format!("no answer within {TIMEOUT:?}")))?;
+    let stream = stream.map_err(|error| ApiError::Connect(cli::reason(&error)))?;
+    let body = timeout_at(deadline, get(stream, password)).await.map_err(|_| ApiError::NoResponse)??;
     rawdata::parse(&body).map_err(|error| ApiError::Failed(format!("not Traefik's API: {error}")))
 }
 
@@ -76,8 +83,7 @@ pub(crate) async fn refuses(server: &str) -> bool {
     matches!(connected, Ok(Err(error)) if [ConnectionRefused, HostUnreachable, NetworkUnreachable].contains(&error.kind()))
 }
 
-async fn get(address: SocketAddr, password: &str) -> Result<Bytes, ApiError> {
-    let stream = TcpStream::connect(address).await.map_err(|error| ApiError::Failed(cli::reason(&error)))?;
+async fn get(stream: TcpStream, password: &str) -> Result<Bytes, ApiError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The pending request reports the same error.
     tokio::spawn(async { drop(connection.await) });
@@ -104,15 +110,61 @@ impl From<hyper::Error> for ApiError {
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Connect(cause) => write!(
+                f,
+                "connecting: {cause}; the parameter `api` of the router's poll must be the port of its entry point \
+                 `traefik`, which the hub has to reach"
+            ),
+            Self::NoResponse => {
+                write!(f, "no response within {TIMEOUT:?}; Traefik or its host is slow or paused")
+            }
             Self::Failed(cause) => f.write_str(cause),
-            Self::Status(status) => write!(f, "status {}", status.as_u16()),
+            Self::Status(StatusCode::UNAUTHORIZED) => {
+                f.write_str("status 401; Traefik uses the configuration of a hub with another token")
+            }
+            Self::Status(status) => write!(f, "status {}; Traefik needs --api=true", status.as_u16()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Returns the error of reading an API that responds with `response`, or not at all.
+    async fn error_with(response: Option<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            match response {
+                Some(response) => stream.write_all(response.as_bytes()).await.unwrap(),
+                None => std::future::pending().await,
+            }
+            // The client closes the connection once it has the response.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let error = report(address, "password").await.unwrap_err().to_string();
+        server.abort();
+        error
+    }
+
+    #[tokio::test]
+    async fn error_tells_a_slow_api_from_a_missing_one() {
+        assert_eq!(error_with(None).await, "no response within 1s; Traefik or its host is slow or paused");
+        let missing = error_with(Some("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")).await;
+        assert_eq!(missing, "status 404; Traefik needs --api=true");
+        let other = error_with(Some("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")).await;
+        assert!(other.contains("another token"), "{other}");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let refused = report(address, "password").await.unwrap_err().to_string();
+        assert!(refused.starts_with("connecting: connection refused; the parameter `api`"), "{refused}");
+    }
 
     #[test]
     fn password_depends_on_key_and_address() {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, ENOUGH};
+use crate::document::API_ENTRY_POINT;
 use crate::tree::Tree;
 
 /// Options that a type of middleware needs.
@@ -57,6 +58,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Diagnostic> {
                 let mut report =
                     Report { label: format!("traefik.{protocol}.{kind}.{name}"), errors: &mut errors };
                 match kind.as_str() {
+                    "routers" if protocol == "tcp" => tcp_router(definition, &mut report),
                     "middlewares" => middleware(definition, &mut report),
                     "services" => service(definition, &mut report),
                     "serverstransports" => transport(definition, &mut report),
@@ -79,6 +81,16 @@ impl Report<'_> {
     fn error(&mut self, path: &str, message: impl Into<String>) {
         let separator = if path.is_empty() { "" } else { "." };
         self.errors.push(Diagnostic::new(format!("{}{separator}{path}", self.label), message));
+    }
+}
+
+/// On an entry point, Traefik asks TCP routers before HTTP routers. One on its own entry point would receive the requests of
+/// the hub to its API.
+fn tcp_router(definition: &Tree, report: &mut Report<'_>) {
+    let entry_points = definition.get("entrypoints").and_then(Value::as_array);
+    if entry_points.is_some_and(|names| names.iter().any(|name| name == API_ENTRY_POINT)) {
+        let message = "TCP routers cannot use `traefik`, the entry point of Traefik's API; name another one";
+        report.error("entrypoints", message);
     }
 }
 

@@ -18,6 +18,12 @@ pub const API: &str = "swarmlings-api";
 /// Host name of the router [`API`], which no DNS server knows.
 pub const API_HOST: &str = "swarmlings-api.invalid";
 
+/// Priority of the router [`API`], the highest that Traefik allows on 32-bit platforms. Labels can only set lower ones.
+pub(crate) const API_PRIORITY: i64 = i32::MAX as i64 - 1_000;
+
+/// Traefik's internal entry point.
+pub(crate) const API_ENTRY_POINT: &str = "traefik";
+
 /// Traefik's dynamic configuration, in the format of its HTTP provider.
 #[derive(Clone, Debug, Default)]
 pub struct Document(Tree);
@@ -103,14 +109,14 @@ impl Document {
 
     /// Adds a router that serves Traefik's API to `user`, a line as `htpasswd` writes it.
     ///
-    /// Traefik's internal entry point `traefik` serves it. Routers of labels get that entry point only if they ask for it,
-    /// and the priority is the highest that Traefik allows, so that none of them receives the hub's password.
+    /// Traefik's internal entry point `traefik` serves it. Routers of labels get that entry point only if they ask for it, and
+    /// their priority is lower, so that none of them receives the hub's password. TCP routers, which come first, cannot use it.
     pub fn add_api(&mut self, user: &str) {
         let http = object(self.0.entry("http"));
         let router = json!({
-            "entrypoints": ["traefik"],
+            "entrypoints": [API_ENTRY_POINT],
             "rule": format!("Host(`{API_HOST}`)"),
-            "priority": (i64::MAX - 1000).to_string(),
+            "priority": API_PRIORITY.to_string(),
             "middlewares": [API],
             "service": "api@internal",
         });

@@ -1,6 +1,7 @@
 //! What the hub knows about single options beyond their type: valid values, options that labels must not set, and
 //! options without effect. A path is the end of a path in `fields.txt`.
 
+use crate::document::API_PRIORITY;
 use crate::values::Check;
 
 const MS: i128 = 1_000_000;
@@ -80,8 +81,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("authresponseheadersregex", Check::Regex),
     ("accesscontrolalloworiginlistregex", Check::Regex),
     // Routers.
-    ("http.routers.*.priority", Check::Int(i64::MIN, i64::MAX - 1_000)),
-    ("tcp.routers.*.priority", Check::Int(i64::MIN, i64::MAX - 1_000)),
+    // Below the hub's own router. Traefik's type has 32 bits on some platforms.
+    ("http.routers.*.priority", Check::Int(i32::MIN as i64, API_PRIORITY - 1)),
+    ("tcp.routers.*.priority", Check::Int(i32::MIN as i64, API_PRIORITY - 1)),
     ("observability.traceverbosity", Check::OneOf(&["minimal", "detailed"])),
     // Services.
     ("loadbalancer.strategy", Check::OneOf(&["wrr", "p2c", "hrw", "leasttime"])),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Constraints, DefaultRule};
+use crate::{API, Constraints, DefaultRule, Document};
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
@@ -102,6 +102,27 @@ fn errors_name_label_and_remedy() {
     );
     let several = error(&[("traefik.http.routers.a.priority", "x"), ("traefik.htpp.b", "c")]);
     assert_eq!(several.matches("traefik.").count(), 2, "{several}");
+}
+
+#[test]
+fn no_router_receives_requests_to_traefiks_api() {
+    let mut document = Document::default();
+    document.add_api("hub:x");
+    let own = document.get("http", "routers", API).unwrap()["priority"].as_str().unwrap();
+    let below = (own.parse::<i64>().unwrap() - 1).to_string();
+    let http = |priority: &str| {
+        let (rule, entry) =
+            (("traefik.http.routers.a.rule", "Path(`/`)"), "traefik.http.routers.a.entrypoints");
+        read(&[rule, (entry, "traefik"), ("traefik.http.routers.a.priority", priority)])
+    };
+    assert!(http(&below).is_ok());
+    assert!(http(own).unwrap_err().to_string().contains(&format!("to {below}, got")));
+    let rule = ("traefik.tcp.routers.a.rule", "HostSNI(`*`)");
+    assert_eq!(
+        read(&[rule, ("traefik.tcp.routers.a.entrypoints", "web,traefik")]).unwrap_err().to_string(),
+        "traefik.tcp.routers.a.entrypoints: TCP routers cannot use `traefik`, the entry point of Traefik's API; name \
+         another one"
+    );
 }
 
 #[test]
