@@ -18,6 +18,9 @@ use crate::build::{cargo, check, root};
 /// The version of cargo-auditable to install, here and in the Dockerfile.
 const AUDITABLE: &str = "0.7.7";
 
+/// The version of cargo-deny to install.
+const DENY: &str = "0.20.2";
+
 /// Programs for tests, each with its Debian package.
 const FOR_TESTS: [(&str, &str); 12] = [
     ("buildah", "buildah"),
@@ -112,6 +115,11 @@ fn install(packages: &[&str]) -> Result<()> {
 /// Installs cargo-auditable if needed. Returns its directory unless cargo finds it by itself.
 pub fn auditable() -> Result<Option<PathBuf>> {
     if has_subcommand("auditable") { Ok(None) } else { installed("cargo-auditable", AUDITABLE).map(Some) }
+}
+
+/// The path of cargo-deny, which is installed if needed.
+pub fn deny() -> Result<PathBuf> {
+    Ok(installed("cargo-deny", DENY)?.join("cargo-deny"))
 }
 
 /// Installs a program from crates.io if needed. The program has the name of its package. Returns its directory.

@@ -27,6 +27,7 @@ Steps, in the order in which they run:
   toolchain      install rustfmt, clippy and the musl targets
   format         check the format of all Rust code
   lint           run clippy, and hadolint on Dockerfiles; warnings fail
+  dependencies   check vulnerabilities, licences, duplicates and sources of all crates; only with --all
   compile        compile all tests
   unit           run the unit tests
   build          build static programs for this machine and for arm64
@@ -35,7 +36,7 @@ Steps, in the order in which they run:
 
 Examples:
   cargo xtask test          before each push
-  cargo xtask test --all    with slow tests and release images
+  cargo xtask test --all    with slow tests, release images and the step dependencies
   cargo xtask test --only unit
   cargo xtask test --only integration --filter labels";
 
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     /// Run only the tests and fuzz targets whose names contain TEXT
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Also run slow tests, and fuzz each target for 60 seconds
+    /// Also run slow tests and the step dependencies, and fuzz each target for 60 seconds
     #[arg(long)]
     all: bool,
     /// Fuzzing time of each target, in seconds [default: 20, or 60 with --all]
@@ -63,6 +64,7 @@ enum Step {
     Toolchain,
     Format,
     Lint,
+    Dependencies,
     Compile,
     Unit,
     Build,
@@ -77,10 +79,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     outcome
 }
 
-/// All steps, or those in `only` and the steps that they need.
-fn selected(only: &[Step]) -> Vec<Step> {
-    let is_selected =
-        |step: &Step| only.is_empty() || only.iter().any(|one| one == step || one.needs().contains(step));
+/// The steps in `only` and those that they need. If `only` is empty: the steps of CI, or `all`.
+fn selected(only: &[Step], all: bool) -> Vec<Step> {
+    let is_selected = |step: &Step| match only {
+        [] => all || *step != Step::Dependencies,
+        only => only.iter().any(|one| one == step || one.needs().contains(step)),
+    };
     Step::value_variants().iter().copied().filter(is_selected).collect()
 }
 
@@ -98,7 +102,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all_steps(&mut self) -> Result<()> {
-        for step in selected(&self.args.only) {
+        for step in selected(&self.args.only, self.args.all) {
             eprintln!("== {step}");
             let outcome = self.step(step);
             self.timing.finish(step.to_string());
@@ -128,6 +132,7 @@ impl Run<'_> {
                 check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
+            Step::Dependencies => dependencies(),
             Step::Compile => {
                 self.tests = suite::compile()?;
                 Ok(())
@@ -174,6 +179,31 @@ impl Run<'_> {
     }
 }
 
+/// Checks the crates of both workspaces by the rules in deny.toml.
+fn dependencies() -> Result<()> {
+    let deny = needs::deny()?;
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&deny);
+        command.current_dir(root()).args(["--config", "deny.toml"]).args(arguments);
+        command
+    };
+    let has_advisories = run(&["fetch", "db"]).status().context("starting cargo-deny")?.success();
+    let checks = ["bans", "licenses", "sources", "advisories"];
+    let checks = if has_advisories { &checks[..] } else { &checks[..3] };
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let check_all =
+            ["--manifest-path", manifest, "--offline", "check", "--allow", "advisory-not-detected"];
+        check(run(&check_all).args(checks))?;
+    }
+    if !has_advisories {
+        eprintln!(
+            "known vulnerabilities were NOT checked, since their database cannot be fetched from github.com; where it can, run: \
+             cargo xtask test --only dependencies"
+        );
+    }
+    Ok(())
+}
+
 fn fast(target: &str) -> Result<harness::Binaries> {
     programs(&names(), Profile::Fast, Some(target))
 }
@@ -182,7 +212,9 @@ impl Step {
     fn needs(self) -> &'static [Self] {
         match self {
             Self::Packages | Self::Toolchain => &[],
-            Self::Format | Self::Lint | Self::Build | Self::Compile => &[Self::Toolchain],
+            Self::Format | Self::Lint | Self::Dependencies | Self::Build | Self::Compile => {
+                &[Self::Toolchain]
+            }
             Self::Unit => &[Self::Toolchain, Self::Compile],
             Self::Fuzz => &[Self::Packages, Self::Toolchain],
             Self::Integration => &[Self::Packages, Self::Toolchain, Self::Compile, Self::Build],
@@ -202,10 +234,11 @@ mod tests {
 
     #[test]
     fn a_step_runs_after_the_steps_that_it_needs() {
-        assert_eq!(selected(&[]), Step::value_variants());
-        assert_eq!(selected(&[Step::Lint]), [Step::Toolchain, Step::Lint]);
+        assert_eq!(selected(&[], true), Step::value_variants());
+        assert!(!selected(&[], false).contains(&Step::Dependencies));
+        assert_eq!(selected(&[Step::Lint], false), [Step::Toolchain, Step::Lint]);
         for step in Step::value_variants() {
-            let steps = selected(&[*step]);
+            let steps = selected(&[*step], false);
             assert_eq!(steps.last(), Some(step));
             for (position, step) in steps.iter().enumerate() {
                 assert!(step.needs().iter().all(|needed| steps[..position].contains(needed)), "{step}");
