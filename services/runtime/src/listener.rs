@@ -58,6 +58,7 @@ impl Listener {
         socket.set_reuseaddr(true)?;
         // Responses are written whole, so waiting for more data gains nothing. Connections inherit this option.
         socket.set_nodelay(true)?;
+        accept_ipv4(&socket, address)?;
         socket.bind(address)?;
         Ok(Self { socket: Socket::Tcp(socket.listen(BACKLOG)?), backoff: None })
     }
@@ -153,6 +154,14 @@ fn with_ipv4_alone<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Resu
     }
 }
 
+/// Lets a socket for `::` accept IPv4 also if the system's default is IPv6 alone (`net.ipv6.bindv6only=1`).
+fn accept_ipv4(socket: &TcpSocket, address: SocketAddr) -> io::Result<()> {
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        rustix::net::sockopt::set_ipv6_v6only(socket, false)?;
+    }
+    Ok(())
+}
+
 /// Whether the kernel has no IPv6, or it is off for this network namespace.
 fn lacks_ipv6(error: &io::Error) -> bool {
     const EAFNOSUPPORT: i32 = 97;
@@ -234,6 +243,17 @@ mod tests {
         let client = net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         let queue = listener.close().unwrap();
         assert_eq!(queue[0].1, Peer::Tcp(client.local_addr().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn unspecified_ipv6_address_accepts_ipv4_whatever_the_system_default_is() {
+        use rustix::net::sockopt::{ipv6_v6only, set_ipv6_v6only};
+        for (address, is_alone) in [("[::]:0", false), ("[::1]:0", true)] {
+            let socket = TcpSocket::new_v6().unwrap();
+            set_ipv6_v6only(&socket, true).unwrap();
+            accept_ipv4(&socket, address.parse().unwrap()).unwrap();
+            assert_eq!(ipv6_v6only(&socket).unwrap(), is_alone, "{address}");
+        }
     }
 
     #[test]

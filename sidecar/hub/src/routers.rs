@@ -27,8 +27,9 @@ const BEACON_AFTER: Duration = Duration::from_secs(10);
 const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// Time for which a router counts after its connection closed. It may only have timed out.
 const GONE_AFTER: Duration = Duration::from_secs(5);
-/// Time for which a new hub expects a router that has not polled yet. Traefik retries with a backoff of up to a
-/// minute, and meanwhile routes by its last configuration.
+/// Time for which a new hub expects a router that has not polled yet. Traefik's backoff starts over after 30 s, so that it
+/// pauses for at most 43 s between two polls that fail, each after up to 5 s; meanwhile it routes by its last configuration.
+/// With the sidecars' timeout of 30 s this is less than the start period of images, 120 s.
 const EXPECTED_FOR: Duration = Duration::from_mins(1);
 
 /// Maximum time for which a new hub waits for the servers that a router uses to register.

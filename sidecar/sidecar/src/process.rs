@@ -54,7 +54,7 @@ pub(crate) struct Child {
     /// The whole group gets all signals, not only those of job control.
     signals_to_group: bool,
     /// The whole group gets INT and QUIT, as from the keyboard.
-    on_terminal: bool,
+    pub(crate) on_terminal: bool,
 }
 
 impl Process {

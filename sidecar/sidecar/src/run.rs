@@ -50,7 +50,11 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
     };
     let exit = match event {
         Event::Exited(exit) => {
-            warn!("the service exited by itself");
+            if process.child.on_terminal {
+                info!("the service exited by itself, or by a key such as Ctrl-C");
+            } else {
+                warn!("the service exited by itself");
+            }
             exit
         }
         Event::Stop(signal) => {

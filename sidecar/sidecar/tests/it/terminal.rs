@@ -62,6 +62,7 @@ fn ctrl_c_reaches_all_processes_of_the_foreground() {
         sidecar.types(CTRL_C);
         assert_eq!(sidecar.ends().code(), Some(128 + 2));
         assert!(sidecar.logged("over").is_empty());
+        assert!(sidecar.logged("WARN the service exited").is_empty());
     }
 }
 
