@@ -59,7 +59,8 @@ Terminal:
 
 Exit code:
   that of the command; 128+N if signal N ended it; 126 if it cannot be
-  executed; 127 if it is not found; 64 for invalid usage";
+  executed; 127 if it is not found; 64 for invalid usage; as PID 1
+  with a hub, 1 instead of 0 if the health check never succeeded";
 
 const HEALTHCHECK_HELP: &str = "\
 Examples:

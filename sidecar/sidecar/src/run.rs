@@ -66,7 +66,14 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
     info!(code = exit.code(), signal = exit.signal(), "the service exited");
     lease.release().await;
     process.end_leftovers().await;
-    Ok(ExitCode::from(process::exit_code(exit)))
+    let code = process::exit_code(exit);
+    if code == 0 && getpid().is_init() && !status.get().green {
+        // Docker takes a container that exits with 0 before its first successful health check for a started one, and
+        // Swarm then stops the task that it replaces.
+        warn!("never healthy and routed; exiting with 1, so that Swarm keeps the old task");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::from(code))
 }
 
 /// Withdraws the task, then forwards `signal` to the service and waits until it exits. A second stop signal skips the

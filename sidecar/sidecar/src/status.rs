@@ -18,7 +18,7 @@ pub(crate) struct Status {
     no_router_since: Option<Instant>,
     /// Whether the health check has been able to succeed. From then on only the service's own health counts: a refusal
     /// or the loss of routers and hubs must not make Swarm replace a task that serves.
-    green: bool,
+    pub(crate) green: bool,
     pub(crate) stopping: bool,
 }
 

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::eventually;
 use crate::support::hub::{Answer, ScriptedHub};
+use crate::support::proc::unshare;
 use crate::support::service::Service;
 use crate::support::sidecar::{BINARY, Run, TELLTALE, healthcheck};
 
@@ -62,6 +63,24 @@ fn check_of_a_refused_service_fails_with_the_reason_even_after_the_timeout() {
     eventually("heartbeats", || (hub.requests().len() >= asked + 3).then_some(()));
     assert_eq!(sidecar.healthcheck(), (Some(1), "healthy, but refused: rule is taken".to_owned()));
     assert!(sidecar.logged("no router has polled").is_empty());
+}
+
+#[test]
+fn container_whose_check_never_succeeded_exits_with_a_failure() {
+    let hub =
+        ScriptedHub::start(|_| Answer::lease(3000, Routing::Refused { reason: "rule is taken".to_owned() }));
+    let service = Service::healthy();
+    let mut stopped = Run::with(&hub, &service).under(*unshare()).script(TELLTALE);
+    stopped.says("ready");
+    stopped.logs("refuses to route");
+    stopped.signal(Signal::TERM);
+    assert_eq!(stopped.ends().code(), Some(1));
+    assert_eq!(stopped.said(), ["ready", "TERM"]);
+    // The command's own failures keep their codes.
+    for (script, code) in [("exit 0", 1), ("exit 3", 3)] {
+        let mut exited = Run::with(&hub, &service).under(*unshare()).script(script);
+        assert_eq!(exited.ends().code(), Some(code), "{script}");
+    }
 }
 
 #[test]

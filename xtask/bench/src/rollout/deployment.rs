@@ -70,8 +70,8 @@ impl<'a> Deployment<'a> {
         let settings = Settings { images, traefik, token: TOKEN, port: 80, variables: setup.variables() };
         let mut files = vec![setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
         if setup == Setup::Ours {
-            // The others open Traefik's API themselves.
-            files.push("tests/stacks/dashboard.yml");
+            // The others open Traefik's API themselves, and Traefik's swarm provider reads no transports from labels.
+            files.extend(["tests/stacks/dashboard.yml", "tests/stacks/transport.yml"]);
         }
         let files: Vec<_> = files.into_iter().map(|file| root().join(file)).collect();
         deployment.stack.deploy(&files, &settings)?;

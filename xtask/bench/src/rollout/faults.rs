@@ -1,11 +1,12 @@
-//! Updates to a version that cannot be routed.
+//! Updates to a version that cannot be routed, or while hub or Traefik fail.
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::docker::eventually_on_engine;
 use harness::load::wait_for_all;
-use harness::{Load, LoadOptions, eventually};
+use harness::{Container, Load, LoadOptions, eventually};
 
 use super::deployment::{Deployment, Setup};
 use super::totals::Totals;
@@ -27,29 +28,44 @@ pub(super) struct Row {
     pub(super) ended: String,
 }
 
-/// A version that cannot be routed, or the absence of the hub.
+/// Duration of a pause.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// An update to a version that cannot be routed, or an update while something else fails.
 struct Fault {
     name: &'static str,
     /// Arguments of `docker service update`.
     changes: &'static [&'static str],
-    /// Whether it concerns the labels, which all setups read.
-    is_label: bool,
-    without_hub: bool,
+    kind: Kind,
 }
 
-const FAULTS: [Fault; 5] = [
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The label is faulty, which all setups read.
+    Label,
+    /// The sidecar's environment is faulty.
+    Environment,
+    /// The hub is scaled to 0.
+    HubAbsent,
+    /// The hub does not run for [`PAUSE`].
+    HubPaused,
+    /// The hub is killed, and Swarm starts another one.
+    HubKilled,
+    /// The Traefik under load does not run for [`PAUSE`].
+    TraefikPaused,
+}
+
+const FAULTS: [Fault; 9] = [
     Fault {
         name: "wrong token",
         changes: &["--env-add", "SIDECAR_TOKEN_FILE=/etc/hostname"],
-        is_label: false,
-        without_hub: false,
+        kind: Kind::Environment,
     },
-    Fault { name: "no hub", changes: &["--force"], is_label: false, without_hub: true },
+    Fault { name: "no hub", changes: &["--force"], kind: Kind::HubAbsent },
     Fault {
         name: "unknown option in a label",
         changes: &["--label-add", "traefik.http.middlewares.plain-pings.strippprefix.prefixes=/plain/pings"],
-        is_label: true,
-        without_hub: false,
+        kind: Kind::Label,
     },
     Fault {
         name: "rule of Traefik 2",
@@ -57,22 +73,42 @@ const FAULTS: [Fault; 5] = [
             "--label-add",
             "traefik.http.routers.plain-pings.rule=PathPrefix(`/plain/pings`, `/pings`)",
         ],
-        is_label: true,
-        without_hub: false,
+        kind: Kind::Label,
     },
     Fault {
         name: "entry point that does not exist",
         changes: &["--label-add", "traefik.http.routers.plain-pings.entrypoints=missing"],
-        is_label: true,
-        without_hub: false,
+        kind: Kind::Label,
     },
+    Fault {
+        name: "middleware x@file that does not exist",
+        changes: &["--label-add", "traefik.http.routers.plain-pings.middlewares=plain-pings,x@file"],
+        kind: Kind::Label,
+    },
+    Fault { name: "hub paused for 10 s", changes: &["--force"], kind: Kind::HubPaused },
+    Fault { name: "hub killed", changes: &["--force"], kind: Kind::HubKilled },
+    Fault { name: "Traefik paused for 10 s", changes: &["--force"], kind: Kind::TraefikPaused },
 ];
+
+impl Kind {
+    fn is_possible(self, setup: Setup) -> bool {
+        match setup {
+            Setup::Ours => true,
+            Setup::Tuned => matches!(self, Self::Label | Self::TraefikPaused),
+            Setup::Shipped => false,
+        }
+    }
+
+    /// Whether the new version works once the fault has ended.
+    fn ends(self) -> bool {
+        matches!(self, Self::HubPaused | Self::HubKilled | Self::TraefikPaused)
+    }
+}
 
 /// Updates to every faulty version `rounds` times, and adds one row for each.
 pub(super) fn measure(deployment: &Deployment<'_>, rounds: u16, rows: &mut Vec<Row>) -> Result<()> {
     let setup = deployment.setup;
-    let is_possible = |fault: &&Fault| setup == Setup::Ours || (fault.is_label && setup == Setup::Tuned);
-    for fault in FAULTS.iter().filter(is_possible) {
+    for fault in FAULTS.iter().filter(|fault| fault.kind.is_possible(setup)) {
         let (totals, ended) = (Totals::default(), String::new());
         let mut row = Row { setup: setup.name(), fault: fault.name, rounds, totals, ended };
         for round in 1..=rounds {
@@ -89,17 +125,37 @@ impl Row {
         deployment.wait_settled()?;
         let docker = deployment.lab.docker();
         let name = deployment.stack.service(SERVICE);
-        let load = LoadOptions { rate: 100, connections: 64, keep_alive: false, ..LoadOptions::default() };
+        let mut load =
+            LoadOptions { rate: 100, connections: 64, keep_alive: false, ..LoadOptions::default() };
+        if fault.kind == Kind::TraefikPaused {
+            // Clients that outlast the pause: it delays their requests.
+            load.connections = 2048;
+            load.timeout = LOAD_TIMEOUT;
+        }
         let loads = [Load::start(deployment.url("/plain/pings"), &load)?];
         wait_for_all(&loads, 100, LOAD_TIMEOUT)?;
 
-        if fault.without_hub {
+        let paused = match fault.kind {
+            Kind::HubPaused => deployment.containers("hub")?.pop(),
+            Kind::TraefikPaused => deployment.container_on("traefik", deployment.entry())?,
+            _ => None,
+        };
+        if fault.kind == Kind::HubAbsent {
             scale_hub(deployment, 0)?;
         }
-        // A version that does not turn healthy fails after the start period; the default of 60 s only prolongs the round.
         let update = ["service", "update", "--quiet", "--no-resolve-image", "--detach"];
+        // A version that never turns healthy fails after the start period, whose default of 120 s only prolongs the round.
         let short = ["--health-start-period", "5s", "--health-retries", "1"];
-        docker.run(&[&update[..], &short, fault.changes, &[&name]].concat())?;
+        let short = if fault.kind.ends() { &[][..] } else { &short };
+        docker.run(&[&update[..], short, fault.changes, &[&name]].concat())?;
+        if let Some(container) = paused {
+            signal(&container, "STOP")?;
+            thread::sleep(PAUSE);
+            signal(&container, "CONT")?;
+        }
+        if fault.kind == Kind::HubKilled {
+            deployment.containers("hub")?.pop().context("no container of the hub")?.kill()?;
+        }
         eventually_on_engine(CHANGE_TIMEOUT, || {
             self.ended = docker.run(&[
                 "service",
@@ -121,14 +177,18 @@ impl Row {
         for load in loads {
             self.totals.add(self.fault, &load.stop()?);
         }
-        if fault.without_hub {
+        if fault.kind == Kind::HubAbsent {
             scale_hub(deployment, 1)?;
         }
-        if self.ended == "completed" {
+        if self.ended == "completed" && !fault.kind.ends() {
             docker.run(&["service", "update", "--quiet", "--detach", "--rollback", &name])?;
         }
         deployment.wait_settled()
     }
+}
+
+fn signal(container: &Container, name: &str) -> Result<()> {
+    container.docker().run(&["kill", "--signal", name, container.id()]).map(drop)
 }
 
 fn scale_hub(deployment: &Deployment<'_>, replicas: usize) -> Result<()> {

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Number of rounds of losses (of tasks, hosts, the hub and Traefik) in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     loss_rounds: u16,
-    /// Number of rounds of updates to versions that cannot be routed, in each setup
+    /// Number of rounds of updates under faults (to versions that cannot be routed, or while hub or Traefik fail) in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     fault_rounds: u16,
     /// Setup to measure: the hub (ours), or Traefik's swarm provider, either polling every second (tuned) or with its
@@ -83,7 +83,8 @@ fn updates_table(rows: &[update::Row]) -> Table {
 
 /// Under faults.
 fn faults_table(rows: &[faults::Row]) -> Table {
-    let mut table = Table::new(&columns(&["setup", "faulty update", "rounds"], &["update ended as"]));
+    let mut table =
+        Table::new(&columns(&["setup", "fault during an update", "rounds"], &["update ended as"]));
     for row in rows {
         let names = [row.setup, row.fault, &row.rounds.to_string()];
         table.row(&cells(&names, &row.totals, std::slice::from_ref(&row.ended)));
