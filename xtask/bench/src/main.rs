@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod agent;
 mod checks;
+mod hub;
 mod idle;
 mod load;
 mod machine;
@@ -45,6 +46,8 @@ enum Bench {
     Agent(agent::Args),
     /// Verdicts of the hub on generated labels, compared with those of a real Traefik
     Checks(checks::Args),
+    /// Cost and delays of a hub with up to 10,000 instances
+    Hub(hub::Args),
     /// Memory, processor time and wake-ups of idle ping, sidecar and hub
     Idle(idle::Args),
     /// Delay until a healthy task gets its first request, and until a killed task gets its last
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     let outcome = match &args.bench {
         Bench::Agent(args) => agent::run(args),
         Bench::Checks(args) => checks::run(args),
+        Bench::Hub(args) => hub::run(args),
         Bench::Idle(args) => idle::run(args),
         Bench::Load(args) => load::run(args),
         Bench::Routing(args) => routing::run(args),

@@ -26,14 +26,16 @@ impl Args {
     /// Prints the section of `cargo xtask bench NAME`, and writes it into the file if `--write` was given.
     pub(super) fn publish(&self, name: &str, section: &str) -> Result<()> {
         print!("{section}");
-        if !self.write {
-            return Ok(());
-        }
-        let path = root().join(FILE);
-        let document = fs::read_to_string(&path).with_context(|| format!("reading {FILE}"))?;
-        let document = replace(&document, name, section)?;
-        fs::write(&path, document).with_context(|| format!("writing {FILE}"))
+        if self.write { write(name, section) } else { Ok(()) }
     }
+}
+
+/// Writes the section of `cargo xtask bench NAME` into the file.
+pub(super) fn write(name: &str, section: &str) -> Result<()> {
+    let path = root().join(FILE);
+    let document = fs::read_to_string(&path).with_context(|| format!("reading {FILE}"))?;
+    let document = replace(&document, name, section)?;
+    fs::write(&path, document).with_context(|| format!("writing {FILE}"))
 }
 
 /// Parses a duration of whole seconds, the only kind that wrk takes.
