@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Withdrawal};
 use runtime::{Bytes, Latch};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
@@ -27,14 +27,20 @@ const BEACON_DELAY: Duration = Duration::from_secs(30);
 const LEARN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between two looks at servers that have not registered yet.
 const LEARN_PAUSE: Duration = Duration::from_millis(200);
+/// Multiple of the time that rendering took for which the hub then does other things.
+const REST: u32 = 2;
 /// First pause between two questions to the same API. Each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The hub.
 pub(crate) struct Hub {
     state: Mutex<State>,
-    /// Number of changes, which wakes waiting requests.
-    changes: watch::Sender<u64>,
+    /// Wakes requests that wait for acknowledgements by routers.
+    progress: watch::Sender<()>,
+    /// Wakes polls: after progress, and when there is a new generation.
+    generations: watch::Sender<()>,
+    /// Wakes [`Hub::tick`], when there is something to do earlier than it knows.
+    ticker: Notify,
 }
 
 impl Hub {
@@ -60,24 +66,30 @@ impl Hub {
             ready_at: None,
             unready: Some(unready),
             certificate,
+            is_outdated: false,
+            is_unpublished: false,
+            rests_until: now(),
+            ticks_at: now(),
             ran_at: now(),
             resumed_at: None,
             draining: false,
             events: Events::default(),
             counters: Counters::default(),
         };
-        Arc::new(Self { state: Mutex::new(state), changes: watch::Sender::new(0) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            progress: watch::Sender::new(()),
+            generations: watch::Sender::new(()),
+            ticker: Notify::new(),
+        })
     }
 
     /// Applies changes that are due without a request, such as leases that expire. Never returns.
     pub(crate) async fn tick(self: Arc<Self>) {
-        let mut changes = self.changes.subscribe();
         loop {
-            changes.borrow_and_update();
-            // Waiting for a change cannot fail, since `self` has the sender.
-            let next = self
-                .update(|state, now| (None, state.next_change().map_or(now + TICK, |at| at.min(now + TICK))));
-            drop(timeout_at(next.into(), changes.changed()).await);
+            self.update(|_, _| (None, ()));
+            let at = self.state().ticks_at;
+            drop(timeout_at(at.into(), self.ticker.notified()).await);
         }
     }
 
@@ -89,22 +101,26 @@ impl Hub {
         registration: Registration,
         wait: Duration,
     ) -> Result<Lease, Withdrawn> {
-        let deadline = now() + wait;
         let service = registration.service.clone();
-        self.update(|state, now| {
+        let ttl = self.update(|state, now| {
             if state.ready_at.is_none() {
                 info!(duration = ?state.warm_up, "warming up");
                 state.ready_at = Some(now + state.warm_up);
             }
             let is_warm_up = !state.is_ready();
+            let source = registration.source;
             let changed = state.registry.register(now, is_warm_up, id, connection, registration);
-            ((changed == Ok(true)).then_some(Effect::Registry), changed)
+            let ttl = state.registry.ttl(source);
+            ((changed == Ok(true)).then_some(Effect::Registry), changed.map(|_| ttl))
         })?;
-        let lease = self.wait_until(deadline, |state, over| {
+        // The client renews the lease after that time, which a lease with a longer one allowed to be later.
+        let deadline = now() + wait.min(ttl / 3);
+        let lease = self.wait_until(&self.progress, deadline, |state, over| {
             let routing = state.routing(id);
-            (over || routing != Routing::Pending).then(|| Lease {
+            let is_decided = routing != Routing::Pending && !state.is_outdated;
+            (over || is_decided).then(|| Lease {
                 generation: state.generation,
-                ttl_ms: millis(state.registry.settings.ttl),
+                ttl_ms: millis(ttl),
                 routing,
                 ticket: state.registry.ticket(&service),
                 routers: state.routers.expected(now()),
@@ -116,9 +132,8 @@ impl Hub {
     /// Renews all leases of `connection`.
     pub(crate) fn heartbeat(&self, connection: u64) -> Heartbeat {
         self.update(|state, now| {
-            let leases = state.registry.heartbeat(now, connection);
-            let ttl_ms = millis(state.registry.settings.ttl);
-            (None, Heartbeat { generation: state.generation, ttl_ms, leases })
+            let (leases, ttl) = state.registry.heartbeat(now, connection);
+            (None, Heartbeat { generation: state.generation, ttl_ms: millis(ttl), leases })
         })
     }
 
@@ -146,11 +161,11 @@ impl Hub {
             }
             (known.then_some(Effect::Registry), ())
         });
-        // The generation that the update above made, or else the first one.
-        let mut without = None;
-        let withdrawal = self.wait_until(deadline, |state, over| {
-            let generation = *without.get_or_insert(state.generation.max(1));
-            let Withdrawal { confirmed, mut pending } = state.routers.confirmation(generation);
+        let mut without = u64::MAX;
+        let withdrawal = self.wait_until(&self.progress, deadline, |state, over| {
+            // The first generation that is rendered after the update above.
+            without = without.min(state.upcoming_generation().max(1));
+            let Withdrawal { confirmed, mut pending } = state.routers.confirmation(without);
             if confirmed.is_empty() && state.routers.expects_more(now()) {
                 pending.push("a router that has not polled yet".to_owned());
             }
@@ -184,9 +199,10 @@ impl Hub {
                     tokio::spawn(self.clone().learn(connection, api));
                 }
             }
-            (Some(Effect::Progress), last_sent)
+            // The number of routers, which leases tell.
+            ((state.routers.len() != before).then_some(Effect::Progress), last_sent)
         });
-        let document = self.wait_until(deadline, |state, over| {
+        let document = self.wait_until(&self.generations, deadline, |state, over| {
             if !state.is_ready() || !state.routers.is_known(connection) {
                 return over.then_some(None);
             }
@@ -201,13 +217,11 @@ impl Hub {
     /// Records a request for a beacon: the router on `connection` uses the configuration `generation`. The response is
     /// delayed, so that the health check is not repeated.
     pub(crate) async fn beacon(self: &Arc<Self>, connection: u64, generation: u64, nonce: &str) {
-        // The acknowledgement may count a little later, and the ticker has to know.
-        let ask = self
-            .update(|state, now| (Some(Effect::Progress), state.beacon(now, connection, generation, nonce)));
+        let ask = self.update(|state, now| (None, state.beacon(now, connection, generation, nonce)));
         if ask {
             tokio::spawn(self.clone().ask(connection));
         }
-        self.wait_until(now() + BEACON_DELAY, |_, over| over.then_some(())).await;
+        self.wait_until(&self.progress, now() + BEACON_DELAY, |_, over| over.then_some(())).await;
     }
 
     /// Waits until this new hub knows the servers that the router on `connection` uses: each of them has registered or refuses
@@ -300,7 +314,7 @@ impl Hub {
     pub(crate) fn disconnected(&self, connection: u64) {
         self.update(|state, now| {
             state.disconnected(now, connection);
-            (Some(Effect::Progress), ())
+            (Some(Effect::Connection), ())
         });
     }
 
@@ -314,28 +328,41 @@ impl Hub {
         });
     }
 
-    /// Updates the state, and wakes waiting requests if anything changed.
+    /// Updates the state, and wakes the requests that the changes concern.
     fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Option<Effect>, T)) -> T {
         let now = now();
         let mut state = self.state();
+        let generation = state.generation;
         state.run(now);
         let (effect, result) = update(&mut state, now);
-        let changed = state.advance(now, effect);
+        let progress = state.advance(now, effect);
+        let is_new = state.generation != generation;
+        let end = self::now();
+        state.rests_until = state.rests_until.max(end + (end - now) * REST);
+        let next = state.next_change().map_or(now + TICK, |at| at.min(now + TICK));
+        let ticks_at = std::mem::replace(&mut state.ticks_at, next);
         drop(state);
-        if changed {
-            self.changes.send_modify(|count| *count += 1);
+        if next < ticks_at {
+            self.ticker.notify_one();
+        }
+        if progress {
+            self.progress.send_replace(());
+        }
+        if progress || is_new {
+            self.generations.send_replace(());
         }
         result
     }
 
-    /// Calls `check` now and after each change until it returns a value. At the deadline it is called with `true`,
+    /// Calls `check` now and after each of `changes` until it returns a value. At the deadline it is called with `true`,
     /// and has to return one.
     async fn wait_until<T>(
         &self,
+        changes: &watch::Sender<()>,
         deadline: Instant,
         mut check: impl FnMut(&mut State, bool) -> Option<T>,
     ) -> T {
-        let mut changes = self.changes.subscribe();
+        let mut changes = changes.subscribe();
         loop {
             changes.borrow_and_update();
             {

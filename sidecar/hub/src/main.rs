@@ -27,6 +27,7 @@ mod certificate;
 mod events;
 mod hub;
 mod key;
+mod leases;
 mod metrics;
 mod plans;
 mod query;

@@ -1,6 +1,6 @@
 //! Leases, and the configuration that follows from their labels. Pure: callers pass the time in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
 use traefik::{Backend, Document, Exposure, LabelErrors, ServiceConfig, render};
 
 use crate::key::Key;
+use crate::leases::Leases;
 use crate::plans::{Members, Plan, decide, scope};
 use crate::reports::Reports;
 use crate::specs::Specs;
@@ -16,7 +17,7 @@ use crate::ticket;
 /// Lifetimes, and the rules for exposing services.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    /// Lifetime of a lease without a renewal.
+    /// Lifetime of a lease without a renewal, for a few instances. See [`Registry::ttl`].
     pub(crate) ttl: Duration,
     /// Lifetime of a sidecar's lease after its connection closed.
     pub(crate) lost_after: Duration,
@@ -34,15 +35,27 @@ pub(crate) struct Settings {
 /// it, on another connection.
 const WITHDRAWN_FOR: Duration = Duration::from_mins(1);
 
-/// All leases.
+/// Lifetime that each instance adds to those of all leases, so that heartbeats become rarer. The kernel reports a lost host, and
+/// a process that ends, without them.
+const TTL_PER_INSTANCE: Duration = Duration::from_millis(10);
+
+/// Maximum lifetime of a lease, unless the flag sets a longer one. Clients send a heartbeat each third of it.
+const MAX_TTL: Duration = Duration::from_secs(30);
+
+/// All instances.
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) settings: Settings,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    leases: Leases,
     services: BTreeMap<String, Service>,
     specs: Specs,
     /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
     withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
+    /// The same ends in order.
+    withdrawn_until: VecDeque<(Instant, InstanceId)>,
+    /// Services by the end of `keep_empty`, in order. Some may have instances again.
+    empty_until: VecDeque<(Instant, String)>,
     /// A time, and the same time in milliseconds since the Unix epoch.
     epoch: (Instant, u64),
     /// Warnings that have not been returned yet, with their services.
@@ -64,9 +77,6 @@ pub(crate) struct Instance {
     serving: Option<Arc<ServiceConfig>>,
     /// Whether its labels differ from those that the task was started with.
     pub(crate) stale: bool,
-    /// Connection that last renewed the lease, while it is open.
-    pub(crate) connection: Option<u64>,
-    expires: Instant,
     /// First generation that contains it, while it is in the configuration.
     since: Option<u64>,
     /// Reason why it is not routed although its labels ask for it.
@@ -85,7 +95,9 @@ struct Service {
     plan: Plan,
     /// Configurations of its instances, each of them once.
     generations: Vec<Arc<ServiceConfig>>,
-    empty_since: Option<Instant>,
+    members: BTreeSet<InstanceId>,
+    /// End of `keep_empty`, while it has no members.
+    empty_until: Option<Instant>,
     /// Warnings that have been returned.
     reported: BTreeSet<String>,
 }
@@ -100,9 +112,12 @@ impl Registry {
         Self {
             settings,
             instances: BTreeMap::new(),
+            leases: Leases::default(),
             services: BTreeMap::new(),
             specs: Specs::default(),
             withdrawn: BTreeMap::new(),
+            withdrawn_until: VecDeque::new(),
+            empty_until: VecDeque::new(),
             epoch: (now, unix_millis),
             warnings: Vec::new(),
             settled: None,
@@ -130,29 +145,19 @@ impl Registry {
         if self.withdrawn.get(id).is_some_and(|(started, _)| *started == registration.started) {
             return Err(Withdrawn);
         }
-        let expires = now + self.settings.ttl;
         let is_earlier = self.see(now, warm_up.then_some(age), &registration.service, ticket.as_deref());
-        let known = self.instances.get_mut(id);
-        if let Some(instance) = known.filter(|instance| instance.registration == registration) {
-            instance.connection = Some(connection);
-            instance.expires = expires;
+        self.leases.renew(id, connection, now + self.ttl(registration.source));
+        if self.instances.get(id).is_some_and(|instance| instance.registration == registration) {
             return Ok(is_earlier);
         }
+        let known = self.remove(now, id);
         let service = self.services.entry(registration.service.clone()).or_default();
-        let (config, stale) = read_config(&self.settings, &self.specs, service, &registration);
+        let (config, stale) =
+            read_config(&self.settings, &self.specs, service, &registration, &mut self.warnings);
         let start = now.checked_sub(age).unwrap_or(now);
-        let mut instance = Instance {
-            registration,
-            start,
-            config,
-            serving: None,
-            stale,
-            connection: Some(connection),
-            expires,
-            since: None,
-            refusal: None,
-        };
-        if let Some(known) = self.instances.remove(id) {
+        let mut instance =
+            Instance { registration, start, config, serving: None, stale, since: None, refusal: None };
+        if let Some(known) = known {
             instance.refusal = known.refusal;
             let (former, new) = (&known.registration, &instance.registration);
             if (former.started, &former.service) == (new.started, &new.service) {
@@ -163,8 +168,38 @@ impl Registry {
                 (instance.serving, instance.since) = (known.serving, known.since);
             }
         }
+        service.members.insert(id.clone());
+        service.empty_until = None;
         self.instances.insert(id.clone(), instance);
         Ok(true)
+    }
+
+    /// Removes an instance.
+    fn remove(&mut self, now: Instant, id: &InstanceId) -> Option<Instance> {
+        let instance = self.instances.remove(id)?;
+        if let Some(service) = self.services.get_mut(&instance.registration.service) {
+            service.members.remove(id);
+            if service.members.is_empty() {
+                let until = now + self.settings.keep_empty;
+                service.empty_until = Some(until);
+                self.empty_until.push_back((until, instance.registration.service.clone()));
+            }
+        }
+        Some(instance)
+    }
+
+    /// Returns the lifetime of a lease. It grows with the number of instances. An agent has many leases and few heartbeats.
+    pub(crate) fn ttl(&self, source: Source) -> Duration {
+        let count = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+        match source {
+            Source::Agent => self.settings.ttl,
+            Source::Sidecar => TTL_PER_INSTANCE.saturating_mul(count).min(MAX_TTL).max(self.settings.ttl),
+        }
+    }
+
+    /// Returns whether the connection that last renewed the lease of an instance is open.
+    pub(crate) fn is_connected(&self, id: &InstanceId) -> bool {
+        self.leases.is_connected(id)
     }
 
     /// Records that a service registers with a ticket, if it has one. `oldest` is the age of its task if that counts.
@@ -201,10 +236,13 @@ impl Registry {
         Some(self.services.get(service)?.ticket.clone())
     }
 
-    /// Renews all leases of `connection` and returns their number.
-    pub(crate) fn heartbeat(&mut self, now: Instant, connection: u64) -> usize {
-        let held = self.instances.values_mut().filter(|instance| instance.connection == Some(connection));
-        held.map(|instance| instance.expires = now + self.settings.ttl).count()
+    /// Renews all leases of `connection`. Returns their number and their lifetime.
+    pub(crate) fn heartbeat(&mut self, now: Instant, connection: u64) -> (usize, Duration) {
+        let held = self.leases.held_by(connection);
+        let sources = held.iter().filter_map(|id| Some(self.instances.get(id)?.registration.source));
+        let ttl = sources.map(|source| self.ttl(source)).min().unwrap_or(self.settings.ttl);
+        held.iter().for_each(|id| self.leases.renew(id, connection, now + ttl));
+        (held.len(), ttl)
     }
 
     /// Replaces the services that the manager on `node` published. Returns whether the configuration from any instance's
@@ -220,7 +258,8 @@ impl Registry {
         let affected = |instance: &Instance| services.contains(&instance.registration.service);
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {
             let service = self.services.entry(instance.registration.service.clone()).or_default();
-            let (config, stale) = read_config(&self.settings, &self.specs, service, &instance.registration);
+            let (config, stale) =
+                read_config(&self.settings, &self.specs, service, &instance.registration, &mut self.warnings);
             if config != instance.config {
                 instance.start = service.plan.after(now);
                 changed = true;
@@ -236,70 +275,73 @@ impl Registry {
 
     /// Ends a lease. Returns whether it existed.
     pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId) -> bool {
-        let Some(instance) = self.instances.remove(id) else { return false };
-        self.withdrawn.insert(id.clone(), (instance.registration.started, now + WITHDRAWN_FOR));
+        let Some(instance) = self.remove(now, id) else { return false };
+        self.leases.remove(id);
+        let until = now + WITHDRAWN_FOR;
+        self.withdrawn.insert(id.clone(), (instance.registration.started, until));
+        self.withdrawn_until.push_back((until, id.clone()));
         true
     }
 
     /// Shortens the leases of a connection that closed. Another connection can still renew them. Those of
     /// sidecars end after `lost_after`.
     pub(crate) fn disconnected(&mut self, now: Instant, connection: u64, lost_after: Duration) {
-        for instance in self.instances.values_mut().filter(|i| i.connection == Some(connection)) {
-            instance.connection = None;
-            instance.expires = match instance.registration.source {
-                Source::Sidecar => instance.expires.min(now + lost_after),
-                // Longer than the TTL: a closed connection shows that the node is alive, silence does not.
-                Source::Agent => now + self.settings.agent_lost_after,
-            };
+        for (id, expires) in self.leases.disconnected(connection) {
+            let source = self.instances.get(&id).map(|instance| instance.registration.source);
+            let is_silent = expires.saturating_duration_since(now) < self.settings.ttl / 3;
+            match source.unwrap_or_default() {
+                Source::Sidecar => self.leases.set_end(&id, expires.min(now + lost_after)),
+                // The kernel closed the connection of a lost host.
+                Source::Agent if is_silent => {}
+                // Longer than the TTL: a client that closes a connection shows that its node is alive, silence does not.
+                Source::Agent => self.leases.set_end(&id, now + self.settings.agent_lost_after),
+            }
         }
     }
 
     /// Moves all expiries by `gap`, in which the hub did not run.
     pub(crate) fn postpone(&mut self, gap: Duration) {
-        self.instances.values_mut().for_each(|instance| instance.expires += gap);
+        self.leases.postpone(gap);
         self.withdrawn.values_mut().for_each(|(_, until)| *until += gap);
-        for since in self.services.values_mut().filter_map(|service| service.empty_since.as_mut()) {
-            *since += gap;
-        }
+        self.withdrawn_until.iter_mut().for_each(|(until, _)| *until += gap);
+        self.empty_until.iter_mut().for_each(|(until, _)| *until += gap);
+        self.services
+            .values_mut()
+            .filter_map(|service| service.empty_until.as_mut())
+            .for_each(|at| *at += gap);
     }
 
     /// Removes what has expired by `now`. Returns the lost instances, and whether anything changed.
     pub(crate) fn advance(&mut self, now: Instant) -> (Vec<InstanceId>, bool) {
-        let lost: Vec<_> = self.instances.extract_if(.., |_, i| i.expires <= now).map(|(id, _)| id).collect();
-        self.withdrawn.retain(|_, (_, until)| now < *until);
-        let alive: BTreeSet<&str> =
-            self.instances.values().map(|i| i.registration.service.as_str()).collect();
-        let before = self.services.len();
-        self.services.retain(|name, service| {
-            service.empty_since =
-                if alive.contains(name.as_str()) { None } else { service.empty_since.or(Some(now)) };
-            service.empty_since.is_none_or(|since| now < since + self.settings.keep_empty)
-        });
-        let changed = !lost.is_empty() || self.services.len() != before;
+        let lost = self.leases.expired(now);
+        for id in &lost {
+            self.remove(now, id);
+        }
+        while let Some((until, id)) = self.withdrawn_until.pop_front_if(|(until, _)| *until <= now) {
+            // A later task with the same ID may have been withdrawn.
+            if self.withdrawn.get(&id).is_some_and(|(_, latest)| *latest == until) {
+                self.withdrawn.remove(&id);
+            }
+        }
+        let mut changed = !lost.is_empty();
+        while let Some((until, name)) = self.empty_until.pop_front_if(|(until, _)| *until <= now) {
+            if self.services.get(&name).is_some_and(|service| service.empty_until == Some(until)) {
+                self.services.remove(&name);
+                changed = true;
+            }
+        }
         (lost, changed)
     }
 
-    /// Returns the time of the next expiry.
+    /// Returns a time at which [`Registry::advance`] may have something to do.
     pub(crate) fn next_change(&self) -> Option<Instant> {
-        let leases = self.instances.values().map(|instance| instance.expires);
-        let empty = self.services.values().filter_map(|s| Some(s.empty_since? + self.settings.keep_empty));
-        leases.chain(empty).min()
+        let empty = self.empty_until.front().map(|(until, _)| *until);
+        self.leases.next_end().into_iter().chain(empty).min()
     }
 
     /// Returns warnings, with their services, that have not been returned before.
     pub(crate) fn new_warnings(&mut self) -> Vec<(String, String)> {
-        let mut new = std::mem::take(&mut self.warnings);
-        for instance in self.instances.values() {
-            let name = &instance.registration.service;
-            let Some(service) = self.services.get_mut(name) else { continue };
-            for diagnostic in instance.config.iter().flat_map(|config| config.warnings()) {
-                let warning = format!("label {diagnostic}");
-                if service.reported.insert(warning.clone()) {
-                    new.push((name.clone(), warning));
-                }
-            }
-        }
-        new
+        std::mem::take(&mut self.warnings)
     }
 
     /// Decides anew which generations are in use, since no router has a configuration of this hub. Tasks return in any order,
@@ -460,9 +502,16 @@ fn read_config(
     specs: &Specs,
     service: &mut Service,
     registration: &Registration,
+    warnings: &mut Vec<(String, String)>,
 ) -> (Result<Arc<ServiceConfig>, LabelErrors>, bool) {
     let (labels, stale) = specs.resolve_labels(registration);
     let config = traefik_v1::read_config(&registration.service, &labels, &settings.exposure);
+    for diagnostic in config.iter().flat_map(ServiceConfig::warnings) {
+        let warning = format!("label {diagnostic}");
+        if service.reported.insert(warning.clone()) {
+            warnings.push((registration.service.clone(), warning));
+        }
+    }
     (config.map(|config| service.intern(config)), stale)
 }
 

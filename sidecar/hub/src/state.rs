@@ -43,6 +43,13 @@ pub(crate) struct State {
     pub(crate) unready: Option<Latch>,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) api: TraefikApi,
+    /// Whether the configuration, or what events tell, may have changed since it was last rendered.
+    pub(crate) is_outdated: bool,
+    pub(crate) is_unpublished: bool,
+    /// Time before which nothing is rendered, since that took long the last time.
+    pub(crate) rests_until: Instant,
+    /// Time at which [`State::advance`] is called next without an update.
+    pub(crate) ticks_at: Instant,
     /// Time of the last call of [`State::run`].
     pub(crate) ran_at: Instant,
     /// End of the last pause.
@@ -53,12 +60,14 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
 }
 
-/// Effect of an update that a request may wait for.
+/// What an update changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
-    /// An acknowledgement by a router, or a phase of the hub.
+    /// A connection, which only events tell.
+    Connection,
+    /// An acknowledgement by a router, or a phase of the hub. Requests wait for that.
     Progress,
-    /// The instances.
+    /// The instances, and so perhaps the configuration.
     Registry,
 }
 
@@ -110,17 +119,16 @@ impl State {
         self.routers.disconnected(now, connection);
     }
 
-    /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether anything
-    /// changed.
-    pub(crate) fn advance(&mut self, now: Instant, mut effect: Option<Effect>) -> bool {
+    /// Applies what is due by `now`, and starts a new generation if the configuration changed. Returns whether the routing of an
+    /// instance may have changed, other than by a new generation.
+    pub(crate) fn advance(&mut self, now: Instant, effect: Option<Effect>) -> bool {
+        let mut progress = effect == Some(Effect::Progress);
         let (lost, expired) = self.registry.advance(now);
         for id in lost {
             warn!(instance = %id, "lost: connection closed or lease expired");
             self.counters.lost += 1;
         }
-        if self.routers.advance(now) {
-            effect = effect.max(Some(Effect::Progress));
-        }
+        progress |= self.routers.advance(now);
         for Poll { name, host, .. } in self.routers.without_beacon(now) {
             warn!(
                 router = name,
@@ -131,21 +139,26 @@ impl State {
         if !self.is_ready() && self.ready_at.is_some_and(|at| at <= now) {
             self.unready = None;
             info!(instances = self.registry.instances.len(), "ready: warm-up finished");
-            effect = effect.max(Some(Effect::Progress));
+            progress = true;
         }
-        let settled = effect.is_some() && self.registry.settle_trials(&self.routers);
-        if expired || settled || effect == Some(Effect::Registry) {
-            effect = Some(Effect::Registry);
-            self.update_configuration();
+        self.is_outdated |= expired || effect == Some(Effect::Registry);
+        self.is_outdated |= progress && self.registry.settle_trials(&self.routers);
+        self.is_unpublished |= self.is_outdated || progress || effect.is_some();
+        if now < self.rests_until {
+            return progress;
         }
-        if effect.is_some() && self.events.has_subscribers() {
+        if std::mem::take(&mut self.is_outdated) {
+            progress |= self.update_configuration();
+        }
+        if std::mem::take(&mut self.is_unpublished) && self.events.has_subscribers() {
             let instances = self.instances();
             self.events.publish(&instances);
         }
-        effect.is_some()
+        progress
     }
 
-    fn update_configuration(&mut self) {
+    /// Renders the configuration. Returns whether the routing of an instance may have changed, other than by a new generation.
+    fn update_configuration(&mut self) -> bool {
         if !self.routers.has_sent {
             self.registry.start_over();
         }
@@ -154,17 +167,26 @@ impl State {
             warn!(%service, "{warning}");
         }
         let public = document.to_json();
-        if self.generation == 0 || public != self.documents.public {
+        let is_new = self.generation == 0 || public != self.documents.public;
+        if is_new {
             self.generation += 1;
             self.documents = Documents::render(document, public, self.certificate.as_ref());
         }
-        for (service, id, reason) in self.registry.set_generation(self.generation) {
+        let refusals = self.registry.set_generation(self.generation);
+        let progress = !is_new || !refusals.is_empty();
+        for (service, id, reason) in refusals {
             if let Some(reason) = reason {
                 warn!(service, instance = %id, "refused: {reason}");
             } else {
                 info!(service, instance = %id, "no longer refused");
             }
         }
+        progress
+    }
+
+    /// Returns the first generation with all changes so far; the latest one if they change nothing in the configuration.
+    pub(crate) fn upcoming_generation(&self) -> u64 {
+        self.generation + u64::from(self.is_outdated)
     }
 
     /// Returns the servers, such as `http://10.0.1.2:8080`, that the router on `connection` uses from the hub's predecessor, and
@@ -190,7 +212,9 @@ impl State {
     /// Returns the time at which [`State::advance`] has something to do without an update.
     pub(crate) fn next_change(&self) -> Option<Instant> {
         let ready = self.ready_at.filter(|_| !self.is_ready());
-        [self.registry.next_change(), self.routers.next_change(), ready].into_iter().flatten().min()
+        let rendering = (self.is_outdated || self.is_unpublished).then_some(self.rests_until);
+        let times = [self.registry.next_change(), self.routers.next_change(), ready, rendering];
+        times.into_iter().flatten().min()
     }
 
     /// Returns the configuration for clients that are not routers; `None` before the end of the warm-up.
@@ -268,7 +292,7 @@ impl State {
             id: id.clone(),
             registration: instance.registration.clone(),
             routing: self.routing(id),
-            connected: instance.connection.is_some(),
+            connected: self.registry.is_connected(id),
             stale: instance.stale,
         });
         instances.collect()

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Unique name of an instance: 1 to 255 letters, digits, `.`, `_` or `-`.
 ///
 /// It is safe in a path, a log line and a metric label. `.` and `..` are excluded because HTTP clients remove them
-/// from paths.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// from paths. Clones share its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
-pub struct InstanceId(String);
+pub struct InstanceId(Arc<str>);
 
 impl FromStr for InstanceId {
     type Err = String;
@@ -24,7 +25,7 @@ impl FromStr for InstanceId {
             let expected = "expected 1 to 255 letters, digits, '.', '_' or '-', but not '.' or '..' alone";
             return Err(format!("invalid instance ID {text:?}: {expected}"));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -33,6 +34,12 @@ impl TryFrom<String> for InstanceId {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+impl Serialize for InstanceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

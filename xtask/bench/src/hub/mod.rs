@@ -129,8 +129,7 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
     let network = Network::default();
 
     let began = Instant::now();
-    let mut sidecars: Vec<_> =
-        (0..size).map(|place| Sidecar::start(&shared, &network, place)).collect();
+    let mut sidecars: Vec<_> = (0..size).map(|place| Sidecar::start(&shared, &network, place)).collect();
     for sidecar in &mut sidecars {
         figures.registered = seconds(sidecar.leased().await?, began).max(figures.registered);
     }
@@ -144,7 +143,8 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
     let before = Usage::read(pid, traefik_pid)?;
     sleep(duration).await;
     let used = Usage::read(pid, traefik_pid)?;
-    let percent = |after: Duration, before: Duration| 100.0 * (after - before).as_secs_f64() / duration.as_secs_f64();
+    let percent =
+        |after: Duration, before: Duration| 100.0 * (after - before).as_secs_f64() / duration.as_secs_f64();
     figures.hub_at_rest = percent(used.hub, before.hub);
     figures.softirq_at_rest = percent(used.softirq, before.softirq);
     // The hub's own time and that of the kernel, as far as neither the simulated sidecars nor Traefik used it.
@@ -276,13 +276,7 @@ async fn restart(
 }
 
 /// Starts tasks on a host, cuts it off, and returns the seconds until none of them is in the configuration.
-async fn cut_off(
-    shared: &Shared,
-    host: &Host,
-    router: &Router,
-    others: usize,
-    size: usize,
-) -> Result<f64> {
+async fn cut_off(shared: &Shared, host: &Host, router: &Router, others: usize, size: usize) -> Result<f64> {
     let away = Arc::new(Shared::new((GATEWAY, shared.hub.port()).into(), shared.token.clone()));
     let network = host.network();
     let count = (size / 10).min(MAX_ON_HOST);
@@ -349,9 +343,8 @@ fn report(binaries: &Binaries, columns: &[(usize, Figures)]) -> Result<String> {
         let cells = columns.iter().map(|(_, figures)| cell(figures));
         table.row(&[name.to_owned(), bar.to_owned()].into_iter().chain(cells).collect::<Vec<_>>());
     };
-    let delays = |delays: Delays, digits: usize| {
-        format!("{:.digits$}, p99 {:.digits$}", delays.median, delays.p99)
-    };
+    let delays =
+        |delays: Delays, digits: usize| format!("{:.digits$}, p99 {:.digits$}", delays.median, delays.p99);
     row("all registered, s", "10", &|f| format!("{:.2}", f.registered));
     row("all used by Traefik, s", "", &|f| format!("{:.2}", f.confirmed));
     row("hub at rest, % of a core", "5", &|f| format!("{:.1}", f.hub_at_rest));
@@ -367,7 +360,8 @@ fn report(binaries: &Binaries, columns: &[(usize, Figures)]) -> Result<String> {
     let cut_off = |f: &Figures| f.cut_off.map_or(NO_FIGURE.to_owned(), |seconds| format!("{seconds:.2}"));
     row("host cut off → all out, s", "5", &cut_off);
     row("lost leases and failed requests", "0", &|f| f.errors.to_string());
-    let versions = [version(&binaries.path("hub"), &["--version"])?, version(&tools::traefik()?, &["version"])?];
+    let versions =
+        [version(&binaries.path("hub"), &["--version"])?, version(&tools::traefik()?, &["version"])?];
     let description = description("the hub", &versions)?;
     Ok(format!(
         "## A hub with many instances\n\n\

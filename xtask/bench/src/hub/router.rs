@@ -32,7 +32,8 @@ pub(super) struct Document {
 
 impl Router {
     pub(super) fn start(shared: &Arc<Shared>) -> Self {
-        let (sender, documents) = watch::channel(Arc::new(Document { arrived: Instant::now(), json: Vec::new() }));
+        let (sender, documents) =
+            watch::channel(Arc::new(Document { arrived: Instant::now(), json: Vec::new() }));
         let shared = Arc::clone(shared);
         let task = tokio::spawn(async move {
             while let Err(error) = poll(&shared, &sender).await {

@@ -96,7 +96,9 @@ impl Sidecar {
     /// Withdraws the task, and waits for the acknowledgement of all routers.
     pub(super) async fn withdraw(mut self) -> Result<()> {
         drop(self.end.take());
-        timeout(WITHDRAWAL + RESPONSE_TIMEOUT, &mut self.task).await.context("waiting for a withdrawal")??;
+        timeout(WITHDRAWAL + RESPONSE_TIMEOUT, &mut self.task)
+            .await
+            .context("waiting for a withdrawal")??;
         Ok(())
     }
 }
@@ -109,7 +111,10 @@ impl Drop for Sidecar {
 
 async fn arrival(receiver: Option<oneshot::Receiver<Instant>>) -> Result<Instant> {
     let arrival = receiver.context("the lease was waited for before")?;
-    timeout(Duration::from_mins(2), arrival).await.context("waiting for a lease")?.context("the sidecar ended")
+    timeout(Duration::from_mins(2), arrival)
+        .await
+        .context("waiting for a lease")?
+        .context("the sidecar ended")
 }
 
 /// A registration as sidecars of the demo send it.
