@@ -7,8 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -74,6 +76,17 @@ impl Stream {
             Kind::Tcp(socket) => socket.local_addr().ok(),
             Kind::Unix(_) | Kind::Layered(_) => None,
         }
+    }
+
+    /// Has the kernel close a TCP connection whose peer is lost: it probes after each `interval` without traffic, and gives up
+    /// after `timeout`.
+    pub fn detect_lost_peer(&self, interval: Duration, timeout: Duration) -> io::Result<()> {
+        let Kind::Tcp(socket) = &self.kind else { return Ok(()) };
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, interval)?;
+        sockopt::set_tcp_keepintvl(socket, interval)?;
+        let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        Ok(sockopt::set_tcp_user_timeout(socket, millis)?)
     }
 
     /// Returns the bytes that were read ahead, which the next reads return again.

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -20,6 +21,11 @@ use crate::url::Url;
 const MAX_BODY: usize = 64 * 1024;
 /// Maximum part of a body that is read and discarded when only the status matters, in bytes.
 const MAX_DISCARDED: usize = 1024 * 1024;
+
+/// Interval at which the kernel probes a silent server, and the number of probes without an answer after which it closes the
+/// connection.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const LOST_PROBES: u32 = 2;
 
 /// Error of hyper or the operating system.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -42,12 +48,21 @@ pub struct Connection {
 impl Connection {
     /// Connects to the first address of the URL's host that accepts, with `timeout` for each address.
     pub async fn open(url: &Url, timeout: Duration) -> Result<Self, Error> {
-        Self::open_to(&resolve(url).await?, timeout).await
+        Self::new(connect(url, timeout).await?).await
     }
 
-    /// Connects to the first address that accepts, with `timeout` for each address.
+    /// Connects to the first address that accepts, with `timeout` for each address. The connection stays open between requests, and
+    /// the kernel closes it if the server's host is lost.
     pub async fn open_to(addresses: &[SocketAddr], timeout: Duration) -> Result<Self, Error> {
         let stream = connect_to(addresses, timeout).await?;
+        sockopt::set_socket_keepalive(&stream, true)?;
+        sockopt::set_tcp_keepidle(&stream, PROBE_INTERVAL)?;
+        sockopt::set_tcp_keepintvl(&stream, PROBE_INTERVAL)?;
+        sockopt::set_tcp_keepcnt(&stream, LOST_PROBES)?;
+        Self::new(stream).await
+    }
+
+    async fn new(stream: TcpStream) -> Result<Self, Error> {
         stream.set_nodelay(true)?;
         let local_ip = stream.local_addr()?.ip().to_canonical();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -55,7 +55,13 @@ pub(crate) struct Api {
     pub(crate) admin: Admin,
 }
 
-/// Gives each connection the address at which the client reached the hub, a [`SocketAddr`].
+/// Interval at which the kernel probes silent clients.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time after which the kernel closes the connection of a client that does not answer.
+const LOST_AFTER: Duration = Duration::from_secs(3);
+
+/// Gives each connection the address at which the client reached the hub, a [`SocketAddr`], and has it end if the client's host is
+/// lost.
 struct LocalAddress;
 
 impl Transport for LocalAddress {
@@ -63,7 +69,9 @@ impl Transport for LocalAddress {
         // An IPv4 client of a socket for both families has a mapped address.
         let local = stream.local_addr().map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
         let info = local.map(|local| Box::new(local) as Box<_>);
-        Box::pin(async { Ok(Established { stream, info }) })
+        let result =
+            stream.detect_lost_peer(PROBE_INTERVAL, LOST_AFTER).map(|()| Established { stream, info });
+        Box::pin(async { result })
     }
 }
 

@@ -145,7 +145,10 @@ async fn instance_is_confirmed_once_the_router_uses_it() {
     assert_eq!(lease.routing, Routing::Pending, "no router polls");
     keep_alive(&hub, 1);
     route(&hub);
+    sleep(WARM_UP).await;
+    let before = now();
     let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(30)).await.unwrap();
+    assert!(now() - before < Duration::from_secs(1), "requests are held for less than a third of the lease");
     assert_eq!(lease.routing, Routing::Confirmed);
 }
 

@@ -151,6 +151,22 @@ fn only_healthy_instances_get_requests() {
 }
 
 #[test]
+fn leases_last_longer_the_more_instances_there_are() {
+    let mut scene = Scene::new();
+    let ttl = |scene: &Scene| [Source::Sidecar, Source::Agent].map(|source| scene.registry.ttl(source));
+    for (count, expected) in [(200, TTL), (1000, Duration::from_secs(10)), (5000, MAX_TTL)] {
+        for number in 0..count {
+            scene.put(&format!("s.{number}"), number, registration("s.1", Health::Healthy, A));
+        }
+        assert_eq!(ttl(&scene), [expected, TTL]);
+    }
+    assert_eq!(scene.registry.heartbeat(scene.now, 7), (1, MAX_TTL));
+    assert!(!scene.pass(MAX_TTL - TTL).contains(&"s.7".parse().unwrap()));
+    scene.registry.settings.ttl = Duration::from_mins(1);
+    assert_eq!(ttl(&scene), [Duration::from_mins(1); 2]);
+}
+
+#[test]
 fn lease_expires_without_a_heartbeat() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
@@ -423,9 +439,9 @@ fn heartbeat_renews_all_leases_of_its_connection_only() {
     }
     scene.put("a.3", 8, registration("a.3", Health::Healthy, A));
     assert_eq!(scene.pass(TTL / 2), []);
-    assert_eq!(scene.registry.heartbeat(scene.now, 7), 2);
+    assert_eq!(scene.registry.heartbeat(scene.now, 7), (2, TTL));
     assert_eq!(scene.pass(TTL / 2), ["a.3".parse().unwrap()]);
-    assert_eq!(scene.registry.heartbeat(scene.now, 9), 0);
+    assert_eq!(scene.registry.heartbeat(scene.now, 9), (0, TTL));
     assert_eq!(scene.pass(TTL / 2), ["a.1".parse().unwrap(), "a.2".parse().unwrap()]);
 }
 
