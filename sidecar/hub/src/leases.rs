@@ -10,7 +10,7 @@ use protocol::InstanceId;
 /// The leases of all instances.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    leases: BTreeMap<InstanceId, Lease>,
+    by_id: BTreeMap<InstanceId, Lease>,
     /// Instances by the connection that holds their leases.
     held: BTreeMap<u64, BTreeSet<InstanceId>>,
     /// Times at which a lease may end. Renewals leave them alone: [`Leases::expired`] finds out that a lease lasts longer.
@@ -27,14 +27,12 @@ struct Lease {
 impl Leases {
     /// Grants or renews a lease, and binds it to `connection`.
     pub(crate) fn renew(&mut self, id: &InstanceId, connection: u64, expires: Instant) {
-        let before = match self.leases.get_mut(id) {
-            Some(lease) => lease.connection.replace(connection),
-            None => {
-                let lease = Lease { connection: Some(connection), expires };
-                self.leases.insert(id.clone(), lease);
-                self.due.insert((expires, id.clone()));
-                None
-            }
+        let before = if let Some(lease) = self.by_id.get_mut(id) {
+            lease.connection.replace(connection)
+        } else {
+            self.by_id.insert(id.clone(), Lease { connection: Some(connection), expires });
+            self.due.insert((expires, id.clone()));
+            None
         };
         self.set_end(id, expires);
         if before != Some(connection) {
@@ -52,7 +50,7 @@ impl Leases {
     pub(crate) fn disconnected(&mut self, connection: u64) -> Vec<(InstanceId, Instant)> {
         let held = self.held.remove(&connection).unwrap_or_default();
         let end = |id: InstanceId| {
-            let lease = self.leases.get_mut(&id)?;
+            let lease = self.by_id.get_mut(&id)?;
             lease.connection = None;
             Some((id, lease.expires))
         };
@@ -61,7 +59,7 @@ impl Leases {
 
     /// Changes the end of a lease.
     pub(crate) fn set_end(&mut self, id: &InstanceId, expires: Instant) {
-        let Some(lease) = self.leases.get_mut(id) else { return };
+        let Some(lease) = self.by_id.get_mut(id) else { return };
         if expires < lease.expires {
             self.due.insert((expires, id.clone()));
         }
@@ -70,19 +68,19 @@ impl Leases {
 
     /// Ends a lease.
     pub(crate) fn remove(&mut self, id: &InstanceId) {
-        if let Some(lease) = self.leases.remove(id) {
+        if let Some(lease) = self.by_id.remove(id) {
             self.unbind(id, lease.connection);
         }
     }
 
     /// Returns whether the connection that last renewed the lease is open.
     pub(crate) fn is_connected(&self, id: &InstanceId) -> bool {
-        self.leases.get(id).is_some_and(|lease| lease.connection.is_some())
+        self.by_id.get(id).is_some_and(|lease| lease.connection.is_some())
     }
 
     /// Moves the ends of all leases by `gap`.
     pub(crate) fn postpone(&mut self, gap: Duration) {
-        self.leases.values_mut().for_each(|lease| lease.expires += gap);
+        self.by_id.values_mut().for_each(|lease| lease.expires += gap);
         self.due = std::mem::take(&mut self.due).into_iter().map(|(at, id)| (at + gap, id)).collect();
     }
 
@@ -91,8 +89,8 @@ impl Leases {
         let mut expired = Vec::new();
         while self.due.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, id)) = self.due.pop_first() else { break };
-            match self.leases.get(&id).map(|lease| lease.expires) {
-                Some(expires) if expires > now => drop(self.due.insert((expires, id))),
+            match self.by_id.get(&id).map(|lease| lease.expires) {
+                Some(end) if end > now => drop(self.due.insert((end, id))),
                 Some(_) => {
                     self.remove(&id);
                     expired.push(id);
@@ -157,6 +155,6 @@ mod tests {
         assert!(leases.is_connected(&id("a")) && !leases.is_connected(&id("b")));
         leases.remove(&id("a"));
         assert_eq!(leases.disconnected(2), []);
-        assert!(leases.held.is_empty() && leases.leases.len() == 1);
+        assert!(leases.held.is_empty() && leases.by_id.len() == 1);
     }
 }

@@ -241,7 +241,9 @@ impl Registry {
         let held = self.leases.held_by(connection);
         let sources = held.iter().filter_map(|id| Some(self.instances.get(id)?.registration.source));
         let ttl = sources.map(|source| self.ttl(source)).min().unwrap_or(self.settings.ttl);
-        held.iter().for_each(|id| self.leases.renew(id, connection, now + ttl));
+        for id in &held {
+            self.leases.renew(id, connection, now + ttl);
+        }
         (held.len(), ttl)
     }
 

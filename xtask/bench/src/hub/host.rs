@@ -13,13 +13,15 @@ pub(super) const GATEWAY: [u8; 4] = [169, 254, 217, 1];
 /// A network namespace. Dropping it removes the link too.
 pub(super) struct Host {
     name: String,
+    /// Name of this side's interface.
+    link: String,
 }
 
 impl Host {
     /// Needs root.
     pub(super) fn new() -> Result<Self> {
-        let host = Self { name: format!("bench-{}", id()) };
-        let (name, link) = (&host.name, host.link());
+        let host = Self { name: format!("bench-{}", id()), link: format!("bench{}", id()) };
+        let Self { name, link } = &host;
         ip(&format!("netns add {name}"))?;
         ip(&format!("link add {link} type veth peer name eth0 netns {name}"))?;
         ip(&format!("address add 169.254.217.1/24 dev {link}"))?;
@@ -27,10 +29,6 @@ impl Host {
         ip(&format!("-n {name} address add 169.254.217.2/24 dev eth0"))?;
         ip(&format!("-n {name} link set eth0 up"))?;
         Ok(host)
-    }
-
-    fn link(&self) -> String {
-        format!("b{}", id())
     }
 
     pub(super) fn network(&self) -> Network {
@@ -46,7 +44,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // The namespace exists while a socket is open in it, and the link with it.
-        for arguments in [format!("link delete {}", self.link()), format!("netns delete {}", self.name)] {
+        for arguments in [format!("link delete {}", self.link), format!("netns delete {}", self.name)] {
             if let Err(error) = ip(&arguments) {
                 eprintln!("removing a network namespace: {error:#}");
             }

@@ -143,8 +143,9 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
     let before = Usage::read(pid, traefik_pid)?;
     sleep(duration).await;
     let used = Usage::read(pid, traefik_pid)?;
-    let percent =
-        |after: Duration, before: Duration| 100.0 * (after - before).as_secs_f64() / duration.as_secs_f64();
+    let percent = |after: Duration, before: Duration| {
+        100.0 * after.saturating_sub(before).as_secs_f64() / duration.as_secs_f64()
+    };
     figures.hub_at_rest = percent(used.hub, before.hub);
     figures.softirq_at_rest = percent(used.softirq, before.softirq);
     // The hub's own time and that of the kernel, as far as neither the simulated sidecars nor Traefik used it.
@@ -217,7 +218,7 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
 async fn replace(
     shared: &Arc<Shared>,
     network: &Network,
-    sidecars: &mut Vec<Sidecar>,
+    sidecars: &mut [Sidecar],
     change: usize,
     router: Option<&Router>,
 ) -> Result<Duration> {
