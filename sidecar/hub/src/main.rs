@@ -62,7 +62,7 @@ struct Flags {
     /// Accept all requests without a token
     #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
     insecure: bool,
-    /// Lifetime of a lease without a heartbeat
+    /// Minimum lifetime of a lease without a heartbeat; more than 300 instances extend it, up to 30s
     #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = duration)]
     #[arg(help_heading = "Leases")]
     ttl: Duration,

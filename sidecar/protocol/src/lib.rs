@@ -2,7 +2,7 @@
 //!
 //! | request | body | response |
 //! |---|---|---|
-//! | `PUT /v1/instances/ID?wait=2s` | [`Registration`] | [`Lease`]; with `wait`, as soon as the routing is decided |
+//! | `PUT /v1/instances/ID?wait=2s` | [`Registration`] | [`Lease`]; with `wait`, as soon as the routing is decided, or after a third of the lease's time to live |
 //! | `DELETE /v1/instances/ID?wait=10s` | | [`Withdrawal`], once every router has acknowledged or `wait` has passed |
 //! | `GET /v1/instances` | | list of [`Instance`] |
 //! | `POST /v1/heartbeat` | | [`Heartbeat`]: renews all leases of the connection |
