@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Time limit for routing instances on a machine that is busy with other tests.
-const ROUTED_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const ROUTED_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Options of a fleet. The default is for a test: its own loopback address, with free ports.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +93,17 @@ impl Fleet {
         traefik.files = options.files;
         let traefik = Traefik::spawn(traefik, options.spawn)?;
         Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
+    }
+
+    /// Starts another Traefik, whose polls have the name `router`, and waits until it is ready.
+    pub fn another_traefik(&self, router: &str) -> Result<Traefik> {
+        let mut options = self.traefik.options().clone();
+        (options.entry, options.api) = (Loopback::new().free()?, free_at_source()?);
+        options.told_api_port = options.told_api_port.map(|_| options.api.port());
+        router.clone_into(&mut options.router);
+        let mut traefik = Traefik::spawn(options, self.spawn)?;
+        traefik.wait_ready()?;
+        Ok(traefik)
     }
 
     /// Options of a new instance of `service`, ping or hello.

@@ -7,11 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::http;
+use crate::fleet::ROUTED_TIMEOUT;
 use crate::process::{self, Process, SpawnOptions};
+use crate::{eventually, http};
 
 /// Time limit for the start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,6 +74,20 @@ impl Hub {
             Value::Array(instances) => Ok(instances),
             other => anyhow::bail!("reading the hub's instances: expected a list, got {other}"),
         }
+    }
+
+    /// Returns the entry of the instance on `host` in that list, or null.
+    pub fn instance(&self, host: &str) -> Result<Value> {
+        Ok(self.instances()?.into_iter().find(|entry| entry["host"] == host).unwrap_or_default())
+    }
+
+    /// Waits until the instance on `host` has this routing state. Returns the reason, which is empty unless it is refused.
+    pub fn wait_routing(&self, host: &str, state: &str) -> Result<String> {
+        eventually(ROUTED_TIMEOUT, || {
+            let routing = self.instance(host)?["routing"].clone();
+            ensure!(routing["state"] == state, "{host} is {routing}, not {state}");
+            Ok(routing["reason"].as_str().unwrap_or_default().to_owned())
+        })
     }
 
     /// Kills the hub, as the loss of its node does.

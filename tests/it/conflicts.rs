@@ -1,13 +1,10 @@
 //! Generations of a service, and services that define the same names, with real Traefik. Invariant 5.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use harness::labels::LabelList;
 use harness::{Fleet, Instance, Load, LoadOptions, TIMEOUT, eventually, http};
-use serde_json::Value;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// Starts an instance of `service` with these labels, below `traefik.`, and the port of its server.
 fn launch(fleet: &Fleet, service: &str, host: &str, labels: &[(&str, &str)]) -> Instance {
@@ -18,26 +15,11 @@ fn launch(fleet: &Fleet, service: &str, host: &str, labels: &[(&str, &str)]) -> 
     fleet.launch(spec).unwrap()
 }
 
-fn entry(fleet: &Fleet, instance: &Instance) -> Result<Value> {
-    let found = fleet.hub.instances()?.into_iter().find(|entry| entry["host"] == instance.host());
-    Ok(found.unwrap_or_default())
-}
-
-/// Waits for a routing state, and returns the reason, which may be empty.
-fn wait_for(fleet: &Fleet, instance: &Instance, state: &str) -> String {
-    let reason = eventually(SOON, || {
-        let routing = entry(fleet, instance)?["routing"].clone();
-        ensure!(routing["state"] == state, "{} is {routing}, not {state}", instance.host());
-        Ok(routing["reason"].as_str().unwrap_or_default().to_owned())
-    });
-    reason.unwrap()
-}
-
 /// Waits until an instance that starts now is clearly newer than `older`: generations that start within a second have no
 /// order.
 fn wait_for_next_generation(fleet: &Fleet, older: &Instance) {
     let passed = || {
-        let started = entry(fleet, older)?["started"].as_u64().unwrap_or(u64::MAX);
+        let started = fleet.hub.instance(older.host())?["started"].as_u64().unwrap_or(u64::MAX);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         ensure!(now > u128::from(started.saturating_add(1_100)), "started a moment ago");
         Ok(())
@@ -63,11 +45,11 @@ fn router_is_enabled(fleet: &Fleet, name: &str) -> bool {
 fn labels_of_the_newest_task_apply_and_both_generations_serve() {
     let fleet = Fleet::start().unwrap();
     let old = launch(&fleet, "b", "b-1", &[("http.routers.b.rule", "Path(`/b`)")]);
-    wait_for(&fleet, &old, "confirmed");
+    fleet.hub.wait_routing(old.host(), "confirmed").unwrap();
     let load = load(&fleet, "/b");
     wait_for_next_generation(&fleet, &old);
     let new = launch(&fleet, "b", "b-2", &[("http.routers.b.rule", "Path(`/b`) || Path(`/new`)")]);
-    wait_for(&fleet, &new, "confirmed");
+    fleet.hub.wait_routing(new.host(), "confirmed").unwrap();
     fleet.wait_responses("/new", [&old, &new]).unwrap();
     fleet.wait_responses("/b", [&old, &new]).unwrap();
     pass(load);
@@ -77,14 +59,14 @@ fn labels_of_the_newest_task_apply_and_both_generations_serve() {
 fn conflicting_generation_takes_neither_service_out_of_routing() {
     let fleet = Fleet::start().unwrap();
     let a = launch(&fleet, "a", "a-1", &[("http.routers.a.rule", "Path(`/a`)")]);
-    wait_for(&fleet, &a, "confirmed");
+    fleet.hub.wait_routing(a.host(), "confirmed").unwrap();
     let b = launch(&fleet, "b", "b-1", &[("http.routers.b.rule", "Path(`/b`)")]);
-    wait_for(&fleet, &b, "confirmed");
+    fleet.hub.wait_routing(b.host(), "confirmed").unwrap();
     let loads = [load(&fleet, "/a"), load(&fleet, "/b")];
     wait_for_next_generation(&fleet, &b);
     let both = [("http.routers.b.rule", "Path(`/b2`)"), ("http.routers.a.rule", "Path(`/b`)")];
     let faulty = launch(&fleet, "b", "b-2", &both);
-    let reason = wait_for(&fleet, &faulty, "refused");
+    let reason = fleet.hub.wait_routing(faulty.host(), "refused").unwrap();
     assert!(reason.contains("traefik.http.routers.a already belongs to service a"), "{reason}");
     assert!(http::get(&format!("{}/b2", fleet.traefik.url())).unwrap().status == 404);
     loads.into_iter().for_each(pass);
@@ -97,7 +79,7 @@ fn generation_that_traefik_rejects_leaves_the_old_one_in_routing() {
     let fleet = Fleet::start().unwrap();
     let good = ("http.routers.b.rule", "Path(`/b`)");
     let old = launch(&fleet, "b", "b-1", &[good]);
-    wait_for(&fleet, &old, "confirmed");
+    fleet.hub.wait_routing(old.host(), "confirmed").unwrap();
     let load = load(&fleet, "/b");
     for (host, option, value, expected) in [
         ("b-2", "http.routers.b.entrypoints", "missing", "missing"),
@@ -105,7 +87,7 @@ fn generation_that_traefik_rejects_leaves_the_old_one_in_routing() {
     ] {
         wait_for_next_generation(&fleet, &old);
         let mut new = launch(&fleet, "b", host, &[good, (option, value)]);
-        let reason = wait_for(&fleet, &new, "refused");
+        let reason = fleet.hub.wait_routing(new.host(), "refused").unwrap();
         assert!(reason.starts_with("Traefik reports for traefik.http.routers.b: "), "{reason}");
         assert!(reason.contains(expected) && !reason.contains("trial"), "{reason}");
         load.wait_for_more(100, TIMEOUT).unwrap();
@@ -132,16 +114,16 @@ fn middleware_that_two_services_share_may_change_in_one_of_them() {
         launch(&fleet, service, host, &labels)
     };
     let a = launch("a", "a-1", "/old");
-    wait_for(&fleet, &a, "confirmed");
+    fleet.hub.wait_routing(a.host(), "confirmed").unwrap();
     let b = launch("b", "b-1", "/old");
-    wait_for(&fleet, &b, "confirmed");
+    fleet.hub.wait_routing(b.host(), "confirmed").unwrap();
     let loads = [load(&fleet, "/a"), load(&fleet, "/b")];
     wait_for_next_generation(&fleet, &b);
     let new = launch("a", "a-2", "/new");
-    wait_for(&fleet, &new, "confirmed");
+    fleet.hub.wait_routing(new.host(), "confirmed").unwrap();
     assert_eq!(fleet.traefik.api().routers().unwrap()["b@http"]["middlewares"][0], "prefix-b@http");
     let new = [new, launch("b", "b-2", "/new")];
-    wait_for(&fleet, &new[1], "confirmed");
+    fleet.hub.wait_routing(new[1].host(), "confirmed").unwrap();
     assert_eq!(fleet.traefik.api().routers().unwrap()["b@http"]["middlewares"][0], "prefix@http");
     loads.into_iter().for_each(pass);
 }
@@ -161,7 +143,7 @@ fn services_with_equal_definitions_are_one_service_for_clients() {
         })
         .collect();
     for instance in &instances {
-        wait_for(&fleet, instance, "confirmed");
+        fleet.hub.wait_routing(instance.host(), "confirmed").unwrap();
     }
     fleet.wait_responses("/store", &instances).unwrap();
 }
@@ -179,7 +161,7 @@ fn reference_to_a_missing_definition_is_refused_until_a_service_defines_it() {
     for (number, (option, value, expected)) in (0..).zip(cases) {
         let service = format!("s{number}");
         let mut instance = launch(&fleet, &service, &format!("{service}-1"), &[rule, (option, value)]);
-        let reason = wait_for(&fleet, &instance, "refused");
+        let reason = fleet.hub.wait_routing(instance.host(), "refused").unwrap();
         assert!(reason.starts_with(&format!("traefik.{option} refers to {expected}, ")), "{reason}");
         instance.stop().unwrap();
     }
@@ -189,14 +171,14 @@ fn reference_to_a_missing_definition_is_refused_until_a_service_defines_it() {
         "u-1",
         &[("http.routers.u.rule", "Path(`/u`)"), ("http.routers.u.middlewares", "gzip")],
     );
-    wait_for(&fleet, &user, "refused");
+    fleet.hub.wait_routing(user.host(), "refused").unwrap();
     let definer = launch(
         &fleet,
         "d",
         "d-1",
         &[("http.middlewares.gzip.compress", "true"), ("http.routers.d.rule", "Path(`/d`)")],
     );
-    wait_for(&fleet, &user, "confirmed");
+    fleet.hub.wait_routing(user.host(), "confirmed").unwrap();
     assert!(router_is_enabled(&fleet, "u"));
     drop(definer);
 }

@@ -4,11 +4,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::loopback::free_at_source;
-use harness::traefik::TraefikOptions;
-use harness::{
-    Fleet, InstanceSpec, Loopback, Signal, SpawnOptions, TIMEOUT, Traefik, eventually, process, tools,
-};
+use harness::{Fleet, InstanceSpec, Signal, TIMEOUT, eventually, process};
 
 /// Adds a task name to `spec`, and returns the command `sidecar healthcheck` for that task.
 fn with_task(spec: &mut InstanceSpec) -> Command {
@@ -62,11 +58,7 @@ fn healthcheck_is_green_only_after_traefik_routes_to_the_task() {
 #[test]
 fn every_polling_router_must_confirm() {
     let mut fleet = Fleet::start().unwrap();
-    let (entry, api) = (Loopback::new().free().unwrap(), free_at_source().unwrap());
-    let mut options = TraefikOptions::new(tools::traefik().unwrap(), entry, api, fleet.hub.url());
-    options.router = "other".to_owned();
-    let mut other = Traefik::spawn(options, SpawnOptions::default()).unwrap();
-    other.wait_ready().unwrap();
+    let mut other = fleet.another_traefik("other").unwrap();
     let _first = fleet.start_all("ping", 1).unwrap();
     eventually(TIMEOUT, || {
         ensure!(other.api().servers()?.len() == 1, "no route yet");

@@ -2,22 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
 use harness::labels::{LabelList, routed};
-use harness::{Fleet, FleetOptions, Instance, eventually, http};
+use harness::{Fleet, FleetOptions, http};
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// Waits until the hub shows `instance` in `state`. Returns the reason, which may be empty.
-fn wait_for_state(fleet: &Fleet, instance: &Instance, state: &str) -> Result<String> {
-    eventually(SOON, || {
-        let listed = fleet.hub.instances()?;
-        let found = listed.iter().find(|entry| entry["host"] == instance.host());
-        let routing = found.map(|entry| entry["routing"].clone()).unwrap_or_default();
-        ensure!(routing["state"] == state, "{} is {routing}, not {state}", instance.host());
-        Ok(routing["reason"].as_str().unwrap_or_default().to_owned())
-    })
-}
 
 #[test]
 fn bad_label_harms_only_the_service_that_carries_it() {
@@ -27,7 +15,7 @@ fn bad_label_harms_only_the_service_that_carries_it() {
     let bad = "traefik.http.middlewares.hello-prefix.strippprefix.prefixes";
     spec.labels.push((bad.to_owned(), "/hello".to_owned()));
     let bad_one = fleet.launch(spec).unwrap();
-    let reason = wait_for_state(&fleet, &bad_one, "refused").unwrap();
+    let reason = fleet.hub.wait_routing(bad_one.host(), "refused").unwrap();
     assert!(reason.contains(bad) && reason.contains("strippprefix"), "{reason}");
     // Later instances are routed: Traefik accepted the document.
     let more = fleet.start_all("ping", 2).unwrap();
@@ -42,7 +30,7 @@ fn refusal_is_in_the_log_once_and_in_the_metrics_while_it_lasts() {
     let mut spec = fleet.spec("hello", "hello-1").unwrap();
     spec.labels = routed("ping", "Path(`/hello`)", None, spec.address.port());
     let refused = fleet.launch(spec).unwrap();
-    wait_for_state(&fleet, &refused, "refused").unwrap();
+    fleet.hub.wait_routing(refused.host(), "refused").unwrap();
     let metrics = |fleet: &Fleet| http::get_ok(&format!("{}/metrics", fleet.hub.url())).unwrap().body;
     let line = "hub_instances{service=\"hello\",health=\"healthy\",routing=\"refused\"} 1";
     assert!(metrics(&fleet).contains(line), "{}", metrics(&fleet));
@@ -98,7 +86,7 @@ fn rule_that_traefik_rejects_or_that_never_matches_is_refused() {
         })
         .collect();
     for (instance, (protocol, rule, expected)) in refused.iter().zip(&rules) {
-        let reason = wait_for_state(&fleet, instance, "refused").unwrap();
+        let reason = fleet.hub.wait_routing(instance.host(), "refused").unwrap();
         assert!(reason.starts_with(&format!("traefik.{protocol}.routers.r")), "{rule}: {reason}");
         assert!(reason.contains(expected), "{rule}: {reason}");
     }
@@ -144,7 +132,7 @@ fn value_that_traefik_cannot_use_is_refused() {
         })
         .collect();
     for (instance, (key, _, expected)) in refused.iter().zip(&cases) {
-        let reason = wait_for_state(&fleet, instance, "refused").unwrap();
+        let reason = fleet.hub.wait_routing(instance.host(), "refused").unwrap();
         assert!(
             reason.starts_with(&format!("traefik.{key}: ")) && reason.contains(expected),
             "{key}: {reason}"
@@ -181,7 +169,7 @@ fn value_that_only_traefik_can_check_harms_only_its_router() {
         })
         .collect();
     for instance in &bad {
-        let reason = wait_for_state(&fleet, instance, "refused").unwrap();
+        let reason = fleet.hub.wait_routing(instance.host(), "refused").unwrap();
         assert!(reason.starts_with("Traefik reports for traefik.http."), "{reason}");
     }
     let routers = fleet.traefik.api().routers().unwrap();
@@ -211,7 +199,7 @@ fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
         spec.service = name.to_owned();
         spec.labels = own(name, "Path(`/a`)", &[(key, value)]);
         let refused = fleet.launch(spec).unwrap();
-        let reason = wait_for_state(&fleet, &refused, "refused").unwrap();
+        let reason = fleet.hub.wait_routing(refused.host(), "refused").unwrap();
         let section = key.split('.').take(2).collect::<Vec<_>>().join(".");
         assert!(reason.contains(&format!("traefik.{section}.")), "{name}: {reason}");
     }
@@ -221,7 +209,7 @@ fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
     spec.service = "strange".to_owned();
     spec.labels = own("<<", strange, &[]);
     let instance = fleet.launch(spec).unwrap();
-    wait_for_state(&fleet, &instance, "confirmed").unwrap();
+    fleet.hub.wait_routing(instance.host(), "confirmed").unwrap();
     assert_eq!(fleet.traefik.api().routers().unwrap()["<<@http"]["rule"], strange);
     let _good = fleet.start_all("ping", 1).unwrap();
 }
@@ -240,10 +228,10 @@ fn cycle_of_weighted_tcp_services_does_not_reach_traefik() {
         fleet.launch(spec).unwrap()
     };
     let first = half("one", "other");
-    let reason = wait_for_state(&fleet, &first, "refused").unwrap();
+    let reason = fleet.hub.wait_routing(first.host(), "refused").unwrap();
     assert!(reason.contains("refers to service other, which no service defines"), "{reason}");
     let second = half("other", "one@docker");
-    let reason = wait_for_state(&fleet, &second, "refused").unwrap();
+    let reason = fleet.hub.wait_routing(second.host(), "refused").unwrap();
     assert_eq!(reason, "traefik.tcp.services.other: the definition leads back to itself through \"other\"");
     let mut good = fleet.start_all("ping", 1).unwrap();
     fleet.wait_routed(&mut good).unwrap();
@@ -271,9 +259,9 @@ fn exposure_flags_decide_which_services_are_routed() {
     let hidden = launch("hidden", &[]);
     let test = launch("test", &[("traefik.enable", "true"), ("stage", "test")]);
     let exposed = launch("exposed", &[("traefik.enable", "true")]);
-    wait_for_state(&fleet, &exposed, "confirmed").unwrap();
-    wait_for_state(&fleet, &hidden, "unrouted").unwrap();
-    wait_for_state(&fleet, &test, "unrouted").unwrap();
+    fleet.hub.wait_routing(exposed.host(), "confirmed").unwrap();
+    fleet.hub.wait_routing(hidden.host(), "unrouted").unwrap();
+    fleet.hub.wait_routing(test.host(), "unrouted").unwrap();
     let routers = fleet.traefik.api().routers().unwrap();
     assert_eq!(routers.keys().collect::<Vec<_>>(), ["exposed@http"]);
     assert_eq!(routers["exposed@http"]["rule"], "Path(`/exposed`)");
@@ -286,13 +274,13 @@ fn router_name_stays_with_the_service_that_came_first() {
     let mut spec = fleet.spec("hello", "hello-1").unwrap();
     spec.labels = routed("ping", "PathPrefix(`/`)", None, spec.address.port());
     let second = fleet.launch(spec).unwrap();
-    let reason = wait_for_state(&fleet, &second, "refused").unwrap();
+    let reason = fleet.hub.wait_routing(second.host(), "refused").unwrap();
     assert!(reason.contains("traefik.http.routers.ping") && reason.contains("service ping"), "{reason}");
     fleet.wait_responses("/ping", &first).unwrap();
     let routers = fleet.traefik.api().routers().unwrap();
     assert_eq!(routers["ping@http"]["status"], "enabled", "{routers:?}");
     first[0].stop().unwrap();
-    wait_for_state(&fleet, &second, "refused").unwrap();
+    fleet.hub.wait_routing(second.host(), "refused").unwrap();
 }
 
 #[test]
@@ -301,10 +289,10 @@ fn service_without_a_router_label_gets_none() {
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
     spec.labels = vec![("traefik.enable".to_owned(), "true".to_owned())];
     let unlabelled = fleet.launch(spec).unwrap();
-    wait_for_state(&fleet, &unlabelled, "unrouted").unwrap();
+    fleet.hub.wait_routing(unlabelled.host(), "unrouted").unwrap();
     let mut spec = fleet.spec("hello", "hello-1").unwrap();
     spec.labels.push(("traefik.enable".to_owned(), "false".to_owned()));
     let disabled = fleet.launch(spec).unwrap();
-    wait_for_state(&fleet, &disabled, "unrouted").unwrap();
+    fleet.hub.wait_routing(disabled.host(), "unrouted").unwrap();
     assert!(fleet.traefik.api().routers().unwrap().is_empty());
 }

@@ -3,21 +3,9 @@
 use std::fs;
 
 use harness::loopback::free_at_source;
-use harness::traefik::TraefikOptions;
 use harness::{
-    Fleet, FleetOptions, Instance, InstanceSpec, Load, LoadOptions, Loopback, SpawnOptions, TIMEOUT, Traefik,
-    eventually, http, tools,
+    Fleet, FleetOptions, Instance, InstanceSpec, Load, LoadOptions, SpawnOptions, TIMEOUT, Traefik, http,
 };
-
-/// Waits until the hub gives the instance on `host` a routing state, and returns its entry in the hub's list.
-fn wait_state(fleet: &Fleet, host: &str, state: &str) -> serde_json::Value {
-    let reached = eventually(TIMEOUT, || {
-        let listed = fleet.hub.instances()?;
-        let found = listed.iter().find(|entry| entry["host"] == host && entry["routing"]["state"] == state);
-        found.cloned().ok_or_else(|| anyhow::anyhow!("{host} is not {state}: {listed:?}"))
-    });
-    reached.unwrap()
-}
 
 /// Sets a label.
 fn with_label(mut spec: InstanceSpec, key: &str, value: &str) -> InstanceSpec {
@@ -42,10 +30,9 @@ fn rejected(fleet: &Fleet, key: &str, value: &str, reason: &str) -> (Instance, L
     // Of generations that start within 1 s, the one in use stays.
     load.wait_for_more(600, TIMEOUT).unwrap();
     let new = fleet.launch(with_label(fleet.spec("ping", "ping-2").unwrap(), key, value)).unwrap();
-    let refused = wait_state(fleet, "ping-2", "refused");
-    let text = refused["routing"]["reason"].as_str().unwrap();
+    let text = fleet.hub.wait_routing("ping-2", "refused").unwrap();
     assert!(text.contains(reason), "{text}");
-    wait_state(fleet, "ping-1", "confirmed");
+    fleet.hub.wait_routing("ping-1", "confirmed").unwrap();
     load.wait_for_more(400, TIMEOUT).unwrap();
     (new, load)
 }
@@ -70,7 +57,7 @@ fn generation_with_a_missing_middleware_turns_green_once_that_appears() {
         rejected(&fleet, "traefik.http.routers.ping.middlewares", "ping-prefix,x@file", "x@file");
     let middleware = "http: {middlewares: {x: {headers: {customresponseheaders: {x: y}}}}}\n";
     fs::write(directory.path().join("x.yaml"), middleware).unwrap();
-    wait_state(&fleet, "ping-2", "confirmed");
+    fleet.hub.wait_routing("ping-2", "confirmed").unwrap();
     old[0].stop().unwrap();
     load.wait_for_more(400, TIMEOUT).unwrap();
     let report = load.pass().unwrap();
@@ -82,7 +69,7 @@ fn api_is_open_only_to_the_hub() {
     let mut fleet = Fleet::spawn(FleetOptions { is_api_secure: true, ..FleetOptions::default() }).unwrap();
     fleet.traefik.wait_ready().unwrap();
     let _instance = launch(&fleet, "traefik.http.routers.ping.entrypoints", "web,missing");
-    wait_state(&fleet, "ping-1", "confirmed");
+    fleet.hub.wait_routing("ping-1", "confirmed").unwrap();
     let report = "Traefik reports http.routers.ping: entryPoint \"missing\" doesn't exist";
     fleet.hub.process().log().wait_for(report, TIMEOUT).unwrap();
     assert_eq!(warnings(&mut fleet, "own checks"), 0);
@@ -105,7 +92,7 @@ fn without_an_api_the_hub_warns_once_and_relies_on_its_own_checks() {
     fleet.traefik.wait_ready().unwrap();
     let _instances = fleet.start_all("ping", 2).unwrap();
     for host in ["ping-1", "ping-2"] {
-        wait_state(&fleet, host, "confirmed");
+        fleet.hub.wait_routing(host, "confirmed").unwrap();
     }
     assert_eq!(warnings(&mut fleet, "own checks"), 1);
 }
@@ -121,7 +108,7 @@ fn failing_api_is_warned_of_once() {
     traefik.wait_ready().unwrap();
     let _instances = fleet.launch_all("ping", 2).unwrap();
     for host in ["ping-1", "ping-2"] {
-        wait_state(&fleet, host, "confirmed");
+        fleet.hub.wait_routing(host, "confirmed").unwrap();
     }
     assert_eq!(warnings(&mut fleet, "own checks"), 1);
 }
@@ -129,16 +116,12 @@ fn failing_api_is_warned_of_once() {
 #[test]
 fn every_router_reports_also_after_its_restart() {
     let mut fleet = Fleet::start().unwrap();
-    let (entry, api) = (Loopback::new().free().unwrap(), free_at_source().unwrap());
-    let mut options = TraefikOptions::new(tools::traefik().unwrap(), entry, api, fleet.hub.url());
-    options.router = "other".to_owned();
-    let mut other = Traefik::spawn(options, SpawnOptions::default()).unwrap();
-    other.wait_ready().unwrap();
+    let mut other = fleet.another_traefik("other").unwrap();
     let _ping = fleet.start_all("ping", 1).unwrap();
-    wait_state(&fleet, "ping-1", "confirmed");
+    fleet.hub.wait_routing("ping-1", "confirmed").unwrap();
     other.restart().unwrap();
     let _hello = fleet.start_all("hello", 1).unwrap();
-    wait_state(&fleet, "hello-1", "confirmed");
+    fleet.hub.wait_routing("hello-1", "confirmed").unwrap();
     let servers = other.api().servers().unwrap();
     assert_eq!(servers.len(), 2, "{servers:?}");
     assert_eq!(warnings(&mut fleet, "own checks"), 0);
