@@ -14,11 +14,13 @@
 //! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) | none |
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cli::LogLimit;
 use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Services};
 use runtime::{
     Admin, Body, Connection, EstablishFuture, Established, HeaderValue, Method, Peer, Request, RequestBody,
@@ -30,6 +32,7 @@ use tracing::warn;
 
 use crate::auth::{Auth, Identity, Role, one_of};
 use crate::hub::Hub;
+use crate::limits::{Limits, Permit};
 use crate::query::{MAX_WAIT, Query};
 use crate::registry::Withdrawn;
 use crate::routers::Poll;
@@ -53,6 +56,9 @@ pub(crate) struct Api {
     pub(crate) hub: Arc<Hub>,
     pub(crate) auth: Auth,
     pub(crate) admin: Admin,
+    pub(crate) accept: Accept,
+    /// For messages about requests without a valid token.
+    pub(crate) rejections: LogLimit,
 }
 
 /// Interval at which the kernel probes silent clients.
@@ -60,12 +66,15 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time after which the kernel closes the connection of a client that does not answer.
 const LOST_AFTER: Duration = Duration::from_secs(3);
 
-/// Gives each connection the address at which the client reached the hub, a [`SocketAddr`], and has it end if the client's host is
-/// lost.
-struct LocalAddress;
+/// Accepts connections within the limits. Gives each the address at which the client reached the hub, a [`SocketAddr`], and has
+/// it end if the client's host is lost.
+pub(crate) struct Accept(pub(crate) Limits);
 
-impl Transport for LocalAddress {
-    fn establish(&self, stream: Stream, _: Peer) -> EstablishFuture<'_> {
+impl Transport for Accept {
+    fn establish(&self, stream: Stream, peer: Peer) -> EstablishFuture<'_> {
+        if let Err(error) = self.0.open(peer) {
+            return Box::pin(async { Err(io::Error::other(error.message)) });
+        }
         // An IPv4 client of a socket for both families has a mapped address.
         let local = stream.local_addr().map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
         let info = local.map(|local| Box::new(local) as Box<_>);
@@ -118,10 +127,8 @@ impl Api {
             }
             EVENTS => {
                 query.finish()?;
-                let mut state = self.hub.state();
-                let instances = state.instances();
-                let changes = state.events.subscribe(&instances);
-                Ok(events::stream(instances, changes))
+                let permit = self.accept.0.follower(connection.peer)?;
+                Ok(events::stream(Arc::clone(&self.hub), permit))
             }
             HEARTBEAT => {
                 query.finish()?;
@@ -130,14 +137,21 @@ impl Api {
             MANAGER => {
                 let node = id_in(path)?;
                 query.finish()?;
+                let _permit = self.accept.0.registration(connection.peer, size(&head.headers))?;
                 let services: Services = read(body, "services").await?;
                 self.hub.publish(node, services);
                 Ok(json(StatusCode::OK, &serde_json::Map::new()))
             }
             _ if head.method == Method::PUT => {
-                self.register(&identity, id_in(path)?, connection, query, body).await
+                let permit = self.accept.0.registration(connection.peer, size(&head.headers))?;
+                self.register(&identity, id_in(path)?, connection, query, (body, permit)).await
             }
-            _ => self.withdraw(&identity, &id_in(path)?, query).await,
+            _ => {
+                let id = id_in(path)?;
+                let response = self.withdraw(&identity, &id, query).await?;
+                self.accept.0.withdrawn(connection.peer, &id);
+                Ok(response)
+            }
         }
     }
 
@@ -164,6 +178,13 @@ impl Api {
                 ));
             };
             let name = name.unwrap_or_else(|| connection.peer.to_string());
+            self.accept.0.count_router(connection.peer)?;
+            if !self.hub.state().routers.admits(connection.id, &name) {
+                return Err(ApiError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many routers that polled within the last seconds",
+                ));
+            }
             let api = match (api, connection.peer) {
                 (Some(port), Peer::Tcp(peer)) => Some(SocketAddr::new(peer.ip().to_canonical(), port.get())),
                 _ => None,
@@ -183,7 +204,9 @@ impl Api {
         let [connection, generation] = [query.number("connection")?, query.number("generation")?];
         let nonce = query.text("nonce")?.ok_or_else(|| ApiError::bad_request("missing parameter nonce"))?;
         query.finish()?;
-        self.hub.beacon(connection, generation, &nonce).await;
+        if !self.hub.beacon(connection, generation, &nonce).await {
+            return Err(ApiError::new(StatusCode::NOT_FOUND, "no such beacon: another hub sent it"));
+        }
         Ok(response(StatusCode::OK, "text/plain; charset=utf-8", "seen\n"))
     }
 
@@ -193,7 +216,7 @@ impl Api {
         id: InstanceId,
         connection: &Connection,
         mut query: Query<'_>,
-        body: RequestBody,
+        (body, permit): (RequestBody, Permit),
     ) -> Result<Response, ApiError> {
         let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
@@ -209,6 +232,7 @@ impl Api {
         if address.is_unspecified() {
             return Err(ApiError::bad_request(format!("registration: unspecified address {address}")));
         }
+        self.accept.0.registered(connection.peer, id.clone(), permit);
         match self.hub.register(&id, connection.id, registration, wait).await {
             Ok(lease) => Ok(json(StatusCode::OK, &lease)),
             Err(Withdrawn) => Err(ApiError::new(
@@ -244,7 +268,9 @@ impl Api {
     ) -> Result<Identity, ApiError> {
         let roles_text = one_of(roles);
         let rejected = |status, cause: fmt::Arguments<'_>| {
-            warn!(peer = %connection.peer, "request rejected: {cause}");
+            if let Some(more) = self.rejections.admit() {
+                warn!(peer = %connection.peer, more, "request rejected: {cause}");
+            }
             self.hub.state().counters.unauthorized += 1;
             ApiError::new(status, cause)
         };
@@ -308,7 +334,7 @@ impl Service for Api {
     }
 
     fn transport(&self) -> Option<&dyn Transport> {
-        Some(&LocalAddress)
+        Some(&self.accept)
     }
 
     async fn call(&self, request: Request, connection: &Connection) -> Response {
@@ -320,6 +346,7 @@ impl Service for Api {
 
     fn on_disconnect(&self, connection: &Connection) {
         self.hub.disconnected(connection.id);
+        self.accept.0.close(connection.peer);
     }
 
     fn on_drain(&self) {
@@ -341,7 +368,7 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    fn new(status: StatusCode, message: impl fmt::Display) -> Self {
+    pub(crate) fn new(status: StatusCode, message: impl fmt::Display) -> Self {
         Self { status, message: message.to_string() }
     }
 
@@ -359,6 +386,12 @@ impl ApiError {
 /// Parses the ID at the end of a path, after the collection.
 fn id_in(path: &str) -> Result<InstanceId, ApiError> {
     path.splitn(4, '/').last().unwrap_or_default().parse().map_err(ApiError::bad_request::<String>)
+}
+
+/// Returns the size of a body as its client says, or the largest one.
+fn size(headers: &header::HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(1 << 20)
 }
 
 /// Reads a JSON body; `object` names it in errors.

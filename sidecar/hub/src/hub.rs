@@ -216,12 +216,18 @@ impl Hub {
 
     /// Records a request for a beacon: the router on `connection` uses the configuration `generation`. The response is
     /// delayed, so that the health check is not repeated.
-    pub(crate) async fn beacon(self: &Arc<Self>, connection: u64, generation: u64, nonce: &str) {
-        let ask = self.update(|state, now| (None, state.beacon(now, connection, generation, nonce)));
+    ///
+    /// Returns false, at once, if this hub did not send the nonce.
+    pub(crate) async fn beacon(self: &Arc<Self>, connection: u64, generation: u64, nonce: &str) -> bool {
+        if !self.state().is_beacon(connection, generation, nonce) {
+            return false;
+        }
+        let ask = self.update(|state, now| (None, state.routers.acknowledge(now, connection, generation)));
         if ask {
             tokio::spawn(self.clone().ask(connection));
         }
         self.wait_until(&self.progress, now() + BEACON_DELAY, |_, over| over.then_some(())).await;
+        true
     }
 
     /// Waits until this new hub knows the servers that the router on `connection` uses: each of them has registered or refuses

@@ -164,7 +164,9 @@ async fn beacon_request_confirms_the_instances_of_its_configuration() {
     sleep(Duration::from_secs(5)).await;
     let routing = || hub.state().instances()[0].routing.clone();
     for nonce in [other.2, "0".repeat(64), String::new()] {
-        request_beacon(&hub, (beacon.0, beacon.1, nonce)).await;
+        let before = now();
+        assert!(!hub.beacon(beacon.0, beacon.1, &nonce).await);
+        assert_eq!(now(), before, "the response is not delayed");
     }
     sleep(THROTTLE).await;
     assert_eq!(routing(), Routing::Pending);

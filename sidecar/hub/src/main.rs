@@ -6,6 +6,7 @@
 //!   [`routers`], which reports to it as [`reports`] says
 //! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
+//! - [`limits`]: bounds on what clients hold
 //! - `hub labels`: in the package `traefik-v1`
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use cli::{Failure, parse_bool};
+use cli::{Failure, LogLimit, parse_bool};
 use parse::duration;
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
@@ -28,6 +29,7 @@ mod events;
 mod hub;
 mod key;
 mod leases;
+mod limits;
 mod metrics;
 mod plans;
 mod query;
@@ -128,7 +130,14 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let api = traefik_api::TraefikApi::new(api_key.clone());
     let hub = hub::Hub::new(settings, flags.warm_up, certificate, random, api, context.latch());
     tokio::spawn(hub.clone().tick());
-    Ok(api::Api { hub, auth, admin: context.admin().clone() })
+    let limits = limits::Limits::new(context.max_connections(), matches!(auth, Auth::Insecure));
+    Ok(api::Api {
+        hub,
+        auth,
+        admin: context.admin().clone(),
+        accept: api::Accept(limits),
+        rejections: LogLimit::new(),
+    })
 }
 
 fn random_key() -> Result<key::Key, getrandom::Error> {

@@ -32,6 +32,9 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 /// With the sidecars' timeout of 30 s this is less than the start period of images, 120 s.
 const EXPECTED_FOR: Duration = Duration::from_mins(1);
 
+/// Maximum number of routers that poll or have polled within [`GONE_AFTER`].
+const MAX_ROUTERS: usize = 128;
+
 /// Maximum time for which a new hub waits for the servers that a router uses to register.
 const LEARN_FOR: Duration = Duration::from_secs(15);
 
@@ -114,6 +117,15 @@ struct Api {
 impl Routers {
     pub(crate) fn new(now: Instant) -> Self {
         Self { started: now, polling: BTreeMap::new(), has_sent: false, revision: 0 }
+    }
+
+    /// Returns whether a router can poll on `connection`. Those that are gone count for a while, unless this one has the same
+    /// name and replaces it.
+    pub(crate) fn admits(&self, connection: u64, name: &str) -> bool {
+        let is_replaced = |router: &Router| router.gone_at.is_some() && router.poll.name == name;
+        self.polling.len() < MAX_ROUTERS
+            || self.polling.contains_key(&connection)
+            || self.polling.values().any(is_replaced)
     }
 
     /// Records a poll on `connection`. Returns the generation of the last response, which the router now has.

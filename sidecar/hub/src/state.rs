@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use protocol::{Instance, InstanceId, Routing};
@@ -237,11 +238,9 @@ impl State {
         format!("{BEACON_PATH}?connection={connection}&generation={generation}&nonce={nonce}")
     }
 
-    /// Records a request for a beacon, if `nonce` shows that this hub sent it. Returns whether the caller has to ask the
-    /// router's API.
-    pub(crate) fn beacon(&mut self, now: Instant, connection: u64, generation: u64, nonce: &str) -> bool {
+    /// Returns whether `nonce` shows that this hub sent a beacon.
+    pub(crate) fn is_beacon(&self, connection: u64, generation: u64, nonce: &str) -> bool {
         self.beacon_key.verify("beacon", &format!("{connection}/{generation}"), nonce)
-            && self.routers.acknowledge(now, connection, generation)
     }
 
     /// Returns the generation that a router uses according to its report, if this hub sent it on `connection`.
@@ -288,14 +287,21 @@ impl State {
 
     /// Returns all instances, ordered by ID.
     pub(crate) fn instances(&self) -> Vec<Instance> {
-        let instances = self.registry.instances.iter().map(|(id, instance)| Instance {
-            id: id.clone(),
-            registration: instance.registration.clone(),
-            routing: self.routing(id),
-            connected: self.registry.is_connected(id),
-            stale: instance.stale,
-        });
-        instances.collect()
+        self.instances_after(None).collect()
+    }
+
+    /// Returns the instances whose IDs come after `id`, or all of them, ordered by ID.
+    pub(crate) fn instances_after(&self, id: Option<&InstanceId>) -> impl Iterator<Item = Instance> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.registry.instances.range::<InstanceId, _>((start, Bound::Unbounded)).map(|(id, instance)| {
+            Instance {
+                id: id.clone(),
+                registration: instance.registration.clone(),
+                routing: self.routing(id),
+                connected: self.registry.is_connected(id),
+                stale: instance.stale,
+            }
+        })
     }
 }
 
