@@ -69,7 +69,7 @@ impl FromStr for Url {
                 return Err(format!("invalid port {:?}; expected 1 to 65535", port.unwrap_or_default()));
             }
             None if scheme == Scheme::Http => 80,
-            None => return Err("missing port".to_owned()),
+            None => return Err("missing port; expected tcp://HOST:PORT".to_owned()),
         };
         if scheme == Scheme::Tcp && !path.is_empty() {
             return Err(format!("unexpected path {path:?} in a tcp URL"));
@@ -103,6 +103,9 @@ impl fmt::Display for Url {
 
 /// Parses the URL of a hub: plain HTTP, without a path.
 pub fn parse_hub(text: &str) -> Result<Url, String> {
+    if text.starts_with("https://") {
+        return Err("hubs do not speak TLS; expected http://HOST:PORT".to_owned());
+    }
     let url: Url = text.parse()?;
     if url.scheme == Scheme::Http && url.path == "/" {
         Ok(url)

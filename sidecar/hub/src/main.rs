@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use cli::{Failure, LogLimit, parse_bool};
-use parse::duration;
+use parse::{bounded_duration, positive_duration};
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
 use traefik::{Constraints, DefaultRule, Exposure};
@@ -65,23 +65,23 @@ struct Flags {
     #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
     insecure: bool,
     /// Minimum lifetime of a lease without a heartbeat; more than 300 instances extend it, up to 30s
-    #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = positive_duration)]
     #[arg(help_heading = "Leases")]
     ttl: Duration,
     /// Lifetime of a sidecar's lease after its connection closed
-    #[arg(long, env = "HUB_LOST_AFTER", value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    #[arg(long, env = "HUB_LOST_AFTER", value_name = "DURATION", default_value = "100ms", value_parser = bounded_duration)]
     #[arg(help_heading = "Leases")]
     lost_after: Duration,
     /// Lifetime of an agent's lease after its connection closed; its containers may outlive the agent
-    #[arg(long, env = "HUB_AGENT_LOST_AFTER", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "HUB_AGENT_LOST_AFTER", value_name = "DURATION", default_value = "30s", value_parser = bounded_duration)]
     #[arg(help_heading = "Leases")]
     agent_lost_after: Duration,
     /// Warm-up after the first registration, before Traefik gets a configuration
-    #[arg(long = "learn", env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    #[arg(long = "learn", env = "HUB_LEARN", value_name = "DURATION", default_value = "2s", value_parser = bounded_duration)]
     #[arg(help_heading = "Leases")]
     warm_up: Duration,
     /// Time during which a service without instances keeps its routers
-    #[arg(long, env = "HUB_KEEP_EMPTY", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(long, env = "HUB_KEEP_EMPTY", value_name = "DURATION", default_value = "60s", value_parser = bounded_duration)]
     #[arg(help_heading = "Leases")]
     keep_empty: Duration,
     /// Give Traefik a default certificate, unless labels set one, so that it does not generate one at each change

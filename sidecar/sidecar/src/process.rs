@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
@@ -222,6 +223,12 @@ fn start_failure(command: &[OsString], error: &io::Error) -> Failure {
     };
     let cause = match interpreter::missing(&command[0]).filter(|_| code == EXIT_NOT_FOUND) {
         Some(interpreter) => format!("its interpreter {interpreter:?} does not exist; add it to the image"),
+        None if code == EXIT_NOT_FOUND && !command[0].as_bytes().contains(&b'/') => {
+            "no such program in the directories of PATH".to_owned()
+        }
+        None if error.kind() == io::ErrorKind::PermissionDenied => {
+            "permission denied; it has to be a file that this user may execute".to_owned()
+        }
         None => reason(error),
     };
     Failure::with_code(code, format!("starting {}: {cause}", command[0].display()))

@@ -34,7 +34,13 @@ fn command_that_cannot_be_started_gives_126_or_127() {
         assert_eq!(sidecar.logged("sidecar: starting /nope: ").len(), 1);
         let mut sidecar = run().command(&["/etc/passwd"]);
         assert_eq!(sidecar.ends().code(), Some(126));
-        assert_eq!(sidecar.logged("sidecar: starting /etc/passwd: ").len(), 1);
+        assert_eq!(sidecar.logged("sidecar: starting /etc/passwd: permission denied; it has to be").len(), 1);
+        let mut sidecar = run().command(&["nope"]);
+        assert_eq!(sidecar.ends().code(), Some(127));
+        assert_eq!(
+            sidecar.logged("sidecar: starting nope: no such program in the directories of PATH").len(),
+            1
+        );
     }
 }
 

@@ -18,7 +18,7 @@ fn bad_usage_exits_64_and_names_the_error() {
         (&["run"][..], &[][..], "<CMD>"),
         (&["run", "--hub", "http://h", "true"], &[], "unexpected argument 'true'"),
         (&["run", "--nope", "--", "true"], &[], "--nope"),
-        (&["run", "--hub", "https://h", "--", "true"], &[], "scheme \"https\""),
+        (&["run", "--hub", "https://h", "--", "true"], &[], "hubs do not speak TLS"),
         (&["run", "--", "true"], &[("SIDECAR_LABELS", "a=1&b")], "label 2 (\"b\"): missing '='"),
         (&["run", "--", "true"], &[("SIDECAR_PROBE", "127.0.0.1:1")], "missing scheme"),
         (&["run", "--", "true"], &[("SIDECAR_GRACE", "5")], "missing unit after 5"),
