@@ -18,7 +18,7 @@ use crate::key::Key;
 use crate::rawdata::Report;
 use crate::registry::{Registry, Settings, Withdrawn};
 use crate::routers::{Poll, Question, Routers};
-use crate::state::{Counters, Documents, Effect, State, TICK};
+use crate::state::{Counters, Effect, State, TICK};
 use crate::traefik_api::{self, ApiError, TraefikApi};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
@@ -58,7 +58,6 @@ impl Hub {
         let state = State {
             registry: Registry::new(settings, now(), millis(unix_time)),
             routers: Routers::new(now()),
-            documents: Documents::default(),
             generation: 0,
             beacon_key,
             api,

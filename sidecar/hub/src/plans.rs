@@ -104,6 +104,18 @@ impl Plan {
         self.in_use.as_ref().map(|in_use| &in_use.config)
     }
 
+    /// Returns the configuration in use, if no other one is tried or waits.
+    pub(crate) fn only(&self) -> Option<&Arc<ServiceConfig>> {
+        self.in_use().filter(|_| self.trial.is_none() && self.waiting.is_empty())
+    }
+
+    /// Records the start of a healthy instance with the configuration in use.
+    pub(crate) fn renew(&mut self, start: Instant) {
+        if let Some(in_use) = &mut self.in_use {
+            in_use.start = in_use.start.max(start);
+        }
+    }
+
     /// Returns the start of a generation from changed labels: `now`, or later if it would not count as newer.
     pub(crate) fn after(&self, now: Instant) -> Instant {
         let newer = |in_use: &Generation| in_use.start + CLEARLY_NEWER + Duration::from_millis(1);

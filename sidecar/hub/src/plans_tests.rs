@@ -99,7 +99,8 @@ impl Scene {
     /// Starts a generation of the document, as the hub does. Routers do not use it yet.
     fn update(&mut self) {
         self.registry.advance(self.now);
-        let json = self.registry.document(&self.routers).to_json();
+        self.registry.update(&self.routers);
+        let json = self.registry.document.to_json();
         self.document = serde_json::from_str(&json).unwrap();
         let changes = self.registry.set_generation(self.routers.confirmed + 1);
         self.log.extend(changes.into_iter().map(|(.., reason)| reason));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
-use traefik::{Backend, Document, Exposure, LabelErrors, ServiceConfig, render};
+use traefik::{Backend, Document, Draft, Exposure, LabelErrors, ServiceConfig};
 
 use crate::key::Key;
 use crate::leases::Leases;
@@ -49,6 +49,12 @@ pub(crate) struct Registry {
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
     leases: Leases,
     services: BTreeMap<String, Service>,
+    /// Services whose instances changed since the last call of [`Registry::update`].
+    touched: BTreeSet<String>,
+    /// Whether the next call has to decide anew which configurations are in use.
+    undecided: bool,
+    /// The configuration.
+    pub(crate) document: Document,
     specs: Specs,
     /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
     withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
@@ -114,6 +120,9 @@ impl Registry {
             instances: BTreeMap::new(),
             leases: Leases::default(),
             services: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            undecided: true,
+            document: Document::default(),
             specs: Specs::default(),
             withdrawn: BTreeMap::new(),
             withdrawn_until: VecDeque::new(),
@@ -146,6 +155,7 @@ impl Registry {
             return Err(Withdrawn);
         }
         let is_earlier = self.see(now, warm_up.then_some(age), &registration.service, ticket.as_deref());
+        self.undecided |= is_earlier;
         self.leases.renew(id, connection, now + self.ttl(registration.source));
         if self.instances.get(id).is_some_and(|instance| instance.registration == registration) {
             return Ok(is_earlier);
@@ -170,6 +180,7 @@ impl Registry {
         }
         service.members.insert(id.clone());
         service.empty_until = None;
+        self.touched.insert(instance.registration.service.clone());
         self.instances.insert(id.clone(), instance);
         Ok(true)
     }
@@ -179,6 +190,7 @@ impl Registry {
         let instance = self.instances.remove(id)?;
         if let Some(service) = self.services.get_mut(&instance.registration.service) {
             service.members.remove(id);
+            self.touched.insert(instance.registration.service.clone());
             if service.members.is_empty() {
                 let until = now + self.settings.keep_empty;
                 service.empty_until = Some(until);
@@ -272,6 +284,7 @@ impl Registry {
             }
             (instance.config, instance.stale) = (config, stale);
         }
+        self.undecided |= changed;
         (changed, newly_stale)
     }
 
@@ -329,6 +342,7 @@ impl Registry {
         while let Some((until, name)) = self.empty_until.pop_front_if(|(until, _)| *until <= now) {
             if self.services.get(&name).is_some_and(|service| service.empty_until == Some(until)) {
                 self.services.remove(&name);
+                self.undecided = true;
                 changed = true;
             }
         }
@@ -349,6 +363,7 @@ impl Registry {
     /// Decides anew which generations are in use, since no router has a configuration of this hub. Tasks return in any order,
     /// and a generation that the hub's predecessor refused may be the first.
     pub(crate) fn start_over(&mut self) {
+        self.undecided = true;
         for instance in self.instances.values_mut() {
             instance.serving = None;
             if let Some(service) = self.services.get_mut(&instance.registration.service) {
@@ -357,17 +372,57 @@ impl Registry {
         }
     }
 
-    /// Builds the configuration: of each service, the one in use and the one that is tried.
-    pub(crate) fn document(&mut self, reports: &impl Reports) -> Document {
+    /// Renders the configuration: of each service, the one in use and the one that is tried. Returns whether it changed.
+    pub(crate) fn update(&mut self, reports: &impl Reports) -> bool {
+        if !self.undecided
+            && let Some(changed) = self.update_touched()
+        {
+            return changed;
+        }
+        self.touched = self.services.keys().cloned().collect();
+        let document = self.decide(reports);
+        // A trial ends with the reports of routers, or when they can no longer report.
+        self.undecided = self.services.values().any(|service| service.plan.trial.is_some());
+        self.settled = None;
+        let changed = document != self.document;
+        self.document = document;
+        changed
+    }
+
+    /// Renders the services whose instances changed. `None` if the change may concern other services, or which configuration
+    /// of a service is in use.
+    fn update_touched(&mut self) -> Option<bool> {
+        let mut changed = false;
+        for name in &self.touched {
+            let service = self.services.get_mut(name)?;
+            let config = service.plan.only().map(Arc::clone)?;
+            for id in &service.members {
+                let instance = self.instances.get_mut(id)?;
+                if !instance.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, &config)) {
+                    return None;
+                }
+                instance.admit(&service.plan);
+                if instance.is_healthy() {
+                    service.plan.renew(instance.start);
+                }
+            }
+            let healthy = service.members.iter().filter_map(|id| self.instances.get(id));
+            let backends: Vec<_> =
+                healthy.filter(|i| i.is_healthy()).filter_map(|instance| instance.backend()).collect();
+            changed |= self.document.update(service.plan.rendered.as_ref()?, &backends)?;
+        }
+        Some(changed)
+    }
+
+    fn decide(&mut self, reports: &impl Reports) -> Document {
         let mut members: BTreeMap<&str, Members> = BTreeMap::new();
         for instance in self.instances.values() {
-            let is_healthy = instance.registration.health == Health::Healthy;
             let members = members.entry(&instance.registration.service).or_default();
             if let Some(serving) = &instance.serving {
                 members.add(serving, None);
             }
             if let Ok(config) = &instance.config {
-                members.add(config, is_healthy.then_some(instance.start));
+                members.add(config, instance.is_healthy().then_some(instance.start));
             }
         }
         // By first seen, then by name.
@@ -379,30 +434,25 @@ impl Registry {
 
         let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
         for instance in self.instances.values_mut() {
-            if instance.registration.health != Health::Healthy {
+            if !instance.is_healthy() {
                 continue;
             }
-            let service = &instance.registration.service;
-            if let (Ok(config), Some(service)) = (&instance.config, self.services.get(service))
-                && service.plan.admits(config)
-                && instance.serving.as_ref().is_none_or(|serving| !Arc::ptr_eq(serving, config))
-            {
-                instance.serving = Some(Arc::clone(config));
-                instance.since = None;
+            if let Some(service) = self.services.get(&instance.registration.service) {
+                instance.admit(&service.plan);
             }
             healthy.entry(&instance.registration.service).or_default().push(instance);
         }
         let mut ordered: Vec<_> = self.services.iter_mut().collect();
         ordered.sort_by_key(|(_, service)| service.first_seen);
-        let mut document = Document::default();
+        let mut draft = Draft::default();
         for (name, service) in &mut ordered {
             let Some(config) = service.plan.in_use() else { continue };
-            let (config, warnings) = scope(name, config, |p, k, n| document.get(p, k, n));
+            let (config, warnings) = scope(name, config, |p, k, n| draft.get(p, k, n));
             let new = warnings.into_iter().filter(|warning| service.reported.insert(warning.clone()));
             self.warnings.extend(new.map(|warning| ((*name).clone(), warning)));
             let instances = healthy.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             let backends: Vec<_> = instances.iter().filter_map(|instance| instance.backend()).collect();
-            render(&mut document, &config, &backends);
+            draft.add(&config, &backends);
             service.plan.rendered = Some(config);
         }
         for (name, service) in ordered {
@@ -412,12 +462,12 @@ impl Registry {
             let instances = healthy.get(name.as_str()).into_iter().flatten();
             let tried = instances.filter(|i| i.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, config)));
             let backends: Vec<_> = tried.map(|instance| instance.backend_with(config)).collect();
-            render(&mut document, &trial.config, &backends);
+            draft.add(&trial.config, &backends);
         }
-        document
+        draft.finish()
     }
 
-    /// Takes over the reports of routers. Returns whether [`Registry::document`] or a refusal changes.
+    /// Takes over the reports of routers. Returns whether [`Registry::update`] or a refusal changes.
     pub(crate) fn settle_trials(&mut self, reports: &impl Reports) -> bool {
         let revision = Some(reports.revision());
         if std::mem::replace(&mut self.settled, revision) == revision {
@@ -427,31 +477,29 @@ impl Registry {
         for service in self.services.values_mut() {
             changed |= service.plan.settle(reports);
         }
+        self.undecided |= changed;
         changed
     }
 
-    /// Records that `generation` is the latest result of [`Registry::document`]. Returns the instances whose refusal
+    /// Records that `generation` is the latest result of [`Registry::update`]. Returns the instances whose refusal
     /// began, changed or ended: service, ID, and the reason if it is refused.
     pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<(String, InstanceId, Option<String>)> {
-        self.settled = None;
-        for service in self.services.values_mut() {
-            service.plan.set_generation(generation);
-        }
         let mut changes = Vec::new();
-        for (id, instance) in &mut self.instances {
-            let service = &instance.registration.service;
-            let reason = match &instance.config {
-                Ok(config) => {
-                    self.services.get(service).and_then(|service| service.plan.refusal(config)).cloned()
+        for name in std::mem::take(&mut self.touched) {
+            let Some(service) = self.services.get_mut(&name) else { continue };
+            service.plan.set_generation(generation);
+            for id in &service.members {
+                let Some(instance) = self.instances.get_mut(id) else { continue };
+                let reason = match &instance.config {
+                    Ok(config) => service.plan.refusal(config).cloned(),
+                    Err(errors) => Some(errors.to_string()),
+                };
+                let is_in = instance.is_healthy() && instance.backend().is_some();
+                instance.since = is_in.then(|| instance.since.unwrap_or(generation));
+                if instance.refusal != reason {
+                    instance.refusal.clone_from(&reason);
+                    changes.push((name.clone(), id.clone(), reason));
                 }
-                Err(errors) => Some(errors.to_string()),
-            };
-            let is_healthy = instance.registration.health == Health::Healthy;
-            let is_in = is_healthy && instance.backend().is_some();
-            instance.since = is_in.then(|| instance.since.unwrap_or(generation));
-            if instance.refusal != reason {
-                instance.refusal.clone_from(&reason);
-                changes.push((service.clone(), id.clone(), reason));
             }
         }
         changes
@@ -470,6 +518,22 @@ impl Registry {
 }
 
 impl Instance {
+    fn is_healthy(&self) -> bool {
+        self.registration.health == Health::Healthy
+    }
+
+    /// Lets it receive requests with its own configuration, if it is healthy and the plan of its service allows that.
+    fn admit(&mut self, plan: &Plan) {
+        if let Ok(config) = &self.config
+            && self.is_healthy()
+            && plan.admits(config)
+            && self.serving.as_ref().is_none_or(|serving| !Arc::ptr_eq(serving, config))
+        {
+            self.serving = Some(Arc::clone(config));
+            self.since = None;
+        }
+    }
+
     /// Returns the instance as a server, if it receives requests.
     fn backend(&self) -> Option<Backend<'_>> {
         let config = self.serving.as_deref().filter(|config| config.is_routed())?;

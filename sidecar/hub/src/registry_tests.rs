@@ -79,10 +79,10 @@ impl Scene {
 
     fn document(&mut self) -> Value {
         self.registry.advance(self.now);
-        let document = self.registry.document(&Confirmed(0));
+        self.registry.update(&Confirmed(0));
         self.generation += 1;
         self.registry.set_generation(self.generation);
-        serde_json::from_str(&document.to_json()).unwrap()
+        serde_json::from_str(&self.registry.document.to_json()).unwrap()
     }
 
     /// Returns the URLs of the servers of a Traefik service.
@@ -397,7 +397,7 @@ fn change_of_a_refusal_is_reported_once() {
     let mut scene = Scene::new();
     let mut reasons = |priority: &str| {
         scene.healthy("s.1", &[A[0], ("traefik.http.routers.a.priority", priority)]);
-        scene.registry.document(&Confirmed(0));
+        scene.registry.update(&Confirmed(0));
         scene.registry.set_generation(1)
     };
     assert_eq!(reasons("1"), []);
@@ -492,4 +492,47 @@ fn warnings_are_returned_once_per_service() {
     scene.healthy("b.4", &[("traefik.frontend.rule", "Path:/b")]);
     let new = scene.registry.new_warnings();
     assert!(new.len() == 1 && new[0].1.starts_with("label traefik.portIndex: "), "{new:?}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn rendering_only_what_changed_gives_the_same_as_rendering_everything(
+        steps in proptest::collection::vec((0..3_usize, 1..5_u8, 0..5_usize, 0..4_usize), 1..40)
+    ) {
+        let shared = |rule: &'static str| [("traefik.http.routers.x.rule", rule)];
+        let services = ["s", "t", "u"];
+        let own = ["Path(`/s`)", "Path(`/t`)", "Path(`/u`)"];
+        let router = ["traefik.http.routers.s.rule", "traefik.http.routers.t.rule", "traefik.http.routers.u.rule"];
+        let mut scenes = [Scene::new(), Scene::new()];
+        scenes[1].now = scenes[0].now;
+        for (service, number, action, labels) in steps {
+            let labels = match labels {
+                0 | 1 => [(router[service], own[service])],
+                2 => shared("Path(`/1`)"),
+                _ => shared("Path(`/2`)"),
+            };
+            let id = format!("{}.{number}", services[service]);
+            let documents = scenes.each_mut().map(|scene| {
+                match action {
+                    0 => drop(scene.registry.withdraw(scene.now, &id.parse().unwrap())),
+                    1 => scene.register(&id, Health::Unhealthy, &labels),
+                    2 => drop(scene.pass(TTL / 2)),
+                    _ => {
+                        let started = u64::from(number) + 10 * scene.generation;
+                        let registration = Registration { started, ..registration(&id, Health::Healthy, &labels) };
+                        scene.put(&id, number.into(), registration);
+                    }
+                }
+                scene.document()
+            });
+            // Has the second one decide each time.
+            scenes[1].registry.undecided = true;
+            let [fast, full] = documents;
+            assert_eq!(fast, full);
+            let routing = scenes.each_ref().map(|scene| {
+                scene.registry.instances.keys().map(|id| scene.routing(&id.to_string())).collect::<Vec<_>>()
+            });
+            assert_eq!(routing[0], routing[1]);
+        }
+    }
 }

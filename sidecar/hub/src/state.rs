@@ -32,7 +32,6 @@ const AFTER_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) routers: Routers,
-    pub(crate) documents: Documents,
     pub(crate) generation: u64,
     /// Random key of this process, for the nonces of beacons.
     pub(crate) beacon_key: Key,
@@ -78,17 +77,6 @@ pub(crate) struct Counters {
     pub(crate) withdrawn: u64,
     pub(crate) lost: u64,
     pub(crate) unauthorized: u64,
-}
-
-/// The configuration of a generation as JSON. It is rendered once, and sent to each router with its own beacon.
-#[derive(Default)]
-pub(crate) struct Documents {
-    /// Without beacon and certificate, for clients that are not routers.
-    public: Bytes,
-    /// For routers without an API: the text around the path and the host of the beacon.
-    without_api: Vec<String>,
-    /// For routers with an API: the text around the API's user and the path and the host of the beacon.
-    with_api: Vec<String>,
 }
 
 impl State {
@@ -163,16 +151,11 @@ impl State {
         if !self.routers.has_sent {
             self.registry.start_over();
         }
-        let document = self.registry.document(&self.routers);
+        let is_new = self.registry.update(&self.routers) || self.generation == 0;
         for (service, warning) in self.registry.new_warnings() {
             warn!(%service, "{warning}");
         }
-        let public = document.to_json();
-        let is_new = self.generation == 0 || public != self.documents.public;
-        if is_new {
-            self.generation += 1;
-            self.documents = Documents::render(document, public, self.certificate.as_ref());
-        }
+        self.generation += u64::from(is_new);
         let refusals = self.registry.set_generation(self.generation);
         let progress = !is_new || !refusals.is_empty();
         for (service, id, reason) in refusals {
@@ -202,10 +185,10 @@ impl State {
         let registered: HashSet<_> =
             registrations.map(|task| SocketAddr::new(task.address, task.port.get())).collect();
         // Labels may set another port, or the whole URL. A URL contains no quote.
-        let in_document: HashSet<_> = self.documents.public.split(|byte| *byte == b'"').collect();
+        let in_document: HashSet<_> = self.registry.document.strings().collect();
         let is_known = |server: &str| {
             address_of(server).is_some_and(|address| registered.contains(&address))
-                || in_document.contains(server.as_bytes())
+                || in_document.contains(server)
         };
         self.routers.missing(now, connection, |server| refused.contains(server) || is_known(server))
     }
@@ -220,17 +203,21 @@ impl State {
 
     /// Returns the configuration for clients that are not routers; `None` before the end of the warm-up.
     pub(crate) fn public_document(&self) -> Option<Bytes> {
-        self.is_ready().then(|| self.documents.public.clone())
+        self.is_ready().then(|| self.registry.document.to_json().into())
     }
 
     /// Returns the configuration for the router that polls on `connection`. While nothing changes it is the same, since
     /// Traefik reloads on any difference.
     pub(crate) fn document_for(&self, connection: u64, poll: &Poll) -> Bytes {
-        let path = self.beacon_path(connection, self.generation);
-        match poll.api {
-            None => splice(&self.documents.without_api, &[&path, &poll.host]),
-            Some(address) => splice(&self.documents.with_api, &[&self.api.user(address), &path, &poll.host]),
+        let mut own = Document::default();
+        own.add_beacon(&poll.host, &self.beacon_path(connection, self.generation));
+        if let Some(address) = poll.api {
+            own.add_api(&self.api.user(address));
         }
+        if let Some(Certificate { chain, key }) = &self.certificate {
+            own.add_default_certificate(chain, key);
+        }
+        self.registry.document.to_json_with(&own).into()
     }
 
     fn beacon_path(&self, connection: u64, generation: u64) -> String {
@@ -305,49 +292,8 @@ impl State {
     }
 }
 
-impl Documents {
-    fn render(mut document: Document, public: String, certificate: Option<&Certificate>) -> Self {
-        if let Some(Certificate { chain, key }) = certificate {
-            document.add_default_certificate(chain, key);
-        }
-        // A placeholder that occurs nowhere else.
-        let json = document.to_json();
-        let mut candidates = (0_u64..).map(|number| format!("placeholder-{number}"));
-        let placeholder = candidates.find(|text| !json.contains(text)).unwrap_or_default();
-        let text_around =
-            |document: &Document| document.to_json().split(&placeholder).map(ToOwned::to_owned).collect();
-        document.add_beacon(&placeholder, &placeholder);
-        let without_api = text_around(&document);
-        document.add_api(&placeholder);
-        Self { public: public.into(), without_api, with_api: text_around(&document) }
-    }
-}
-
 /// Returns the address of a server, if it is not a name.
 pub(crate) fn address_of(server: &str) -> Option<SocketAddr> {
     let (_, authority) = server.split_once("://").unwrap_or(("", server));
     authority.trim_end_matches('/').parse().ok()
-}
-
-/// Puts `values` between the parts of a document. They are in the order of JSON, whose members are sorted.
-fn splice(parts: &[String], values: &[&str]) -> Bytes {
-    let values = values.iter().copied().chain([""]);
-    parts.iter().zip(values).flat_map(|(part, value)| [part.as_str(), value]).collect::<String>().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spliced_document_equals_a_rendered_one_even_if_it_contains_the_placeholder() {
-        let mut expected = Document::default();
-        expected.add_default_certificate("placeholder-0", "placeholder-1");
-        let certificate = Certificate { chain: "placeholder-0".to_owned(), key: "placeholder-1".to_owned() };
-        let documents = Documents::render(Document::default(), "{}".to_owned(), Some(&certificate));
-        expected.add_beacon("hub:8080", "/path");
-        assert_eq!(splice(&documents.without_api, &["/path", "hub:8080"]), expected.to_json());
-        expected.add_api("hub:x");
-        assert_eq!(splice(&documents.with_api, &["hub:x", "/path", "hub:8080"]), expected.to_json());
-    }
 }

@@ -1,5 +1,6 @@
 //! The document that Traefik polls: the configurations of all services, with their instances as servers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
@@ -24,9 +25,24 @@ pub(crate) const API_PRIORITY: i64 = i32::MAX as i64 - 1_000;
 /// Traefik's internal entry point.
 pub(crate) const API_ENTRY_POINT: &str = "traefik";
 
-/// Traefik's dynamic configuration, in the format of its HTTP provider.
-#[derive(Clone, Debug, Default)]
-pub struct Document(Tree);
+/// Protocol, kind and name of a definition.
+type Key = (String, String, String);
+
+/// Traefik's dynamic configuration, in the format of its HTTP provider. It keeps the JSON text of each definition, so that a change
+/// of some instances renders only the services that they belong to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    definitions: BTreeMap<Key, String>,
+    /// Definitions that have the servers of several services.
+    shared: BTreeSet<Key>,
+}
+
+/// Definitions of a [`Document`] that is being made.
+#[derive(Debug, Default)]
+pub struct Draft {
+    definitions: BTreeMap<Key, Value>,
+    shared: BTreeSet<Key>,
+}
 
 /// An instance that receives requests.
 pub struct Backend<'a> {
@@ -38,28 +54,49 @@ pub struct Backend<'a> {
     pub config: &'a ServiceConfig,
 }
 
-/// Adds a service to the document, with `backends` as the servers of each of its Traefik services.
-///
-/// A definition that the document already contains stays. If it has servers, the backends become servers of it, too.
-pub fn render(document: &mut Document, config: &ServiceConfig, backends: &[Backend<'_>]) {
-    for (protocol, kind, name, value) in config.claims() {
-        let kinds = object(document.0.entry(protocol));
-        let value = object(kinds.entry(kind)).entry(name).or_insert_with(|| value.clone());
-        if kind == "services" && PROTOCOLS.contains(&protocol) && has_servers(value) {
-            let Some(service) = value.as_object_mut() else { continue };
-            let balancer = object(service.entry("loadbalancer"));
-            let servers = balancer.entry("servers").or_insert_with(|| Value::Array(Vec::new()));
-            let Some(servers) = servers.as_array_mut() else { continue };
-            for backend in backends {
-                let server = server(protocol, name, config, backend);
-                // A label may set the URL itself, which is then the same for all instances.
-                let url = server.get("url");
-                if url.is_none() || servers.iter().all(|other| other.get("url") != url) {
-                    servers.push(server);
+impl Draft {
+    /// Adds a service, with `backends` as the servers of each of its Traefik services.
+    ///
+    /// A definition that already exists stays. If it has servers, the backends become servers of it, too.
+    pub fn add(&mut self, config: &ServiceConfig, backends: &[Backend<'_>]) {
+        for (protocol, kind, name, value) in config.claims() {
+            let key = key(protocol, kind, name);
+            let is_known = self.definitions.contains_key(&key);
+            let value = self.definitions.entry(key.clone()).or_insert_with(|| value.clone());
+            if kind == "services" && PROTOCOLS.contains(&protocol) && has_servers(value) {
+                if is_known {
+                    self.shared.insert(key);
+                }
+                let Some(service) = value.as_object_mut() else { continue };
+                let balancer = object(service.entry("loadbalancer"));
+                let servers = balancer.entry("servers").or_insert_with(|| Value::Array(Vec::new()));
+                let Some(servers) = servers.as_array_mut() else { continue };
+                for backend in backends {
+                    let server = server(protocol, name, config, backend);
+                    // A label may set the URL itself, which is then the same for all instances.
+                    let url = server.get("url");
+                    if url.is_none() || servers.iter().all(|other| other.get("url") != url) {
+                        servers.push(server);
+                    }
                 }
             }
         }
     }
+
+    /// Returns a definition.
+    pub fn get(&self, protocol: &str, kind: &str, name: &str) -> Option<&Value> {
+        self.definitions.get(&key(protocol, kind, name))
+    }
+
+    /// Renders the definitions.
+    pub fn finish(self) -> Document {
+        let definitions = self.definitions.into_iter().map(|(key, value)| (key, text(&value))).collect();
+        Document { definitions, shared: self.shared }
+    }
+}
+
+fn key(protocol: &str, kind: &str, name: &str) -> Key {
+    (protocol.to_owned(), kind.to_owned(), name.to_owned())
 }
 
 fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<'_>) -> Value {
@@ -81,15 +118,56 @@ fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<
 }
 
 impl Document {
-    /// Serialises the document. Equal configurations give equal bytes.
-    pub fn to_json(&self) -> String {
-        let json = Value::Object(self.0.clone()).to_string();
-        if json.bytes().all(|byte| byte < 0x7f) { json } else { escape_for_yaml(&json) }
+    /// Renders the servers of a service that the document contains anew. Returns whether anything changed; `None` if another
+    /// service shares them, so that a new [`Draft`] is needed.
+    pub fn update(&mut self, config: &ServiceConfig, backends: &[Backend<'_>]) -> Option<bool> {
+        let mut draft = Draft::default();
+        draft.add(config, backends);
+        let mut changed = false;
+        for (key, new) in draft.finish().definitions {
+            if self.shared.contains(&key) {
+                return None;
+            }
+            changed |= self.definitions.insert(key, new.clone()).as_ref() != Some(&new);
+        }
+        Some(changed)
     }
 
-    /// Returns a definition.
-    pub fn get(&self, protocol: &str, kind: &str, name: &str) -> Option<&Value> {
-        self.0.get(protocol)?.get(kind)?.get(name)
+    /// Serialises the document. Equal configurations give equal bytes.
+    pub fn to_json(&self) -> String {
+        self.to_json_with(&Self::default())
+    }
+
+    /// Serialises the definitions of this document and those of `other` that it does not have.
+    pub fn to_json_with(&self, other: &Self) -> String {
+        let others = other.definitions.iter().filter(|(key, _)| !self.definitions.contains_key(key));
+        let mut all: Vec<_> = self.definitions.iter().chain(others).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        let size = all.iter().map(|((.., name), text)| name.len() + text.len() + 8).sum::<usize>();
+        let mut json = String::with_capacity(size + 256);
+        let mut last = ("", "");
+        for ((protocol, kind, name), text) in all {
+            // Writing to a string cannot fail.
+            let _ = match last {
+                ("", _) => write!(json, "{{\"{protocol}\":{{\"{kind}\":{{"),
+                (before, _) if before != protocol => write!(json, "}}}},\"{protocol}\":{{\"{kind}\":{{"),
+                (_, before) if before != kind => write!(json, "}},\"{kind}\":{{"),
+                _ => write!(json, ","),
+            };
+            let _ = write!(json, "{}:{text}", self::text(&name.as_str().into()));
+            last = (protocol, kind);
+        }
+        json.push_str(if last.0.is_empty() { "{}" } else { "}}}" });
+        json
+    }
+
+    /// Returns the text between quotes: all strings without a quote in them, such as URLs, among others.
+    pub fn strings(&self) -> impl Iterator<Item = &str> {
+        self.definitions.values().flat_map(|text| text.split('"'))
+    }
+
+    fn insert(&mut self, protocol: &str, kind: &str, name: &str, value: &Value) {
+        self.definitions.insert(key(protocol, kind, name), text(value));
     }
 
     /// Adds the beacon: a service whose health check requests `path` at `host`, an address of the hub.
@@ -97,14 +175,13 @@ impl Document {
     /// Traefik starts the health checks of a configuration when it applies it, so a request for `path` proves that it
     /// has. It checks only services that a router uses; the beacon's router never matches.
     pub fn add_beacon(&mut self, host: &str, path: &str) {
-        let http = object(self.0.entry("http"));
         let router = json!({"rule": "Host(`a.invalid`) && Host(`b.invalid`)", "service": BEACON});
-        object(http.entry("routers")).insert(BEACON.to_owned(), router);
+        self.insert("http", "routers", BEACON, &router);
         // The hub delays its response, so `interval` applies to the first request only. A hub that does not respond is
         // asked once a minute; its successor has another path, which starts a new check.
         let check = json!({"path": path, "interval": "50ms", "timeout": "60s", "unhealthyinterval": "60s"});
         let balancer = json!({"servers": [{"url": format!("http://{host}")}], "healthcheck": check});
-        object(http.entry("services")).insert(BEACON.to_owned(), json!({"loadbalancer": balancer}));
+        self.insert("http", "services", BEACON, &json!({"loadbalancer": balancer}));
     }
 
     /// Adds a router that serves Traefik's API to `user`, a line as `htpasswd` writes it.
@@ -112,7 +189,6 @@ impl Document {
     /// Traefik's internal entry point `traefik` serves it. Routers of labels get that entry point only if they ask for it, and
     /// their priority is lower, so that none of them receives the hub's password. TCP routers, which come first, cannot use it.
     pub fn add_api(&mut self, user: &str) {
-        let http = object(self.0.entry("http"));
         let router = json!({
             "entrypoints": [API_ENTRY_POINT],
             "rule": format!("Host(`{API_HOST}`)"),
@@ -120,17 +196,22 @@ impl Document {
             "middlewares": [API],
             "service": "api@internal",
         });
-        object(http.entry("routers")).insert(API.to_owned(), router);
+        self.insert("http", "routers", API, &router);
         let middleware = json!({"basicauth": {"users": [user], "removeheader": "true"}});
-        object(http.entry("middlewares")).insert(API.to_owned(), middleware);
+        self.insert("http", "middlewares", API, &middleware);
     }
 
-    /// Adds a default certificate and its key, both as PEM, unless labels configure the default store.
+    /// Adds a default certificate and its key, both as PEM.
     pub fn add_default_certificate(&mut self, chain: &str, key: &str) {
-        let stores = object(object(self.0.entry("tls")).entry("stores"));
         let certificate = json!({"defaultcertificate": {"certfile": chain, "keyfile": key}});
-        stores.entry("default").or_insert(certificate);
+        self.insert("tls", "stores", "default", &certificate);
     }
+}
+
+/// Serialises a part of the document.
+fn text(value: &Value) -> String {
+    let json = value.to_string();
+    if json.bytes().all(|byte| byte < 0x7f) { json } else { escape_for_yaml(&json) }
 }
 
 /// Escapes characters that JSON allows and YAML does not. Traefik also parses the document as YAML and would reject it
@@ -166,10 +247,52 @@ mod tests {
         Backend { address: IpAddr::from([10, 0, 1, last]), port: NonZeroU16::new(8080).unwrap(), config }
     }
 
+    fn rendered(config: &ServiceConfig, backends: &[Backend<'_>]) -> Document {
+        let mut draft = Draft::default();
+        draft.add(config, backends);
+        draft.finish()
+    }
+
     fn document(config: &ServiceConfig, backends: &[Backend<'_>]) -> Value {
+        serde_json::from_str(&rendered(config, backends).to_json()).unwrap()
+    }
+
+    #[test]
+    fn servers_of_a_service_are_replaced_unless_another_service_shares_them() {
+        let router = |name: &str| (format!("traefik.http.routers.{name}.rule"), "Path(`/`)".to_owned());
+        let labels = |name: &str| Labels([router(name)].into());
+        let [a, b] = ["a", "b"]
+            .map(|name| ServiceConfig::read(name, &labels(name), &Exposure::default()).unwrap());
+        let draft = |backends: &[Backend<'_>]| {
+            let mut draft = Draft::default();
+            draft.add(&a, backends);
+            draft.add(&b, &[backend(&b, 9)]);
+            draft
+        };
+        let mut document = draft(&[backend(&a, 1), backend(&a, 2)]).finish();
+        assert_eq!(document.update(&a, &[backend(&a, 1), backend(&a, 2)]), Some(false));
+        assert_eq!(document.update(&a, &[backend(&a, 3)]), Some(true));
+        assert_eq!(document, draft(&[backend(&a, 3)]).finish());
+        let mut shared = draft(&[]);
+        shared.add(&a, &[backend(&a, 4)]);
+        let mut shared = shared.finish();
+        assert_eq!(shared.update(&a, &[]), None);
+        assert_eq!(shared.update(&b, &[]), Some(true));
+    }
+
+    #[test]
+    fn joined_documents_are_sorted_and_the_first_one_wins() {
         let mut document = Document::default();
-        render(&mut document, config, backends);
-        serde_json::from_str(&document.to_json()).unwrap()
+        document.insert("http", "routers", "b", &json!({"rule": "1"}));
+        document.insert("udp", "services", "é\"\u{7f}", &json!({}));
+        let mut own = Document::default();
+        own.insert("http", "routers", "b", &json!({"rule": "2"}));
+        own.insert("http", "routers", "c", &json!({}));
+        own.insert("http", "middlewares", "d", &json!({}));
+        assert_eq!(
+            document.to_json_with(&own),
+            r#"{"http":{"middlewares":{"d":{}},"routers":{"b":{"rule":"1"},"c":{}}},"udp":{"services":{"é\"\u007f":{}}}}"#
+        );
     }
 
     #[test]
@@ -250,9 +373,7 @@ mod tests {
                 ("traefik.http.middlewares.a.basicauth.users", "a:b"),
             ],
         );
-        let mut made = Document::default();
-        render(&mut made, &config, &[]);
-        let json = made.to_json();
+        let json = rendered(&config, &[]).to_json();
         assert!(json.contains(r#""a\u007f\u0085\u2028\ufeff\uffffé😀\t""#), "{json}");
         assert_eq!(document(&config, &[])["http"]["middlewares"]["a"]["basicauth"]["realm"], strange);
     }
@@ -260,14 +381,12 @@ mod tests {
     #[test]
     fn default_store_from_labels_is_kept() {
         let label = ("traefik.tls.stores.default.defaultgeneratedcert.resolver", "le");
-        let mut labelled = Document::default();
-        render(&mut labelled, &config("s", &[label]), &[]);
-        let before = labelled.to_json();
-        labelled.add_default_certificate("chain", "key");
-        assert_eq!(labelled.to_json(), before);
-        let mut bare = Document::default();
-        bare.add_default_certificate("chain", "key");
-        assert!(bare.to_json().contains(r#"{"certfile":"chain","keyfile":"key"}"#));
+        let labelled = rendered(&config("s", &[label]), &[]);
+        let mut own = Document::default();
+        own.add_default_certificate("chain", "key");
+        assert_eq!(labelled.to_json_with(&own), labelled.to_json());
+        let bare = Document::default().to_json_with(&own);
+        assert!(bare.contains(r#"{"certfile":"chain","keyfile":"key"}"#), "{bare}");
     }
 
     #[test]

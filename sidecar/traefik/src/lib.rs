@@ -23,7 +23,7 @@ mod values;
 
 pub use default_rule::DefaultRule;
 pub use diagnostic::{Diagnostic, LabelErrors, Translation};
-pub use document::{API, API_HOST, BEACON, Backend, Document, render};
+pub use document::{API, API_HOST, BEACON, Backend, Document, Draft};
 pub use exposure::{Constraints, Exposure};
 pub use references::Reference;
 pub use service_config::ServiceConfig;

@@ -108,7 +108,8 @@ fn errors_name_label_and_remedy() {
 fn no_router_receives_requests_to_traefiks_api() {
     let mut document = Document::default();
     document.add_api("hub:x");
-    let own = document.get("http", "routers", API).unwrap()["priority"].as_str().unwrap();
+    let document: serde_json::Value = serde_json::from_str(&document.to_json()).unwrap();
+    let own = document["http"]["routers"][API]["priority"].as_str().unwrap();
     let below = (own.parse::<i64>().unwrap() - 1).to_string();
     let http = |priority: &str| {
         let (rule, entry) =

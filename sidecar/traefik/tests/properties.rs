@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use protocol::Labels;
 use serde_json::Value;
-use traefik::{Backend, Constraints, DefaultRule, Document, Exposure, ServiceConfig, parse_labels, render};
+use traefik::{Backend, Constraints, DefaultRule, Draft, Exposure, ServiceConfig, parse_labels};
 
 use to_labels::to_labels;
 
@@ -111,9 +111,9 @@ fn has_no_empty_map(value: &Value) -> bool {
 /// The document of a service with one instance.
 fn json(config: &ServiceConfig) -> String {
     let backend = Backend { address: [10, 0, 0, 1].into(), port: std::num::NonZeroU16::MIN, config };
-    let mut document = Document::default();
-    render(&mut document, config, &[backend]);
-    document.to_json()
+    let mut draft = Draft::default();
+    draft.add(config, &[backend]);
+    draft.finish().to_json()
 }
 
 #[test]
