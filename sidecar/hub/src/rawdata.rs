@@ -1,4 +1,4 @@
-//! Reports of Traefik: the response of its API to `/api/rawdata`. Pure.
+//! Reports of Traefik: the responses of its API to `/api/rawdata`, which has everything, and to smaller requests. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,43 @@ struct HealthCheck {
     path: String,
 }
 
-/// Parses the response of Traefik's API.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Overview {
+    http: OverviewOfProtocol,
+    tcp: OverviewOfProtocol,
+    udp: OverviewOfProtocol,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OverviewOfProtocol {
+    routers: Counts,
+    services: Counts,
+    middlewares: Counts,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    warnings: u64,
+    errors: u64,
+}
+
+/// Parses the response to `/api/overview`, and returns whether any definition has an error or a warning.
+pub(crate) fn has_messages(json: &[u8]) -> serde_json::Result<bool> {
+    let Overview { http, tcp, udp } = serde_json::from_slice(json)?;
+    let counts = [http, tcp, udp].map(|kinds| [kinds.routers, kinds.services, kinds.middlewares]);
+    Ok(counts.iter().flatten().any(|counts| counts.warnings + counts.errors > 0))
+}
+
+/// Parses the response for the service of the beacon. The report of a router without errors and warnings has nothing else.
+pub(crate) fn without_messages(json: &[u8]) -> serde_json::Result<Report> {
+    let service: Definition = serde_json::from_slice(json)?;
+    Ok(Report { beacon: Some(service.load_balancer.health_check.path), ..Report::default() })
+}
+
+/// Parses the response to `/api/rawdata`.
 pub(crate) fn parse(json: &[u8]) -> serde_json::Result<Report> {
     let data: RawData = serde_json::from_slice(json)?;
     let mut report = Report::default();
@@ -137,6 +173,23 @@ mod tests {
         assert_eq!(report.warnings, list(&[("http.routers.hello", "no c")]));
         assert_eq!(report.servers, ["10.0.1.3:5432", "http://10.0.1.2:80"].map(str::to_owned).into());
         assert_eq!(report.beacon.as_deref(), Some("/beacon?x=1"));
+    }
+
+    #[test]
+    fn overview_tells_whether_any_definition_has_an_error_or_a_warning() {
+        let overview = |http: &str, udp: &str| {
+            let counts = r#"{"total": 3, "warnings": 0, "errors": 0}"#;
+            let json = format!(
+                r#"{{"http": {{"routers": {counts}, "middlewares": {http}}}, "tcp": {{}}, "udp": {{"services": {udp}}}, "features": {{}}}}"#
+            );
+            has_messages(json.as_bytes()).unwrap()
+        };
+        assert!(!overview(r#"{"errors": 0}"#, "{}"));
+        assert!(overview(r#"{"errors": 1}"#, "{}"));
+        assert!(overview("{}", r#"{"warnings": 1}"#));
+        let beacon = json!({"loadBalancer": {"healthCheck": {"path": "/beacon?x=1"}}, "name": "x", "status": "enabled"});
+        let report = without_messages(beacon.to_string().as_bytes()).unwrap();
+        assert_eq!(report, Report { beacon: Some("/beacon?x=1".to_owned()), ..Report::default() });
     }
 
     #[test]
