@@ -264,7 +264,7 @@ impl Hub {
         let password = self.state().api.password(api);
         let deadline = now() + LEARN_TIMEOUT;
         loop {
-            match traefik_api::report(api, &password, true).await {
+            match traefik_api::report(api, &password).await {
                 Ok(report) => return report.servers,
                 // With another status the router has no configuration of a hub.
                 Err(ApiError::Status(_)) => return BTreeSet::new(),
@@ -294,7 +294,7 @@ impl Hub {
         let password = self.state().api.password(question.address);
         let mut pause = FIRST_PAUSE;
         loop {
-            let cause = match traefik_api::report(question.address, &password, false).await {
+            let cause = match traefik_api::brief_report(question.address, &password).await {
                 Ok(report) => match self.state().generation_in(&report, connection) {
                     Some(generation) if generation >= question.generation => return Ok((generation, report)),
                     Some(_) => {

@@ -10,15 +10,14 @@ use crate::state::State;
 /// Appends the hub's metrics in Prometheus' text format.
 pub(crate) fn write(out: &mut String, state: &State) {
     let mut instances: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
-    let all = state.instances();
-    for instance in &all {
+    for (id, instance) in &state.registry.instances {
         let registration = &instance.registration;
         let health = match registration.health {
             Health::Starting => "starting",
             Health::Healthy => "healthy",
             Health::Unhealthy => "unhealthy",
         };
-        let routing = match instance.routing {
+        let routing = match state.routing(id) {
             Routing::Unrouted => "unrouted",
             Routing::Pending => "pending",
             Routing::Confirmed => "confirmed",
@@ -31,7 +30,7 @@ pub(crate) fn write(out: &mut String, state: &State) {
         let labels = [("service", service), ("health", health), ("routing", routing)];
         sample(out, "hub_instances", &labels, count);
     }
-    let outdated = all.iter().filter(|instance| instance.stale).count() as u64;
+    let outdated = state.registry.instances.values().filter(|instance| instance.stale).count() as u64;
     let counters = state.counters;
     for (name, kind, help, value) in [
         ("hub_stale_instances", "gauge", "Instances whose service has other labels now.", outdated),

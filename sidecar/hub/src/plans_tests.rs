@@ -439,8 +439,8 @@ fn reports_are_read_once_per_change() {
     assert_eq!(looks(&mut scene), 0);
     scene.routers.revision += 1;
     assert_ne!(looks(&mut scene), 0);
-    // The document of an update may be the same as before, and in use already.
-    scene.update();
+    // The document after a decision may be the same as before, and in use already.
+    scene.healthy("b.2", B2);
     assert_ne!(looks(&mut scene), 0);
     assert_eq!(looks(&mut scene), 0);
 }

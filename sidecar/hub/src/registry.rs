@@ -190,6 +190,8 @@ impl Registry {
         let instance = self.instances.remove(id)?;
         if let Some(service) = self.services.get_mut(&instance.registration.service) {
             service.members.remove(id);
+            // It may be what another configuration waits for.
+            self.undecided |= !instance.is_of(service.plan.in_use());
             self.touched.insert(instance.registration.service.clone());
             if service.members.is_empty() {
                 let until = now + self.settings.keep_empty;
@@ -398,7 +400,7 @@ impl Registry {
             let config = service.plan.only().map(Arc::clone)?;
             for id in &service.members {
                 let instance = self.instances.get_mut(id)?;
-                if !instance.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, &config)) {
+                if !instance.is_of(Some(&config)) {
                     return None;
                 }
                 instance.admit(&service.plan);
@@ -518,6 +520,12 @@ impl Registry {
 }
 
 impl Instance {
+    /// Returns whether its labels give this configuration.
+    fn is_of(&self, config: Option<&Arc<ServiceConfig>>) -> bool {
+        let own = self.config.as_ref().ok();
+        own.is_some_and(|own| config.is_some_and(|config| Arc::ptr_eq(own, config)))
+    }
+
     fn is_healthy(&self) -> bool {
         self.registration.health == Health::Healthy
     }

@@ -515,12 +515,14 @@ proptest::proptest! {
             let documents = scenes.each_mut().map(|scene| {
                 match action {
                     0 => drop(scene.registry.withdraw(scene.now, &id.parse().unwrap())),
-                    1 => scene.register(&id, Health::Unhealthy, &labels),
-                    2 => drop(scene.pass(TTL / 2)),
+                    1 => drop(scene.pass(TTL / 2)),
                     _ => {
-                        let started = u64::from(number) + 10 * scene.generation;
-                        let registration = Registration { started, ..registration(&id, Health::Healthy, &labels) };
-                        scene.put(&id, number.into(), registration);
+                        let health = if action == 2 { Health::Unhealthy } else { Health::Healthy };
+                        let started = u64::from(number) + if action == 3 { 10 * scene.generation } else { 0 };
+                        let registration = Registration { started, ..registration(&id, health, &labels) };
+                        let id = id.parse().unwrap();
+                        // A withdrawn task cannot return.
+                        drop(scene.registry.register(scene.now, false, &id, number.into(), registration));
                     }
                 }
                 scene.document()

@@ -67,30 +67,27 @@ fn user(password: &str) -> String {
     format!("hub:{{SHA}}{}", Base64::encode_string(&Sha1::digest(password)))
 }
 
-/// Reads what the router whose API is at `address` has in use. Without `servers`, servers and names are left out while no definition
-/// has an error or a warning: the whole report is about 3 MB for 10,000 servers, and Traefik writes it for each configuration.
-pub(crate) async fn report(address: SocketAddr, password: &str, servers: bool) -> Result<Report, ApiError> {
-    let deadline = Instant::now() + TIMEOUT;
-    let stream = timeout_at(deadline, TcpStream::connect(address)).await;
-    let stream = stream.map_err(|_| ApiError::Connect(format!("no answer within {TIMEOUT:?}")))?;
-    let stream = stream.map_err(|error| ApiError::Connect(cli::reason(&error)))?;
-    let report = timeout_at(deadline, read(stream, password, servers)).await;
-    report.map_err(|_| ApiError::NoResponse)?
+/// Reads what the router whose API is at `address` has in use.
+pub(crate) async fn report(address: SocketAddr, password: &str) -> Result<Report, ApiError> {
+    let [body] = get(address, password, ["/api/rawdata"]).await?;
+    rawdata::parse(&body).map_err(invalid)
 }
 
-async fn read(stream: TcpStream, password: &str, servers: bool) -> Result<Report, ApiError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // The pending request reports the same error.
-    tokio::spawn(async { drop(connection.await) });
-    let invalid = |error| ApiError::Failed(format!("not Traefik's API: {error}"));
+/// Does the same, without servers and names as long as no definition has an error or a warning. A whole report is about 3 MB for
+/// 10,000 servers.
+pub(crate) async fn brief_report(address: SocketAddr, password: &str) -> Result<Report, ApiError> {
     // First the beacon: the number of errors is then that of this configuration or of a later one.
-    if !servers && let Ok(service) = get(&mut sender, BEACON_SERVICE, password).await {
-        let overview = get(&mut sender, "/api/overview", password).await?;
-        if !rawdata::has_messages(&overview).map_err(invalid)? {
-            return rawdata::without_messages(&service).map_err(invalid);
-        }
+    let Ok([beacon, overview]) = get(address, password, [BEACON_SERVICE, "/api/overview"]).await else {
+        return report(address, password).await;
+    };
+    if rawdata::has_messages(&overview).map_err(invalid)? {
+        return report(address, password).await;
     }
-    rawdata::parse(&get(&mut sender, "/api/rawdata", password).await?).map_err(invalid)
+    rawdata::without_messages(&beacon).map_err(invalid)
+}
+
+fn invalid(error: serde_json::Error) -> ApiError {
+    ApiError::Failed(format!("not Traefik's API: {error}"))
 }
 
 /// Returns whether a server, which a router uses, does not accept connections.
@@ -101,19 +98,49 @@ pub(crate) async fn refuses(server: &str) -> bool {
     matches!(connected, Ok(Err(error)) if [ConnectionRefused, HostUnreachable, NetworkUnreachable].contains(&error.kind()))
 }
 
-async fn get(sender: &mut SendRequest<Empty<Bytes>>, path: &str, password: &str) -> Result<Bytes, ApiError> {
+/// Requests `paths`, one after the other, on one connection.
+async fn get<const N: usize>(
+    address: SocketAddr,
+    password: &str,
+    paths: [&str; N],
+) -> Result<[Bytes; N], ApiError> {
+    let deadline = Instant::now() + TIMEOUT;
+    let stream = timeout_at(deadline, TcpStream::connect(address)).await;
+    let stream = stream.map_err(|_| ApiError::Connect(format!("no answer within {TIMEOUT:?}")))?;
+    let stream = stream.map_err(|error| ApiError::Connect(cli::reason(&error)))?;
+    let responses = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // The pending request reports the same error.
+        tokio::spawn(async { drop(connection.await) });
+        let mut bodies = [const { Bytes::new() }; N];
+        for (place, path) in paths.into_iter().enumerate() {
+            if place > 0 {
+                sender.ready().await?;
+            }
+            bodies[place] = get_one(&mut sender, path, password).await?;
+        }
+        Ok(bodies)
+    };
+    timeout_at(deadline, responses).await.map_err(|_| ApiError::NoResponse)?
+}
+
+async fn get_one(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    path: &str,
+    password: &str,
+) -> Result<Bytes, ApiError> {
     let credentials = Base64::encode_string(format!("hub:{password}").as_bytes());
     let request = Request::get(path)
         .header(HOST, API_HOST)
         .header(AUTHORIZATION, format!("Basic {credentials}"))
         .body(Empty::<Bytes>::new())
         .map_err(|error| ApiError::Failed(error.to_string()))?;
-    sender.ready().await?;
     let response = sender.send_request(request).await?;
-    let status = response.status();
+    if response.status() != StatusCode::OK {
+        return Err(ApiError::Status(response.status()));
+    }
     let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-    let body = body.map_err(|error| ApiError::Failed(error.to_string()))?.to_bytes();
-    if status == StatusCode::OK { Ok(body) } else { Err(ApiError::Status(status)) }
+    body.map(http_body_util::Collected::to_bytes).map_err(|error| ApiError::Failed(error.to_string()))
 }
 
 impl From<hyper::Error> for ApiError {
@@ -162,7 +189,7 @@ mod tests {
             // The client closes the connection once it has the response.
             let _ = stream.read_to_end(&mut Vec::new()).await;
         });
-        let error = report(address, "password", true).await.unwrap_err().to_string();
+        let error = report(address, "password").await.unwrap_err().to_string();
         server.abort();
         error
     }
@@ -177,7 +204,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let refused = report(address, "password", true).await.unwrap_err().to_string();
+        let refused = report(address, "password").await.unwrap_err().to_string();
         assert!(refused.starts_with("connecting: connection refused; the parameter `api`"), "{refused}");
     }
 

@@ -8,7 +8,7 @@ use std::num::NonZeroU16;
 use serde_json::{Value, json};
 
 use crate::service_config::{PROTOCOLS, ServiceConfig, has_servers};
-use crate::tree::{Tree, object};
+use crate::tree::object;
 
 /// Name of the hub's own router and service in Traefik. They show which document Traefik has in use.
 pub const BEACON: &str = "swarmlings-beacon";
@@ -261,8 +261,8 @@ mod tests {
     fn servers_of_a_service_are_replaced_unless_another_service_shares_them() {
         let router = |name: &str| (format!("traefik.http.routers.{name}.rule"), "Path(`/`)".to_owned());
         let labels = |name: &str| Labels([router(name)].into());
-        let [a, b] = ["a", "b"]
-            .map(|name| ServiceConfig::read(name, &labels(name), &Exposure::default()).unwrap());
+        let [a, b] =
+            ["a", "b"].map(|name| ServiceConfig::read(name, &labels(name), &Exposure::default()).unwrap());
         let draft = |backends: &[Backend<'_>]| {
             let mut draft = Draft::default();
             draft.add(&a, backends);
