@@ -409,8 +409,7 @@ impl Registry {
                 }
             }
             let healthy = service.members.iter().filter_map(|id| self.instances.get(id));
-            let backends: Vec<_> =
-                healthy.filter(|i| i.is_healthy()).filter_map(|instance| instance.backend()).collect();
+            let backends: Vec<_> = healthy.filter(|i| i.is_healthy()).filter_map(Instance::backend).collect();
             changed |= self.document.update(service.plan.rendered.as_ref()?, &backends)?;
         }
         Some(changed)

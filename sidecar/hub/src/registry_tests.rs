@@ -522,7 +522,7 @@ proptest::proptest! {
                         let registration = Registration { started, ..registration(&id, health, &labels) };
                         let id = id.parse().unwrap();
                         // A withdrawn task cannot return.
-                        drop(scene.registry.register(scene.now, false, &id, number.into(), registration));
+                        let _ = scene.registry.register(scene.now, false, &id, number.into(), registration);
                     }
                 }
                 scene.document()

@@ -70,7 +70,7 @@ fn user(password: &str) -> String {
 /// Reads what the router whose API is at `address` has in use.
 pub(crate) async fn report(address: SocketAddr, password: &str) -> Result<Report, ApiError> {
     let [body] = get(address, password, ["/api/rawdata"]).await?;
-    rawdata::parse(&body).map_err(invalid)
+    rawdata::parse(&body).map_err(|error| invalid(&error))
 }
 
 /// Does the same, without servers and names as long as no definition has an error or a warning. A whole report is about 3 MB for
@@ -80,13 +80,13 @@ pub(crate) async fn brief_report(address: SocketAddr, password: &str) -> Result<
     let Ok([beacon, overview]) = get(address, password, [BEACON_SERVICE, "/api/overview"]).await else {
         return report(address, password).await;
     };
-    if rawdata::has_messages(&overview).map_err(invalid)? {
+    if rawdata::has_messages(&overview).map_err(|error| invalid(&error))? {
         return report(address, password).await;
     }
-    rawdata::without_messages(&beacon).map_err(invalid)
+    rawdata::without_messages(&beacon).map_err(|error| invalid(&error))
 }
 
-fn invalid(error: serde_json::Error) -> ApiError {
+fn invalid(error: &serde_json::Error) -> ApiError {
     ApiError::Failed(format!("not Traefik's API: {error}"))
 }
 
