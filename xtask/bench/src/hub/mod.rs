@@ -38,8 +38,8 @@ const REPLACED: u32 = 25;
 const CHANGES: usize = 40;
 /// Pause for timers and routers to settle.
 const PAUSE: Duration = Duration::from_secs(3);
-/// Maximum number of instances on the host that is cut off.
-const MAX_ON_HOST: usize = 1000;
+/// Maximum number of instances on the host that is cut off. The hub accepts 200 connections from an address.
+const MAX_ON_HOST: usize = 150;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
