@@ -10,7 +10,7 @@ use harness::{Load, LoadOptions};
 
 const LONG: Duration = Duration::from_mins(2);
 
-/// Settings of a new version that fail it soon: by default, a task may be unhealthy for the start period of 60 s.
+/// Settings of a new version that fail it soon: by default, a task may be unhealthy for the start period of 120 s.
 const SHORT_START: [&str; 4] = ["--health-start-period", "5s", "--health-retries", "1"];
 
 /// Without a wait, the exception for a hub that no router polls would show at once where it does not belong.
@@ -100,6 +100,13 @@ fn update_without_a_hub_is_rolled_back() {
 fn update_with_a_rejected_label_is_rolled_back() {
     let label = "traefik.http.middlewares.hello.strippprefix.prefixes=/hello";
     fail_update(&["--label-add", label], "strippprefix", |_| {}, |_| {});
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all runs it"]
+fn update_with_a_middleware_of_a_file_that_traefik_does_not_have_is_rolled_back() {
+    let label = "traefik.http.routers.hello.middlewares=hello-retry,hello,x@file";
+    fail_update(&["--label-add", label], "x@file", |_| {}, |_| {});
 }
 
 #[test]

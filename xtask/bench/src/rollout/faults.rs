@@ -64,14 +64,14 @@ const FAULTS: [Fault; 9] = [
     Fault { name: "no hub", changes: &["--force"], kind: Kind::HubAbsent },
     Fault {
         name: "unknown option in a label",
-        changes: &["--label-add", "traefik.http.middlewares.plain-pings.strippprefix.prefixes=/plain/pings"],
+        changes: &["--label-add", "traefik.http.middlewares.plain-pings.strippprefix.prefixes=/plain-pings"],
         kind: Kind::Label,
     },
     Fault {
         name: "rule of Traefik 2",
         changes: &[
             "--label-add",
-            "traefik.http.routers.plain-pings.rule=PathPrefix(`/plain/pings`, `/pings`)",
+            "traefik.http.routers.plain-pings.rule=PathPrefix(`/plain-pings`, `/pings`)",
         ],
         kind: Kind::Label,
     },
@@ -132,7 +132,7 @@ impl Row {
             load.connections = 2048;
             load.timeout = LOAD_TIMEOUT;
         }
-        let loads = [Load::start(deployment.url("/plain/pings"), &load)?];
+        let loads = [Load::start(deployment.url("/plain-pings"), &load)?];
         wait_for_all(&loads, 100, LOAD_TIMEOUT)?;
 
         let paused = match fault.kind {

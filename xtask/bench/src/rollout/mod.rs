@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::ValueEnum;
 use harness::stack::{SETTLE_TIMEOUT, ensure_token};
-use harness::{Lab, LabOptions, images, tools};
+use harness::{Binaries, Lab, LabOptions, images, tools};
 use xtask::build;
 
 use crate::statistics::Spread;
@@ -41,7 +41,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let binaries = build::release(Some(&build::musl_target()))?;
+    let binaries =
+        Binaries::from_environment()?.map_or_else(|| build::release(Some(&build::musl_target())), Ok)?;
     let slow = build::example(&build::musl_target(), "runtime", "slow")?;
     eprintln!("creating a lab of three hosts");
     let lab = Lab::create(&LabOptions::owned(3))?;

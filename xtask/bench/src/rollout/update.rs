@@ -121,8 +121,8 @@ fn targets() -> [Target; 7] {
     [
         target("ping, global, 50/s, new connections", "ping", "/plain/ping", new_connections(PONG)),
         target("ping, global, 100/s, keep-alive", "ping", "/plain/ping", keep_alive(PONG)),
-        target("ping, 3 replicas, 50/s, new connections", "pings", "/plain/pings", new_connections(PONG)),
-        target("ping, 3 replicas, 100/s, keep-alive", "pings", "/plain/pings", keep_alive(PONG)),
+        target("ping, 3 replicas, 50/s, new connections", "pings", "/plain-pings", new_connections(PONG)),
+        target("ping, 3 replicas, 100/s, keep-alive", "pings", "/plain-pings", keep_alive(PONG)),
         target("hello, 50/s, new connections", "hello", "/plain/hello/viktor", new_connections(HELLO)),
         target("hello, 100/s, keep-alive", "hello", "/plain/hello/viktor", keep_alive(HELLO)),
         target("answers after 1 to 5 s, 10/s", "slow", "/plain/slow", slow),
