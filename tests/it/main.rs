@@ -23,6 +23,8 @@ mod fuzz;
 mod healthcheck;
 /// Invalid and conflicting labels.
 mod labels;
+/// Clients that take as much as they can get, and log lines.
+mod limits;
 /// `load` against services behind Traefik and against servers of other projects.
 mod load;
 /// `hub labels`, which translates labels of Traefik 1.

@@ -269,7 +269,7 @@ impl Registry {
         node: InstanceId,
         services: Services,
     ) -> (bool, Vec<InstanceId>) {
-        let services = self.specs.publish(node, services);
+        let services = self.specs.publish(now, node, services);
         let (mut changed, mut newly_stale) = (false, Vec::new());
         let affected = |instance: &Instance| services.contains(&instance.registration.service);
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {

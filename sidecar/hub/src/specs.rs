@@ -2,26 +2,42 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use protocol::{InstanceId, Labels, Registration, ServiceSpec, Services, Source};
+
+/// Maximum number of managers. Swarm advises at most seven.
+const MAX_MANAGERS: usize = 32;
+/// Time after which the services of a manager expire that did not publish a change which another manager published. All managers
+/// know of a change at the same time.
+const MISSED_FOR: Duration = Duration::from_hours(1);
 
 /// Specifications of services.
 #[derive(Debug, Default)]
 pub(crate) struct Specs {
-    /// Services by the manager's node. They are kept when the manager is gone, until another one has a higher version.
-    managers: BTreeMap<InstanceId, Services>,
+    /// Services by the manager's node, with the time of their last change. When the manager is gone, they are kept until they
+    /// expire or another manager has a higher version.
+    managers: BTreeMap<InstanceId, (Services, Instant)>,
     /// Labels of each service when it was last settled.
     settled: BTreeMap<String, Labels>,
 }
 
 impl Specs {
     /// Replaces the services that the manager on `node` published. Returns the names of those that changed.
-    pub(crate) fn publish(&mut self, node: InstanceId, services: Services) -> BTreeSet<String> {
-        let current = self.managers.entry(node).or_default();
-        let before = std::mem::replace(current, services);
-        let names = before.services.keys().chain(current.services.keys());
-        let changed = names.filter(|name| before.services.get(*name) != current.services.get(*name));
-        let changed: BTreeSet<String> = changed.cloned().collect();
+    pub(crate) fn publish(&mut self, now: Instant, node: InstanceId, services: Services) -> BTreeSet<String> {
+        let current = self.managers.get(&node).map(|(services, _)| services);
+        if current == Some(&services) {
+            return BTreeSet::new();
+        }
+        let get = |name| current.and_then(|services| services.services.get(name));
+        let names = current.into_iter().flat_map(|services| services.services.keys());
+        let changed =
+            names.chain(services.services.keys()).filter(|name| get(*name) != services.services.get(*name));
+        let mut changed: BTreeSet<String> = changed.cloned().collect();
+        for expired in self.expire(now, &node) {
+            changed.extend(expired.services.into_keys());
+        }
+        self.managers.insert(node, (services, now));
         for name in &changed {
             match self.latest(name).map(|spec| spec.settled.then(|| spec.labels.clone())) {
                 None => drop(self.settled.remove(name)),
@@ -30,6 +46,20 @@ impl Specs {
             }
         }
         changed
+    }
+
+    /// Removes managers that are gone, and beyond the maximum the one with the oldest change, to make room for `node`.
+    fn expire(&mut self, now: Instant, node: &InstanceId) -> Vec<Services> {
+        let others = || self.managers.iter().filter(|(other, _)| *other != node);
+        let times = others().map(|(_, (_, changed))| *changed);
+        let missed =
+            times.clone().filter(|changed| now.saturating_duration_since(*changed) >= MISSED_FOR).max();
+        let oldest = times.min().filter(|_| others().count() >= MAX_MANAGERS);
+        let is_expired = |other: &InstanceId, (_, changed): &mut (Services, Instant)| {
+            let has_missed = missed.is_some_and(|missed| *changed + MISSED_FOR <= missed);
+            other != node && (has_missed || Some(*changed) == oldest)
+        };
+        self.managers.extract_if(.., is_expired).map(|(_, (services, _))| services).collect()
     }
 
     /// Returns the labels that apply to a task, and whether they differ from those that it was started with.
@@ -60,7 +90,7 @@ impl Specs {
 
     /// Returns the specification with the highest version.
     fn latest(&self, service: &str) -> Option<&ServiceSpec> {
-        let specs = self.managers.values().filter_map(|manager| manager.services.get(service));
+        let specs = self.managers.values().filter_map(|(manager, _)| manager.services.get(service));
         specs.max_by_key(|spec| spec.version)
     }
 }
@@ -98,7 +128,7 @@ mod tests {
     fn publish(specs: &mut Specs, node: &str, version: u64, settled: bool, pairs: &[(&str, &str)]) -> bool {
         let spec = ServiceSpec { version, labels: labels(pairs), templated: true, settled };
         let services = Services { services: [("s".to_owned(), spec)].into() };
-        !specs.publish(node.parse().unwrap(), services).is_empty()
+        !specs.publish(Instant::now(), node.parse().unwrap(), services).is_empty()
     }
 
     fn resolve(specs: &Specs, task: &Registration) -> (Labels, bool) {
@@ -150,7 +180,7 @@ mod tests {
     fn settled_labels_are_forgotten_with_the_service() {
         let mut specs = Specs::default();
         publish(&mut specs, "n", 1, true, NEW);
-        specs.publish("n".parse().unwrap(), Services::default());
+        specs.publish(Instant::now(), "n".parse().unwrap(), Services::default());
         publish(&mut specs, "n", 3, false, NEWEST);
         assert_eq!(resolve(&specs, &task(Source::Sidecar, OLD)), (labels(OLD), false));
     }
@@ -160,7 +190,7 @@ mod tests {
         let mut specs = Specs::default();
         let spec = ServiceSpec { version: 1, labels: labels(NEW), templated: false, settled: true };
         let services = Services { services: [("s".to_owned(), spec)].into() };
-        specs.publish("n".parse().unwrap(), services);
+        specs.publish(Instant::now(), "n".parse().unwrap(), services);
         assert_eq!(resolve(&specs, &task(Source::Sidecar, OLD)), (labels(OLD), false));
     }
 
@@ -171,10 +201,46 @@ mod tests {
         publish(&mut specs, "a", 2, true, NEW);
         publish(&mut specs, "b", 1, true, OLD);
         assert_eq!(resolve(&specs, &old), (labels(NEW), true));
-        specs.publish("a".parse().unwrap(), Services::default());
+        specs.publish(Instant::now(), "a".parse().unwrap(), Services::default());
         publish(&mut specs, "b", 3, true, NEWEST);
         assert_eq!(resolve(&specs, &old), (labels(NEWEST), true));
-        specs.publish("b".parse().unwrap(), Services::default());
+        specs.publish(Instant::now(), "b".parse().unwrap(), Services::default());
         assert_eq!(resolve(&specs, &old), (labels(OLD), false));
+    }
+
+    fn publish_at(specs: &mut Specs, now: Instant, node: &str, version: u64) -> BTreeSet<String> {
+        let spec = ServiceSpec { version, labels: labels(NEW), templated: true, settled: true };
+        let services = Services { services: [("s".to_owned(), spec)].into() };
+        specs.publish(now, node.parse().unwrap(), services)
+    }
+
+    #[test]
+    fn manager_that_missed_a_change_for_long_expires_unless_it_is_the_only_one() {
+        let (mut specs, start) = (Specs::default(), Instant::now());
+        let hours = |hours| start + Duration::from_hours(hours);
+        for (node, version) in [("a", 1), ("b", 1), ("gone", 9)] {
+            publish_at(&mut specs, start, node, version);
+        }
+        for (time, left) in [(5, 3), (6, 2), (7, 2)] {
+            for node in ["a", "b"] {
+                publish_at(&mut specs, hours(time), node, time);
+            }
+            assert_eq!(specs.managers.len(), left, "after {time} h");
+        }
+        assert_eq!(specs.latest("s").unwrap().version, 7);
+        let mut alone = Specs::default();
+        publish_at(&mut alone, start, "a", 1);
+        publish_at(&mut alone, hours(9), "a", 2);
+        assert_eq!(alone.managers.len(), 1);
+    }
+
+    #[test]
+    fn services_of_a_limited_number_of_managers_are_kept() {
+        let (mut specs, start) = (Specs::default(), Instant::now());
+        for number in 0..1000 {
+            publish_at(&mut specs, start + Duration::from_secs(number), &format!("n{number}"), number);
+        }
+        assert_eq!(specs.managers.len(), MAX_MANAGERS);
+        assert!(specs.managers.contains_key(&"n999".parse::<InstanceId>().unwrap()));
     }
 }
