@@ -17,7 +17,7 @@ use harness::process::SpawnOptions;
 use harness::traefik::{Traefik, TraefikOptions};
 use harness::{Loopback, eventually, http, tools};
 use protocol::Labels;
-use traefik::{Backend, Document, Exposure, ServiceConfig, render};
+use traefik::{Backend, Draft, Exposure, ServiceConfig};
 
 use crate::options::examples;
 
@@ -202,7 +202,7 @@ fn setting<T: FromStr>(name: &str, default: T) -> T {
 /// Adds services with random labels to the document, as the hub does: names belong to the first service. Returns the
 /// labels that were accepted.
 fn add_random(
-    document: &mut Document,
+    document: &mut Draft,
     random: &mut Random,
     backend: SocketAddr,
     taken: &ServiceConfig,
@@ -225,7 +225,7 @@ fn add_random(
         }
         claimed.extend(own);
         let port = NonZeroU16::new(backend.port()).unwrap();
-        render(document, &config, &[Backend { address: backend.ip(), port, config: &config }]);
+        document.add(&config, &[Backend { address: backend.ip(), port, config: &config }]);
         accepted.push(format!("{labels:?}"));
     }
     accepted
@@ -256,12 +256,12 @@ fn random_labels_never_harm_another_service() {
         let rule = format!("Path(`/victim`) || Path(`/{round}`)");
         let labels = BTreeMap::from([("traefik.http.routers.victim.rule".to_owned(), rule.clone())]);
         let victim = config("victim", labels).unwrap();
-        let mut document = Document::default();
+        let mut document = Draft::default();
         let port = NonZeroU16::new(address.port()).unwrap();
-        render(&mut document, &victim, &[Backend { address: address.ip(), port, config: &victim }]);
+        document.add(&victim, &[Backend { address: address.ip(), port, config: &victim }]);
         let accepted = add_random(&mut document, &mut random, address, &victim);
         count += accepted.len();
-        *served.lock().unwrap() = document.to_json();
+        *served.lock().unwrap() = document.finish().to_json();
         let is_routed = || -> Result<()> {
             let routers = traefik.api().routers()?;
             let router = routers.get("victim@http").context("the victim has no router")?;
