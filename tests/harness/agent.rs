@@ -103,7 +103,8 @@ impl WatchedEngine {
         fleet.traefik.wait_ready()?;
         let docker = options.docker.or_else(|| engine.docker().host().map(str::to_owned));
         let mut arguments = vec!["--hub".into(), fleet.hub.url().into(), "--token-file".into()];
-        arguments.push(fleet.hub.options().token_file.clone().into_os_string());
+        // The engine is a manager of its swarm.
+        arguments.push(fleet.hub.token_file(&fleet.hub.master()?.role("manager"))?.into_os_string());
         arguments.extend(["--log-level".into(), "debug".into()]);
         arguments.extend(docker.into_iter().flat_map(|docker| ["--docker".into(), docker.into()]));
         arguments.extend(options.agent_arguments.into_iter().map(OsString::from));

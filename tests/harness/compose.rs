@@ -13,6 +13,7 @@ use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
 use crate::netns::NetnsGuard;
 use crate::stack::SETTLE_TIMEOUT;
+use crate::tokens::{Master, write_token};
 use crate::{Container, Docker, Loopback, http, tools};
 
 /// Name of the program, and of its Debian package.
@@ -26,6 +27,7 @@ pub struct Compose {
     project: String,
     /// Directory of the token.
     directory: TempDir,
+    master: Master,
     port: u16,
     _netns: Option<NetnsGuard>,
     engine: SharedEngine,
@@ -42,12 +44,13 @@ impl Compose {
             file: root().join(file).to_string_lossy().into_owned(),
             project: format!("compose-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)),
             directory: tempfile::tempdir().context("creating a directory for a token")?,
+            master: Master::random()?,
             port: ports.free()?.port(),
             _netns: netns,
             engine,
         };
         // Containers read the token as other users. The directory itself remains private; the engine is root.
-        crate::hub::write_token(&compose.directory.path().join("token"))?;
+        write_token(&compose.directory.path().join("token"), compose.master.as_str())?;
         let token = compose.directory.path().join("token");
         let readable = PermissionsExt::from_mode(0o644);
         fs::set_permissions(&token, readable)
@@ -70,6 +73,7 @@ impl Compose {
             .env("SWARMLINGS_PREFIX", images.prefix())
             .env("SWARMLINGS_TAG", images.tag())
             .env("SWARMLINGS_TOKEN_FILE", self.directory.path().join("token"))
+            .env("SWARMLINGS_ROUTER_TOKEN", self.master.role("router"))
             .env("TRAEFIK_IMAGE", self.engine.traefik_image()?)
             .env("HTTP_PORT", self.port.to_string());
         if let Some(host) = self.docker().host() {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::hub::{HubOptions, write_token};
+use crate::hub::HubOptions;
 use crate::loopback::free_at_source;
 use crate::stack_file::ServiceDefinition;
+use crate::tokens::{Master, write_token};
 use crate::traefik::TraefikOptions;
 use crate::{
     Binaries, Hub, Instance, InstanceSpec, Loopback, SpawnOptions, Traefik, eventually, http, labels, tools,
@@ -79,7 +80,8 @@ impl Fleet {
             // As in the demo.
             arguments: [vec!["--default-certificate".to_owned()], options.hub_arguments].concat(),
         };
-        write_token(&hub.token_file)?;
+        let master = Master::random()?;
+        write_token(&hub.token_file, master.as_str())?;
         // No instance can re-register at a new hub, so the warm-up is short.
         let hub = Hub::start(hub, Some(Duration::from_millis(300)), options.spawn)?;
 
@@ -87,6 +89,7 @@ impl Fleet {
         // The hub reaches the API at the address from which Traefik polls.
         let api = options.api.map_or_else(free_at_source, Ok)?;
         let mut traefik = TraefikOptions::new(traefik, entry, api, hub.url());
+        traefik.token = Some(master.role("router"));
         traefik.log_level = options.traefik_log_level.unwrap_or(traefik.log_level);
         traefik.is_api_insecure = !options.is_api_secure;
         traefik.told_api_port = traefik.told_api_port.filter(|_| !options.is_api_hidden);
@@ -137,7 +140,7 @@ impl Fleet {
             probe: format!("http://{admin}/readyz"),
             labels: Vec::new(),
             hub: self.hub.url(),
-            token_file: self.hub.options().token_file.clone(),
+            token_file: self.hub.token_file(&self.hub.master()?.service(service))?,
             sidecar_arguments: Vec::new(),
             command,
             environment: Vec::new(),

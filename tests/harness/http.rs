@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
 use ureq::{Agent, Body, config::Config};
 
-use crate::eventually;
+use crate::{Master, eventually};
 
 /// Header with the name of the instance that sent the response.
 pub const SERVED_BY: &str = "x-served-by";
@@ -32,6 +32,12 @@ impl Response {
         let (parts, mut body) = response.into_parts();
         let body = String::from_utf8_lossy(&body.read_to_vec()?).into_owned();
         Ok(Self { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
+    /// Parses the body as JSON. Fails unless the status is 200.
+    pub fn json(&self) -> Result<Value> {
+        ensure!(self.status == 200, "status {}: {}", self.status, self.body);
+        serde_json::from_str(&self.body).context("parsing the body as JSON")
     }
 
     /// Value of a header.
@@ -81,8 +87,13 @@ pub fn wait_ok(url: &str, timeout: Duration) -> Result<Response> {
 
 /// Sends `GET url`, and parses the body of a response with status 200 as JSON.
 pub fn json(url: &str) -> Result<Value> {
-    let response = get_ok(url)?;
-    serde_json::from_str(&response.body).with_context(|| format!("GET {url}: parsing the body as JSON"))
+    get_ok(url)?.json().with_context(|| format!("GET {url}"))
+}
+
+/// Sends `GET url` with the reader's token, and parses the body of a response with status 200 as JSON.
+pub fn json_as_reader(master: &Master, url: &str) -> Result<Value> {
+    let authorization = format!("Bearer {}", master.role("reader"));
+    request("GET", url, &[("authorization", &authorization)])?.json().with_context(|| format!("GET {url}"))
 }
 
 /// Sends a request without a body on a new connection.

@@ -1,17 +1,15 @@
 //! A hub.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::fleet::ROUTED_TIMEOUT;
 use crate::process::{self, Process, SpawnOptions};
+use crate::tokens::{Master, write_token};
 use crate::{eventually, http};
 
 /// Time limit for the start.
@@ -24,7 +22,7 @@ pub struct HubOptions {
     pub program: PathBuf,
     /// Address that it listens on.
     pub address: SocketAddr,
-    /// File with its token.
+    /// File with its master token.
     pub token_file: PathBuf,
     /// Further flags.
     pub arguments: Vec<String>,
@@ -57,10 +55,24 @@ impl Hub {
         &self.options
     }
 
-    /// The token.
+    /// The master token, which has every role.
     pub fn token(&self) -> Result<String> {
-        let path = &self.options.token_file;
-        fs::read_to_string(path).with_context(|| format!("reading token file {}", path.display()))
+        Ok(self.master()?.as_str().to_owned())
+    }
+
+    /// The master token, with those that derive from it.
+    pub fn master(&self) -> Result<Master> {
+        Master::read(&self.options.token_file)
+    }
+
+    /// Writes a token to a file beside that of the master token.
+    pub fn token_file(&self, token: &str) -> Result<PathBuf> {
+        let role = token.rsplit_once('.').map_or("master", |(role, _)| role);
+        let path = self.options.token_file.with_extension(role);
+        if !path.exists() {
+            write_token(&path, token)?;
+        }
+        Ok(path)
     }
 
     /// Process of the hub.
@@ -70,7 +82,7 @@ impl Hub {
 
     /// Returns the list of instances: `GET /v1/instances`.
     pub fn instances(&self) -> Result<Vec<Value>> {
-        match http::json(&format!("{}/v1/instances", self.url()))? {
+        match http::json_as_reader(&self.master()?, &format!("{}/v1/instances", self.url()))? {
             Value::Array(instances) => Ok(instances),
             other => anyhow::bail!("reading the hub's instances: expected a list, got {other}"),
         }
@@ -116,15 +128,4 @@ fn start_process(options: &HubOptions, learn: Option<Duration>, spawn: SpawnOpti
         command.args(["--learn", &format!("{}ms", learn.as_millis())]);
     }
     Process::spawn("hub", command.args(&options.arguments), spawn)
-}
-
-/// Writes a random token to a new file that only its owner can read.
-pub fn write_token(path: &Path) -> Result<()> {
-    let write = || -> io::Result<()> {
-        // Has 122 random bits.
-        let token = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(token.trim().as_bytes())
-    };
-    write().with_context(|| format!("writing token file {}", path.display()))
 }

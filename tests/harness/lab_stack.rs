@@ -12,8 +12,8 @@ use crate::images::root;
 use crate::lab::Node;
 use crate::netns::NetnsGuard;
 use crate::shared::{Shared, SharedHandle};
-use crate::stack::{SETTLE_TIMEOUT, Settings, Stack, ensure_token};
-use crate::{Binaries, Container, Images, Lab, LabOptions, TraefikApi, http, tools};
+use crate::stack::{SETTLE_TIMEOUT, Settings, Stack};
+use crate::{Binaries, Container, Images, Lab, LabOptions, Master, Secrets, TraefikApi, http, tools};
 
 /// Stack file that adds routes without the retry middleware.
 const PLAIN: &str = "tests/stacks/plain.yml";
@@ -21,14 +21,12 @@ const PLAIN: &str = "tests/stacks/plain.yml";
 /// Opens Traefik's API for tests that look inside.
 const DASHBOARD: &str = "tests/stacks/dashboard.yml";
 
-/// Name of the secret with the token.
-const TOKEN: &str = "token";
-
 /// A lab with the images in its registry.
 struct SharedLab {
     lab: Lab,
     images: Images,
     traefik: String,
+    secrets: Secrets,
     /// Cleared by a test that fails: the next one creates a new lab.
     is_usable: AtomicBool,
 }
@@ -58,8 +56,8 @@ impl SharedLab {
     fn create() -> Result<Self> {
         let lab = Lab::create(&LabOptions::owned(3))?;
         let (images, traefik) = lab.provide_images(&Binaries::find()?, &tools::traefik()?)?;
-        ensure_token(lab.docker(), TOKEN)?;
-        Ok(Self { lab, images, traefik, is_usable: AtomicBool::new(true) })
+        let secrets = Secrets::new("test", Master::random()?);
+        Ok(Self { lab, images, traefik, secrets, is_usable: AtomicBool::new(true) })
     }
 }
 
@@ -134,8 +132,8 @@ impl LabStack {
         port: u16,
         variables: &[(&str, &str)],
     ) -> Result<()> {
-        let SharedLab { images, traefik, .. } = &*self.shared;
-        let settings = Settings { images, traefik, token: TOKEN, port, variables };
+        let SharedLab { images, traefik, secrets, .. } = &*self.shared;
+        let settings = Settings { images, traefik, secrets, port, variables };
         let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
         stack.deploy(&files, &settings)?;
         stack.wait_running(SETTLE_TIMEOUT)
@@ -173,7 +171,9 @@ impl LabStack {
     pub fn instances(&self) -> Result<Vec<Value>> {
         let hub = self.only_container("hub")?;
         let netns = self.lab().enter_container(&hub)?;
-        let list = netns.with(|| http::json("http://127.0.0.1:8080/v1/instances"))?;
+        let list = netns.with(|| {
+            http::json_as_reader(self.shared.secrets.master(), "http://127.0.0.1:8080/v1/instances")
+        })?;
         list.as_array().cloned().context("reading the hub's instances: not a list")
     }
 

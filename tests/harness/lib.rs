@@ -9,6 +9,7 @@
 //! | [`loopback`] | a loopback address for one test, with free ports |
 //! | [`binaries`], [`tools`] | paths of the project's binaries, of Traefik and of other programs |
 //! | [`hub`], [`traefik`], [`instance`], [`agent`] | one program each, with its options |
+//! | [`tokens`], [`secrets`] | the hub's tokens, and Docker secrets with them |
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as in `stacks/demo.yml` |
 //! | [`http`], [`load`] | single requests; load with a report |
 //! | [`browser`], [`pty`] | headless Chromium; a pseudo-terminal |
@@ -53,11 +54,13 @@ pub mod proc;
 pub mod process;
 pub mod proxy;
 pub mod pty;
+pub mod secrets;
 pub mod service_process;
 pub mod shared;
 pub mod stack;
 pub mod stack_file;
 pub mod swarm_stack;
+pub mod tokens;
 pub mod tools;
 pub mod traefik;
 
@@ -81,7 +84,9 @@ pub use loopback::Loopback;
 pub use process::{Process, Signal, SpawnOptions};
 pub use proxy::SocketProxy;
 pub use pty::Pty;
+pub use secrets::Secrets;
 pub use service_process::ServiceProcess;
 pub use stack::Stack;
 pub use swarm_stack::SwarmStack;
+pub use tokens::Master;
 pub use traefik::{Traefik, TraefikApi};

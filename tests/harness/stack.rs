@@ -1,7 +1,5 @@
 //! A stack on a swarm.
 
-use std::fs::File;
-use std::io::Read;
 use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::docker::eventually_on_engine;
+use crate::secrets::Secrets;
 use crate::stack_file::Readable;
 use crate::{Container, Docker, Images};
 
@@ -26,8 +25,8 @@ pub struct Settings<'a> {
     pub images: &'a Images,
     /// Image of Traefik.
     pub traefik: &'a str,
-    /// Name of the secret with the token.
-    pub token: &'a str,
+    /// Secrets with tokens.
+    pub secrets: &'a Secrets,
     /// Port of Traefik for clients.
     pub port: u16,
     /// Further variables.
@@ -65,10 +64,11 @@ impl Stack {
         &self.docker
     }
 
-    /// Deploys `files`; later ones override earlier ones.
+    /// Deploys `files`; later ones override earlier ones. Creates their secrets if necessary.
     pub fn deploy(&self, files: &[PathBuf], settings: &Settings<'_>) -> Result<()> {
-        let readable =
-            files.iter().map(|file| Readable::new(&self.docker, file)).collect::<Result<Vec<_>>>()?;
+        let secrets = settings.secrets.provide(&self.docker, &self.name, files)?;
+        let all = files.iter().map(PathBuf::as_path).chain([secrets.path()]);
+        let readable = all.map(|file| Readable::new(&self.docker, file)).collect::<Result<Vec<_>>>()?;
         let mut arguments = vec!["stack", "deploy", "--resolve-image", "never"];
         arguments.extend(readable.iter().flat_map(|file| ["--compose-file", file.path()]));
         arguments.push(&self.name);
@@ -76,7 +76,6 @@ impl Stack {
         command
             .env("SWARMLINGS_PREFIX", settings.images.prefix())
             .env("SWARMLINGS_TAG", settings.images.tag())
-            .env("SWARMLINGS_TOKEN", settings.token)
             .env("TRAEFIK_IMAGE", settings.traefik)
             .env("HTTP_PORT", settings.port.to_string())
             .envs(settings.variables.iter().copied());
@@ -268,6 +267,10 @@ impl Stack {
                 Ok(())
             })
         });
+        let removed = removed.and_then(|()| {
+            let configs = self.docker.list(&["config", "ls", "--quiet", "--filter", &self.filter()])?;
+            configs.iter().try_for_each(|config| self.docker.run(&["config", "rm", config]).map(drop))
+        });
         removed.with_context(|| format!("removing stack {}", self.name))
     }
 
@@ -329,28 +332,6 @@ impl Stack {
 fn is_complete(line: &str) -> bool {
     let counts = line.split(' ').skip(1).filter_map(|word| word.trim_start_matches('(').split_once('/'));
     counts.into_iter().any(|(actual, wanted)| actual == wanted && wanted != "0")
-}
-
-/// Creates the secret `name` of 32 random bytes unless it exists. Returns whether it was created.
-pub fn ensure_token(docker: &Docker, name: &str) -> Result<bool> {
-    if has_token(docker, name)? {
-        return Ok(false);
-    }
-    let mut bytes = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .context("reading /dev/urandom")?;
-    let token = bytes.map(|byte| format!("{byte:02x}")).concat();
-    docker.run_with_input(&["secret", "create", name, "-"], token.as_bytes())?;
-    Ok(true)
-}
-
-/// Whether the secret `name` exists.
-pub fn has_token(docker: &Docker, name: &str) -> Result<bool> {
-    // The filter also matches longer names.
-    let names =
-        docker.list(&["secret", "ls", "--format", "{{.Name}}", "--filter", &format!("name={name}")])?;
-    Ok(names.iter().any(|found| found == name))
 }
 
 #[cfg(test)]

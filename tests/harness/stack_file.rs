@@ -24,6 +24,12 @@ pub fn services(text: &str) -> Result<Vec<String>> {
     Ok(services.into_iter().filter_map(|(name, _)| name.into_string()).collect())
 }
 
+/// Returns the keys of all secrets in a stack file's text.
+pub fn secrets(text: &str) -> Result<Vec<String>> {
+    let secrets = load(text)?["secrets"].clone().into_hash().unwrap_or_default();
+    Ok(secrets.into_iter().filter_map(|(key, _)| key.into_string()).collect())
+}
+
 impl ServiceDefinition {
     /// Reads the definition of `service` from `file`.
     pub fn read(file: &Path, service: &str) -> Result<Self> {
@@ -91,7 +97,10 @@ impl Readable {
         if docker.client_major()? >= 23 || text.lines().any(|line| line.starts_with("version:")) {
             return Ok(Self::Original(file.to_string_lossy().into_owned()));
         }
-        let mut copy = NamedTempFile::new().context("creating a file for a stack")?;
+        // Beside the file, which may refer to others by relative paths.
+        let directory = file.parent().unwrap_or(Path::new("."));
+        let copy = NamedTempFile::new_in(directory);
+        let mut copy = copy.with_context(|| format!("creating a file in {}", directory.display()))?;
         copy.write_all(format!("version: \"3.9\"\n{text}").as_bytes())
             .with_context(|| format!("copying {shown}"))?;
         Ok(Self::Copy(copy.into_temp_path()))

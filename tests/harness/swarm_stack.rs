@@ -11,14 +11,15 @@ use anyhow::{Result, bail};
 use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
 use crate::netns::NetnsGuard;
+use crate::secrets::{self, Secrets};
 use crate::shared::{Shared, SharedHandle};
-use crate::stack::{SETTLE_TIMEOUT, Settings, Stack, ensure_token};
-use crate::{Docker, Loopback, http};
+use crate::stack::{SETTLE_TIMEOUT, Settings, Stack};
+use crate::{Docker, Loopback, Master, http};
 
-/// The demo with its own name, token and ports. Drop removes it.
+/// The demo with its own name, tokens and ports. Drop removes it.
 struct Deployment {
     stack: Stack,
-    token: String,
+    secrets: Secrets,
     port: u16,
     /// Cleared by a test that fails or discards it: the next one deploys the demo again.
     is_usable: AtomicBool,
@@ -55,10 +56,9 @@ impl Deployment {
         let port = ports.free()?.port();
         drop(netns);
         let stack = Stack::new(engine.docker().clone(), name);
-        let token = stack.service("token");
+        let secrets = Secrets::new(stack.name(), Master::random()?);
         // Created before anything is deployed, so that drop removes a partial deployment.
-        let deployment = Self { stack, token, port, is_usable: AtomicBool::new(true), engine };
-        ensure_token(deployment.engine.docker(), &deployment.token)?;
+        let deployment = Self { stack, secrets, port, is_usable: AtomicBool::new(true), engine };
         deployment.deploy(&deployment.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
         Ok(deployment)
     }
@@ -67,7 +67,7 @@ impl Deployment {
         let settings = Settings {
             images: &self.engine.images()?,
             traefik: &self.engine.traefik_image()?,
-            token: &self.token,
+            secrets: &self.secrets,
             port: self.port,
             variables,
         };
@@ -80,7 +80,7 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         let removed = self.stack.remove(SETTLE_TIMEOUT);
-        let removed = removed.and_then(|()| self.engine.docker().run(&["secret", "rm", &self.token]));
+        let removed = removed.and_then(|()| secrets::remove(self.engine.docker(), self.stack.name()));
         if let Err(error) = removed {
             eprintln!("{error:#}");
         }
@@ -154,6 +154,11 @@ impl SwarmStack {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.deployment.engine
+    }
+
+    /// The hub's master token.
+    pub fn master(&self) -> &Master {
+        self.deployment.secrets.master()
     }
 
     /// The stack.

@@ -37,6 +37,8 @@ pub struct TraefikOptions {
     pub files: Option<PathBuf>,
     /// URL of the hub, such as `http://127.0.0.1:8080`.
     pub hub: String,
+    /// Token for the hub.
+    pub token: Option<String>,
     /// Name of this router at the hub.
     pub router: String,
     /// Maximum time for which the hub holds a poll.
@@ -60,6 +62,7 @@ impl TraefikOptions {
             told_api_port: Some(api.port()),
             files: None,
             hub,
+            token: None,
             router: "traefik".to_owned(),
             wait: Duration::from_secs(4),
             poll_interval: Duration::from_millis(100),
@@ -76,6 +79,9 @@ impl TraefikOptions {
         let files =
             self.files.as_ref().map(|files| format!("  file: {{directory: '{}'}}\n", files.display()));
         let files = files.unwrap_or_default();
+        let headers = self.token.as_ref();
+        let headers = headers.map(|token| format!("    headers: {{Authorization: 'Bearer {token}'}}\n"));
+        let headers = headers.unwrap_or_default();
         let [wait, poll, throttle] =
             [self.wait, self.poll_interval, self.throttle].map(|time| time.as_millis());
         format!(
@@ -86,7 +92,7 @@ impl TraefikOptions {
              log: {{level: {level}, noColor: true}}\n\
              providers:\n  providersThrottleDuration: {throttle}ms\n  http:\n    \
              endpoint: '{hub}/traefik?wait={wait}ms&throttle={throttle}ms&router={router}{told}'\n    \
-             pollInterval: {poll}ms\n    pollTimeout: 10s\n{files}"
+             pollInterval: {poll}ms\n    pollTimeout: 10s\n{headers}{files}"
         )
     }
 }

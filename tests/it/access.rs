@@ -1,10 +1,13 @@
-//! Invariants 2 and 9: registration requires the token, and only agents have `docker.sock`. Errors for invalid requests.
+//! Invariants 2 and 9: each request needs the token of its role, and only agents have `docker.sock`. Errors for invalid
+//! requests.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use harness::{Binaries, Fleet, Loopback, Process, SpawnOptions, TIMEOUT, process};
+use anyhow::ensure;
+use harness::{Binaries, Fleet, Loopback, Master, Process, SpawnOptions, TIMEOUT, eventually, http, process};
 use serde_json::{Value, json};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -26,26 +29,187 @@ fn registration() -> Value {
     })
 }
 
+/// Requests with the roles that may send them. A body of the service `ping`.
+const ALLOWED: [(&str, &str, &[&str]); 9] = [
+    ("GET", "/traefik", &["router"]),
+    ("GET", "/traefik?wait=1ms&router=r", &["router"]),
+    ("GET", "/v1/instances", &["reader"]),
+    ("GET", "/v1/events", &["reader"]),
+    ("PUT", "/v1/instances/ping.1", &["service.ping", "agent", "manager"]),
+    ("POST", "/v1/heartbeat", &["service.ping", "service.hello", "agent", "manager"]),
+    ("PUT", "/v1/managers/n", &["manager"]),
+    ("DELETE", "/v1/instances/ping.1", &["service.ping", "agent", "manager"]),
+    ("GET", "/v1/nothing", &["service.ping", "service.hello", "router", "agent", "manager", "reader"]),
+];
+
 #[test]
-fn registration_and_withdrawal_require_the_token() {
+fn each_role_may_send_its_own_requests_only() {
     let fleet = Fleet::start().unwrap();
-    let url = format!("{}/v1/instances/ping.1", fleet.hub.url());
-    let body = registration().to_string();
-    for method in ["PUT", "DELETE"] {
-        for token in [None, Some("wrong"), Some("")] {
-            let (status, error) = send(method, &url, token, &body);
-            assert_eq!(status, 401, "{method} with {token:?}: {error}");
-            assert!(error["error"].as_str().unwrap().contains("token"), "{error}");
+    let master = fleet.hub.master().unwrap();
+    let tokens = [
+        ("service.ping", master.service("ping")),
+        ("service.hello", master.service("hello")),
+        ("router", master.role("router")),
+        ("agent", master.role("agent")),
+        ("manager", master.role("manager")),
+        ("reader", master.role("reader")),
+        ("master", master.as_str().to_owned()),
+    ];
+    for (method, path, allowed) in ALLOWED {
+        let url = format!("{}{path}", fleet.hub.url());
+        let body = match path {
+            "/v1/instances/ping.1" => registration(),
+            _ => json!({"services": {}}),
+        };
+        for (number, (role, token)) in tokens.iter().enumerate() {
+            if method == "DELETE" {
+                // It belongs to a service, and to another task each time.
+                let mut registration = registration();
+                registration["started"] = json!(number + 2);
+                assert_eq!(send("PUT", &url, Some(master.as_str()), &registration.to_string()).0, 200);
+            }
+            let (status, answer) = status_of(method, &url, &bearer(token), &body);
+            if *role == "master" || allowed.contains(role) {
+                assert!(![401, 403].contains(&status), "{method} {path} as {role}: {status} {answer}");
+                continue;
+            }
+            assert_eq!(status, 403, "{method} {path} as {role}: {answer}");
+            let need = allowed[0].split('.').next().unwrap();
+            assert!(answer.contains(need), "{method} {path} as {role}: {answer}");
+        }
+        let other = Master::random().unwrap();
+        let forged = tokens[0].1.replace("service.ping", "service.hello");
+        let invalid = ["wrong", &other.role("router"), &other.service("ping"), &forged, other.as_str(), ""];
+        for header in invalid.map(bearer).into_iter().chain(["Basic eDp5".to_owned(), String::new()]) {
+            let (status, answer) = status_of(method, &url, &header, &body);
+            assert_eq!(status, 401, "{method} {path} with {header:?}: {answer}");
+            assert!(answer.contains("token"), "{method} {path} with {header:?}: {answer}");
         }
     }
-    for (method, path) in [("POST", "/v1/heartbeat"), ("PUT", "/v1/managers/n")] {
-        let url = format!("{}{path}", fleet.hub.url());
-        assert_eq!(send(method, &url, Some("wrong"), "{\"services\":{}}").0, 401, "{path}");
+    for path in ["/healthz", "/readyz", "/metrics", "/version"] {
+        let status = http::get(&format!("{}{path}", fleet.hub.url())).unwrap().status;
+        assert!(![401, 403].contains(&status), "{path}: {status}");
     }
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// Sends a request and does not wait for the end of the response, which may be a stream.
+fn status_of(method: &str, url: &str, authorization: &str, body: &Value) -> (u16, String) {
+    let request =
+        ureq::http::Request::builder().method(method).uri(url).header("authorization", authorization);
+    let agent = harness::http::agent(Duration::from_secs(10), false);
+    let mut response = agent.run(request.body(body.to_string()).unwrap()).unwrap();
+    let status = response.status().as_u16();
+    let text = if status < 400 { String::new() } else { response.body_mut().read_to_string().unwrap() };
+    (status, text)
+}
+
+#[test]
+fn service_token_acts_for_its_own_service_only() {
+    let fleet = Fleet::start().unwrap();
+    let master = fleet.hub.master().unwrap();
+    let [ping, hello] = ["ping", "hello"].map(|name| master.service(name));
+    let url = format!("{}/v1/instances/ping.1", fleet.hub.url());
+    let registration = registration();
+    let mut takeover = registration.clone();
+    takeover["service"] = json!("hello");
+    let error =
+        |(status, error): (u16, Value)| (status, error["error"].as_str().unwrap_or_default().to_owned());
+    let (status, message) = error(send("PUT", &url, Some(&hello), &registration.to_string()));
+    assert_eq!(status, 403, "{message}");
+    assert!(message.contains("that of service hello") && message.contains("service ping"), "{message}");
+    assert_eq!(send("PUT", &url, Some(&ping), &registration.to_string()).0, 200);
+    // The instance ID belongs to ping.
+    for (method, body) in [("PUT", &takeover), ("DELETE", &takeover)] {
+        let (status, message) = error(send(method, &url, Some(&hello), &body.to_string()));
+        assert_eq!(status, 403, "{method}: {message}");
+        assert!(message.contains("instance ping.1 of service ping"), "{method}: {message}");
+    }
+    assert_eq!(fleet.hub.instances().unwrap().len(), 1);
+    assert_eq!(send("DELETE", &url, Some(&ping), "").0, 200);
     assert!(fleet.hub.instances().unwrap().is_empty());
-    let token = fleet.hub.token().unwrap();
-    let (status, lease) = send("PUT", &url, Some(&token), &body);
-    assert_eq!((status, &lease["routing"]["state"]), (200, &json!("pending")), "{lease}");
+}
+
+#[test]
+fn password_of_basic_authentication_is_a_token() {
+    let fleet = Fleet::start().unwrap();
+    let url = format!("{}/v1/instances", fleet.hub.url());
+    let missing = http::get(&url).unwrap();
+    assert_eq!(missing.status, 401);
+    // A browser then asks for the password.
+    assert!(missing.header("www-authenticate").unwrap().contains("Basic"), "{:?}", missing.headers);
+    let reader = fleet.hub.master().unwrap().role("reader");
+    let url = url.replace("http://", &format!("http://anyone:{reader}@"));
+    let output = Command::new("curl").args(["--silent", "--fail", &url]).output().unwrap();
+    assert_eq!(output.stdout, b"[]\n", "{output:?}");
+}
+
+#[test]
+fn hub_token_prints_the_tokens_that_derive_from_the_master_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("master");
+    let master = Master::random().unwrap();
+    fs::write(&file, format!("{}\n{}\n", master.as_str(), Master::random().unwrap().as_str())).unwrap();
+    let hub = Binaries::find().unwrap().path("hub");
+    let run = |arguments: &[&str]| {
+        let output = process::command(&hub)
+            .arg("token")
+            .args(arguments)
+            .env("HUB_TOKEN_FILE", &file)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(run(&["service", "demo_ping"]), (Some(0), master.service("demo_ping") + "\n"));
+    assert_eq!(run(&["service", "a.b"]), (Some(0), master.service("a.b") + "\n"));
+    for role in ["router", "agent", "manager", "reader"] {
+        assert_eq!(run(&[role]), (Some(0), master.role(role) + "\n"));
+    }
+    for (arguments, cause) in
+        [(&["service"][..], "<NAME>"), (&["router", "x"], "role router has no NAME"), (&["admin"], "admin")]
+    {
+        let (code, text) = run(arguments);
+        assert_eq!(code, Some(64), "{text}");
+        assert!(text.contains(cause), "{text}");
+    }
+    fs::write(&file, "too short").unwrap();
+    let (code, text) = run(&["router"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("at least 32 bytes") && text.contains("openssl rand -hex 32"), "{text}");
+}
+
+#[test]
+fn master_token_is_replaced_in_two_steps_while_clients_stay() {
+    let mut fleet = Fleet::start().unwrap();
+    let file = fleet.hub.options().token_file.clone();
+    let old = fleet.hub.master().unwrap();
+    let mut ping = fleet.start_all("ping", 1).unwrap();
+    let new = Master::random().unwrap();
+    fs::write(&file, format!("{}\n{}\n", new.as_str(), old.as_str())).unwrap();
+    fleet.hub.restart().unwrap();
+    // Sidecar and Traefik still have tokens of the old one, a new task has one of the new one.
+    fleet.wait_routed(&mut ping).unwrap();
+    let hello = fleet.start_all("hello", 1).unwrap();
+    assert_eq!(
+        fs::read_to_string(&hello[0].spec().token_file).unwrap(),
+        fleet.hub.master().unwrap().service("hello")
+    );
+    fs::write(&ping[0].spec().token_file, new.service("ping")).unwrap();
+    fs::write(&file, new.as_str()).unwrap();
+    fleet.hub.restart().unwrap();
+    let url = format!("{}/traefik", fleet.hub.url());
+    for (token, expected) in [(old.role("router"), 401), (old.as_str().to_owned(), 401)] {
+        assert_eq!(send("GET", &url, Some(&token), "").0, expected);
+    }
+    eventually(TIMEOUT, || {
+        ensure!(fleet.hub.instances()?.len() == 2, "not both are registered");
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]
@@ -53,13 +217,16 @@ fn sidecar_with_a_wrong_token_logs_it_and_is_not_routed() {
     let fleet = Fleet::start().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let mut spec = fleet.spec("ping", "ping-1").unwrap();
+    let own = fs::read_to_string(&spec.token_file).unwrap();
     spec.token_file = directory.path().join("token");
     fs::write(&spec.token_file, "wrong").unwrap();
     let mut instance = fleet.launch(spec).unwrap();
-    instance.sidecar().log().wait_for("token", TIMEOUT).unwrap();
+    instance.sidecar().log().wait_for("token rejected", TIMEOUT).unwrap();
+    fs::write(directory.path().join("token"), fleet.hub.master().unwrap().service("hello")).unwrap();
+    instance.sidecar().log().wait_for("that of service hello", TIMEOUT).unwrap();
     assert!(fleet.hub.instances().unwrap().is_empty());
     // The sidecar reads the file again without a restart.
-    fs::write(directory.path().join("token"), fleet.hub.token().unwrap()).unwrap();
+    fs::write(directory.path().join("token"), own).unwrap();
     fleet.wait_routed([&mut instance]).unwrap();
 }
 

@@ -382,7 +382,8 @@ fn deploy_labels_route_swarm_tasks_and_their_changes_apply_at_once() {
         let [hub] = &stack.stack().containers_of("hub").unwrap()[..] else { panic!("there is one hub") };
         eventually_on_engine(LONG, || {
             let inside = stack.engine().enter_container(hub)?;
-            let list = inside.with(|| http::json("http://127.0.0.1:8080/v1/instances"))?;
+            let list =
+                inside.with(|| http::json_as_reader(stack.master(), "http://127.0.0.1:8080/v1/instances"))?;
             let service = stack.stack().service("hello");
             let hellos = list.as_array().into_iter().flatten().filter(|i| i["service"] == service.as_str());
             let stale: Vec<_> = hellos.map(|instance| instance["stale"].clone()).collect();

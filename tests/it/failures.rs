@@ -167,7 +167,9 @@ fn service_whose_sidecar_is_frozen_keeps_its_routes_across_a_restart_of_the_hub(
 #[test]
 fn hub_is_not_ready_and_serves_no_configuration_before_the_first_registration() {
     let mut fleet = Fleet::start().unwrap();
-    let response = http::get(&format!("{}/traefik", fleet.hub.url())).unwrap();
+    let authorization = format!("Bearer {}", fleet.hub.master().unwrap().role("router"));
+    let url = format!("{}/traefik", fleet.hub.url());
+    let response = http::request("GET", &url, &[("authorization", &authorization)]).unwrap();
     assert_eq!(response.status, 503, "{}", response.body);
     let ready = |hub: &str| http::get(&format!("{hub}/readyz")).unwrap().status;
     assert_eq!(ready(&fleet.hub.url()), 503);

@@ -4,7 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::conformance::check_openapi;
-use harness::hub::{HubOptions, write_token};
+use harness::hub::HubOptions;
+use harness::tokens::{Master, write_token};
 use harness::{Binaries, Hub, Loopback, Process, SpawnOptions, TIMEOUT, eventually, http};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ fn hub_matches_its_openapi_description() {
         // The instances below send no heartbeat.
         arguments: ["--ttl", "1h", "--lost-after", "1h"].map(str::to_owned).into(),
     };
-    write_token(&options.token_file).unwrap();
+    write_token(&options.token_file, Master::random().unwrap().as_str()).unwrap();
     let mut hub = Hub::start(options, Some(Duration::ZERO), SpawnOptions::default()).unwrap();
     let token = hub.token().unwrap();
 

@@ -227,8 +227,9 @@ fn deploy(args: &StackArgs, lab: &Lab) -> Result<()> {
     let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
 
     let began = Instant::now();
+    let secrets = stack::secrets(lab.docker(), &lab.directory().join("master"))?;
     let settings =
-        Settings { images: &images, traefik: &traefik, token: stack::TOKEN, port: 80, variables: &[] };
+        Settings { images: &images, traefik: &traefik, secrets: &secrets, port: 80, variables: &[] };
     let stack = lab.stack(&name);
     stack::deploy(&stack, args.file.clone(), &settings)?;
     copy_local_images(lab, &stack)?;

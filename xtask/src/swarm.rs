@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use harness::images::build_traefik;
-use harness::stack::{SETTLE_TIMEOUT, Settings, Stack, has_token};
+use harness::stack::{SETTLE_TIMEOUT, Settings, Stack};
 use harness::{Docker, eventually, http};
 
 use crate::build::root;
-use crate::stack::{self, TOKEN};
-use crate::{images, needs};
+use crate::{images, needs, stack};
 
 /// Address at which an engine on this machine publishes ports.
 const LOCAL: &str = "127.0.0.1";
 
 /// Traefik's image in `stacks/demo.yml`.
 const TRAEFIK: &str = "traefik:v3.7";
+
+/// File with the hub's master token, in the project's directory.
+const MASTER: &str = "master";
 
 /// The [`swarm_state`] of a manager.
 const MANAGER: &str = "active true";
@@ -49,9 +51,9 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the images, initialise a swarm if needed, create the token, and deploy stacks/demo.yml
+    /// Build the images, initialise a swarm if needed, create the tokens, and deploy stacks/demo.yml
     Up(UpArgs),
-    /// Remove the stack and its token
+    /// Remove the stack and its tokens
     Down(DownArgs),
 }
 
@@ -102,8 +104,9 @@ fn up(docker: &Docker, args: &UpArgs) -> Result<()> {
     ensure_manager(docker, args.advertise_addr.as_deref())?;
 
     let began = Instant::now();
+    let secrets = stack::secrets(docker, &root().join(MASTER))?;
     let settings =
-        Settings { images: &images, traefik: &traefik, token: TOKEN, port: args.port, variables: &[] };
+        Settings { images: &images, traefik: &traefik, secrets: &secrets, port: args.port, variables: &[] };
     stack::deploy(&stack, root().join("stacks/demo.yml"), &settings)?;
     stack::update_outdated(&stack)?;
     let urls = ["ping", "hello/viktor"].map(|path| format!("{}/{path}", base_url(&host, args.port)));
@@ -127,12 +130,12 @@ fn down(docker: &Docker, args: &DownArgs) -> Result<()> {
     let outcome = if stack.is_deployed()? { "removed stack" } else { "there is no stack" };
     stack.remove(SETTLE_TIMEOUT)?;
     eprintln!("{outcome} {}", args.stack);
-    if has_token(docker, TOKEN)? {
-        // The engine refuses if another stack uses it.
-        match docker.run(&["secret", "rm", TOKEN]) {
-            Ok(_) => eprintln!("removed secret {TOKEN}"),
-            Err(error) => eprintln!("kept secret {TOKEN}: {error:#}"),
-        }
+    let (removed, used) = stack::remove_secrets(docker)?;
+    if !removed.is_empty() {
+        eprintln!("removed the secrets {}", removed.join(", "));
+    }
+    if !used.is_empty() {
+        eprintln!("kept the secrets {}, which other services use", used.join(", "));
     }
     if args.leave { leave(docker) } else { Ok(()) }
 }

@@ -100,8 +100,6 @@ impl Api {
         // A health check carries no token. Without its nonce it acknowledges nothing.
         let identity = match route {
             BEACON_PATH => Identity::Insecure,
-            // Routers and readers send no token yet.
-            _ if head.method.is_safe() => Identity::Insecure,
             _ => self.identify(head.headers.get(header::AUTHORIZATION), roles(route), connection)?,
         };
         let allowed = match route {

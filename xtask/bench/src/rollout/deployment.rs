@@ -7,11 +7,8 @@ use clap::ValueEnum;
 use harness::docker::eventually_on_engine;
 use harness::lab::Node;
 use harness::stack::{SETTLE_TIMEOUT, Settings, Stack};
-use harness::{Container, Images, Lab, TraefikApi, eventually, http};
+use harness::{Container, Images, Lab, Secrets, TraefikApi, eventually, http};
 use xtask::build::root;
-
-/// Name of the Docker secret with the token.
-pub(super) const TOKEN: &str = "token";
 
 /// Source of Traefik's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,10 +61,16 @@ pub(super) struct Deployment<'a> {
 
 impl<'a> Deployment<'a> {
     /// Deploys a setup and waits until all its tasks are routed.
-    pub(super) fn new(lab: &'a Lab, setup: Setup, images: &Images, traefik: &str) -> Result<Self> {
+    pub(super) fn new(
+        lab: &'a Lab,
+        setup: Setup,
+        images: &Images,
+        traefik: &str,
+        secrets: &Secrets,
+    ) -> Result<Self> {
         eprintln!("{}: deploying {}", setup.name(), setup.file());
         let deployment = Self { lab, setup, stack: lab.stack("rollout") };
-        let settings = Settings { images, traefik, token: TOKEN, port: 80, variables: setup.variables() };
+        let settings = Settings { images, traefik, secrets, port: 80, variables: setup.variables() };
         let mut files = vec![setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
         if setup == Setup::Ours {
             // The others open Traefik's API themselves, and Traefik's swarm provider reads no transports from labels.

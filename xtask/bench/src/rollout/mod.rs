@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use harness::stack::{SETTLE_TIMEOUT, ensure_token};
-use harness::{Binaries, Lab, LabOptions, images, tools};
+use harness::stack::SETTLE_TIMEOUT;
+use harness::{Binaries, Lab, LabOptions, Master, Secrets, images, tools};
 use xtask::build;
 
 use crate::statistics::Spread;
@@ -17,7 +17,7 @@ mod loss;
 mod totals;
 mod update;
 
-use deployment::{Deployment, Setup, TOKEN};
+use deployment::{Deployment, Setup};
 use totals::Totals;
 
 #[derive(clap::Args)]
@@ -49,13 +49,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
     let name = images::build_with_sidecar(lab.docker(), &images, &slow)?;
     images::push(lab.docker(), &name)?;
-    ensure_token(lab.docker(), TOKEN)?;
+    let secrets = Secrets::new("bench", Master::random()?);
     let _inside = lab.enter()?;
 
     let (mut updates, mut losses, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let wanted = |setup: &&Setup| args.setups.is_empty() || args.setups.contains(setup);
     let outcome = Setup::value_variants().iter().filter(wanted).try_for_each(|setup| {
-        let deployment = Deployment::new(&lab, *setup, &images, &traefik)?;
+        let deployment = Deployment::new(&lab, *setup, &images, &traefik, &secrets)?;
         let rounds = if *setup == Setup::Ours { args.rounds } else { args.peer_rounds };
         update::measure(&deployment, rounds, &mut updates)?;
         faults::measure(&deployment, args.fault_rounds, &mut faults)?;
