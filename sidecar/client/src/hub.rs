@@ -198,7 +198,7 @@ impl fmt::Display for HubError {
             Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
             Self::Closed => f.write_str("connection closed by the hub"),
             Self::Timeout => f.write_str("no response in time"),
-            Self::Unauthorized => f.write_str("token rejected; compare --token-file with that of the hub"),
+            Self::Unauthorized => f.write_str("token rejected; --token-file must contain the output of `hub token`, or the master token of the hub"),
             Self::Refused(status, reason) => write!(f, "status {}: {reason}", status.as_u16()),
             Self::InvalidResponse(error) => write!(f, "invalid response: {error}"),
         }

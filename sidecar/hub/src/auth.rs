@@ -1,4 +1,4 @@
-//! Tokens: who sends a request. The token of a role derives from the master token; `hub token` prints it.
+//! Identity of clients, from their tokens. The token of a role derives from the master token; `hub token` prints it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(crate) enum Role {
     Reader,
 }
 
-/// Who sends a request.
+/// Client that sends a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// A client of a hub without tokens (`--insecure`). It has every role.

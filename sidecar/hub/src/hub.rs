@@ -261,17 +261,18 @@ impl Hub {
 
     /// Returns the servers that the router with this API uses.
     async fn servers(&self, api: SocketAddr) -> BTreeSet<String> {
-        let password = self.state().api.password(api);
+        let mut passwords = self.state().api.passwords(api).into_iter().peekable();
         let deadline = now() + LEARN_TIMEOUT;
-        loop {
-            match traefik_api::report(api, &password).await {
+        while let Some(password) = passwords.peek() {
+            match traefik_api::report(api, password).await {
                 Ok(report) => return report.servers,
-                // With another status the router has no configuration of a hub.
-                Err(ApiError::Status(_)) => return BTreeSet::new(),
+                Err(ApiError::Status(_)) => drop(passwords.next()),
                 Err(_) if now() + LEARN_PAUSE < deadline => sleep(LEARN_PAUSE).await,
-                Err(_) => return BTreeSet::new(),
+                Err(_) => break,
             }
         }
+        // If it accepts no password, the router has no configuration of a hub.
+        BTreeSet::new()
     }
 
     /// Asks the API of the router on `connection` until it reports the configuration that it requested the beacon of. It

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
+use cli::constant_time_eq;
 use protocol::{Instance, InstanceId, Routing};
 use runtime::{Bytes, Latch};
 use tracing::{info, warn};
@@ -235,7 +236,8 @@ impl State {
         let path = report.beacon.as_deref()?;
         let (_, generation) = path.split_once("generation=")?;
         let generation = generation.split('&').next()?.parse().ok()?;
-        (path == self.beacon_path(connection, generation)).then_some(generation)
+        let expected = self.beacon_path(connection, generation);
+        constant_time_eq(path.as_bytes(), expected.as_bytes()).then_some(generation)
     }
 
     /// Records the answer of a router's API, or why there is none. Returns whether to ask again.

@@ -57,6 +57,11 @@ impl TraefikApi {
         self.0.derive("traefik-api", &address.to_string())
     }
 
+    /// Returns that password, and the one of a hub with the previous master token.
+    pub(crate) fn passwords(&self, address: SocketAddr) -> Vec<String> {
+        self.0.derive_all("traefik-api", &address.to_string()).collect()
+    }
+
     /// Returns the hub as a line of an `htpasswd` file. A random password of 256 bits needs no slow hash.
     pub(crate) fn user(&self, address: SocketAddr) -> String {
         user(&self.password(address))
@@ -217,5 +222,7 @@ mod tests {
         assert_eq!(password("a", 8080), password("a", 8080));
         assert_ne!(password("a", 8080), password("b", 8080));
         assert_ne!(password("a", 8080), password("a", 8081));
+        let both = TraefikApi::new(Key::new(b"new").with_previous(Some(b"old")));
+        assert_eq!(both.passwords(address(8080)), [password("new", 8080), password("old", 8080)]);
     }
 }

@@ -8,7 +8,7 @@
 //! | `POST /v1/heartbeat` | | [`Heartbeat`]: renews all leases of the connection |
 //! | `PUT /v1/managers/NODE` | [`Services`] | empty object |
 //!
-//! Every request except `GET` carries the token as `authorization: Bearer TOKEN`. A response that is not 2xx has an
+//! Every request carries a token as `authorization: Bearer TOKEN`: that of the service, or of another role. A response that is not 2xx has an
 //! [`ErrorBody`], unless the request was malformed HTTP or its body too large.
 //!
 //! A lease is bound to the connection that last renewed it. If that connection closes without a `DELETE` and no other
