@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::hub::{HubOptions, write_token};
+use harness::hub::HubOptions;
 use harness::loopback::free_at_source;
 use harness::proc;
+use harness::tokens::{Master, write_token};
 use harness::traefik::TraefikOptions;
 use harness::{Binaries, Hub, SpawnOptions, Traefik, tools};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -114,14 +115,15 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
         token_file: directory.path().join("token"),
         arguments: ["--default-certificate", "--ttl", "3s"].map(str::to_owned).into(),
     };
-    write_token(&options.token_file)?;
+    write_token(&options.token_file, Master::random()?.as_str())?;
     let port = options.address.port();
     let mut hub = Hub::start(options, Some(Duration::from_millis(300)), SpawnOptions::default())?;
     let pid = hub.process().pid();
     let _cores = SeparateCores::pin(pid)?;
     let empty = proc::resident_kib(pid)?;
     let url = format!("http://127.0.0.1:{port}");
-    let traefik = TraefikOptions::new(tools::traefik()?, free_at_source()?, free_at_source()?, url);
+    let mut traefik = TraefikOptions::new(tools::traefik()?, free_at_source()?, free_at_source()?, url);
+    traefik.token = Some(hub.token()?);
     let mut traefik = Traefik::spawn(traefik, SpawnOptions::default())?;
     traefik.wait_ready()?;
     let traefik_pid = traefik.process().pid();
