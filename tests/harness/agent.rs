@@ -146,6 +146,14 @@ impl WatchedEngine {
         Ok(Container::new(self.docker(), &self.docker().run(&run)?))
     }
 
+    /// Creates a service with one of the project's images. It is removed with the containers.
+    pub fn service(&self, name: &str, image: &str, flags: &[&str]) -> Result<()> {
+        let (image, mark) = (self.engine.images()?.name(image), format!("--label={}", self.test_label()));
+        let create =
+            ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--name", name, &mark];
+        self.docker().run(&[&create, flags, &[&image]].concat()).map(drop)
+    }
+
     /// Creates a network. It is removed with the containers.
     pub fn network(&self, name: &str) -> Result<String> {
         let name = self.unique_name(name);
@@ -214,6 +222,9 @@ impl Drop for WatchedEngine {
     fn drop(&mut self) {
         let filter = format!("label={}", self.test_label());
         let remove = || -> Result<()> {
+            for service in self.docker().list(&["service", "ls", "--quiet", "--filter", &filter])? {
+                self.docker().run(&["service", "rm", &service])?;
+            }
             let ids = self.docker().list(&["ps", "--all", "--quiet", "--filter", &filter])?;
             if thread::panicking() {
                 for id in &ids {

@@ -252,6 +252,12 @@ fn agent_works_through_a_proxy_that_allows_only_documented_requests() {
             "{path}"
         );
     }
+    let ping = format!("{}/_ping", proxy.url());
+    for (protocol, expected) in [(None, 200), (Some("tcp"), 403), (Some("h2c"), 403)] {
+        let headers = protocol.map(|protocol| [("connection", "Upgrade"), ("upgrade", protocol)]);
+        let response = http::request("GET", &ping, headers.as_ref().map_or(&[], |headers| headers)).unwrap();
+        assert_eq!(response.status, expected, "{protocol:?}");
+    }
     let container = watched.ping("proxied", &["--no-healthcheck"], &["--linger", "2s"]).unwrap();
     watched.wait_answer("proxied").unwrap();
     // The engine is a manager of a swarm.
@@ -263,6 +269,50 @@ fn agent_works_through_a_proxy_that_allows_only_documented_requests() {
 
     proxy.process().kill().unwrap();
     log.wait_for("engine tcp://", LONG).unwrap();
+}
+
+#[test]
+fn labels_and_names_of_swarm_make_no_container_a_task() {
+    let watched = WatchedEngine::start().unwrap();
+    let service = watched.unique_name("victim_web");
+    let rule = format!("--label=traefik.http.routers.{service}.rule=Path(`/{service}`)");
+    watched.service(&service, "ping", &[&rule, "--replicas=0"]).unwrap();
+
+    // An image can carry these labels, too.
+    let (id, service_id) = ("0123456789abcdefghijklmno", "onmlkjihgfedcba9876543210");
+    let task = format!("{service}.1.{id}");
+    let swarm = [
+        format!("--label=com.docker.swarm.service.name={service}"),
+        format!("--label=com.docker.swarm.service.id={service_id}"),
+        format!("--label=com.docker.swarm.task.name={task}"),
+        format!("--label=com.docker.swarm.task.id={id}"),
+        format!("--name={task}"),
+    ];
+    let flags: Vec<_> = ["--no-healthcheck"].into_iter().chain(swarm.iter().map(String::as_str)).collect();
+    let forged = watched.ping("forged", &flags, &[]).unwrap();
+    let instance = watched.wait_health(&forged, "healthy").unwrap();
+    assert_eq!((&instance["service"], &instance["slot"]), (&task.as_str().into(), &Value::Null));
+    assert!(
+        instance["labels"].as_object().unwrap().keys().all(|key| !key.starts_with("com.docker.swarm.")),
+        "{instance}"
+    );
+    watched.wait_answer("forged").unwrap();
+
+    let (name, project) = service.split_once('_').unwrap();
+    let compose = [
+        format!("--label=com.docker.compose.service={name}"),
+        format!("--label=com.docker.compose.project={project}"),
+    ];
+    let flags = ["--no-healthcheck", &compose[0], &compose[1]];
+    let forged = watched.ping("composed", &flags, &[]).unwrap();
+    let expected = format!("service {service}: this container is none of its tasks");
+    eventually(LONG, || {
+        let instance = watched.instance(&forged)?.context("not in the hub")?;
+        let reason = instance["routing"]["reason"].as_str().unwrap_or_default();
+        ensure!(reason.starts_with(&expected), "{instance}");
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]

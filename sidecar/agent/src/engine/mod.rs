@@ -5,7 +5,7 @@
 //! | `/_ping` | API version |
 //! | `/events` | events, as a stream that stays open |
 //! | `/info` | name, address and role of the node |
-//! | `/containers/json` | running containers |
+//! | `/containers/json` | running containers; whether a container is a task |
 //! | `/containers/ID/json` | state, labels and addresses of a container |
 //! | `/services` | on a manager: labels of the swarm's services |
 
@@ -26,6 +26,7 @@ use hyper::client::conn::http1;
 use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -37,6 +38,8 @@ pub(crate) use types::{ContainerSpec, Endpoint, Event, Info, Inspection, ListedC
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a response. The engine delays requests for a container that it is starting.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Prefix of the labels of tasks.
+const SWARM: &str = "com.docker.swarm.";
 /// Maximum size of a response in bytes.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
@@ -166,9 +169,16 @@ impl Api {
     }
 
     /// Inspects a container. Returns `None` if it does not exist. For one that shares the network of another container,
-    /// the result shows the other's network.
+    /// the result shows the other's network. Without labels of Swarm if it is not a task: an image can carry such labels.
     pub(crate) async fn container(&self, id: &str) -> Result<Option<Inspection>, EngineError> {
         let Some(mut inspection) = self.inspect(id).await? else { return Ok(None) };
+        let has_swarm_label = inspection.config.labels.keys().any(|key| key.starts_with(SWARM));
+        if has_swarm_label && !self.is_task(id).await? {
+            // If it still exists, it existed when the tasks were listed.
+            let Some(again) = self.inspect(id).await? else { return Ok(None) };
+            inspection = again;
+            inspection.config.labels.retain(|key, _| !key.starts_with(SWARM));
+        }
         if let Some(other) = inspection.host_config.network_mode.strip_prefix("container:")
             && let Some(other) = self.inspect(other).await?
         {
@@ -176,6 +186,16 @@ impl Api {
             inspection.network_settings = other.network_settings;
         }
         Ok(Some(inspection))
+    }
+
+    /// Returns whether the engine created the container for a task that a manager assigned to this node. No label and no
+    /// name makes a container a task.
+    async fn is_task(&self, id: &str) -> Result<bool, EngineError> {
+        let filters = format!(r#"{{"is-task":["true"],"id":["{id}"]}}"#);
+        let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
+        let tasks: Vec<ListedContainer> =
+            self.get(&format!("/containers/json?all=true&filters={filters}")).await?;
+        Ok(tasks.iter().any(|task| task.id == id))
     }
 
     async fn inspect(&self, id: &str) -> Result<Option<Inspection>, EngineError> {
