@@ -8,7 +8,7 @@ use fuzz::known::Known;
 use libfuzzer_sys::fuzz_target;
 use protocol::Labels;
 use serde_json::Value;
-use traefik::{Document, Exposure, render};
+use traefik::{Draft, Exposure};
 use traefik_v1::{is_v1, read_config, translate};
 
 static KNOWN: LazyLock<Known> =
@@ -33,9 +33,9 @@ fuzz_target!(|text: &str| {
     match read_config(service, &labels, &Exposure::default()) {
         Ok(config) => {
             assert!(translation.errors.is_empty(), "{:?}", translation.errors);
-            let mut document = Document::default();
-            render(&mut document, &config, &[]);
-            KNOWN.check(&serde_json::from_str::<Value>(&document.to_json()).expect("the document is JSON"));
+            let mut document = Draft::default();
+            document.add(&config, &[]);
+            KNOWN.check(&serde_json::from_str::<Value>(&document.finish().to_json()).expect("the document is JSON"));
         }
         // The checks of names, rules and values may refuse what can be translated.
         Err(error) => assert!(!error.0.is_empty()),

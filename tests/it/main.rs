@@ -7,6 +7,7 @@
 mod access;
 /// The agent: containers without a sidecar, on a Docker engine.
 mod agent;
+mod attacks;
 /// docker-compose files, on a Docker engine.
 mod compose;
 /// Generations of a service, and services that define the same names.

@@ -3,7 +3,7 @@
 //! | request | response | token |
 //! |---|---|---|
 //! | `GET /traefik?wait=4s&throttle=100ms&router=NAME&api=8080` | Traefik's dynamic configuration, once it changes; 503 during the warm-up | router |
-//! | `GET /traefik` | the configuration now, for clients that are not routers | router |
+//! | `GET /traefik` | the configuration now without secrets, for clients that are not routers | router |
 //! | `GET /traefik/beacon?connection=…&generation=…&nonce=…` | health check by which a router acknowledges a configuration; delayed | none: the nonce is the proof |
 //! | `PUT /v1/instances/ID?wait=2s` | registers an instance or renews its lease | service, agent, manager |
 //! | `DELETE /v1/instances/ID?wait=10s` | withdraws it; responds once every router acknowledged | that of its registration |
@@ -30,6 +30,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use crate::address::{self, Network};
 use crate::auth::{Auth, Identity, Role, one_of};
 use crate::hub::Hub;
 use crate::limits::{Limits, Permit};
@@ -55,6 +56,8 @@ const ROUTES: [&str; 8] =
 pub(crate) struct Api {
     pub(crate) hub: Arc<Hub>,
     pub(crate) auth: Auth,
+    /// Networks whose addresses a service's token may register over a connection from another address.
+    pub(crate) allowed_addresses: Vec<Network>,
     pub(crate) admin: Admin,
     pub(crate) accept: Accept,
     /// For messages about requests without a valid token.
@@ -230,6 +233,17 @@ impl Api {
         if address.is_unspecified() {
             return Err(ApiError::bad_request(format!("registration: unspecified address {address}")));
         }
+        let is_limited = matches!(identity, Identity::Service(_));
+        if is_limited {
+            let peer = match connection.peer {
+                Peer::Tcp(peer) => Some(peer.ip().to_canonical()),
+                Peer::Unix => None,
+            };
+            address::check(peer, address, &self.allowed_addresses).map_err(|cause| {
+                ApiError::new(StatusCode::FORBIDDEN, format_args!("registration: {cause}"))
+            })?;
+        }
+        self.hub.state().registry.limit(&id, &registration.service, is_limited);
         self.accept.0.registered(connection.peer, id.clone(), permit);
         match self.hub.register(&id, connection.id, registration, wait).await {
             Ok(lease) => Ok(json(StatusCode::OK, &lease)),

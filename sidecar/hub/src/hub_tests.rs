@@ -21,6 +21,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         keep_empty: Duration::from_mins(1),
         exposure: traefik::Exposure::default(),
         key: crate::key::Key::default(),
+        policy: crate::policy::Policy::default(),
     };
     let hub = Hub::new(
         settings,

@@ -1,8 +1,8 @@
 //! Service registry that feeds Traefik's HTTP provider.
 //!
-//! - [`api`]: HTTP API, with [`auth`], [`query`] and [`events`]
+//! - [`api`]: HTTP API, with [`auth`], [`address`], [`query`] and [`events`]
 //! - [`hub`]: shared state, and requests that wait for it to change
-//! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`] and [`plans`]) and
+//! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`], [`policy`] and [`plans`]) and
 //!   [`routers`], which reports to it as [`reports`] says
 //! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
@@ -22,6 +22,7 @@ use traefik::{Constraints, DefaultRule, Exposure};
 
 use crate::auth::{Auth, Masters};
 
+mod address;
 mod api;
 mod auth;
 mod certificate;
@@ -32,6 +33,7 @@ mod leases;
 mod limits;
 mod metrics;
 mod plans;
+mod policy;
 mod query;
 mod rawdata;
 mod registry;
@@ -64,6 +66,12 @@ struct Flags {
     /// Accept all requests without a token
     #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
     insecure: bool,
+    /// JSON file with the hosts, paths and entry points of services with tokens of their own; SECURITY.md describes it
+    #[arg(long, env = "HUB_POLICY", value_name = "FILE", help_heading = "Hub")]
+    policy: Option<PathBuf>,
+    /// Network whose addresses a service's token may register over a connection from another address
+    #[arg(long, env = "HUB_ALLOW_ADDRESS", value_name = "CIDR", value_delimiter = ',', help_heading = "Hub")]
+    allow_address: Vec<address::Network>,
     /// Minimum lifetime of a lease without a heartbeat; more than 300 instances extend it, up to 30s
     #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = positive_duration)]
     #[arg(help_heading = "Leases")]
@@ -105,7 +113,9 @@ fn main() -> ExitCode {
 
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let auth = read_token(flags.token_file.as_deref(), flags.insecure)?;
+    let policy = flags.policy.as_deref().map(policy::Policy::read).transpose()?.unwrap_or_default();
     let settings = registry::Settings {
+        policy,
         ttl: flags.ttl,
         lost_after: flags.lost_after,
         agent_lost_after: flags.agent_lost_after,
@@ -134,6 +144,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     Ok(api::Api {
         hub,
         auth,
+        allowed_addresses: flags.allow_address,
         admin: context.admin().clone(),
         accept: api::Accept(limits),
         rejections: LogLimit::new(),

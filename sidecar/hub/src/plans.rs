@@ -5,13 +5,14 @@
 //! tried with definitions under other names, if a router can report on them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use traefik::{API, BEACON, ServiceConfig};
 
+use crate::policy::Policy;
 use crate::reports::Reports;
 
 /// Difference between the starts of two generations from which one counts as newer. Hubs see them at different times.
@@ -39,6 +40,8 @@ pub(crate) struct Members {
     healthy: Vec<Generation>,
     /// Configurations of all instances, healthy or not.
     all: Vec<Arc<ServiceConfig>>,
+    /// Whether an instance registered with the token of its service only.
+    pub(crate) is_limited: bool,
 }
 
 /// Configurations of a service.
@@ -52,6 +55,8 @@ pub(crate) struct Plan {
     since: Option<u64>,
     /// Error that a router reports for it.
     error: Option<String>,
+    /// Whether an instance registered with the token of its service only. It is kept when there are no instances left.
+    pub(crate) is_limited: bool,
     /// Generation that is tried. A rejected one stays, so that routers report when the error ends.
     pub(crate) trial: Option<Trial>,
     /// Configurations that routers rejected when they were tried, with the error.
@@ -276,6 +281,7 @@ pub(crate) fn decide(
     services: &mut [(&str, &mut Plan)],
     members: &BTreeMap<&str, Members>,
     reports: &impl Reports,
+    policy: &Policy,
 ) {
     let none = Members::default();
     let mut promoted = true;
@@ -284,11 +290,14 @@ pub(crate) fn decide(
         let mut all: Vec<_> = services
             .iter_mut()
             .map(|(service, plan)| {
+                if let Some(members) = members.get(*service) {
+                    plan.is_limited = members.is_limited;
+                }
                 let choices = plan.choices(members.get(*service).unwrap_or(&none));
                 Candidates { service, plan, choices }
             })
             .collect();
-        check(&mut all);
+        check(&mut all, policy);
         for Candidates { service, plan, choices } in all {
             promoted |= plan.apply(choices, members.get(service).unwrap_or(&none), reports.can_try());
         }
@@ -296,13 +305,17 @@ pub(crate) fn decide(
 }
 
 /// Finds the reason of each choice that cannot come into use.
-fn check(services: &mut [Candidates<'_>]) {
+fn check(services: &mut [Candidates<'_>], policy: &Policy) {
     loop {
-        let refusals = refusals(services);
+        let refusals = refusals(services, policy);
         if refusals.is_empty() {
             return;
         }
-        for (index, reason) in refusals {
+        let refused: BTreeSet<usize> = refusals.iter().map(|(place, _)| *place).collect();
+        // What is refused itself stands in no other service's way.
+        let final_ones =
+            refusals.into_iter().filter(|(_, (_, before))| before.is_none_or(|at| !refused.contains(&at)));
+        for (index, (reason, _)) in final_ones {
             let choice = services[index].choices.iter_mut().find(|(_, refusal)| refusal.is_none());
             if let Some((_, refusal)) = choice {
                 *refusal = Some(reason);
@@ -325,10 +338,20 @@ impl Candidates<'_> {
     fn chosen(&self) -> Option<&ServiceConfig> {
         Some(&self.choices.iter().find(|(_, refusal)| refusal.is_none())?.0.config)
     }
+
+    /// Returns whether a router of the service protects hosts, in use or chosen.
+    fn has_tls_options(&self) -> bool {
+        let configs = [self.plan.in_use().map(|config| &**config), self.chosen()];
+        configs.into_iter().flatten().any(ServiceConfig::has_tls_options)
+    }
 }
 
+/// Why a chosen generation cannot come into use, and the place of the service whose chosen generation comes before it, if
+/// that is the reason.
+type Reason = (String, Option<usize>);
+
 /// Returns the reasons against chosen generations, by the place of the service.
-fn refusals(services: &[Candidates<'_>]) -> Vec<(usize, String)> {
+fn refusals(services: &[Candidates<'_>], policy: &Policy) -> Vec<(usize, Reason)> {
     if services.iter().all(|service| service.chosen().is_none()) {
         return Vec::new();
     }
@@ -341,15 +364,17 @@ fn refusals(services: &[Candidates<'_>]) -> Vec<(usize, String)> {
             table.entry((protocol, kind, name)).or_default().entry(place).or_default().chosen = Some(value);
         }
     }
+    let protected: BTreeSet<usize> =
+        (0..services.len()).filter(|place| services[*place].has_tls_options()).collect();
     let reason = |(place, service): (usize, &Candidates<'_>)| {
         let config = service.chosen()?;
         let present = |protocol: &str, kind: &str, name: &str| {
             let definitions = table.get(&(protocol, kind, name))?;
             definitions.values().find_map(|definitions| definitions.chosen.or(definitions.in_use))
         };
-        let reason = conflict(services, place, config, &table)
-            .or_else(|| unresolved(config, &table))
-            .or_else(|| config.find_cycle(present))?;
+        let reason = conflict(services, place, config, &table, policy)
+            .or_else(|| tls_conflict(services, place, config, &table, &protected))
+            .or_else(|| Some((unresolved(config, &table).or_else(|| config.find_cycle(present))?, None)))?;
         Some((place, reason))
     };
     services.iter().enumerate().filter_map(reason).collect()
@@ -368,11 +393,12 @@ fn conflict(
     place: usize,
     config: &ServiceConfig,
     table: &Table<'_>,
-) -> Option<String> {
+    policy: &Policy,
+) -> Option<Reason> {
     config.claims().find_map(|(protocol, kind, name, value)| {
         let label = format!("traefik.{protocol}.{kind}.{name}");
         if [API, BEACON].contains(&name) || name.ends_with(TRIAL_SUFFIX) {
-            return Some(format!("{label} is reserved for the hub"));
+            return Some((format!("{label} is reserved for the hub"), None));
         }
         if !EXCLUSIVE.contains(&kind) {
             return None;
@@ -380,9 +406,9 @@ fn conflict(
         let holders = table.get(&(protocol, kind, name))?;
         let is_held = holders.get(&place).is_some_and(|own| own.in_use.is_some());
         let mut others = holders.iter().filter(|(other, _)| **other != place);
-        let (holder, _) = others.find(|(other, Definitions { in_use, chosen })| {
-            let (holder, own) = (services[**other].service, services[place].service);
-            let is_equal = |other: &&Value| *other == value && may_share(holder, own);
+        let (holder, definitions) = others.find(|(other, Definitions { in_use, chosen })| {
+            let may_share = may_share(&services[**other], &services[place], policy);
+            let is_equal = |other: &&Value| *other == value && may_share;
             let moves_along = chosen.as_ref().is_some_and(is_equal);
             match (in_use, chosen) {
                 (Some(in_use), _) => !is_equal(in_use) && !moves_along,
@@ -390,17 +416,59 @@ fn conflict(
                 (None, None) => false,
             }
         })?;
+        let before = definitions.in_use.is_none().then_some(*holder);
         let holder = services[*holder].service;
-        Some(format!(
-            "{label} already belongs to service {holder}, which defines it differently; use another name"
-        ))
+        let is_different = definitions.chosen.or(definitions.in_use) != Some(value);
+        let reason = if is_different {
+            "which defines it differently; use another name"
+        } else {
+            "and a service with a token of its own shares no name; use another one, or list both services under `merge` in \
+             the file of the hub's --policy"
+        };
+        Some((format!("{label} already belongs to service {holder}, {reason}"), before))
     })
 }
 
-/// Whether two services may share a router or service with equal definitions. Both have registered with the master
-/// token, which allows everything.
-fn may_share(_: &str, _: &str) -> bool {
-    true
+/// Returns why `config`, chosen for the service at `place`, would weaken the TLS of a host of another service, or would
+/// not get its own. `protected` are the places of services with TLS options.
+fn tls_conflict(
+    services: &[Candidates<'_>],
+    place: usize,
+    config: &ServiceConfig,
+    table: &Table<'_>,
+    protected: &BTreeSet<usize>,
+) -> Option<Reason> {
+    let definition = |place: usize, name: &str| {
+        let definitions = table.get(&("tls", "options", name))?;
+        let own = definitions.get(&place).or_else(|| definitions.values().next())?;
+        own.chosen.or(own.in_use)
+    };
+    let others = (0..services.len()).filter(|other| *other != place);
+    others.filter(|other| protected.contains(other) || protected.contains(&place)).find_map(|other| {
+        let holder = &services[other];
+        let clash = |config: &ServiceConfig, holders: &ServiceConfig| {
+            let is_same = |name: &str| definition(place, name) == definition(other, name);
+            config.find_tls_conflict(holder.service, holders, is_same)
+        };
+        match (holder.plan.in_use(), holder.chosen()) {
+            (Some(in_use), chosen) => {
+                let moves_along = chosen.is_some_and(|chosen| clash(config, chosen).is_none());
+                clash(config, in_use).filter(|_| !moves_along).map(|reason| (reason, None))
+            }
+            (None, Some(chosen)) if other < place => {
+                let own = services[place].plan.in_use();
+                let is_held = own.is_some_and(|own| clash(own, chosen).is_some());
+                clash(config, chosen).filter(|_| !is_held).map(|reason| (reason, Some(other)))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether two services may share a router or service with equal definitions: the tokens with which they registered allow
+/// everything, or the policy lists them together.
+fn may_share(one: &Candidates<'_>, other: &Candidates<'_>, policy: &Policy) -> bool {
+    !(one.plan.is_limited || other.plan.is_limited) || policy.may_share(one.service, other.service)
 }
 
 /// Returns the configuration of a service in the document, and the definitions that have another name there. `defined`

@@ -66,6 +66,7 @@ impl Scene {
             keep_empty: Duration::from_mins(1),
             exposure: Exposure::default(),
             key: Key::default(),
+            policy: Policy::default(),
         };
         let now = Instant::now();
         let routers = Routers { can_try, ..Routers::default() };
@@ -655,4 +656,120 @@ fn new_hub_puts_the_oldest_generation_in_use_in_whatever_order_tasks_return() {
     assert_eq!((scene.rule("b"), scene.servers("b")), ("Path(`/b`)", vec![1]));
     assert_eq!(scene.rule("b-swarmlings-trial"), "Host(`a.invalid`) && Host(`b.invalid`) && (Path(`/b2`))");
     assert_eq!(scene.routing("b.3"), Routing::Pending);
+}
+
+const PROTECTED: Pairs<'_> = &[
+    ("http.routers.a.rule", "Host(`a.lan`)"),
+    ("http.routers.a.tls.options", "mtls"),
+    ("tls.options.mtls.minversion", "VersionTLS13"),
+];
+
+const WEAK: Pairs<'_> = &[("http.routers.b.rule", "Host(`a.lan`) && Path(`/b`)")];
+
+#[test]
+fn router_without_tls_options_for_a_protected_host_is_refused() {
+    let mut scene = Scene::new(false);
+    scene.healthy("a.1", PROTECTED);
+    scene.healthy("b.1", WEAK);
+    assert!(
+        scene.refusal("b.1").contains("would switch off the TLS options mtls with which service a protects")
+    );
+    assert_eq!(scene.rule("b"), "");
+    // Neither under the same name with options of its own, nor in a later generation of a routed service.
+    let own: Pairs<'_> = &[
+        ("http.routers.c.rule", "Host(`a.lan`)"),
+        ("http.routers.c.tls.options", "mtls"),
+        ("tls.options.mtls.minversion", "VersionTLS12"),
+    ];
+    scene.healthy("c.1", own);
+    assert!(scene.refusal("c.1").contains("different ones (mtls) would switch them off"));
+    scene.healthy("d.1", &[("http.routers.d.rule", "Host(`d.lan`)")]);
+    scene.now += Duration::from_secs(2);
+    scene.healthy("d.2", &[("http.routers.d.rule", "Host(`a.lan`)")]);
+    assert!(scene.refusal("d.2").contains("would switch off"));
+    assert_eq!(scene.rule("d"), "Host(`d.lan`)");
+    // The same definition is no conflict.
+    scene.healthy("e.1", &[("http.routers.e.rule", "Host(`a.lan`)"), ("http.routers.e.tls.options", "mtls")]);
+    assert_eq!(scene.rule("e"), "Host(`a.lan`)");
+    // The protection ends with its service.
+    scene.withdraw("a.1");
+    scene.withdraw("e.1");
+    scene.now += Duration::from_mins(2);
+    scene.update();
+    assert_eq!(scene.rule("b"), WEAK[0].1);
+}
+
+#[test]
+fn tls_options_for_a_host_that_is_routed_without_them_are_refused() {
+    let mut scene = Scene::new(false);
+    scene.healthy("b.1", WEAK);
+    scene.healthy("a.1", PROTECTED);
+    assert!(scene.refusal("a.1").contains("mtls would not apply, since traefik.http.routers.b of service b"));
+    assert_eq!(scene.rule("b"), WEAK[0].1);
+    // After a restart the earlier ticket decides, also if the services return in another order.
+    let mut scene = Scene::new(false);
+    scene.register("b.1", Health::Healthy, WEAK);
+    scene.register("a.1", Health::Healthy, PROTECTED);
+    scene.update();
+    assert_eq!((scene.rule("b"), scene.rule("a")), (WEAK[0].1, ""));
+}
+
+#[test]
+fn services_with_tokens_of_their_own_share_names_only_by_policy() {
+    let labels: Pairs<'_> = &[A[0], ("http.services.web.loadbalancer.server.port", "80")];
+    for (merge, is_limited, expected) in
+        [("[]", true, false), (r#"[["a", "b"]]"#, true, true), ("[]", false, true)]
+    {
+        let text = format!(r#"{{"services": {{"*": {{}}}}, "merge": {merge}}}"#);
+        let mut scene = Scene::new(false);
+        scene.registry.settings.policy = Policy::parse(&text).unwrap();
+        scene.healthy("a.1", labels);
+        scene.registry.limit(&"b.1".parse().unwrap(), "b", is_limited);
+        scene.healthy("b.1", labels);
+        match scene.routing("b.1") {
+            Routing::Refused { reason } => {
+                assert!(
+                    !expected && reason.contains("list both services under `merge`"),
+                    "{merge}: {reason}"
+                );
+            }
+            _ => assert!(expected, "{merge}"),
+        }
+    }
+}
+
+#[test]
+fn definition_of_a_limited_service_does_not_take_the_name_of_another_one() {
+    let middleware = |size| [("http.middlewares.m.buffering.maxrequestbodybytes", size)];
+    let mut scene = Scene::new(false);
+    scene.registry.limit(&"a.1".parse().unwrap(), "a", true);
+    scene.healthy("a.1", &[A[0], middleware("1")[0]]);
+    scene.healthy("b.1", &[B[0], middleware("2")[0]]);
+    let middlewares = &scene.document["http"]["middlewares"];
+    assert_eq!(middlewares["m"]["buffering"]["maxrequestbodybytes"], "2", "{middlewares}");
+    assert_eq!(middlewares["m-a"]["buffering"]["maxrequestbodybytes"], "1", "{middlewares}");
+}
+
+#[test]
+fn limits_apply_to_labels_of_a_services_own_token() {
+    let mut scene = Scene::new(false);
+    let labels: Pairs<'_> =
+        &[("http.routers.a.rule", "Path(`/`)"), ("http.routers.a.service", "api@internal")];
+    let id = "a.1".parse().unwrap();
+    scene.registry.limit(&id, "a", true);
+    scene.healthy("a.1", labels);
+    assert!(
+        scene.refusal("a.1").contains("api@internal is not the service's own"),
+        "{}",
+        scene.refusal("a.1")
+    );
+    assert!(scene.registry.new_warnings()[0].1.contains("Without --policy FILE"));
+    // Also if nothing but the token changes.
+    scene.registry.limit(&id, "a", false);
+    scene.healthy("a.1", labels);
+    assert_eq!(scene.rule("a"), "Path(`/`)");
+    scene.registry.limit(&id, "a", true);
+    scene.healthy("a.1", labels);
+    assert!(matches!(scene.routing("a.1"), Routing::Refused { .. }));
+    assert!(scene.registry.new_warnings().is_empty(), "the missing policy is reported once");
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{Health, InstanceId, Registration, Routing, Services, Source};
-use traefik::{Backend, Document, Draft, Exposure, LabelErrors, ServiceConfig};
+use protocol::{Health, InstanceId, Labels, Registration, Routing, Services, Source};
+use traefik::{Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, ServiceConfig};
 
 use crate::key::Key;
 use crate::leases::Leases;
 use crate::plans::{Members, Plan, decide, scope};
+use crate::policy::Policy;
 use crate::reports::Reports;
 use crate::specs::Specs;
 use crate::ticket;
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) exposure: Exposure,
     /// Key of tickets.
     pub(crate) key: Key,
+    /// What services with tokens of their own may claim.
+    pub(crate) policy: Policy,
 }
 
 /// Time for which a withdrawn instance cannot register again. A renewal sent before the withdrawal may arrive after
@@ -56,6 +59,10 @@ pub(crate) struct Registry {
     /// The configuration.
     pub(crate) document: Document,
     specs: Specs,
+    /// Instances that registered with the token of their service only.
+    limited: BTreeSet<InstanceId>,
+    /// Whether the missing policy has been reported.
+    reported_policy: bool,
     /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
     withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
     /// The same ends in order.
@@ -75,6 +82,10 @@ pub(crate) struct Registry {
 pub(crate) struct Instance {
     /// Latest registration, without age and ticket.
     pub(crate) registration: Registration,
+    /// Whether it registered with the token of its service only.
+    is_limited: bool,
+    /// Labels without secrets, if they contain any.
+    redacted: Option<Labels>,
     /// Start of the task, from the age in its first registration, or the last change of its labels.
     start: Instant,
     /// Configuration from its labels, or the errors in them.
@@ -124,6 +135,8 @@ impl Registry {
             undecided: true,
             document: Document::default(),
             specs: Specs::default(),
+            limited: BTreeSet::new(),
+            reported_policy: false,
             withdrawn: BTreeMap::new(),
             withdrawn_until: VecDeque::new(),
             empty_until: VecDeque::new(),
@@ -133,11 +146,28 @@ impl Registry {
         }
     }
 
+    /// Records whether the next registration of an instance comes with the token of its service only, so that the policy
+    /// limits what it may claim.
+    pub(crate) fn limit(&mut self, id: &InstanceId, service: &str, is_limited: bool) {
+        if !is_limited {
+            self.limited.remove(id);
+            return;
+        }
+        if !self.limited.contains(id) {
+            self.limited.insert(id.clone());
+        }
+        if !std::mem::replace(&mut self.reported_policy, true) && !self.settings.policy.is_given() {
+            let warning = "registers with its own token. Without --policy FILE, such services may use any host, path and \
+                           entry point that no other service has";
+            self.warnings.push((service.to_owned(), warning.to_owned()));
+        }
+    }
+
     /// Registers an instance or renews its lease, and binds the lease to `connection`. Returns whether anything but the
     /// expiry changed.
     ///
     /// A service without a ticket gets one of the current time. During the `warm_up` of a hub, services return in any order;
-    /// then it is the start of the service's oldest task.
+    /// then it is the start of the service's oldest task, unless that has a limited token and so might lie.
     ///
     /// # Errors
     /// [`Withdrawn`] if the same task has been withdrawn. A task that starts again under the same ID is accepted.
@@ -154,19 +184,32 @@ impl Registry {
         if self.withdrawn.get(id).is_some_and(|(started, _)| *started == registration.started) {
             return Err(Withdrawn);
         }
-        let is_earlier = self.see(now, warm_up.then_some(age), &registration.service, ticket.as_deref());
+        let is_limited = self.limited.contains(id);
+        let oldest = (warm_up && !is_limited).then_some(age);
+        let is_earlier = self.see(now, oldest, &registration.service, ticket.as_deref());
         self.undecided |= is_earlier;
         self.leases.renew(id, connection, now + self.ttl(registration.source));
-        if self.instances.get(id).is_some_and(|instance| instance.registration == registration) {
+        let is_same = |known: &Instance| known.registration == registration && known.is_limited == is_limited;
+        if self.instances.get(id).is_some_and(is_same) {
             return Ok(is_earlier);
         }
         let known = self.remove(now, id);
         let service = self.services.entry(registration.service.clone()).or_default();
+        self.undecided |= service.plan.is_limited != is_limited;
         let (config, stale) =
-            read_config(&self.settings, &self.specs, service, &registration, &mut self.warnings);
+            read_config(&self.settings, &self.specs, service, &registration, is_limited, &mut self.warnings);
         let start = now.checked_sub(age).unwrap_or(now);
-        let mut instance =
-            Instance { registration, start, config, serving: None, stale, since: None, refusal: None };
+        let mut instance = Instance {
+            redacted: traefik_v1::redact(&registration.labels),
+            registration,
+            is_limited,
+            start,
+            config,
+            serving: None,
+            stale,
+            since: None,
+            refusal: None,
+        };
         if let Some(known) = known {
             instance.refusal = known.refusal;
             let (former, new) = (&known.registration, &instance.registration);
@@ -274,8 +317,15 @@ impl Registry {
         let affected = |instance: &Instance| services.contains(&instance.registration.service);
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {
             let service = self.services.entry(instance.registration.service.clone()).or_default();
-            let (config, stale) =
-                read_config(&self.settings, &self.specs, service, &instance.registration, &mut self.warnings);
+            let Instance { registration, is_limited, .. } = &*instance;
+            let (config, stale) = read_config(
+                &self.settings,
+                &self.specs,
+                service,
+                registration,
+                *is_limited,
+                &mut self.warnings,
+            );
             if config != instance.config {
                 instance.start = service.plan.after(now);
                 changed = true;
@@ -292,6 +342,7 @@ impl Registry {
 
     /// Ends a lease. Returns whether it existed.
     pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId) -> bool {
+        self.limited.remove(id);
         let Some(instance) = self.remove(now, id) else { return false };
         self.leases.remove(id);
         let until = now + WITHDRAWN_FOR;
@@ -332,6 +383,7 @@ impl Registry {
     pub(crate) fn advance(&mut self, now: Instant) -> (Vec<InstanceId>, bool) {
         let lost = self.leases.expired(now);
         for id in &lost {
+            self.limited.remove(id);
             self.remove(now, id);
         }
         while let Some((until, id)) = self.withdrawn_until.pop_front_if(|(until, _)| *until <= now) {
@@ -419,6 +471,7 @@ impl Registry {
         let mut members: BTreeMap<&str, Members> = BTreeMap::new();
         for instance in self.instances.values() {
             let members = members.entry(&instance.registration.service).or_default();
+            members.is_limited |= instance.is_limited;
             if let Some(serving) = &instance.serving {
                 members.add(serving, None);
             }
@@ -431,7 +484,7 @@ impl Registry {
         ordered.sort_by_key(|(_, service)| service.first_seen);
         let mut plans: Vec<_> =
             ordered.into_iter().map(|(name, service)| (name.as_str(), &mut service.plan)).collect();
-        decide(&mut plans, &members, reports);
+        decide(&mut plans, &members, reports, &self.settings.policy);
 
         let mut healthy: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
         for instance in self.instances.values_mut() {
@@ -444,7 +497,8 @@ impl Registry {
             healthy.entry(&instance.registration.service).or_default().push(instance);
         }
         let mut ordered: Vec<_> = self.services.iter_mut().collect();
-        ordered.sort_by_key(|(_, service)| service.first_seen);
+        // Of two definitions with the same name, that of a service with a limited token gets another one.
+        ordered.sort_by_key(|(_, service)| (service.plan.is_limited, service.first_seen));
         let mut draft = Draft::default();
         for (name, service) in &mut ordered {
             let Some(config) = service.plan.in_use() else { continue };
@@ -519,6 +573,14 @@ impl Registry {
 }
 
 impl Instance {
+    /// Returns the registration without the values that only routers may receive.
+    pub(crate) fn public_registration(&self) -> Registration {
+        match &self.redacted {
+            None => self.registration.clone(),
+            Some(labels) => Registration { labels: labels.clone(), ..self.registration.clone() },
+        }
+    }
+
     /// Returns whether its labels give this configuration.
     fn is_of(&self, config: Option<&Arc<ServiceConfig>>) -> bool {
         let own = self.config.as_ref().ok();
@@ -575,15 +637,27 @@ fn read_config(
     specs: &Specs,
     service: &mut Service,
     registration: &Registration,
+    is_limited: bool,
     warnings: &mut Vec<(String, String)>,
 ) -> (Result<Arc<ServiceConfig>, LabelErrors>, bool) {
+    if specs.is_foreign(registration) {
+        let message =
+            "this container is none of its tasks, but has its name; give the container another name";
+        let errors = vec![Diagnostic::new(format!("service {}", registration.service), message)];
+        return (Err(LabelErrors(errors)), false);
+    }
     let (labels, stale) = specs.resolve_labels(registration);
-    let config = traefik_v1::read_config(&registration.service, &labels, &settings.exposure);
+    let name = &registration.service;
+    let mut config = traefik_v1::read_config(name, &labels, &settings.exposure);
     for diagnostic in config.iter().flat_map(ServiceConfig::warnings) {
         let warning = format!("label {diagnostic}");
         if service.reported.insert(warning.clone()) {
-            warnings.push((registration.service.clone(), warning));
+            warnings.push((name.clone(), warning));
         }
+    }
+    if is_limited && let Ok(claims) = &config {
+        let errors = settings.policy.exceeding(name, claims);
+        config = if errors.is_empty() { config } else { Err(LabelErrors(errors)) };
     }
     (config.map(|config| service.intern(config)), stale)
 }

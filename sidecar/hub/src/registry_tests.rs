@@ -52,6 +52,7 @@ impl Scene {
             keep_empty: KEEP_EMPTY,
             exposure: Exposure::default(),
             key: Key::new(b"secret"),
+            policy: crate::policy::Policy::default(),
         };
         let now = Instant::now();
         Self { registry: Registry::new(settings, now, UNIX_MILLIS), now, generation: 0 }
@@ -311,6 +312,12 @@ fn during_the_warm_up_the_service_with_the_oldest_task_comes_first() {
     warm_up(&mut scene, &[of("second.8"), of("first.1")]);
     assert_eq!(scene.servers("first").len(), 1);
     assert!(scene.refusal("second.8").is_some());
+    // A service with a token of its own could take names by claiming any age.
+    let mut scene = Scene::new();
+    scene.registry.limit(&"first.1".parse().unwrap(), "first", true);
+    warm_up(&mut scene, &[of("first.1"), of("second.8")]);
+    assert_eq!(scene.servers("second").len(), 1);
+    assert!(scene.refusal("first.1").is_some());
 }
 
 #[test]
@@ -467,7 +474,8 @@ fn published_labels_apply_without_a_new_registration() {
         let services = Services { services: [("a".to_owned(), spec)].into() };
         scene.registry.publish(scene.now, "n".parse().unwrap(), services).0
     };
-    scene.put("a.1", 7, Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) });
+    let container = Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) };
+    scene.put("a.1", 7, Registration { slot: Some("1".to_owned()), ..container });
     scene.healthy("a.2", A);
     assert!(publish(&mut scene, 1, A));
     assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);

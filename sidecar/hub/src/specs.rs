@@ -88,6 +88,13 @@ impl Specs {
         }
     }
 
+    /// Returns whether an agent registers a container under the name of a service of the swarm although it is none of the
+    /// service's tasks. Labels of Compose, which an image can carry, may give a container any name.
+    pub(crate) fn is_foreign(&self, registration: &Registration) -> bool {
+        let is_task = registration.source == Source::Sidecar || registration.slot.is_some();
+        !is_task && self.latest(&registration.service).is_some()
+    }
+
     /// Returns the specification with the highest version.
     fn latest(&self, service: &str) -> Option<&ServiceSpec> {
         let specs = self.managers.values().filter_map(|(manager, _)| manager.services.get(service));
@@ -148,6 +155,19 @@ mod tests {
         assert!(publish(&mut specs, "n", 1, false, NEW));
         assert!(!publish(&mut specs, "n", 1, false, NEW), "nothing changed");
         assert_eq!(resolve(&specs, &container), (labels(&[("rule", "new"), ("kept", "1")]), false));
+    }
+
+    #[test]
+    fn container_outside_of_the_swarm_is_foreign_to_a_service_of_the_swarm() {
+        let mut specs = Specs::default();
+        let container = task(Source::Agent, OLD);
+        assert!(!specs.is_foreign(&container));
+        publish(&mut specs, "n", 1, true, NEW);
+        assert!(specs.is_foreign(&container));
+        let slot = Some("1".to_owned());
+        assert!(!specs.is_foreign(&Registration { slot, ..container.clone() }));
+        assert!(!specs.is_foreign(&Registration { service: "other".to_owned(), ..container }));
+        assert!(!specs.is_foreign(&task(Source::Sidecar, OLD)));
     }
 
     #[test]

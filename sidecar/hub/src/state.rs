@@ -9,7 +9,7 @@ use cli::constant_time_eq;
 use protocol::{Instance, InstanceId, Routing};
 use runtime::{Bytes, Latch};
 use tracing::{info, warn};
-use traefik::Document;
+use traefik::{Document, redact_document};
 
 use crate::certificate::Certificate;
 use crate::events::Events;
@@ -202,9 +202,9 @@ impl State {
         times.into_iter().flatten().min()
     }
 
-    /// Returns the configuration for clients that are not routers; `None` before the end of the warm-up.
+    /// Returns the configuration for clients that are not routers, without secrets; `None` before the end of the warm-up.
     pub(crate) fn public_document(&self) -> Option<Bytes> {
-        self.is_ready().then(|| self.registry.document.to_json().into())
+        self.is_ready().then(|| redact_document(&self.registry.document.to_json()).into())
     }
 
     /// Returns the configuration for the router that polls on `connection`. While nothing changes it is the same, since
@@ -285,7 +285,7 @@ impl State {
         self.registry.instances.range::<InstanceId, _>((start, Bound::Unbounded)).map(|(id, instance)| {
             Instance {
                 id: id.clone(),
-                registration: instance.registration.clone(),
+                registration: instance.public_registration(),
                 routing: self.routing(id),
                 connected: self.registry.is_connected(id),
                 stale: instance.stale,

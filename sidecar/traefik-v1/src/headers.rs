@@ -55,13 +55,12 @@ pub(crate) fn translate(t: &mut Translator<'_>) -> Option<String> {
 
 /// Parses `Name: value`. The name becomes part of a label's key.
 pub(crate) fn parse_header(text: &str) -> Result<(String, String), String> {
-    let (name, value) =
-        text.split_once(':').ok_or_else(|| format!("expected NAME:VALUE, separated by ||, got {text:?}"))?;
+    let (name, value) = text.split_once(':').ok_or("expected NAME:VALUE, separated by ||")?;
     let (name, value) = (name.trim(), value.trim());
     // The token characters of RFC 9110 except the dot, which separates the parts of a key.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_plain) {
-        return Err(format!("invalid header name {name:?}"));
+        return Err("invalid header name".to_owned());
     }
     if value.contains(char::is_control) {
         return Err(format!("control character in the value of header {name}"));

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use protocol::Labels;
-use traefik::{Diagnostic, Exposure, LabelErrors, ServiceConfig, Translation};
+use traefik::{Diagnostic, Exposure, LabelErrors, REDACTED, ServiceConfig, Translation, without_credentials};
 
 mod command;
 mod headers;
@@ -91,6 +91,31 @@ pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> 
         diagnostics.dedup();
     }
     translation
+}
+
+/// Options of Traefik 1 whose values only routers receive.
+const SECRETS: [&str; 6] = [
+    "backend.healthcheck.headers",
+    "frontend.auth.basic",
+    "frontend.auth.basic.users",
+    "frontend.auth.digest.users",
+    "frontend.auth.forward.tls.key",
+    "frontend.headers.customRequestHeaders",
+];
+
+/// Returns the labels without the values that only routers may receive; `None` if there are no such values.
+pub fn redact(labels: &Labels) -> Option<Labels> {
+    let shown = |key: &str, value: &str| {
+        let is_secret = match keys::parse(key) {
+            Some(keys::Key::Known { property, .. }) => SECRETS.contains(&property.path),
+            Some(keys::Key::Unknown(_)) => true,
+            None => traefik::is_secret(key),
+        };
+        if is_secret { REDACTED.to_owned() } else { without_credentials(value).into_owned() }
+    };
+    let redacted = labels.0.iter().map(|(key, value)| (key.clone(), shown(key, value)));
+    let redacted = Labels(redacted.collect());
+    (redacted != *labels).then_some(redacted)
 }
 
 fn is_disabled(labels: &Labels) -> bool {

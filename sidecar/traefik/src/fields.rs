@@ -21,6 +21,8 @@ pub(crate) struct Field {
     pub(crate) ignores_wrong_values: bool,
     /// Check of the name that the user chose for this option.
     pub(crate) name_check: Option<Check>,
+    /// Whether only routers may receive the value, or the items of the list.
+    pub(crate) is_secret: bool,
     /// Reason why labels must not set the option.
     pub(crate) refusal: Option<&'static str>,
     /// Warning about the option.
@@ -132,7 +134,11 @@ impl Field {
 fn leaf(kind: Kind) -> &'static Field {
     static LEAVES: OnceLock<[Field; 3]> = OnceLock::new();
     let leaves = LEAVES.get_or_init(|| {
-        [Kind::Item, Kind::Name, Kind::Plugin].map(|kind| Field { kind: Some(kind), ..Field::default() })
+        [Kind::Item, Kind::Name, Kind::Plugin].map(|kind| Field {
+            kind: Some(kind),
+            is_secret: kind == Kind::Plugin,
+            ..Field::default()
+        })
     });
     leaves.iter().find(|field| field.kind == Some(kind)).expect("each kind that is asked for has a leaf")
 }
@@ -153,6 +159,7 @@ fn parse(text: &'static str) -> Field {
         field.kind = Some(if path.ends_with("**") { Kind::Plugin } else { Kind::parse(kind) });
         field.check = options::check(path);
         field.name_check = options::name_check(path);
+        field.is_secret = options::is_secret(path);
         field.refusal = options::refusal(path);
         field.warning = options::warning(path);
         field.ignores_wrong_values = options::is_ignored(path);

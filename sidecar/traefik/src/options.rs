@@ -183,6 +183,21 @@ const REFUSED: &[(&str, &str)] = &[
     ("tls.stores.*.defaultcertificate", IN_FILES_ONLY),
 ];
 
+/// Options whose values only routers receive: keys, users, passwords and credentials. Everything below plugins is one,
+/// since only a plugin knows what its options mean.
+const SECRETS: &[&str] = &[
+    "basicauth.users",
+    "digestauth.users",
+    "customrequestheaders.*",
+    "healthcheck.headers.*",
+    "redis.password",
+    "redis.username",
+    "tls.key",
+    "certificates.[n].keyfile",
+    "defaultcertificate.keyfile",
+    "plugin.*.**",
+];
+
 const NO_REDIRECT: &str = "has no effect in Traefik 3; use a redirectscheme middleware";
 
 const IN_TRANSPORT: &str = "deprecated in Traefik 3; set it in a serverstransport";
@@ -219,6 +234,11 @@ pub(crate) fn is_ignored(path: &str) -> bool {
 /// Returns the check of the names below an option.
 pub(crate) fn name_check(path: &str) -> Option<Check> {
     find(NAMES, |end| ends_with(path, end))
+}
+
+/// Whether only routers may receive the values of an option.
+pub(crate) fn is_secret(path: &str) -> bool {
+    SECRETS.iter().any(|end| ends_with(path, end))
 }
 
 /// Returns the reason why labels must not set an option.
@@ -299,7 +319,8 @@ mod tests {
     fn each_line_applies_to_an_option() {
         let fields = include_str!("fields.txt");
         let paths: Vec<&str> = fields.lines().filter_map(|line| Some(line.split_once(' ')?.0)).collect();
-        let ends = CHECKS.iter().chain(NAMES).map(|(end, _)| *end).chain(IGNORED.iter().copied());
+        let ends =
+            CHECKS.iter().chain(NAMES).map(|(end, _)| *end).chain(IGNORED.iter().chain(SECRETS).copied());
         for end in ends {
             assert!(paths.iter().any(|path| ends_with(path, end)), "{end}");
         }

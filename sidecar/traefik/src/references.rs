@@ -109,7 +109,7 @@ impl ServiceConfig {
 
 /// Returns the name in a reference without the hub's provider; `None` for definitions of other providers and for those
 /// that Traefik always has.
-fn own_name<'a>(protocol: &str, kind: &str, name: &'a str) -> Option<&'a str> {
+pub(crate) fn own_name<'a>(protocol: &str, kind: &str, name: &'a str) -> Option<&'a str> {
     let own = name.strip_suffix(OWN_PROVIDER).unwrap_or(name);
     let is_builtin = (protocol, kind, name) == ("tls", "options", "default");
     (!own.is_empty() && !own.contains('@') && !is_builtin).then_some(own)
@@ -118,7 +118,7 @@ fn own_name<'a>(protocol: &str, kind: &str, name: &'a str) -> Option<&'a str> {
 type Visitor<'a> = dyn FnMut(&str, &str, &'static str, &mut String) + 'a;
 
 /// Calls `visitor` for each reference, with its label, and with protocol, kind and name of the definition.
-fn visit(tree: &mut Tree, visitor: &mut Visitor<'_>) {
+pub(crate) fn visit(tree: &mut Tree, visitor: &mut Visitor<'_>) {
     let mut label = "traefik".to_owned();
     for (protocol, kinds) in tree.iter_mut() {
         if let Ok(step) = Field::root().step(protocol) {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors, Translation};
 use crate::exposure::Exposure;
 use crate::references::Reference;
+use crate::tls::HostRouter;
 use crate::tree::{Parsed, Tree, check_service_name, object, parse};
 use crate::{definitions, graph, rule};
 
@@ -27,6 +28,8 @@ pub struct ServiceConfig {
     pub(crate) server_options: BTreeMap<(String, String), Tree>,
     /// References to definitions that the hub should have.
     pub(crate) references: Vec<Reference>,
+    /// Routers that name hosts, with their TLS options.
+    pub(crate) hosts: Vec<HostRouter>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -74,7 +77,7 @@ impl ServiceConfig {
         for provider in ["docker", "swarm"] {
             tree.remove(provider);
         }
-        let mut config = Self { tree, server_options: BTreeMap::new(), references: Vec::new(), warnings };
+        let mut config = Self { tree, warnings, ..Self::default() };
         config.extract_server_options(&mut errors);
         config.add_default_router(service, default_rule);
         config.complete_routers(service, default_rule, &mut errors);
@@ -83,6 +86,7 @@ impl ServiceConfig {
         }
         rule::check_routers(&config.tree, &mut config.warnings, &mut errors);
         config.find_references();
+        config.find_hosts();
         if let Some(message) = check_service_name(service).err().filter(|_| config.is_routed()) {
             errors.push(Diagnostic::new("service", message));
         }
@@ -127,7 +131,7 @@ impl ServiceConfig {
         self.tree == other.tree
     }
 
-    fn section(&self, protocol: &str, kind: &str) -> Option<&Tree> {
+    pub(crate) fn section(&self, protocol: &str, kind: &str) -> Option<&Tree> {
         self.tree.get(protocol)?.get(kind)?.as_object()
     }
 

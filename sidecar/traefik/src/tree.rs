@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors};
 use crate::fields::{Field, Kind, Step};
+use crate::secrets::without_credentials;
 use crate::values::Check;
 
 /// A part of Traefik's configuration. Its leaves are strings and lists of strings.
@@ -114,6 +115,13 @@ impl Branch {
     }
 }
 
+/// Whether only routers may receive the value of a label of Traefik 3: the option is secret, or there is no such option and
+/// so the key may be a misspelt one.
+pub fn is_secret(key: &str) -> bool {
+    let Some(path) = strip_root(key).filter(|path| !is_custom(path)) else { return false };
+    resolve(path).map_or(true, |steps| steps.iter().any(|(field, _)| field.is_secret))
+}
+
 /// Removes `traefik.` in any case. Returns `None` for other labels.
 fn strip_root(key: &str) -> Option<&str> {
     let (root, path) = key.split_at_checked("traefik.".len())?;
@@ -147,7 +155,12 @@ fn insert(root: &mut Branch, path: &str, value: &str) -> Result<Option<String>, 
     }
     let kind = field.kind.ok_or("this option has no value of its own; set an option below it")?;
     if let Some(expected) = kind.mismatch(value) {
-        return Err(format!("expected {expected}, got {value:?}"));
+        let is_secret = steps.iter().any(|(field, _)| field.is_secret);
+        return Err(if is_secret {
+            format!("expected {expected}")
+        } else {
+            format!("expected {expected}, got {:?}", without_credentials(value))
+        });
     }
     let checked = above.last().filter(|_| kind == Kind::Item).map_or(*field, |(list, _)| *list);
     let wrong = checked.check.and_then(|check| mismatch(check, kind, value));

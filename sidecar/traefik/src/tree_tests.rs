@@ -164,7 +164,8 @@ fn errors_name_the_label_and_the_remedy() {
         ("traefik.", "a", "empty name between two dots"),
         ("traefik.http.routers.a", "a", "this option has no value of its own; set an option below it"),
         ("traefik.http.routers.a.rule.b", "a", "unknown option \"b\""),
-        ("traefik.http.middlewares.a.plugin.b.c", "║", "expected text without \"║\", got \"║\""),
+        ("traefik.http.routers.a.entrypoints", "║", "expected text without \"║\", got \"║\""),
+        ("traefik.http.middlewares.a.plugin.b.c", "║", "expected text without \"║\""),
         (
             "traefik.http.routers.api@internal.rule",
             "a",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::rule::expression::Call;
 use crate::rule::go_regex;
 use crate::rule::lexer::shorten;
-use crate::rule::{Protocol, Syntax};
+use crate::rule::{Part, Protocol, Syntax};
 use crate::suggest::suggest;
 
 /// A matcher of version 2 or 3. The matchers of one protocol and version are [`Protocol::matchers`].
@@ -60,6 +60,16 @@ const TCP: &[(&str, Matcher)] = &[
     ("HostSNI", Matcher::HostSni),
     ("HostSNIRegexp", Matcher::HostSniRegexp),
 ];
+
+impl Matcher {
+    /// Whether the arguments are hosts, or paths or their beginnings.
+    pub(super) fn is_exact(self, part: Part) -> bool {
+        match part {
+            Part::Host => matches!(self, Self::Host | Self::HostSni),
+            Part::Path => matches!(self, Self::Path | Self::PathPrefix),
+        }
+    }
+}
 
 impl Protocol {
     fn matchers(self, syntax: Syntax) -> &'static [(&'static str, Matcher)] {

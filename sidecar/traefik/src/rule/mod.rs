@@ -10,6 +10,8 @@ mod matchers;
 mod unicode_names;
 mod v2;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
@@ -47,6 +49,54 @@ pub(crate) fn check_routers(tree: &Tree, warnings: &mut Vec<Diagnostic>, errors:
                 Err(error) => errors.push(error),
             }
         }
+    }
+}
+
+/// A part of a request that a matcher can confine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Host,
+    Path,
+}
+
+/// Returns the hosts that the rule of a router names, in lower case. Traefik gives all HTTPS connections to such a host the
+/// TLS options of the router.
+pub(crate) fn hosts(protocol: &str, router: &Value) -> BTreeSet<String> {
+    let Some(rule) = read(protocol, router) else { return BTreeSet::new() };
+    let named = rule.leaves().into_iter().filter(|leaf| leaf.matcher.is_exact(Part::Host));
+    named.flat_map(|leaf| leaf.call.arguments.iter().map(|host| text(Part::Host, host))).collect()
+}
+
+/// Whether each request that the rule of a router matches has a host or a path that is allowed. `is_allowed` gets the
+/// argument of the matchers for it: a host in lower case, or the beginning of a path.
+pub(crate) fn is_confined(
+    protocol: &str,
+    router: &Value,
+    part: Part,
+    is_allowed: &impl Fn(&str) -> bool,
+) -> bool {
+    let Some(rule) = read(protocol, router) else { return false };
+    // A request may pass a matcher that confines nothing, and one that is negated.
+    !rule.may_hold(false, &|leaf, is_negated| {
+        let mut arguments = leaf.call.arguments.iter();
+        is_negated
+            || !leaf.matcher.is_exact(part)
+            || !arguments.all(|argument| is_allowed(&text(part, argument)))
+    })
+}
+
+fn read<'a>(protocol: &str, router: &'a Value) -> Option<Rule<'a>> {
+    let option = |name: &str| router.get(name).and_then(Value::as_str);
+    let syntax = if option("rulesyntax") == Some("v2") { Syntax::V2 } else { Syntax::V3 };
+    let protocol = if protocol == "http" { Protocol::Http } else { Protocol::Tcp };
+    parse(protocol, syntax, option("rule")?).ok()
+}
+
+fn text(part: Part, argument: &[u8]) -> String {
+    let text = String::from_utf8_lossy(argument);
+    match part {
+        Part::Host => text.trim_end_matches('.').to_lowercase(),
+        Part::Path => text.into_owned(),
     }
 }
 

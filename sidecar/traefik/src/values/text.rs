@@ -2,6 +2,8 @@
 
 use parse::go_duration;
 
+use crate::secrets::without_credentials;
+
 /// Maximum length of a value in a message.
 const MAX_SHOWN: usize = 80;
 
@@ -10,6 +12,7 @@ const MAX_BCRYPT_COST: u32 = 14;
 
 /// Returns the beginning of a value, for messages.
 pub(super) fn shortened(value: &str) -> String {
+    let value = without_credentials(value);
     let shown: String = value.chars().take(MAX_SHOWN).collect();
     if shown.len() < value.len() { shown + "…" } else { shown }
 }
@@ -76,20 +79,18 @@ pub(super) fn is_media_type(value: &str) -> bool {
     is_word(kind) && is_word(subtype) && parts.all(is_parameter)
 }
 
-/// Returns an error if `value` is not `NAME:HASH`. Messages do not contain the hash.
+/// Returns an error if `value` is not `NAME:HASH`. Messages contain neither name nor hash.
 pub(super) fn basic_user(value: &str) -> Option<String> {
-    let mut parts = value.split(':');
-    let (name, hash, rest) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-    let name = shortened(name.split('$').next().unwrap_or_default());
-    let (Some(hash), None) = (hash, rest) else {
-        return Some(format!("expected NAME:HASH, as htpasswd prints it, for the user {name:?}"));
+    let mut parts = value.split(':').skip(1);
+    let (Some(hash), None) = (parts.next(), parts.next()) else {
+        return Some("expected NAME:HASH for each user, as htpasswd prints it".to_owned());
     };
     let bcrypt = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().find_map(|prefix| hash.strip_prefix(prefix));
     let cost = bcrypt.and_then(|rest| rest.split('$').next()?.parse::<u32>().ok());
     cost.filter(|cost| *cost > MAX_BCRYPT_COST).map(|cost| {
         format!(
-            "the hash of user {name:?} has cost {cost}, and Traefik computes it for each request; use a cost of at \
-             most {MAX_BCRYPT_COST}"
+            "a user's hash has cost {cost}, and Traefik computes it for each request; use a cost of at most \
+             {MAX_BCRYPT_COST}"
         )
     })
 }
@@ -102,10 +103,8 @@ pub(super) fn is_known_hash(value: &str) -> bool {
 
 /// Returns an error if `value` is not `NAME:REALM:HASH`.
 pub(super) fn digest_user(value: &str) -> Option<String> {
-    let parts: Vec<&str> = value.split(':').collect();
-    (parts.len() != 3).then(|| {
-        format!("expected NAME:REALM:HASH, as htdigest prints it, for the user {:?}", shortened(parts[0]))
-    })
+    let is_valid = value.split(':').count() == 3;
+    (!is_valid).then(|| "expected NAME:REALM:HASH for each user, as htdigest prints it".to_owned())
 }
 
 /// Returns an error if `value` is not PEM with a block whose label ends with `label`.
