@@ -67,6 +67,7 @@ impl Hub {
             certificate,
             is_outdated: false,
             is_unpublished: false,
+            has_rendered: false,
             rests_until: now(),
             ticks_at: now(),
             ran_at: now(),
@@ -343,8 +344,10 @@ impl Hub {
         let (effect, result) = update(&mut state, now);
         let progress = state.advance(now, effect);
         let is_new = state.generation != generation;
-        let end = self::now();
-        state.rests_until = state.rests_until.max(end + (end - now) * REST);
+        if std::mem::take(&mut state.has_rendered) {
+            let end = self::now();
+            state.rests_until = end + (end - now) * REST;
+        }
         let next = state.next_change().map_or(now + TICK, |at| at.min(now + TICK));
         let ticks_at = std::mem::replace(&mut state.ticks_at, next);
         drop(state);

@@ -14,7 +14,7 @@ use super::sidecars::Shared;
 
 const POLL: &str = "/traefik?wait=30s&throttle=0ms&router=bench";
 /// Time for which the request for a beacon stays open. The hub delays its response for longer.
-const BEACON: Duration = Duration::from_millis(500);
+const BEACON: Duration = Duration::from_secs(5);
 /// Limit for each wait.
 const LIMIT: Duration = Duration::from_secs(30);
 
