@@ -67,7 +67,7 @@ impl Hub {
             certificate,
             is_outdated: false,
             is_unpublished: false,
-            has_rendered: false,
+            renderings: 0,
             rests_until: now(),
             ticks_at: now(),
             ran_at: now(),
@@ -339,12 +339,12 @@ impl Hub {
     fn update<T>(&self, update: impl FnOnce(&mut State, Instant) -> (Option<Effect>, T)) -> T {
         let now = now();
         let mut state = self.state();
-        let generation = state.generation;
+        let (generation, renderings) = (state.generation, state.renderings);
         state.run(now);
         let (effect, result) = update(&mut state, now);
         let progress = state.advance(now, effect);
         let is_new = state.generation != generation;
-        if std::mem::take(&mut state.has_rendered) {
+        if state.renderings != renderings {
             let end = self::now();
             state.rests_until = end + (end - now) * REST;
         }

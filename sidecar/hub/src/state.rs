@@ -47,8 +47,8 @@ pub(crate) struct State {
     /// Whether the configuration, or what events tell, may have changed since it was last rendered.
     pub(crate) is_outdated: bool,
     pub(crate) is_unpublished: bool,
-    /// Whether [`State::advance`] has rendered anything.
-    pub(crate) has_rendered: bool,
+    /// Number of times that [`State::advance`] has rendered anything.
+    pub(crate) renderings: u64,
     /// Time before which nothing is rendered, since that took long the last time.
     pub(crate) rests_until: Instant,
     /// Time at which [`State::advance`] is called next without an update.
@@ -139,7 +139,7 @@ impl State {
         if now < self.rests_until {
             return progress;
         }
-        self.has_rendered = self.is_outdated || self.is_unpublished;
+        self.renderings += u64::from(self.is_outdated || self.is_unpublished);
         if std::mem::take(&mut self.is_outdated) {
             progress |= self.update_configuration();
         }
