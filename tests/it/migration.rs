@@ -86,11 +86,11 @@ fn list_of_labels_is_translated() {
     let lines = "traefik.port=80\ntraefik.frontend.rule=PathPrefixStrip:/a$\ncom.example=1\n";
     let output = labels(&["--format", "list", "--service", "demo_a"], lines);
     let expected = "com.example=1
-traefik.http.middlewares.demo_a--stripprefix.stripprefix.prefixes=/a$
-traefik.http.routers.demo_a.middlewares=demo_a--stripprefix
-traefik.http.routers.demo_a.priority=19
-traefik.http.routers.demo_a.rule=PathPrefix(`/a$`)
-traefik.http.routers.demo_a.service=demo-a
+traefik.http.middlewares.demo-a--stripprefix.stripprefix.prefixes=/a$
+traefik.http.routers.demo-a.middlewares=demo-a--stripprefix
+traefik.http.routers.demo-a.priority=19
+traefik.http.routers.demo-a.rule=PathPrefix(`/a$`)
+traefik.http.routers.demo-a.service=demo-a
 traefik.http.services.demo-a.loadbalancer.server.port=80
 ";
     assert_eq!(text(&output.stdout), expected);

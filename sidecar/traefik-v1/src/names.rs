@@ -9,7 +9,7 @@ use crate::segment::Segment;
 /// Names of what a segment is translated to.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// The router. The name is unique to the service.
+    /// The router.
     pub(crate) router: String,
     /// The service. It keeps the name that its backend had in Traefik 1, by which error pages refer to it.
     pub(crate) service: String,
@@ -26,11 +26,11 @@ impl Names {
         let backend = segment.get("backend");
         let Some(name) = &segment.name else {
             let backend = backend.map_or(service, |label| &label.text);
-            return Self { router: key_part(service), service: backend_name(backend) };
+            return Self { router: normalized(service), service: normalized(backend) };
         };
-        let router = format!("{}--{}", key_part(service), key_part(name));
+        let router = format!("{}--{}", normalized(service), key_part(name));
         // Traefik 1 joined them with one dash, which could be the name of another service.
-        let full_name = |backend: &str| format!("{}--{}", backend_name(service), backend_name(backend));
+        let full_name = |backend: &str| format!("{}--{}", normalized(service), normalized(backend));
         let own = backend.filter(|label| label.is_own).map_or(&**name, |label| &label.text);
         let is_shared = backend.is_some_and(|label| !label.is_own) || taken.contains(&full_name(own));
         if let Some(label) = backend.filter(|_| is_shared) {
@@ -69,10 +69,9 @@ fn key_part(text: &str) -> String {
     words.into_iter().chain([hash.as_str()]).collect::<Vec<_>>().join("-")
 }
 
-/// Normalises a backend's name as Traefik 1 did: letters and digits, with dashes in between.
-pub(crate) fn backend_name(text: &str) -> String {
-    let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    if words.is_empty() { key_part(text) } else { words.join("-") }
+/// Normalises the name of a service or a backend as Traefik does: letters and numbers, with dashes in between.
+pub(crate) fn normalized(text: &str) -> String {
+    Some(traefik::normalize(text)).filter(|name| !name.is_empty()).unwrap_or_else(|| key_part(text))
 }
 
 /// 32-bit FNV-1a hash.
@@ -95,9 +94,9 @@ mod tests {
 
     #[test]
     fn backends_keep_their_names() {
-        assert_eq!(backend_name("demo_ping"), "demo-ping");
-        assert_eq!(backend_name("/foo..bar/"), "foo-bar");
-        assert_eq!(backend_name("été"), "été");
-        assert!(!backend_name("!").is_empty());
+        assert_eq!(normalized("demo_ping"), "demo-ping");
+        assert_eq!(normalized("/foo..bar/"), "foo-bar");
+        assert_eq!(normalized("été"), "été");
+        assert!(!normalized("!").is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use protocol::Labels;
 
 use crate::keys;
-use crate::names::backend_name;
+use crate::names::normalized;
 use crate::rule::Rule;
 use crate::translator::Translator;
 use crate::{headers, middlewares, redirect, service};
@@ -139,7 +139,7 @@ fn errors(t: &mut Translator<'_>) -> Vec<String> {
             t.error(key, format!("missing {old}.status or {old}.backend; set both"));
             continue;
         };
-        let service = backend_name(&backend.text);
+        let service = normalized(&backend.text);
         if service == t.names.service {
             t.warn(
                 backend.key,

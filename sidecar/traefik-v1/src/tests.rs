@@ -19,7 +19,7 @@ fn translated_options(pairs: &[(&str, &str)]) -> Vec<String> {
     assert_eq!(translation.errors, []);
     let plan = read_config("demo_ping", &labels(&pairs), &Exposure::default());
     assert!(plan.is_ok(), "{plan:?}");
-    let common = ["routers.demo_ping.rule", "routers.demo_ping.service", "routers.demo_ping.priority"];
+    let common = ["routers.demo-ping.rule", "routers.demo-ping.service", "routers.demo-ping.priority"];
     let own = translation.labels.0.iter().filter_map(|(key, value)| {
         let key = key.strip_prefix("traefik.http.").expect("all labels are for HTTP");
         let is_common = common.contains(&key) || (key.ends_with(".server.port") && value == "80");
@@ -49,11 +49,11 @@ fn labels_of_the_article_become_router_middleware_and_service() {
         ("traefik.frontend.rule", "PathPrefixStrip: /ping"),
     ]);
     let expected = labels(&[
-        ("traefik.http.routers.demo_ping.rule", "PathPrefix(`/ping`)"),
-        ("traefik.http.routers.demo_ping.priority", "22"),
-        ("traefik.http.routers.demo_ping.middlewares", "demo_ping--stripprefix"),
-        ("traefik.http.routers.demo_ping.service", "demo-ping"),
-        ("traefik.http.middlewares.demo_ping--stripprefix.stripprefix.prefixes", "/ping"),
+        ("traefik.http.routers.demo-ping.rule", "PathPrefix(`/ping`)"),
+        ("traefik.http.routers.demo-ping.priority", "22"),
+        ("traefik.http.routers.demo-ping.middlewares", "demo-ping--stripprefix"),
+        ("traefik.http.routers.demo-ping.service", "demo-ping"),
+        ("traefik.http.middlewares.demo-ping--stripprefix.stripprefix.prefixes", "/ping"),
         ("traefik.http.services.demo-ping.loadbalancer.server.port", "8080"),
     ]);
     assert_eq!(translation, Translation { labels: expected, ..Translation::default() });
@@ -63,8 +63,8 @@ fn labels_of_the_article_become_router_middleware_and_service() {
 fn each_label_is_translated() {
     let middleware = |kind: &str, field: &str| {
         vec![
-            format!("middlewares.demo_ping--{kind}.{field}"),
-            format!("routers.demo_ping.middlewares=demo_ping--{kind}"),
+            format!("middlewares.demo-ping--{kind}.{field}"),
+            format!("routers.demo-ping.middlewares=demo-ping--{kind}"),
         ]
     };
     let service = |field: &str| vec![format!("services.demo-ping.loadbalancer.{field}")];
@@ -72,7 +72,7 @@ fn each_label_is_translated() {
         ("protocol=https", service("server.scheme=https")),
         ("protocol=http", vec![]),
         ("weight=10", service("server.weight=10")),
-        ("frontend.entryPoints=http, https", vec!["routers.demo_ping.entrypoints=http,https".to_owned()]),
+        ("frontend.entryPoints=http, https", vec!["routers.demo-ping.entrypoints=http,https".to_owned()]),
         ("frontend.passHostHeader=false", service("passhostheader=false")),
         ("frontend.passHostHeader=true", vec![]),
         ("frontend.auth.basic=a:b,c:d", middleware("basicauth", "basicauth.users=a:b,c:d")),
@@ -142,9 +142,9 @@ fn path_middlewares_have_the_order_of_traefik_1() {
         "traefik.frontend.rule",
         "AddPrefix:/x;ReplacePath:/r;PathPrefixStrip:/a;ReplacePathRegex:^/b /c;PathPrefixStripRegex:/{n}",
     )]);
-    let kinds: Vec<_> = translation.labels.0["traefik.http.routers.demo_ping.middlewares"]
+    let kinds: Vec<_> = translation.labels.0["traefik.http.routers.demo-ping.middlewares"]
         .split(',')
-        .map(|name| name.strip_prefix("demo_ping--").unwrap())
+        .map(|name| name.strip_prefix("demo-ping--").unwrap())
         .collect();
     assert_eq!(kinds, ["stripprefixregex", "stripprefix", "addprefix", "replacepathregex", "replacepath"]);
 }
@@ -167,7 +167,7 @@ fn access_middlewares_have_the_order_of_traefik_1() {
         ("traefik.frontend.whiteList.sourceRange", "10.0.0.0/8"),
         ("traefik.frontend.whiteList.useXForwardedFor", "true"),
     ]);
-    let prefix = "middlewares.demo_ping--";
+    let prefix = "middlewares.demo-ping--";
     let expected = [
         "basicauth.basicauth.headerfield=X-User",
         "basicauth.basicauth.removeheader=true",
@@ -187,8 +187,8 @@ fn access_middlewares_have_the_order_of_traefik_1() {
     let (router, middlewares) = options.split_last().unwrap();
     assert_eq!(middlewares, expected.map(|field| format!("{prefix}{field}")));
     let order = ["errors-bad", "ipallowlist", "basicauth", "inflightreq", "ratelimit-fast"];
-    let order = order.map(|kind| format!("demo_ping--{kind}")).join(",");
-    assert_eq!(*router, format!("routers.demo_ping.middlewares={order}"));
+    let order = order.map(|kind| format!("demo-ping--{kind}")).join(",");
+    assert_eq!(*router, format!("routers.demo-ping.middlewares={order}"));
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn redirects_use_scheme_or_regex() {
 fn priority_is_the_length_of_the_old_rule() {
     let priority = |rule: &str, more: &[(&str, &str)]| {
         let translation = translated(&[&[("traefik.frontend.rule", rule)], more].concat());
-        translation.labels.0.get("traefik.http.routers.demo_ping.priority").cloned()
+        translation.labels.0.get("traefik.http.routers.demo-ping.priority").cloned()
     };
     assert_eq!(priority("PathPrefixStrip:/foobar", &[]).as_deref(), Some("23"));
     assert_eq!(priority("PathPrefix:/foo;Host:foo.com", &[]).as_deref(), Some("28"));
@@ -265,11 +265,11 @@ fn each_segment_gets_its_own_router_and_service() {
     ]);
     assert_eq!((translation.errors, translation.warnings), (vec![], vec![]));
     let get = |key: &str| translation.labels.0.get(&format!("traefik.http.{key}")).map(String::as_str);
-    assert_eq!(get("routers.demo_ping--web.rule"), Some("Path(`/web`)"));
-    assert_eq!(get("routers.demo_ping--web.service"), Some("demo-ping--web"));
+    assert_eq!(get("routers.demo-ping--web.rule"), Some("Path(`/web`)"));
+    assert_eq!(get("routers.demo-ping--web.service"), Some("demo-ping--web"));
     assert_eq!(get("services.demo-ping--web.loadbalancer.server.port"), Some("80"));
     assert_eq!(get("services.demo-ping--web.loadbalancer.passhostheader"), Some("false"));
-    assert_eq!(get("routers.demo_ping--api.middlewares"), Some("demo_ping--api--stripprefix"));
+    assert_eq!(get("routers.demo-ping--api.middlewares"), Some("demo-ping--api--stripprefix"));
     assert_eq!(get("services.demo-ping--interface.loadbalancer.server.port"), Some("81"));
     assert_eq!(get("services.demo-ping--interface.loadbalancer.server.scheme"), Some("h2c"));
     assert_eq!(get("services.demo-ping--interface.loadbalancer.passhostheader"), None);
@@ -303,7 +303,7 @@ fn missing_rule_comes_from_the_domain_or_the_default_rule() {
     let rule = |pairs: &[(&str, &str)], default: Option<&str>| {
         let translation = translate("demo_ping", &labels(pairs), default);
         let warned = translation.warnings.iter().map(|warning| warning.label.clone()).collect::<Vec<_>>();
-        (translation.labels.0.get("traefik.http.routers.demo_ping.rule").cloned(), warned)
+        (translation.labels.0.get("traefik.http.routers.demo-ping.rule").cloned(), warned)
     };
     let is = |text: &str| (Some(text.to_owned()), vec![]);
     assert_eq!(rule(&[port, ("traefik.domain", "lan")], None), is("Host(`demo-ping.lan`)"));
@@ -389,7 +389,7 @@ fn labels_of_newer_versions_take_precedence() {
     assert_eq!(translation.warnings[0].label, "traefik.frontend.rule, traefik.port");
     // Middlewares alone do not define a router.
     let beside = translated(&[RULE, ("traefik.http.middlewares.m.compress", "true")]);
-    assert!(beside.labels.0.contains_key("traefik.http.routers.demo_ping.rule"));
+    assert!(beside.labels.0.contains_key("traefik.http.routers.demo-ping.rule"));
 }
 
 #[test]

@@ -23,8 +23,9 @@ impl DefaultRule {
     }
 }
 
-/// Replaces each sequence of characters other than letters and numbers by `-`, and removes it at both ends.
-fn normalize(name: &str) -> String {
+/// Replaces each sequence of characters other than letters and numbers by `-`, and removes it at both ends. Traefik does the
+/// same with the names of services.
+pub fn normalize(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }

@@ -24,7 +24,7 @@ mod tree;
 mod trial;
 mod values;
 
-pub use default_rule::DefaultRule;
+pub use default_rule::{DefaultRule, normalize};
 pub use diagnostic::{Diagnostic, LabelErrors, Translation};
 pub use document::{API, API_HOST, BEACON, Backend, Document, Draft};
 pub use exposure::{Constraints, Exposure};

@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use protocol::Labels;
 use serde_json::Value;
 
+use crate::default_rule::normalize;
 use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors, Translation};
 use crate::exposure::Exposure;
 use crate::references::Reference;
@@ -79,15 +80,17 @@ impl ServiceConfig {
         }
         let mut config = Self { tree, warnings, ..Self::default() };
         config.extract_server_options(&mut errors);
-        config.add_default_router(service, default_rule);
-        config.complete_routers(service, default_rule, &mut errors);
+        // The name of what the labels do not name, as in Traefik.
+        let name = normalize(service);
+        config.add_default_router(&name, default_rule);
+        config.complete_routers(&name, default_rule, &mut errors);
         if errors.len() >= ENOUGH {
             return Err(LabelErrors(errors));
         }
         rule::check_routers(&config.tree, &mut config.warnings, &mut errors);
         config.find_references();
         config.find_hosts();
-        if let Some(message) = check_service_name(service).err().filter(|_| config.is_routed()) {
+        if let Some(message) = check_service_name(service, &name).err().filter(|_| config.is_routed()) {
             errors.push(Diagnostic::new("service", message));
         }
         errors.extend(definitions::check(&config.tree));
@@ -172,7 +175,7 @@ impl ServiceConfig {
 
     /// Adds a router if the labels define none, as Traefik's providers do; but not if the labels are about TCP or UDP
     /// only, and not if there are several services to choose from.
-    fn add_default_router(&mut self, service: &str, default_rule: Option<&str>) {
+    fn add_default_router(&mut self, name: &str, default_rule: Option<&str>) {
         let Some(rule) = default_rule else { return };
         let has_stream = ["tcp", "udp"]
             .iter()
@@ -184,11 +187,11 @@ impl ServiceConfig {
             return;
         }
         let http = object(self.tree.entry("http"));
-        object(http.entry("routers")).insert(service.to_owned(), Value::from_iter([("rule", rule)]));
+        object(http.entry("routers")).insert(name.to_owned(), Value::from_iter([("rule", rule)]));
     }
 
     /// Gives each router the service and the rule that its labels leave out, as Traefik's providers do.
-    fn complete_routers(&mut self, service: &str, default_rule: Option<&str>, errors: &mut Vec<Diagnostic>) {
+    fn complete_routers(&mut self, own_name: &str, default_rule: Option<&str>, errors: &mut Vec<Diagnostic>) {
         for protocol in PROTOCOLS {
             let Some(kinds) = self.tree.get_mut(protocol).and_then(Value::as_object_mut) else { continue };
             let services = kinds.get("services").and_then(Value::as_object);
@@ -215,7 +218,7 @@ impl ServiceConfig {
                     continue;
                 }
                 let target = match services.as_slice() {
-                    [] => service,
+                    [] => own_name,
                     [only] => only,
                     several => {
                         let names = several[..several.len().min(MAX_NAMES)].join(", ");
@@ -231,7 +234,7 @@ impl ServiceConfig {
                 router.insert("service".to_owned(), target.into());
             }
             if needs_own_service {
-                object(kinds.entry("services")).insert(service.to_owned(), Value::Object(Tree::new()));
+                object(kinds.entry("services")).insert(own_name.to_owned(), Value::Object(Tree::new()));
             }
         }
     }

@@ -275,11 +275,10 @@ fn name_too_long() -> String {
     format!("a name is longer than {MAX_NAME_LENGTH} characters")
 }
 
-/// Checks the name of a service, which becomes the name of a router and a Traefik service if the labels define none.
-pub(crate) fn check_service_name(name: &str) -> Result<(), String> {
+/// Checks the normalised `name` of a service. A router and a Traefik service have it if the labels define none.
+pub(crate) fn check_service_name(service: &str, name: &str) -> Result<(), String> {
     match name {
-        // Traefik takes the rest of the name for the provider.
-        _ if name.contains('@') => Err(format!("the name {name:?} contains `@`; use another name")),
+        "" => Err(format!("the name {service:?} contains no letter and no number; use another name")),
         _ if escaped_length(name) > MAX_NAME_LENGTH => Err(name_too_long()),
         _ => Ok(()),
     }

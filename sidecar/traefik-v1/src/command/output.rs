@@ -160,7 +160,7 @@ mod tests {
             "=",
             "<<",
             ".5",
-            "demo_ping--stripprefix",
+            "demo-ping--stripprefix",
         ] {
             let written = format!("{}: {}\n", quote(text), quote(text));
             let read =
