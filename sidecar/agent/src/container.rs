@@ -126,7 +126,7 @@ pub(crate) fn read(inspection: Inspection) -> Inspected {
         id,
         name,
         slot,
-        port: lowest_port(config.exposed_ports.keys()).unwrap_or(DEFAULT_PORT),
+        port: lowest_port(&config.exposed_ports.keys()).unwrap_or(DEFAULT_PORT),
         started,
         health,
         location,
@@ -168,8 +168,10 @@ fn slot(service: &str, task: &str) -> Option<String> {
     Some(slot.to_owned())
 }
 
-fn lowest_port<'a>(exposed: impl Iterator<Item = &'a String>) -> Option<NonZeroU16> {
-    exposed.filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).min()
+/// Returns the lowest TCP port, or the lowest UDP port if there is none.
+fn lowest_port<'a>(exposed: &(impl Iterator<Item = &'a String> + Clone)) -> Option<NonZeroU16> {
+    let lowest = |suffix| exposed.clone().filter_map(|port| port.strip_suffix(suffix)?.parse().ok()).min();
+    lowest("/tcp").or_else(|| lowest("/udp"))
 }
 
 /// Returns a container's address on each network, preferring IPv4.

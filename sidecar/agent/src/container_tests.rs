@@ -55,6 +55,10 @@ fn registration_follows_the_inspection() {
     );
     let unexposed = running(json!({"Config": {"ExposedPorts": null}}));
     assert_eq!(unexposed.port.get(), 80);
+    let mut name_server = inspected(json!({}));
+    name_server.config.exposed_ports =
+        ["5353/udp", "53/udp"].map(|port| (port.to_owned(), Value::default())).into();
+    assert!(matches!(read(name_server), Inspected::Running(container) if container.port.get() == 53));
 }
 
 #[test]
