@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::ensure;
 use harness::labels::LabelList;
-use harness::{Fleet, Instance, Load, LoadOptions, TIMEOUT, eventually, http};
+use harness::{Fleet, FleetOptions, Instance, Load, LoadOptions, TIMEOUT, eventually, http};
+use serde_json::json;
 
 /// Starts an instance of `service` with these labels, below `traefik.`, and the port of its server.
 fn launch(fleet: &Fleet, service: &str, host: &str, labels: &[(&str, &str)]) -> Instance {
@@ -181,4 +182,62 @@ fn reference_to_a_missing_definition_is_refused_until_a_service_defines_it() {
     fleet.hub.wait_routing(user.host(), "confirmed").unwrap();
     assert!(router_is_enabled(&fleet, "u"));
     drop(definer);
+}
+
+#[test]
+fn definition_stays_while_another_service_refers_to_it() {
+    let hub_arguments = vec!["--keep-empty".to_owned(), "200ms".to_owned()];
+    let mut fleet = Fleet::spawn(FleetOptions { hub_arguments, ..FleetOptions::default() }).unwrap();
+    fleet.traefik.wait_ready().unwrap();
+    let gzip = ("http.middlewares.gzip.compress", "true");
+    let mut definer = launch(&fleet, "my_def", "d-1", &[gzip, ("http.routers.d.rule", "Path(`/d`)")]);
+    fleet.hub.wait_routing(definer.host(), "confirmed").unwrap();
+    let labels = [("http.routers.u.rule", "Path(`/u`)"), ("http.routers.u.middlewares", "gzip@docker")];
+    let user = launch(&fleet, "u", "u-1", &labels);
+    // Refers to a service by the name that Traefik's own providers give it.
+    let labels = [("http.routers.v.rule", "Path(`/v`)"), ("http.routers.v.service", "my-def@docker")];
+    let shared = launch(&fleet, "v", "v-1", &labels);
+    for instance in [&user, &shared] {
+        fleet.hub.wait_routing(instance.host(), "confirmed").unwrap();
+    }
+    fleet.wait_responses("/v", [&definer]).unwrap();
+    let load = load(&fleet, "/u");
+    definer.stop().unwrap();
+    let url = |path: &str| format!("{}{path}", fleet.traefik.url());
+    let status = |path: &str, expected: u16| {
+        let status = http::get(&url(path))?.status;
+        ensure!(status == expected, "{path}: status {status}");
+        Ok(())
+    };
+    eventually(TIMEOUT, || status("/d", 404)).unwrap();
+    eventually(TIMEOUT, || status("/v", 503)).unwrap();
+    pass(load);
+    assert!(router_is_enabled(&fleet, "u") && router_is_enabled(&fleet, "v"));
+}
+
+/// The node's clock is an hour behind. The hub computes the start from the age that the sidecar reports.
+#[test]
+fn labels_of_the_newest_task_apply_whatever_the_clock_of_its_node() {
+    let fleet = Fleet::start().unwrap();
+    let old = launch(&fleet, "b", "b-1", &[("http.routers.b.rule", "Path(`/b`)")]);
+    fleet.hub.wait_routing(old.host(), "confirmed").unwrap();
+    wait_for_next_generation(&fleet, &old);
+    let known = fleet.hub.instance(old.host()).unwrap();
+    let registration = json!({
+        "service": "b", "host": "b-2", "address": known["address"], "port": known["port"], "health": "healthy",
+        "started": known["started"].as_u64().unwrap() - 3_600_000, "age_ms": 0,
+        "labels": {"traefik.http.routers.b.rule": "Path(`/new`)"},
+    });
+    let request = ureq::http::Request::put(format!("{}/v1/instances/b-2", fleet.hub.url()))
+        .header("authorization", format!("Bearer {}", fleet.hub.token().unwrap()))
+        .body(registration.to_string())
+        .unwrap();
+    let agent = http::agent(http::TIMEOUT, true);
+    let is_new = || {
+        agent.run(request.clone())?.body_mut().read_to_vec()?;
+        let response = http::get(&format!("{}/new", fleet.traefik.url()))?;
+        ensure!(response.status == 200, "status {}", response.status);
+        Ok(())
+    };
+    eventually(TIMEOUT, is_new).unwrap();
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use traefik::{API, BEACON, ServiceConfig};
+use traefik::{API, BEACON, Reference, ServiceConfig};
 
 use crate::policy::Policy;
 use crate::reports::Reports;
@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     in_use: Option<Generation>,
     /// Its configuration in the document, where some names may differ.
     pub(crate) rendered: Option<Arc<ServiceConfig>>,
+    /// The one that it replaced in the document, until that is rendered again.
+    pub(crate) replaced: Option<Arc<ServiceConfig>>,
     /// Generation of the document with which it came into use; `None` until that has a number.
     since: Option<u64>,
     /// Error that a router reports for it.
@@ -230,6 +232,7 @@ impl Plan {
             let is_held = self.in_use().is_some_and(|in_use| members.has(in_use));
             let is_waiting = self.trial.as_ref().is_some_and(|trial| !trial.works);
             if !(is_waiting && can_try && is_held) {
+                self.replaced = self.rendered.take().or(self.replaced.take());
                 self.in_use = Some(chosen.clone());
                 (self.since, self.error, self.trial) = (None, None, None);
                 return true;
@@ -271,7 +274,10 @@ fn error_of(config: &ServiceConfig, since: Option<u64>, reports: &impl Reports) 
     config.claims().find_map(|(protocol, kind, name, _)| {
         let error = reports.error(since?, protocol, kind, name)?;
         let message = format!("Traefik reports for traefik.{protocol}.{kind}.{name}: {error}");
-        Some(message.replace(TRIAL_SUFFIX, ""))
+        // Labels cannot be the cause: there the hub replaces these providers.
+        let is_static = ["@docker", "@swarm"].iter().any(|provider| error.contains(provider));
+        let remedy = if is_static { "; in Traefik's own configuration write @http" } else { "" };
+        Some(message.replace(TRIAL_SUFFIX, "") + remedy)
     })
 }
 
@@ -356,7 +362,13 @@ fn refusals(services: &[Candidates<'_>], policy: &Policy) -> Vec<(usize, Reason)
         return Vec::new();
     }
     let mut table = Table::new();
+    let mut referring: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (place, service) in services.iter().enumerate() {
+        for Reference { protocol, kind, name, .. } in
+            service.plan.in_use().into_iter().flat_map(|c| c.references())
+        {
+            referring.entry((protocol.as_str(), *kind, name.as_str())).or_default().push(place);
+        }
         for (protocol, kind, name, value) in service.plan.in_use().into_iter().flat_map(|c| c.claims()) {
             table.entry((protocol, kind, name)).or_default().entry(place).or_default().in_use = Some(value);
         }
@@ -372,19 +384,43 @@ fn refusals(services: &[Candidates<'_>], policy: &Policy) -> Vec<(usize, Reason)
             let definitions = table.get(&(protocol, kind, name))?;
             definitions.values().find_map(|definitions| definitions.chosen.or(definitions.in_use))
         };
+        // Definitions above these, in other services, become deeper and more expensive.
+        let above = || {
+            let (mut seen, mut next) = (BTreeSet::from([place]), vec![config]);
+            while let Some(config) = next.pop() {
+                let claims = config.claims().map(|(protocol, kind, name, _)| (protocol, kind, name));
+                for other in claims.filter_map(|claim| referring.get(&claim)).flatten() {
+                    let Some(config) = services[*other].plan.in_use().filter(|_| seen.insert(*other)) else {
+                        continue;
+                    };
+                    if let Some(error) = config.find_cycle(present) {
+                        return Some(format!(
+                            "service {} needs these definitions: {error}",
+                            services[*other].service
+                        ));
+                    }
+                    next.push(config);
+                }
+            }
+            None
+        };
         let reason = conflict(services, place, config, &table, policy)
             .or_else(|| tls_conflict(services, place, config, &table, &protected))
-            .or_else(|| Some((unresolved(config, &table).or_else(|| config.find_cycle(present))?, None)))?;
+            .or_else(|| {
+                let reason =
+                    unresolved(config, &table).or_else(|| config.find_cycle(present)).or_else(above)?;
+                Some((reason, None))
+            })?;
         Some((place, reason))
     };
     services.iter().enumerate().filter_map(reason).collect()
 }
 
 fn unresolved(config: &ServiceConfig, table: &Table<'_>) -> Option<String> {
-    let is_missing = |reference: &&traefik::Reference| {
+    let is_missing = |reference: &&Reference| {
         !table.contains_key(&(reference.protocol.as_str(), reference.kind, reference.name.as_str()))
     };
-    config.references().iter().find(is_missing).map(traefik::Reference::unresolved)
+    config.references().iter().find(is_missing).map(Reference::unresolved)
 }
 
 /// Returns why `config`, chosen for the service at `place`, conflicts with another service.

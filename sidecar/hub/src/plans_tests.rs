@@ -318,6 +318,106 @@ fn reference_to_nothing_is_refused_until_it_is_defined() {
     assert_eq!((scene.routing("c.3"), scene.routing("d.4")), (Routing::Confirmed, Routing::Confirmed));
 }
 
+/// A service whose router refers to definitions of the service `a`.
+const REFERRING: Pairs<'_> = &[
+    ("http.routers.b.rule", "Host(`b.lan`)"),
+    ("http.routers.b.middlewares", "chain@docker"),
+    ("http.routers.b.service", "a"),
+    ("http.routers.b.tls.options", "strict"),
+];
+
+const DEFINITIONS: Pairs<'_> = &[
+    ("http.routers.a.rule", "Path(`/a`)"),
+    ("http.services.a.loadbalancer.server.port", "81"),
+    ("http.services.a.loadbalancer.serverstransport", "quick"),
+    ("http.serverstransports.quick.maxidleconnsperhost", "1"),
+    ("http.middlewares.chain.chain.middlewares", "gzip"),
+    ("http.middlewares.gzip.compress", "true"),
+    ("http.middlewares.unused.compress", "true"),
+    ("tls.options.strict.minversion", "VersionTLS13"),
+];
+
+/// Returns names of definitions in the document.
+fn defined(scene: &Scene) -> Vec<&str> {
+    let places = [
+        ("http", "routers"),
+        ("http", "services"),
+        ("http", "middlewares"),
+        ("http", "serverstransports"),
+        ("tls", "options"),
+    ];
+    let names = |(protocol, kind): (&str, &str)| scene.document[protocol][kind].as_object();
+    places.into_iter().filter_map(names).flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn definition_stays_while_another_service_refers_to_it() {
+    let mut scene = Scene::new(false);
+    scene.healthy("a.1", DEFINITIONS);
+    scene.healthy("b.2", REFERRING);
+    scene.report();
+    // A generation without the definitions is no reason to refuse it, nor to take the other service out of routing.
+    scene.healthy("a.3", &[("http.routers.a.rule", "Path(`/new`)"), ("http.routers.a.service", "x@file")]);
+    let kept = ["a", "b", "a", "chain", "gzip", "quick", "strict"];
+    assert_eq!((scene.rule("a"), defined(&scene)), ("Path(`/new`)", kept.to_vec()));
+    let servers = &scene.document["http"]["services"]["a"]["loadbalancer"]["servers"];
+    assert_eq!(servers[1]["url"], "http://10.0.1.3:81", "the port of the former definition");
+    let warnings: Vec<_> = scene.registry.new_warnings().into_iter().map(|(_, warning)| warning).collect();
+    assert_eq!(warnings.len(), 5, "{warnings:?}");
+    assert!(warnings.contains(
+        &"traefik.http.routers.b.middlewares refers to middleware chain, which no service defines; its last definition \
+          stays until the hub restarts"
+            .to_owned()
+    ));
+    for id in ["a.1", "a.3"] {
+        scene.withdraw(id);
+    }
+    scene.now += Duration::from_mins(2);
+    scene.update();
+    assert_eq!(defined(&scene), kept[1..]);
+    assert_eq!(scene.servers("a"), [] as [u8; 0]);
+    scene.now += Duration::from_mins(2);
+    scene.update();
+    scene.report();
+    assert_eq!((scene.routing("b.2"), scene.registry.new_warnings()), (Routing::Confirmed, Vec::new()));
+    // A service that defines one of them replaces it, and the chain's middleware is no longer needed.
+    scene.healthy("c.4", &[("http.middlewares.chain.compress", "true")]);
+    assert_eq!(defined(&scene), ["b", "a", "chain", "quick", "strict"]);
+    assert_eq!(scene.document["http"]["middlewares"]["chain"]["compress"], "true");
+    scene.withdraw("b.2");
+    scene.now += Duration::from_mins(2);
+    scene.update();
+    assert_eq!(defined(&scene), ["chain"]);
+}
+
+#[test]
+fn nesting_across_services_is_bounded_in_whatever_order_they_change() {
+    let mut scene = Scene::new(false);
+    let plain = |level: usize| (format!("http.services.w{level}.loadbalancer.server.port"), "1".to_owned());
+    let doubled = |level: usize| {
+        let target = |index| format!("http.services.w{level}.weighted.services[{index}].name");
+        [0, 1].map(|index| (target(index), format!("w{}", level + 1)))
+    };
+    let start = |scene: &mut Scene, id: usize, level: usize, labels: &[(String, String)]| {
+        let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        scene.healthy(&format!("s{level}.{id}"), &labels);
+    };
+    for level in 0..10 {
+        start(&mut scene, level + 1, level, &[plain(level)]);
+    }
+    // Each of them leads to a service without references when it changes.
+    for level in 0..9 {
+        start(&mut scene, level + 101, level, &doubled(level));
+    }
+    assert_eq!(scene.routing("s7.108"), Routing::Pending);
+    let refusal = scene.refusal("s8.109");
+    assert!(
+        refusal.starts_with("service s0 needs these definitions: traefik.http.services.w0: "),
+        "{refusal}"
+    );
+    assert_eq!(scene.servers("w8"), [9]);
+}
+
 const TRIAL: &str = "b-swarmlings-trial";
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::{Health, InstanceId, Labels, Registration, Routing, Services, Source};
-use traefik::{Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, ServiceConfig};
+use traefik::{Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, Reference, ServiceConfig};
 
 use crate::key::Key;
 use crate::leases::Leases;
@@ -58,6 +58,9 @@ pub(crate) struct Registry {
     undecided: bool,
     /// The configuration.
     pub(crate) document: Document,
+    /// Configurations that are no longer in use, with their services. [`Registry::update`] keeps the definitions to which
+    /// other services refer.
+    former: Vec<(String, Arc<ServiceConfig>)>,
     specs: Specs,
     /// Instances that registered with the token of their service only.
     limited: BTreeSet<InstanceId>,
@@ -134,6 +137,7 @@ impl Registry {
             touched: BTreeSet::new(),
             undecided: true,
             document: Document::default(),
+            former: Vec::new(),
             specs: Specs::default(),
             limited: BTreeSet::new(),
             reported_policy: false,
@@ -395,7 +399,9 @@ impl Registry {
         let mut changed = !lost.is_empty();
         while let Some((until, name)) = self.empty_until.pop_front_if(|(until, _)| *until <= now) {
             if self.services.get(&name).is_some_and(|service| service.empty_until == Some(until)) {
-                self.services.remove(&name);
+                let service = self.services.remove(&name);
+                let rendered = service.and_then(|service| service.plan.rendered);
+                self.former.extend(rendered.map(|config| (name, config)));
                 self.undecided = true;
                 changed = true;
             }
@@ -435,8 +441,9 @@ impl Registry {
         }
         self.touched = self.services.keys().cloned().collect();
         let document = self.decide(reports);
-        // A trial ends with the reports of routers, or when they can no longer report.
-        self.undecided = self.services.values().any(|service| service.plan.trial.is_some());
+        // A trial ends with the reports of routers, or when they can no longer report. Kept definitions end with the references.
+        self.undecided =
+            self.services.values().any(|service| service.plan.trial.is_some()) || !self.former.is_empty();
         self.settled = None;
         let changed = document != self.document;
         self.document = document;
@@ -509,7 +516,9 @@ impl Registry {
             let backends: Vec<_> = instances.iter().filter_map(|instance| instance.backend()).collect();
             draft.add(&config, &backends);
             service.plan.rendered = Some(config);
+            self.former.extend(service.plan.replaced.take().map(|config| ((*name).clone(), config)));
         }
+        self.former = keep_referenced(&mut draft, &self.former, &mut ordered, &healthy, &mut self.warnings);
         for (name, service) in ordered {
             service.generations.retain(|config| Arc::strong_count(config) > 1);
             let Some(trial) = &service.plan.trial else { continue };
@@ -624,6 +633,52 @@ impl Service {
         self.generations.push(Arc::clone(&config));
         config
     }
+}
+
+/// Adds definitions of `former` configurations to which `services` refer and which no service has in use. Returns them with
+/// their services.
+fn keep_referenced(
+    draft: &mut Draft,
+    former: &[(String, Arc<ServiceConfig>)],
+    services: &mut [(&String, &mut Service)],
+    healthy: &BTreeMap<&str, Vec<&Instance>>,
+    warnings: &mut Vec<(String, String)>,
+) -> Vec<(String, Arc<ServiceConfig>)> {
+    let mut kept = Vec::new();
+    if former.is_empty() {
+        return kept;
+    }
+    let mut referring: Vec<_> = services
+        .iter()
+        .enumerate()
+        .filter_map(|(place, (_, service))| Some((place, service.plan.rendered.clone()?)))
+        .collect();
+    while let Some((place, config)) = referring.pop() {
+        for reference in config.references() {
+            let Reference { protocol, kind, name, .. } = reference;
+            if draft.get(protocol, kind, name).is_some() {
+                continue;
+            }
+            // The latest one counts.
+            let mut definitions = former.iter().rev();
+            let definition =
+                definitions.find_map(|(owner, config)| Some((owner, config.only(protocol, kind, name)?)));
+            let Some((owner, definition)) = definition else { continue };
+            let instances = healthy.get(owner.as_str()).into_iter().flatten();
+            let backends: Vec<_> = instances.filter_map(|instance| instance.backend()).collect();
+            draft.add(&definition, &backends);
+            let definition = Arc::new(definition);
+            referring.push((place, Arc::clone(&definition)));
+            kept.push((owner.clone(), definition));
+            let warning =
+                format!("{}; its last definition stays until the hub restarts", reference.missing());
+            let (service, Service { reported, .. }) = &mut services[place];
+            if reported.insert(warning.clone()) {
+                warnings.push(((*service).clone(), warning));
+            }
+        }
+    }
+    kept
 }
 
 fn millis(duration: Duration) -> u64 {

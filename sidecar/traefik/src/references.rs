@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::fields::{Field, Kind};
 use crate::service_config::ServiceConfig;
-use crate::tree::Tree;
+use crate::tree::{Tree, object};
 
 /// Suffix of names that the hub's own provider defines.
 const OWN_PROVIDER: &str = "@http";
@@ -27,16 +27,22 @@ pub struct Reference {
 impl Reference {
     /// Describes a reference to a definition that does not exist.
     pub fn unresolved(&self) -> String {
-        let Self { label, protocol, kind, name } = self;
+        let Self { protocol, kind, name, .. } = self;
+        format!(
+            "{}; define traefik.{protocol}.{kind}.{name}.… or, if Traefik's own configuration defines it, write {name}@file",
+            self.missing()
+        )
+    }
+
+    /// States that no service has the definition.
+    pub fn missing(&self) -> String {
+        let Self { label, kind, name, .. } = self;
         let singular = match *kind {
             "options" => "TLS options",
             "serverstransports" => "servers transport",
             kind => kind.trim_end_matches('s'),
         };
-        format!(
-            "{label} refers to {singular} {name}, which no service defines; define traefik.{protocol}.{kind}.{name}.… or, \
-             if Traefik's own configuration defines it, write {name}@file"
-        )
+        format!("{label} refers to {singular} {name}, which no service defines")
     }
 }
 
@@ -56,6 +62,19 @@ impl ServiceConfig {
             }
         });
         self.references = found;
+    }
+
+    /// Returns a configuration with this definition alone; `None` if there is no such definition.
+    pub fn only(&self, protocol: &str, kind: &str, name: &str) -> Option<Self> {
+        let value = self.tree.get(protocol)?.get(kind)?.get(name)?.clone();
+        let mut config = Self::default();
+        object(object(config.tree.entry(protocol)).entry(kind)).insert(name.to_owned(), value);
+        let key = (protocol.to_owned(), name.to_owned());
+        if let Some(options) = self.server_options.get(&key).filter(|_| kind == "services") {
+            config.server_options.insert(key, options.clone());
+        }
+        config.find_references();
+        Some(config)
     }
 
     /// Returns the configuration with other names for its definitions, also where it refers to them. `new_name` gets
