@@ -41,6 +41,8 @@ pub struct FleetOptions {
     pub is_api_hidden: bool,
     /// Directory of Traefik's file provider.
     pub files: Option<PathBuf>,
+    /// Middleware of Traefik's entry point.
+    pub entry_middleware: Option<&'static str>,
     /// Options of all processes.
     pub spawn: SpawnOptions,
 }
@@ -94,6 +96,7 @@ impl Fleet {
         traefik.is_api_insecure = !options.is_api_secure;
         traefik.told_api_port = traefik.told_api_port.filter(|_| !options.is_api_hidden);
         traefik.files = options.files;
+        traefik.entry_middleware = options.entry_middleware;
         let traefik = Traefik::spawn(traefik, options.spawn)?;
         Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
     }

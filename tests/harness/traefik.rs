@@ -35,6 +35,8 @@ pub struct TraefikOptions {
     pub told_api_port: Option<u16>,
     /// Directory of Traefik's file provider.
     pub files: Option<PathBuf>,
+    /// Middleware of the entry point for clients.
+    pub entry_middleware: Option<&'static str>,
     /// URL of the hub, such as `http://127.0.0.1:8080`.
     pub hub: String,
     /// Token for the hub.
@@ -61,6 +63,7 @@ impl TraefikOptions {
             is_api_insecure: true,
             told_api_port: Some(api.port()),
             files: None,
+            entry_middleware: None,
             hub,
             token: None,
             router: "traefik".to_owned(),
@@ -82,11 +85,13 @@ impl TraefikOptions {
         let headers = self.token.as_ref();
         let headers = headers.map(|token| format!("    headers: {{Authorization: 'Bearer {token}'}}\n"));
         let headers = headers.unwrap_or_default();
+        let middleware = self.entry_middleware.map(|name| format!(", http: {{middlewares: ['{name}']}}"));
+        let middleware = middleware.unwrap_or_default();
         let [wait, poll, throttle] =
             [self.wait, self.poll_interval, self.throttle].map(|time| time.as_millis());
         format!(
             "global: {{checkNewVersion: false, sendAnonymousUsage: false}}\n\
-             entryPoints:\n  web: {{address: '{entry}'}}\n  traefik: {{address: '{api}'}}\n\
+             entryPoints:\n  web: {{address: '{entry}'{middleware}}}\n  traefik: {{address: '{api}'}}\n\
              api: {{insecure: {insecure}, dashboard: true}}\n\
              ping: {{}}\n\
              log: {{level: {level}, noColor: true}}\n\

@@ -126,3 +126,17 @@ fn every_router_reports_also_after_its_restart() {
     assert_eq!(servers.len(), 2, "{servers:?}");
     assert_eq!(warnings(&mut fleet, "own checks"), 0);
 }
+
+#[test]
+fn middleware_of_an_entry_point_has_the_provider_http() {
+    for (entry_middleware, is_known) in [("auth@docker", false), ("auth@http", true)] {
+        let entry_middleware = Some(entry_middleware);
+        let mut fleet = Fleet::spawn(FleetOptions { entry_middleware, ..FleetOptions::default() }).unwrap();
+        fleet.traefik.wait_ready().unwrap();
+        let _instance = launch(&fleet, "traefik.http.middlewares.auth.addprefix.prefix", "/");
+        let state = if is_known { "confirmed" } else { "refused" };
+        let reason = fleet.hub.wait_routing("ping-1", state).unwrap();
+        let remedy = "does not exist; in Traefik's own configuration write @http";
+        assert!(is_known || reason.ends_with(remedy), "{reason}");
+    }
+}
