@@ -1,14 +1,16 @@
-//! Publishes this node to a hub, on one connection that holds all leases while it is open.
+//! Publishes this node to all hubs. With each, one connection holds all leases while it is open.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use client::{
-    Backoff, Hub, HubError, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Session, heartbeat_interval, random,
+    Backoff, Hub, HubError, Hubs, INITIAL_HEARTBEAT_INTERVAL, LogOnce, Member, Session, heartbeat_interval,
+    random,
 };
 use hyper::StatusCode;
-use protocol::{Heartbeat, Lease, Registration, Routing};
+use protocol::{Heartbeat, Lease, Registration, Routing, earlier_ticket};
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
@@ -16,38 +18,57 @@ use tracing::{debug, error, info, warn};
 use crate::shared_node::{SharedNode, now};
 use crate::sync_state::{Request, SyncState};
 
-/// Publishes forever. After each reconnect it publishes everything again.
-pub(crate) async fn publish(hub: &Hub, node: &SharedNode) -> Infallible {
+/// Tickets by service, the earliest that any hub has issued.
+type Tickets = RefCell<BTreeMap<String, String>>;
+
+/// Publishes to all hubs forever.
+pub(crate) async fn publish(hub: Hub, node: &SharedNode) -> Infallible {
+    let hubs = Hubs::new(hub);
+    let (tickets, errors) = (Tickets::default(), RefCell::new(LogOnce::default()));
+    let failed = |error| drop(errors.borrow_mut().log(format_args!("hub {}", hubs.url()), &error));
+    hubs.run(|member| Box::pin(publish_to(member, node, &tickets)), failed).await
+}
+
+/// Publishes to one hub, until the connection is lost and DNS no longer lists it. After each reconnect it publishes everything
+/// again.
+async fn publish_to(member: Member<'_>, node: &SharedNode, tickets: &Tickets) {
     let mut publisher = Publisher {
-        hub,
+        member,
         node,
         state: SyncState::default(),
-        tickets: BTreeMap::new(),
+        tickets,
         heartbeat_interval: INITIAL_HEARTBEAT_INTERVAL,
         backoff: Backoff::default(),
         log_once: LogOnce::default(),
     };
     loop {
-        let error = match hub.connect().await {
+        let error = match member.connect().await {
             Ok(session) => publisher.run(session).await,
             Err(error) => error,
         };
+        member.disconnected();
         publisher.state.reset();
         publisher.forget_old_tickets();
+        if matches!(error, HubError::SameHub(_)) {
+            member.turn().await;
+            continue;
+        }
         if error.is_permanent() {
             publisher.backoff.slow_down();
         }
-        publisher.log_once.log(hub, &error);
+        publisher.log_once.log(member, &error);
+        if !member.is_listed() {
+            return;
+        }
         sleep(publisher.backoff.next(random())).await;
     }
 }
 
 struct Publisher<'a> {
-    hub: &'a Hub,
+    member: Member<'a>,
     node: &'a SharedNode,
     state: SyncState,
-    /// Tickets by service, from the last lease.
-    tickets: BTreeMap<String, String>,
+    tickets: &'a Tickets,
     heartbeat_interval: Duration,
     backoff: Backoff,
     log_once: LogOnce,
@@ -59,9 +80,10 @@ impl Publisher<'_> {
         if self.node.update(|node, now| node.connected(session.connection.local_ip, now)) {
             self.node.list_wanted.notify_one();
         }
-        // The first heartbeat shows whether this is a hub and accepts the token.
+        let mut changes = self.node.changed.subscribe();
         let mut next_heartbeat = Instant::now();
         loop {
+            changes.mark_unchanged();
             let now = Instant::now();
             if next_heartbeat <= now {
                 match session.heartbeat().await {
@@ -75,7 +97,7 @@ impl Publisher<'_> {
                 let wake = retry.map_or(next_heartbeat, |retry| next_heartbeat.min(retry));
                 select! {
                     () = sleep_until(wake) => {}
-                    () = self.node.changed.notified() => {}
+                    _ = changes.changed() => {}
                     () = session.connection.closed() => return HubError::Closed,
                 }
                 continue;
@@ -95,7 +117,9 @@ impl Publisher<'_> {
     /// Forgets the tickets of services without containers on this node.
     fn forget_old_tickets(&mut self) {
         let node = self.node.read();
-        self.tickets.retain(|service, _| node.wanted().values().any(|wanted| wanted.service == *service));
+        self.tickets
+            .borrow_mut()
+            .retain(|service, _| node.wanted().values().any(|wanted| wanted.service == *service));
     }
 
     async fn send(&mut self, session: &mut Session, request: &Request) -> Result<(), HubError> {
@@ -103,10 +127,11 @@ impl Publisher<'_> {
             Request::Register(id, registration) => {
                 let mut registration = Registration::clone(registration);
                 registration.age_ms = (now() / 1_000_000).saturating_sub(registration.started);
-                registration.ticket = self.tickets.get(&registration.service).cloned();
+                registration.ticket = self.tickets.borrow().get(&registration.service).cloned();
                 let Lease { routing, ttl_ms, ticket, .. } = session.register(id, &registration, None).await?;
-                if let Some(ticket) = ticket {
-                    self.tickets.insert(registration.service, ticket);
+                let known = self.tickets.borrow_mut().remove(&registration.service);
+                if let Some(ticket) = earlier_ticket(known, ticket) {
+                    self.tickets.borrow_mut().insert(registration.service, ticket);
                 }
                 self.heartbeat_interval = heartbeat_interval(ttl_ms);
                 debug!(instance = %id, address = %registration.address, health = ?registration.health, "registered");
@@ -130,7 +155,7 @@ impl Publisher<'_> {
         self.heartbeat_interval = heartbeat_interval(heartbeat.ttl_ms);
         self.backoff.reset();
         if self.log_once.clear() {
-            info!(hub = %self.hub.url, "reconnected to the hub");
+            info!(hub = %self.member.address, "reconnected to the hub");
         }
         let leases = self.state.leases();
         if heartbeat.leases != leases {

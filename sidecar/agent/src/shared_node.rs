@@ -1,9 +1,9 @@
-//! The node, shared by the task that watches the engine and the task that publishes to the hub.
+//! The node, shared by the task that watches the engine and those that publish to the hubs.
 
 use std::cell::{Ref, RefCell};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::node::{Node, Settings};
@@ -11,15 +11,15 @@ use crate::node::{Node, Settings};
 pub(crate) struct SharedNode {
     node: RefCell<Node>,
     /// Notified after each update.
-    pub(crate) changed: Notify,
-    /// Notified when the publisher needs a list of the containers' addresses.
+    pub(crate) changed: watch::Sender<()>,
+    /// Notified when a publisher needs a list of the containers' addresses.
     pub(crate) list_wanted: Notify,
 }
 
 impl SharedNode {
     pub(crate) fn new(settings: Settings) -> Self {
         let node = RefCell::new(Node::new(settings));
-        Self { node, changed: Notify::new(), list_wanted: Notify::new() }
+        Self { node, changed: watch::Sender::new(()), list_wanted: Notify::new() }
     }
 
     /// Borrows the node. The borrow must not be held across an await.
@@ -27,7 +27,7 @@ impl SharedNode {
         self.node.borrow()
     }
 
-    /// Updates the node, logs its messages and notifies the publisher. `update` takes the time in nanoseconds of Unix time.
+    /// Updates the node, logs its messages and notifies the publishers. `update` takes the time in nanoseconds of Unix time.
     pub(crate) fn update<T>(&self, update: impl FnOnce(&mut Node, u64) -> T) -> T {
         let mut node = self.node.borrow_mut();
         let outcome = update(&mut node, now());
@@ -38,7 +38,7 @@ impl SharedNode {
                 debug!("{}", message.text);
             }
         }
-        self.changed.notify_one();
+        self.changed.send_replace(());
         outcome
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ use serde_json::from_slice;
 use tokio::time::timeout;
 
 use crate::connection::{Connection, Error, reason};
-use crate::resolver::resolve;
 use crate::url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,10 +36,14 @@ pub struct Hub {
     pub token_file: Option<PathBuf>,
 }
 
-/// A connection to the hub, with the token that was valid when it was opened.
+/// A connection to a hub, with the token that was valid when it was opened.
 pub struct Session {
     /// The connection. Its local address is the task's in the network that it shares with the hub.
     pub connection: Connection,
+    /// Identity of the hub.
+    pub(crate) hub: String,
+    /// Address at which the hub was reached, if it knows.
+    pub(crate) reached: Option<IpAddr>,
     authorization: Option<HeaderValue>,
     host: String,
 }
@@ -54,6 +57,10 @@ pub enum HubError {
     Resolve(io::Error),
     /// The connection failed.
     Connect(Error),
+    /// The address is a virtual IP: the hub was reached at another one.
+    VirtualIp(IpAddr),
+    /// A connection to this other address leads to the same hub.
+    SameHub(SocketAddr),
     /// Routers cannot reach the service at the local address of the connection: the reason and the remedy.
     Unreachable(String),
     /// The connection was lost before the response.
@@ -80,21 +87,15 @@ impl Hub {
         Ok(Some(value))
     }
 
-    /// Opens a connection.
-    pub async fn connect(&self) -> Result<Session, HubError> {
-        self.connect_to(&self.resolve().await?).await
-    }
-
-    /// Returns the hub's addresses.
-    pub async fn resolve(&self) -> Result<Vec<SocketAddr>, HubError> {
-        resolve(&self.url).await.map_err(HubError::Resolve)
-    }
-
-    /// Opens a connection to the first of the hub's `addresses` that accepts.
-    pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Session, HubError> {
+    /// Opens a connection to `address`. The first request on it shows whether there is a hub that accepts the token.
+    pub(crate) async fn connect_to(&self, address: SocketAddr) -> Result<Session, HubError> {
         let authorization = self.authorization().map_err(HubError::Token)?;
-        let connection = Connection::open_to(addresses, CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
-        Ok(Session { connection, authorization, host: self.url.authority() })
+        let connection = Connection::open_to(&[address], CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
+        let (hub, host) = (String::new(), self.url.authority());
+        let mut session = Session { connection, hub, reached: None, authorization, host };
+        let Heartbeat { hub, address, .. } = session.heartbeat().await?;
+        (session.hub, session.reached) = (hub, address.map(|address| address.to_canonical()));
+        Ok(session)
     }
 }
 
@@ -179,11 +180,18 @@ impl HubError {
     /// Returns whether an operator has to fix the cause, so that a quick retry does not help.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Token(_) | Self::Unreachable(_) | Self::Unauthorized | Self::InvalidResponse(_) => true,
+            Self::Token(_)
+            | Self::VirtualIp(_)
+            | Self::Unreachable(_)
+            | Self::Unauthorized
+            | Self::InvalidResponse(_) => true,
             Self::Refused(status, _) => status.is_client_error(),
-            Self::Resolve(_) | Self::Connect(_) | Self::ConnectionLost(_) | Self::Closed | Self::Timeout => {
-                false
-            }
+            Self::Resolve(_)
+            | Self::SameHub(_)
+            | Self::Connect(_)
+            | Self::ConnectionLost(_)
+            | Self::Closed
+            | Self::Timeout => false,
         }
     }
 }
@@ -194,6 +202,12 @@ impl fmt::Display for HubError {
             Self::Token(error) => error.fmt(f),
             Self::Resolve(error) => write!(f, "resolving hub: {}", cli::reason(error)),
             Self::Connect(error) => write!(f, "connecting: {}", reason(error)),
+            Self::VirtualIp(reached) => write!(
+                f,
+                "this is a virtual IP, which leads to any of several hubs (this time {reached}); set `endpoint_mode: dnsrr` \
+                 under `deploy` of the hub"
+            ),
+            Self::SameHub(address) => write!(f, "same hub as at {address}"),
             Self::Unreachable(reason) => f.write_str(reason),
             Self::ConnectionLost(error) => write!(f, "connection lost: {error}"),
             Self::Closed => f.write_str("connection closed by the hub"),

@@ -1,6 +1,7 @@
 //! Client for the hub's registration API.
 //!
 //! - [`Hub`], [`Session`]: requests to a hub, on a connection that holds the caller's leases while it is open
+//! - [`Hubs`], [`Member`]: all hubs behind a name
 //! - [`resolver`]: look-ups of names, with a time limit
 //! - [`connection`]: one HTTP/1.1 connection, for the hub and for probes
 //! - [`url`]: URLs of hubs and probes
@@ -14,19 +15,21 @@ use tokio::runtime::Builder;
 
 pub mod connection;
 mod hub;
+mod hubs;
 mod renewal;
 pub mod resolver;
 pub mod url;
 
 pub use hub::{Hub, HubError, Session};
+pub use hubs::{Hubs, Member, Serving};
 pub use renewal::{Backoff, INITIAL_HEARTBEAT_INTERVAL, LogOnce, heartbeat_interval, random};
 
 /// Runs `future` to its end on this thread, in a tokio runtime with small stacks for the few threads that look up names:
-/// those of hub and probe.
+/// those of hub, `tasks.hub` and probe.
 pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(3)
         .thread_stack_size(256 * 1024)
         .thread_keep_alive(Duration::from_secs(1))
         .build()

@@ -1,12 +1,13 @@
 //! Retries and renewals, common to all clients that hold leases.
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use tracing::{error, warn};
 
-use crate::{Hub, HubError};
+use crate::HubError;
 
 /// Time between heartbeats until the hub has sent a lease's time to live.
 pub const INITIAL_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -64,9 +65,9 @@ impl Backoff {
 pub struct LogOnce(Option<String>);
 
 impl LogOnce {
-    /// Logs an error of a request to `hub`, unless it was the last message. Returns the message.
-    pub fn log(&mut self, hub: &Hub, error: &HubError) -> String {
-        let message = format!("hub {}: {error}", hub.url);
+    /// Logs an error of a request to `hub`, a [member](crate::Member), unless it was the last message. Returns the message.
+    pub fn log(&mut self, hub: impl fmt::Display, error: &HubError) -> String {
+        let message = format!("{hub}: {error}");
         match (self.is_new(&message), error.is_permanent()) {
             (true, true) => error!("{message}"),
             (true, false) => warn!("{message}"),
@@ -127,10 +128,12 @@ mod tests {
 
     #[test]
     fn error_is_cleared_once() {
-        let hub = Hub { url: "http://hub:8080".parse().unwrap(), token_file: None };
         let mut log_once = LogOnce::default();
         assert!(!log_once.clear());
-        assert_eq!(log_once.log(&hub, &HubError::Timeout), "hub http://hub:8080: no response in time");
+        assert_eq!(
+            log_once.log("hub http://hub:8080", &HubError::Timeout),
+            "hub http://hub:8080: no response in time"
+        );
         assert!(log_once.clear());
         assert!(!log_once.clear());
     }

@@ -133,7 +133,8 @@ impl Api {
             }
             HEARTBEAT => {
                 query.finish()?;
-                Ok(json(StatusCode::OK, &self.hub.heartbeat(connection.id)))
+                let address = connection.transport_info::<SocketAddr>().map(SocketAddr::ip);
+                Ok(json(StatusCode::OK, &self.hub.heartbeat(connection.id, address)))
             }
             MANAGER => {
                 let node = id_in(path)?;

@@ -1,7 +1,7 @@
 //! The hub's shared state, and requests that wait for it to change.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -123,17 +123,19 @@ impl Hub {
                 ttl_ms: millis(ttl),
                 routing,
                 ticket: state.registry.ticket(&service),
-                routers: state.routers.expected(now()),
+                routers: state.routers.names(),
+                expects_router: state.routers.expects_more(now()),
             })
         });
         Ok(lease.await)
     }
 
-    /// Renews all leases of `connection`.
-    pub(crate) fn heartbeat(&self, connection: u64) -> Heartbeat {
+    /// Renews all leases of `connection`, which reached the hub at `address`.
+    pub(crate) fn heartbeat(&self, connection: u64, address: Option<IpAddr>) -> Heartbeat {
         self.update(|state, now| {
             let (leases, ttl) = state.registry.heartbeat(now, connection);
-            (None, Heartbeat { generation: state.generation, ttl_ms: millis(ttl), leases })
+            let hub = state.beacon_key.derive("hub", "");
+            (None, Heartbeat { generation: state.generation, ttl_ms: millis(ttl), leases, hub, address })
         })
     }
 
@@ -165,11 +167,9 @@ impl Hub {
         let withdrawal = self.wait_until(&self.progress, deadline, |state, over| {
             // The first generation that is rendered after the update above.
             without = without.min(state.upcoming_generation().max(1));
-            let Withdrawal { confirmed, mut pending } = state.routers.confirmation(without);
-            if confirmed.is_empty() && state.routers.expects_more(now()) {
-                pending.push("a router that has not polled yet".to_owned());
-            }
-            (over || pending.is_empty()).then_some(Withdrawal { confirmed, pending })
+            let mut withdrawal = state.routers.confirmation(without);
+            withdrawal.expects_router = state.routers.expects_more(now());
+            (over || withdrawal.pending.is_empty()).then_some(withdrawal)
         });
         withdrawal.await
     }

@@ -337,7 +337,7 @@ impl Routers {
         let (confirmed, pending): (Vec<_>, Vec<_>) = self.polling.values().partition(uses);
         let names =
             |routers: Vec<&Router>| routers.into_iter().map(|router| router.poll.name.clone()).collect();
-        Withdrawal { confirmed: names(confirmed), pending: names(pending) }
+        Withdrawal { confirmed: names(confirmed), pending: names(pending), expects_router: false }
     }
 
     /// Returns whether there may be a router that has not polled this hub yet.
@@ -345,9 +345,9 @@ impl Routers {
         self.polling.is_empty() && now < self.started + EXPECTED_FOR
     }
 
-    /// Number of routers that have to acknowledge a configuration, including one that has not polled this hub yet.
-    pub(crate) fn expected(&self, now: Instant) -> usize {
-        if self.expects_more(now) { 1 } else { self.polling.len() }
+    /// Returns the names of the routers that have to acknowledge a configuration.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.polling.values().map(|router| router.poll.name.clone()).collect()
     }
 
     /// Number of routers that poll.
@@ -509,9 +509,9 @@ mod tests {
         let now = Instant::now();
         let mut routers = Routers::new(now);
         assert!(routers.expects_more(now));
-        assert_eq!(routers.expected(now), 1);
+        assert!(routers.expects_more(now) && routers.names().is_empty());
         assert!(!routers.expects_more(now + EXPECTED_FOR));
-        assert_eq!(routers.expected(now + EXPECTED_FOR), 0);
+        assert!(!routers.expects_more(now + EXPECTED_FOR));
         assert!(!routers.is_confirmed(1));
         poll(&mut routers, 1);
         assert!(!routers.expects_more(now));

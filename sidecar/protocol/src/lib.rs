@@ -122,9 +122,13 @@ pub struct Lease {
     pub ttl_ms: u64,
     /// Routing state of the instance.
     pub routing: Routing,
-    /// Number of routers that have to acknowledge the instance: those that poll, those that polled a moment ago, and one
-    /// that a hub expects which started recently. With 0, the instance can be pending forever.
-    pub routers: usize,
+    /// Names of the routers that have to acknowledge the instance: those that poll this hub, and those that polled it a
+    /// moment ago.
+    pub routers: Vec<String>,
+    /// Whether no router polls a hub that started recently, so that it expects one. If neither, the instance can be
+    /// pending forever.
+    #[serde(default)]
+    pub expects_router: bool,
     /// Ticket of the service: when a hub first saw it. The next registrations repeat it, also with other hubs. Of two
     /// services in conflict, the one with the earlier ticket is routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +161,13 @@ pub struct Heartbeat {
     pub ttl_ms: u64,
     /// Number of leases that the connection holds.
     pub leases: usize,
+    /// Identity of this run of the hub. Two addresses with the same one lead to the same hub.
+    #[serde(default)]
+    pub hub: String,
+    /// Address at which the client reached the hub. If it is not the one to which the client connected, that one may lead
+    /// to another hub each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// Services of the swarm as one manager knows them. They replace everything that this manager published before.
@@ -185,13 +196,24 @@ pub struct ServiceSpec {
     pub settled: bool,
 }
 
-/// Response to a withdrawal. If `pending` is empty, no router sends requests to the instance any more.
+/// Response to a withdrawal. If `pending` is empty and no router is expected, no router sends requests to the instance any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
     /// Routers that use a configuration without the instance.
     pub confirmed: Vec<String>,
     /// Routers that did not acknowledge within `wait`.
     pub pending: Vec<String>,
+    /// Whether no router polls a hub that started recently, so that it expects one.
+    #[serde(default)]
+    pub expects_router: bool,
+}
+
+/// Returns the earlier of two tickets of a service. Tickets begin with the time at which a hub first saw the service.
+pub fn earlier_ticket(a: Option<String>, b: Option<String>) -> Option<String> {
+    let first_seen = |ticket: &Option<String>| {
+        ticket.as_ref().and_then(|ticket| ticket.split('.').next()?.parse::<u64>().ok()).unwrap_or(u64::MAX)
+    };
+    if a.is_none() || b.is_some() && first_seen(&b) < first_seen(&a) { b } else { a }
 }
 
 /// Entry in the hub's list of instances.

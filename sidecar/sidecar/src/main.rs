@@ -4,16 +4,18 @@
 //! - [`run`]: `sidecar run`, from the start of the service to the exit code
 //! - [`process`], [`signals`], [`terminal`], [`interpreter`]: duties of PID 1
 //! - [`probe`]: health of the service
-//! - [`lease`]: registration with the [hub](client)
+//! - [`leases`]: registration with all [hubs](client), one [`lease`] with each; [`answers`]: the route that follows
 //! - [`reach`]: whether routers reach the service at the address that is registered
 //! - [`status`], [`healthcheck`]: `sidecar healthcheck` asks the running sidecar for its status
 
 use std::process::ExitCode;
 
+mod answers;
 mod args;
 mod healthcheck;
 mod interpreter;
 mod lease;
+mod leases;
 mod probe;
 mod process;
 mod reach;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::process::{ExitCode, ExitStatus};
 
 use cli::Failure;
-use client::{Hub, HubError};
+use client::Hub;
 use protocol::{InstanceId, Withdrawal};
 use rustix::process::{Signal, getpid};
 use timer::Timer;
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::args::RunArgs;
-use crate::lease::Lease;
+use crate::leases::Leases;
 use crate::process::{self, Event, Process};
 use crate::status::SharedStatus;
 use crate::{healthcheck, probe, signals};
@@ -36,17 +36,36 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<ExitCode, Failure> {
-    let timer = || Timer::new().map_err(|error| Failure::new(format!("creating a timer: {error}")));
-    let (probe_timer, lease_timer) = (timer()?, timer()?);
+    let probe_timer = Timer::new().map_err(|error| Failure::new(format!("creating a timer: {error}")))?;
     let mut process = Process::start(args)?;
     let status = SharedStatus::default();
     healthcheck::serve(&args.service, &status);
-    let mut lease = Lease::new(hub, instance, args, &status, lease_timer);
+    let leases = Leases::new(hub, instance, args, &status);
+    let exit = select! {
+        exit = run_to_the_end(args, &mut process, &leases, probe_timer) => exit,
+        never = leases.run() => match never {},
+    };
+    process.end_leftovers().await;
+    let code = process::exit_code(exit);
+    if code == 0 && getpid().is_init() && !status.get().green {
+        // Docker takes a container that exits with 0 before its first successful health check for a started one, and
+        // Swarm then stops the task that it replaces.
+        warn!("never healthy and routed; exiting with 1, so that Swarm keeps the old task");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::from(code))
+}
 
+/// Runs the service until it exits, by itself or after a stop signal.
+async fn run_to_the_end(
+    args: &RunArgs,
+    process: &mut Process,
+    leases: &Leases<'_>,
+    probe_timer: Timer,
+) -> ExitStatus {
     let event = select! {
         event = process.next() => event,
-        never = probe::watch(args, &status, probe_timer) => match never {},
-        never = lease.maintain() => match never {},
+        never = probe::watch(args, leases.status, probe_timer) => match never {},
     };
     let exit = match event {
         Event::Exited(exit) => {
@@ -59,31 +78,23 @@ async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<Exi
         }
         Event::Stop(signal) => {
             info!(signal = signals::name(signal), "stopping");
-            status.stop();
-            stop(args, &mut process, &mut lease, signal).await
+            leases.status.stop();
+            stop(args, process, leases, signal).await
         }
     };
     info!(code = exit.code(), signal = exit.signal(), "the service exited");
-    lease.release().await;
-    process.end_leftovers().await;
-    let code = process::exit_code(exit);
-    if code == 0 && getpid().is_init() && !status.get().green {
-        // Docker takes a container that exits with 0 before its first successful health check for a started one, and
-        // Swarm then stops the task that it replaces.
-        warn!("never healthy and routed; exiting with 1, so that Swarm keeps the old task");
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::from(code))
+    leases.release().await;
+    exit
 }
 
 /// Withdraws the task, then forwards `signal` to the service and waits until it exits. A second stop signal skips the
 /// withdrawal, a third one kills the service, and so does the end of the grace period.
-async fn stop(args: &RunArgs, process: &mut Process, lease: &mut Lease<'_>, signal: Signal) -> ExitStatus {
+async fn stop(args: &RunArgs, process: &mut Process, leases: &Leases<'_>, signal: Signal) -> ExitStatus {
     let mut signal = signal;
     let mut is_urgent = false;
-    if lease.may_get_requests() {
+    if leases.may_get_requests() {
         select! {
-            result = lease.withdraw(args.withdraw_timeout) => log_withdrawal(result),
+            result = leases.withdraw(args.withdraw_timeout) => log_withdrawal(result),
             event = process.next() => match event {
                 Event::Exited(exit) => return exit,
                 Event::Stop(second) => {
@@ -116,9 +127,9 @@ async fn stop(args: &RunArgs, process: &mut Process, lease: &mut Lease<'_>, sign
     }
 }
 
-fn log_withdrawal(result: Result<Withdrawal, HubError>) {
+fn log_withdrawal(result: Result<Withdrawal, String>) {
     match result {
-        Ok(Withdrawal { confirmed, pending }) if pending.is_empty() => {
+        Ok(Withdrawal { confirmed, pending, .. }) if pending.is_empty() => {
             info!(routers = confirmed.join(","), "withdrawn");
         }
         Ok(Withdrawal { pending, .. }) => {

@@ -119,7 +119,7 @@ fn check_fails_for_as_long_as_the_hub_confirms_no_route() {
         (200, "{\"generation\":1,\"ttl_ms\":30,\"routing\":{\"state\":\"confirmed\"}}", "missing field"),
         (
             200,
-            "{\"generation\":1,\"ttl_ms\":30,\"routing\":{\"state\":\"pending\"},\"routers\":2}",
+            "{\"generation\":1,\"ttl_ms\":30,\"routing\":{\"state\":\"pending\"},\"routers\":[\"a\",\"b\"]}",
             "waiting for 2 router(s)",
         ),
     ] {

@@ -22,7 +22,7 @@ fn token_file(test: &str, token: &str) -> PathBuf {
 #[test]
 fn registration_contains_flags_and_labels() {
     let hub = ScriptedHub::start(Answer::usual);
-    let service = Service::healthy();
+    let service = Service::start(503);
     let before = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let _sidecar = Run::with(&hub, &service)
         .flags([
@@ -51,6 +51,7 @@ fn registration_contains_flags_and_labels() {
     assert_eq!(registration.labels.0["b"], "z");
     assert!(registration.started >= before);
     assert_eq!(registration.ticket, None);
+    service.becomes(200);
     assert!(hub.asked_with_health(Health::Healthy).waits());
 }
 

@@ -61,8 +61,8 @@ fn dns_server_that_does_not_respond_is_named_and_delays_neither_the_check_nor_th
     sidecar.says("ready");
     sidecar.checks(1, "healthy, but not yet routed: resolving hub http://hub.test:8080");
     sidecar.checks(1, "hub http://hub.test:8080: resolving hub: no response within 2s");
-    // The main thread and one look-up.
-    assert_eq!(status(sidecar.pid(), "Threads").as_deref(), Some("2"));
+    // The main thread, and one look-up each of hub.test and tasks.hub.test.
+    assert_eq!(status(sidecar.pid(), "Threads").as_deref(), Some("3"));
     sidecar.signal(Signal::TERM);
     assert_eq!(sidecar.ends().code(), Some(0));
     drop(dns);

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use protocol::{Health, Lease, Registration, Routing, Withdrawal};
+use protocol::{HEARTBEAT, Health, Heartbeat, Lease, Registration, Routing, Withdrawal};
 
 use super::eventually;
 
@@ -62,12 +62,14 @@ impl Answer {
 
     /// A lease of a hub that `routers` poll.
     pub(crate) fn lease_with(ttl_ms: u64, routing: Routing, routers: usize) -> Self {
-        let lease = Lease { generation: 1, ttl_ms, routing, routers, ticket: Some(TICKET.to_owned()) };
+        let routers = (1..=routers).map(|number| format!("traefik.{number}")).collect();
+        let ticket = Some(TICKET.to_owned());
+        let lease = Lease { generation: 1, ttl_ms, routing, routers, expects_router: false, ticket };
         Self::Say(200, serde_json::to_string(&lease).unwrap())
     }
 
     pub(crate) fn withdrawn() -> Self {
-        let withdrawal = Withdrawal { confirmed: vec!["traefik".to_owned()], pending: Vec::new() };
+        let withdrawal = Withdrawal { confirmed: vec!["traefik".to_owned()], ..Withdrawal::default() };
         Self::Say(200, serde_json::to_string(&withdrawal).unwrap())
     }
 
@@ -254,7 +256,19 @@ impl Shared {
             }
         });
         let mut reader = BufReader::new(stream);
+        let Ok(address) = stream.local_addr() else { return };
         while let Some(request) = read_request(&mut reader, connection) {
+            if request.uri == HEARTBEAT {
+                // The first request of a connection. Servers at ::1 and 127.0.0.1 with the same port are the same hub.
+                let is_local = ["::1", "127.0.0.1"].contains(&address.ip().to_string().as_str());
+                let hub = if is_local { address.port().to_string() } else { address.to_string() };
+                let greeting =
+                    Heartbeat { generation: 1, ttl_ms: 3000, leases: 0, hub, address: Some(address.ip()) };
+                let body = serde_json::to_string(&greeting).unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = (&*stream).write_all(format!("{head}{body}").as_bytes());
+                continue;
+            }
             self.record(Event::Asked(Box::new(request.clone())));
             let _ = questions.send(request);
         }
