@@ -294,3 +294,7 @@ impl Answers {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;
