@@ -42,6 +42,8 @@ pub struct LabStack {
     stack: Stack,
     /// Whether the stack stays for the next test.
     is_kept: bool,
+    /// Number of hubs.
+    hubs: usize,
     joined: Vec<Stack>,
     _netns: NetnsGuard,
     shared: SharedHandle<SharedLab>,
@@ -65,8 +67,13 @@ impl LabStack {
     /// Deploys `stacks/demo.yml`, or resets it to its initial state: all hosts ready, all tasks running and routed by each
     /// Traefik. The stack stays for the next test.
     pub fn demo() -> Result<Self> {
+        Self::demo_with_hubs(1)
+    }
+
+    /// Like [`LabStack::demo`], with several hubs.
+    pub fn demo_with_hubs(hubs: usize) -> Result<Self> {
         let mut demo = Self::new("demo")?;
-        demo.is_kept = true;
+        (demo.is_kept, demo.hubs) = (true, hubs);
         demo.deploy(&["stacks/demo.yml", PLAIN, DASHBOARD], 80, &[])?;
         demo.wait_routed()?;
         Ok(demo)
@@ -117,7 +124,7 @@ impl LabStack {
         }
         let netns = shared.lab.enter()?;
         let stack = shared.lab.stack(name);
-        Ok(Self { stack, is_kept: false, joined: Vec::new(), _netns: netns, shared, _turn: turn })
+        Ok(Self { stack, is_kept: false, hubs: 1, joined: Vec::new(), _netns: netns, shared, _turn: turn })
     }
 
     fn deploy(&self, files: &[&str], port: u16, variables: &[(&str, &str)]) -> Result<()> {
@@ -132,8 +139,15 @@ impl LabStack {
         port: u16,
         variables: &[(&str, &str)],
     ) -> Result<()> {
+<<<<<<< HEAD
         let SharedLab { images, traefik, secrets, .. } = &*self.shared;
         let settings = Settings { images, traefik, secrets, port, variables };
+=======
+        let SharedLab { images, traefik, .. } = &*self.shared;
+        let hubs = self.hubs.to_string();
+        let variables = &[&[("HUBS", hubs.as_str())], variables].concat();
+        let settings = Settings { images, traefik, token: TOKEN, port, variables };
+>>>>>>> 261e79c (stacks: three hubs, one per host; tests and docs of several hubs)
         let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
         stack.deploy(&files, &settings)?;
         stack.wait_running(SETTLE_TIMEOUT)
@@ -167,6 +181,7 @@ impl LabStack {
         }
     }
 
+<<<<<<< HEAD
     /// The hub's list of instances.
     pub fn instances(&self) -> Result<Vec<Value>> {
         let hub = self.only_container("hub")?;
@@ -175,9 +190,20 @@ impl LabStack {
             http::json_as_reader(self.shared.secrets.master(), "http://127.0.0.1:8080/v1/instances")
         })?;
         list.as_array().cloned().context("reading the hub's instances: not a list")
+=======
+    /// The list of instances of each hub.
+    pub fn instances(&self) -> Result<Vec<Vec<Value>>> {
+        let hubs = self.stack.containers_of("hub")?;
+        let instances = hubs.iter().map(|hub| {
+            let netns = self.lab().enter_container(hub)?;
+            let list = netns.with(|| http::json("http://127.0.0.1:8080/v1/instances"))?;
+            list.as_array().cloned().context("reading the hub's instances: not a list")
+        });
+        instances.collect()
+>>>>>>> 261e79c (stacks: three hubs, one per host; tests and docs of several hubs)
     }
 
-    /// Waits until the hub and each Traefik list every running task of ping and hello exactly once, and nothing else.
+    /// Waits until each hub and each Traefik list every running task of ping and hello exactly once, and nothing else.
     pub fn wait_routed(&self) -> Result<()> {
         eventually_on_engine(SETTLE_TIMEOUT, || {
             self.check_task_counts()?;
@@ -194,15 +220,16 @@ impl LabStack {
                 let name = node.name();
                 ensure!(servers == expected, "Traefik on {name} has {servers:?} instead of {expected:?}");
             }
-            let listed = self.instances()?.len();
-            ensure!(listed == expected.len(), "the hub lists {listed} instances of {}", expected.len());
+            for listed in self.instances()?.iter().map(Vec::len) {
+                ensure!(listed == expected.len(), "a hub lists {listed} instances of {}", expected.len());
+            }
             Ok(())
         })
         .context("waiting until all nodes route the demo")
     }
 
     fn check_task_counts(&self) -> Result<()> {
-        for (service, expected) in [("ping", self.lab().nodes().len()), ("hello", 2), ("hub", 1)] {
+        for (service, expected) in [("ping", self.lab().nodes().len()), ("hello", 2), ("hub", self.hubs)] {
             let running = self.stack.containers_of(service)?.len();
             ensure!(running == expected, "{service}: {running} running containers instead of {expected}");
         }

@@ -11,6 +11,8 @@ mod classic;
 mod failures;
 /// Updates of a service that cannot be routed.
 mod faulty_updates;
+/// Several hubs: loss, pause and update.
+mod hubs;
 /// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
 mod nginx;
 /// Updates, scaling and changes of labels under load.

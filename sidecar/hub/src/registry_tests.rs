@@ -546,3 +546,90 @@ proptest::proptest! {
         }
     }
 }
+
+/// What happens to a task at one of several hubs: its registration arrives, or its connection is lost, or time passes.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Registered { hub: usize, task: usize },
+    Lost { hub: usize, task: usize },
+    Passed(u64),
+}
+
+fn event(hubs: usize, tasks: usize) -> impl proptest::strategy::Strategy<Value = Event> {
+    use proptest::prelude::*;
+    prop_oneof![
+        3 => (0..hubs, 0..tasks).prop_map(|(hub, task)| Event::Registered { hub, task }),
+        1 => (0..hubs, 0..tasks).prop_map(|(hub, task)| Event::Lost { hub, task }),
+        1 => (0..2000_u64).prop_map(Event::Passed),
+    ]
+}
+
+/// Three services, two of which claim the same router. Two generations of the first one.
+const TASKS: [(&str, &str, &str); 6] = [
+    ("a.1", "traefik.http.routers.a.rule", "Path(`/a`)"),
+    ("a.2", "traefik.http.routers.a.rule", "Path(`/a`)"),
+    ("a.3", "traefik.http.routers.a.rule", "Path(`/new`)"),
+    ("b.4", "traefik.http.routers.shared.rule", "Path(`/b`)"),
+    ("c.5", "traefik.http.routers.shared.rule", "Path(`/c`)"),
+    ("c.6", "traefik.http.routers.shared.rule", "Path(`/c`)"),
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Hubs share nothing. Clients hand the earliest ticket of their service to every hub.
+    #[test]
+    fn hubs_converge_to_the_same_document_once_all_clients_have_renewed(
+        events in proptest::collection::vec(event(3, TASKS.len()), 0..40),
+        withdrawn in proptest::bits::u8::masked(0b11_1111),
+    ) {
+        let mut hubs = [(); 3].map(|()| Scene::new());
+        let mut tickets: BTreeMap<&str, Option<String>> = BTreeMap::new();
+        let start = hubs[0].now;
+        let mut register = |scene: &mut Scene, task: usize, now: Instant| {
+            let (id, key, rule) = TASKS[task];
+            let mut registration = registration(id, Health::Healthy, &[(key, rule)]);
+            registration.age_ms += u64::try_from((now - start).as_millis()).unwrap();
+            let service = id.split_once('.').unwrap().0;
+            let ticket = tickets.entry(service).or_default();
+            registration.ticket.clone_from(ticket);
+            scene.now = now;
+            // Fails for a withdrawn task.
+            let (id, connection) = (id.parse().unwrap(), u64::try_from(task).unwrap());
+            let _ = scene.registry.register(now, false, &id, connection, registration);
+            *ticket = protocol::earlier_ticket(ticket.take(), scene.registry.ticket(service));
+        };
+        let mut now = start;
+        for event in events {
+            match event {
+                Event::Registered { hub, task } => register(&mut hubs[hub], task, now),
+                Event::Lost { hub, task } => {
+                    hubs[hub].registry.disconnected(now, u64::try_from(task).unwrap(), LOST_AFTER);
+                }
+                Event::Passed(millis) => now += Duration::from_millis(millis),
+            }
+            for hub in &mut hubs {
+                hub.now = now;
+                hub.document();
+            }
+        }
+        // Each task has been registered with every hub, and some are withdrawn from all of them. The routers of services
+        // without tasks are forgotten after a while.
+        for second in 0..KEEP_EMPTY.as_secs() + 5 {
+            now += Duration::from_secs(1);
+            for hub in &mut hubs {
+                for task in 0..TASKS.len() {
+                    if withdrawn & 1 << task == 0 || second == 0 {
+                        register(hub, task, now);
+                    } else {
+                        hub.registry.withdraw(now, &TASKS[task].0.parse().unwrap());
+                    }
+                }
+                hub.document();
+            }
+        }
+        let [first, second, third] = hubs.map(|mut hub| hub.document());
+        proptest::prop_assert_eq!(&first, &second);
+        proptest::prop_assert_eq!(&first, &third);
+    }
+}

@@ -20,6 +20,8 @@ mod child;
 mod group;
 /// `sidecar healthcheck`.
 mod healthcheck;
+/// Several hubs behind one name.
+mod hubs;
 /// Wake-ups of an idle sidecar.
 mod idle;
 /// PID 1 in a PID namespace.
