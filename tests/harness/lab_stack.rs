@@ -139,15 +139,10 @@ impl LabStack {
         port: u16,
         variables: &[(&str, &str)],
     ) -> Result<()> {
-<<<<<<< HEAD
         let SharedLab { images, traefik, secrets, .. } = &*self.shared;
-        let settings = Settings { images, traefik, secrets, port, variables };
-=======
-        let SharedLab { images, traefik, .. } = &*self.shared;
         let hubs = self.hubs.to_string();
         let variables = &[&[("HUBS", hubs.as_str())], variables].concat();
-        let settings = Settings { images, traefik, token: TOKEN, port, variables };
->>>>>>> 261e79c (stacks: three hubs, one per host; tests and docs of several hubs)
+        let settings = Settings { images, traefik, secrets, port, variables };
         let files: Vec<_> = files.iter().map(|file| root().join(file)).collect();
         stack.deploy(&files, &settings)?;
         stack.wait_running(SETTLE_TIMEOUT)
@@ -181,26 +176,17 @@ impl LabStack {
         }
     }
 
-<<<<<<< HEAD
-    /// The hub's list of instances.
-    pub fn instances(&self) -> Result<Vec<Value>> {
-        let hub = self.only_container("hub")?;
-        let netns = self.lab().enter_container(&hub)?;
-        let list = netns.with(|| {
-            http::json_as_reader(self.shared.secrets.master(), "http://127.0.0.1:8080/v1/instances")
-        })?;
-        list.as_array().cloned().context("reading the hub's instances: not a list")
-=======
     /// The list of instances of each hub.
     pub fn instances(&self) -> Result<Vec<Vec<Value>>> {
         let hubs = self.stack.containers_of("hub")?;
         let instances = hubs.iter().map(|hub| {
             let netns = self.lab().enter_container(hub)?;
-            let list = netns.with(|| http::json("http://127.0.0.1:8080/v1/instances"))?;
+            let list = netns.with(|| {
+                http::json_as_reader(self.shared.secrets.master(), "http://127.0.0.1:8080/v1/instances")
+            })?;
             list.as_array().cloned().context("reading the hub's instances: not a list")
         });
         instances.collect()
->>>>>>> 261e79c (stacks: three hubs, one per host; tests and docs of several hubs)
     }
 
     /// Waits until each hub and each Traefik list every running task of ping and hello exactly once, and nothing else.

@@ -58,18 +58,8 @@ impl Deployment {
         let stack = Stack::new(engine.docker().clone(), name);
         let secrets = Secrets::new(stack.name(), Master::random()?);
         // Created before anything is deployed, so that drop removes a partial deployment.
-<<<<<<< HEAD
         let deployment = Self { stack, secrets, port, is_usable: AtomicBool::new(true), engine };
-        deployment.deploy(&deployment.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[])?;
-=======
-        let deployment = Self { stack, token, port, is_usable: AtomicBool::new(true), engine };
-        ensure_token(deployment.engine.docker(), &deployment.token)?;
-        deployment.deploy(
-            &deployment.stack,
-            &["stacks/demo.yml", "tests/stacks/plain.yml"],
-            &[("HUBS", "1")],
-        )?;
->>>>>>> 261e79c (stacks: three hubs, one per host; tests and docs of several hubs)
+        deployment.deploy(&deployment.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[("HUBS", "1")])?;
         Ok(deployment)
     }
 

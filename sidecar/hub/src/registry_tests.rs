@@ -560,7 +560,7 @@ fn event(hubs: usize, tasks: usize) -> impl proptest::strategy::Strategy<Value =
     prop_oneof![
         3 => (0..hubs, 0..tasks).prop_map(|(hub, task)| Event::Registered { hub, task }),
         1 => (0..hubs, 0..tasks).prop_map(|(hub, task)| Event::Lost { hub, task }),
-        1 => (0..2000_u64).prop_map(Event::Passed),
+        1 => (0..1000_u64).prop_map(Event::Passed),
     ]
 }
 
@@ -600,6 +600,12 @@ proptest::proptest! {
             *ticket = protocol::earlier_ticket(ticket.take(), scene.registry.ticket(service));
         };
         let mut now = start;
+        // The service that a hub has in use keeps its names. So hubs that first see different ones of two services in conflict
+        // do not agree: each refuses one of them. Here all of them see `b` first.
+        for hub in &mut hubs {
+            register(hub, 3, now);
+            hub.document();
+        }
         for event in events {
             match event {
                 Event::Registered { hub, task } => register(&mut hubs[hub], task, now),
