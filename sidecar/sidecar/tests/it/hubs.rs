@@ -27,7 +27,8 @@ fn beside(
 
 /// Lines of `/etc/hosts` with the name `hubs.test` for each hub.
 fn hosts(hubs: &[&ScriptedHub]) -> String {
-    hubs.iter().map(|hub| format!("{} hubs.test\n", hub.address().ip())).collect()
+    let lines: Vec<_> = hubs.iter().map(|hub| format!("{} hubs.test\n", hub.address().ip())).collect();
+    lines.concat()
 }
 
 fn run(first: &ScriptedHub, service: &Service) -> Run {
