@@ -624,11 +624,11 @@ proptest::proptest! {
         for second in 0..KEEP_EMPTY.as_secs() + 5 {
             now += Duration::from_secs(1);
             for hub in &mut hubs {
-                for task in 0..TASKS.len() {
+                for (task, (id, ..)) in TASKS.iter().enumerate() {
                     if withdrawn & 1 << task == 0 || second == 0 {
                         register(hub, task, now);
                     } else {
-                        hub.registry.withdraw(now, &TASKS[task].0.parse().unwrap());
+                        hub.registry.withdraw(now, &id.parse().unwrap());
                     }
                 }
                 hub.document();
