@@ -59,7 +59,11 @@ impl Deployment {
         let secrets = Secrets::new(stack.name(), Master::random()?);
         // Created before anything is deployed, so that drop removes a partial deployment.
         let deployment = Self { stack, secrets, port, is_usable: AtomicBool::new(true), engine };
-        deployment.deploy(&deployment.stack, &["stacks/demo.yml", "tests/stacks/plain.yml"], &[("HUBS", "1")])?;
+        deployment.deploy(
+            &deployment.stack,
+            &["stacks/demo.yml", "tests/stacks/plain.yml"],
+            &[("HUBS", "1")],
+        )?;
         Ok(deployment)
     }
 
