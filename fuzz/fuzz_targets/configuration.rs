@@ -19,19 +19,19 @@ use reports::Reports;
 #[path = "../../sidecar/hub/src/key.rs"]
 mod key;
 #[allow(dead_code)]
+#[path = "../../sidecar/hub/src/leases.rs"]
+mod leases;
+#[allow(dead_code)]
 #[path = "../../sidecar/hub/src/plans.rs"]
 mod plans;
 #[allow(dead_code)]
+#[path = "../../sidecar/hub/src/policy.rs"]
+mod policy;
+#[allow(dead_code)]
 #[path = "../../sidecar/hub/src/registry.rs"]
 mod registry;
-#[allow(dead_code)]
-mod reports {
-    pub(crate) trait Reports {
-        fn can_try(&self) -> bool;
-        fn is_confirmed(&self, generation: u64) -> bool;
-        fn error(&self, protocol: &str, kind: &str, name: &str) -> Option<String>;
-    }
-}
+#[path = "../../sidecar/hub/src/reports.rs"]
+mod reports;
 #[allow(dead_code)]
 #[path = "../../sidecar/hub/src/specs.rs"]
 mod specs;
@@ -55,8 +55,12 @@ impl Reports for Confirmed {
         true
     }
 
-    fn error(&self, _: &str, _: &str, _: &str) -> Option<String> {
+    fn error(&self, _: u64, _: &str, _: &str, _: &str) -> Option<String> {
         None
+    }
+
+    fn revision(&self) -> u64 {
+        0
     }
 }
 
@@ -81,6 +85,7 @@ fuzz_target!(|text: &str| {
         keep_empty: hour,
         exposure: exposure.clone(),
         key: key::Key::default(),
+        policy: policy::Policy::default(),
     };
     let mut now = Instant::now();
     let mut registry = Registry::new(settings, now, 1);
@@ -103,7 +108,8 @@ fuzz_target!(|text: &str| {
 
         // The order of services is that of their first registrations.
         now += Duration::from_millis(1);
-        let json = registry.document(&Confirmed).to_json();
+        registry.update(&Confirmed);
+        let json = registry.document.to_json();
         let document: Value = serde_json::from_str(&json).expect("the document is JSON");
         registry.set_generation(number as u64);
         KNOWN.check(&document);

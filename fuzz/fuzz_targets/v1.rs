@@ -35,7 +35,9 @@ fuzz_target!(|text: &str| {
             assert!(translation.errors.is_empty(), "{:?}", translation.errors);
             let mut document = Draft::default();
             document.add(&config, &[]);
-            KNOWN.check(&serde_json::from_str::<Value>(&document.finish().to_json()).expect("the document is JSON"));
+            KNOWN.check(
+                &serde_json::from_str::<Value>(&document.finish().to_json()).expect("the document is JSON"),
+            );
         }
         // The checks of names, rules and values may refuse what can be translated.
         Err(error) => assert!(!error.0.is_empty()),
