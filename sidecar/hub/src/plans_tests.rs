@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use proptest::prelude::*;
 use protocol::{Health, InstanceId, Labels, Registration, Routing, ServiceSpec, Services};
-use serde_json::Value;
+use serde_json::{Value, json};
 use traefik::Exposure;
 
 use super::*;
@@ -631,14 +631,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Returns rule and service of a router, and its middleware.
-fn served(scene: &Scene, router: &str) -> Option<(String, String)> {
+/// Returns rule, service and middleware of a router.
+fn served(scene: &Scene, router: &str) -> Option<[String; 3]> {
     let http = &scene.document["http"];
     let router = http["routers"].get(router)?;
     let middleware = router["middlewares"][0].as_str().unwrap_or_default();
     // The name of the middleware may change.
-    let (rule, service) = (router["rule"].to_string(), router["service"].to_string());
-    Some((rule + &service, http["middlewares"][middleware].to_string()))
+    Some([&router["rule"], &router["service"], &http["middlewares"][middleware]].map(Value::to_string))
 }
 
 proptest! {
@@ -652,17 +651,20 @@ proptest! {
         steps in prop::collection::vec(step(), 1..40),
     ) {
         let mut scene = Scene::new(can_try);
-        let mut tasks: Vec<(String, usize)> = Vec::new();
+        // ID, router, and what its own labels ask for.
+        let mut tasks: Vec<(String, usize, [String; 3])> = Vec::new();
         for (number, step) in steps.into_iter().enumerate() {
             let before: Vec<_> = tasks
                 .iter()
-                .filter(|(id, _)| matches!(scene.routing(id), Routing::Confirmed | Routing::Pending))
-                .filter_map(|(id, router)| {
+                .filter(|(id, ..)| matches!(scene.routing(id), Routing::Confirmed | Routing::Pending))
+                .filter_map(|(id, router, own)| {
                     let number: u8 = id.split_once('.').unwrap().1.parse().unwrap();
                     let name = format!("r{router}");
                     let service = scene.document["http"]["routers"][&name]["service"].as_str()?;
                     let is_server = scene.servers(service).contains(&number);
-                    is_server.then(|| (id.clone(), number, name.clone(), served(&scene, &name)))
+                    // Otherwise it serves for a newer task's configuration, which may go.
+                    let served = served(&scene, &name).filter(|served| served == own);
+                    is_server.then_some((id.clone(), number, name, served?))
                 })
                 .collect();
             let mut changed = None;
@@ -681,10 +683,14 @@ proptest! {
                     }
                     scene.healthy(&id, &labels);
                     changed = Some(service.to_owned());
-                    tasks.push((id, router));
+                    let middleware = middleware.map_or(Value::Null, |_| {
+                        json!({"headers": {"customrequestheaders": {"x": header}}})
+                    });
+                    let own = [Value::from(rule), service.into(), middleware].map(|value| value.to_string());
+                    tasks.push((id, router, own));
                 }
                 Step::Withdraw { task } if !tasks.is_empty() => {
-                    let (id, _) = tasks.remove(task % tasks.len());
+                    let (id, ..) = tasks.remove(task % tasks.len());
                     scene.withdraw(&id);
                     changed = Some(id.split_once('.').unwrap().0.to_owned());
                 }
@@ -699,18 +705,18 @@ proptest! {
             }
             for (id, number, router, former) in before {
                 let service = id.split_once('.').unwrap().0.to_owned();
-                if !tasks.iter().any(|(task, _)| *task == id) || changed.as_ref() == Some(&service) {
+                if !tasks.iter().any(|(task, ..)| *task == id) || changed.as_ref() == Some(&service) {
                     continue;
                 }
                 let now = served(&scene, &router);
                 // What a newer generation waited for may have happened.
-                let is_replaced = tasks.iter().any(|(task, _)| {
+                let is_replaced = tasks.iter().any(|(task, ..)| {
                     let (other, newer) = task.split_once('.').unwrap();
                     let is_newer = other == service && newer.parse::<u8>().unwrap() > number;
                     is_newer && !matches!(scene.routing(task), Routing::Refused { .. })
                 });
-                prop_assert!(now == former || is_replaced, "{id}: {former:?} became {now:?}");
-                if now == former {
+                prop_assert!(now.as_ref() == Some(&former) || is_replaced, "{id}: {former:?} became {now:?}");
+                if now == Some(former) {
                     let target = scene.document["http"]["routers"][&router]["service"].as_str().unwrap();
                     prop_assert!(scene.servers(target).contains(&number), "{id} is no server");
                 }
