@@ -48,7 +48,7 @@ fn help_lists_every_flag_with_its_variable_and_examples() {
         let variable = if name.starts_with("log-") { variable } else { format!("SERVICE_{variable}") };
         assert!(flag.contains(&format!("[env: {variable}]")), "{flag}");
     }
-    assert_eq!(words.matches("[env: ").count(), 25, "{help}");
+    assert_eq!(words.matches("[env: ").count(), 26, "{help}");
 }
 
 #[test]
