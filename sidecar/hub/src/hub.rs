@@ -188,7 +188,8 @@ impl Hub {
             let last_sent = state.routers.poll(now, connection, poll);
             if state.routers.len() != before {
                 info!(router = poll.name, "router polls");
-                if poll.api.is_none() {
+                // A router that reconnects is not warned of again.
+                if poll.api.is_none() && !std::mem::replace(&mut state.routers.is_missing_api_logged, true) {
                     warn!(
                         router = poll.name,
                         "no parameter `api` in the router's poll, so the hub relies on its own checks; add &api=8080, the \

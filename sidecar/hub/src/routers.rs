@@ -45,6 +45,8 @@ pub(crate) struct Routers {
     polling: BTreeMap<u64, Router>,
     /// Whether a router has got a configuration from this hub.
     pub(crate) has_sent: bool,
+    /// Whether a poll without the parameter `api` has been warned of.
+    pub(crate) is_missing_api_logged: bool,
     /// Number of changes of reports and acknowledgements.
     revision: u64,
 }
@@ -116,7 +118,13 @@ struct Api {
 
 impl Routers {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { started: now, polling: BTreeMap::new(), has_sent: false, revision: 0 }
+        Self {
+            started: now,
+            polling: BTreeMap::new(),
+            has_sent: false,
+            is_missing_api_logged: false,
+            revision: 0,
+        }
     }
 
     /// Returns whether a router can poll on `connection`. Those that are gone count for a while, unless this one has the same
