@@ -126,6 +126,14 @@ impl Fleet {
         Ok(spec)
     }
 
+    /// Options of a new ping that registers as `service`, without labels, with the master token: services may refer to each
+    /// other's definitions.
+    pub fn trusted_spec(&self, service: &str, host: &str) -> Result<InstanceSpec> {
+        let mut spec = self.spec_for(&self.binaries.path("ping"), service, host)?;
+        spec.token_file = self.hub.token_file(self.hub.master()?.as_str())?;
+        Ok(spec)
+    }
+
     /// Options of a new instance of any service and `program`, without labels.
     pub fn spec_for(&self, program: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
         let (address, admin) = (self.loopback.free()?, self.loopback.free()?);
