@@ -112,29 +112,28 @@ impl Fleet {
         Ok(traefik)
     }
 
-    /// Options of a new instance of `service`, ping or hello.
+    /// Options of a new instance of `service`, ping or hello, with the token of the service.
     pub fn spec(&self, service: &str, host: &str) -> Result<InstanceSpec> {
         let mut spec = self.spec_for(&self.binaries.path(service), service, host)?;
+        spec.token_file = self.hub.token_file(&self.hub.master()?.service(service))?;
         spec.labels = labels::of(service, spec.address.port())?;
         Ok(spec)
     }
 
-    /// As [`Self::spec`], with the labels of `service` in the stack file `file`.
+    /// As [`Self::spec_for`], with the program of `service` and its labels in the stack file `file`.
     pub fn spec_from_stack(&self, file: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
-        let mut spec = self.spec(service, host)?;
+        let mut spec = self.spec_for(&self.binaries.path(service), service, host)?;
         spec.labels = ServiceDefinition::read(file, service)?.labels_at(spec.address.port());
         Ok(spec)
     }
 
-    /// Options of a new ping that registers as `service`, without labels, with the master token: services may refer to each
-    /// other's definitions.
-    pub fn trusted_spec(&self, service: &str, host: &str) -> Result<InstanceSpec> {
-        let mut spec = self.spec_for(&self.binaries.path("ping"), service, host)?;
-        spec.token_file = self.hub.token_file(self.hub.master()?.as_str())?;
-        Ok(spec)
+    /// Options of a new ping that registers as `service`, without labels.
+    pub fn ping_as(&self, service: &str, host: &str) -> Result<InstanceSpec> {
+        self.spec_for(&self.binaries.path("ping"), service, host)
     }
 
-    /// Options of a new instance of any service and `program`, without labels.
+    /// Options of a new instance of any service and `program`, without labels. It has the master token, so that its labels may
+    /// set priorities and share definitions with other services.
     pub fn spec_for(&self, program: &Path, service: &str, host: &str) -> Result<InstanceSpec> {
         let (address, admin) = (self.loopback.free()?, self.loopback.free()?);
         let mut command = vec![program.to_owned().into_os_string()];
@@ -151,7 +150,7 @@ impl Fleet {
             probe: format!("http://{admin}/readyz"),
             labels: Vec::new(),
             hub: self.hub.url(),
-            token_file: self.hub.token_file(&self.hub.master()?.service(service))?,
+            token_file: self.hub.token_file(self.hub.master()?.as_str())?,
             sidecar_arguments: Vec::new(),
             command,
             environment: Vec::new(),

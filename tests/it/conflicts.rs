@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Starts an instance of `service` with these labels, below `traefik.`, and the port of its server.
 fn launch(fleet: &Fleet, service: &str, host: &str, labels: &[(&str, &str)]) -> Instance {
-    let mut spec = fleet.trusted_spec(service, host).unwrap();
+    let mut spec = fleet.ping_as(service, host).unwrap();
     let labels = labels.iter().map(|(key, value)| (format!("traefik.{key}"), (*value).to_owned()));
     spec.labels = labels.collect::<LabelList>();
     fleet.launch(spec).unwrap()

@@ -79,7 +79,7 @@ fn rule_that_traefik_rejects_or_that_never_matches_is_refused() {
         .iter()
         .enumerate()
         .map(|(number, (protocol, rule, _))| {
-            let mut spec = fleet.trusted_spec(&format!("r{number}"), &format!("r{number}-1")).unwrap();
+            let mut spec = fleet.ping_as(&format!("r{number}"), &format!("r{number}-1")).unwrap();
             spec.labels = vec![(format!("traefik.{protocol}.routers.r{number}.rule"), (*rule).to_owned())];
             fleet.launch(spec).unwrap()
         })
@@ -124,7 +124,7 @@ fn value_that_traefik_cannot_use_is_refused() {
     let refused: Vec<_> = (0_usize..)
         .zip(&cases)
         .map(|(number, (key, value, _))| {
-            let mut spec = fleet.trusted_spec(&format!("v{number}"), &format!("v{number}-1")).unwrap();
+            let mut spec = fleet.ping_as(&format!("v{number}"), &format!("v{number}-1")).unwrap();
             spec.labels = own(&spec.service, "Path(`/a`)", &[(key, value)]);
             fleet.launch(spec).unwrap()
         })
@@ -160,7 +160,7 @@ fn value_that_only_traefik_can_check_harms_only_its_router() {
     let bad: Vec<_> = VALUES
         .into_iter()
         .map(|(name, rule, more)| {
-            let mut spec = fleet.trusted_spec(name, &format!("{name}-1")).unwrap();
+            let mut spec = fleet.ping_as(name, &format!("{name}-1")).unwrap();
             spec.labels = own(name, rule, more);
             fleet.launch(spec).unwrap()
         })
@@ -192,7 +192,7 @@ fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
     ];
     let fleet = Fleet::start().unwrap();
     for (name, key, value) in values {
-        let mut spec = fleet.trusted_spec(name, &format!("{name}-1")).unwrap();
+        let mut spec = fleet.ping_as(name, &format!("{name}-1")).unwrap();
         spec.labels = own(name, "Path(`/a`)", &[(key, value)]);
         let refused = fleet.launch(spec).unwrap();
         let reason = fleet.hub.wait_routing(refused.host(), "refused").unwrap();
@@ -201,7 +201,7 @@ fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
     }
     // Characters that YAML rejects are escaped and arrive unchanged.
     let strange = "Path(`/\u{7f}\u{9f}\u{2028}\u{ffff}<<: é`)";
-    let mut spec = fleet.trusted_spec("strange", "strange-1").unwrap();
+    let mut spec = fleet.ping_as("strange", "strange-1").unwrap();
     spec.labels = own("<<", strange, &[]);
     let instance = fleet.launch(spec).unwrap();
     fleet.hub.wait_routing(instance.host(), "confirmed").unwrap();
@@ -213,7 +213,7 @@ fn value_that_would_invalidate_the_whole_document_does_not_reach_traefik() {
 fn cycle_of_weighted_tcp_services_does_not_reach_traefik() {
     let fleet = Fleet::start().unwrap();
     let half = |name: &str, other: &str| {
-        let mut spec = fleet.trusted_spec(name, &format!("{name}-1")).unwrap();
+        let mut spec = fleet.ping_as(name, &format!("{name}-1")).unwrap();
         let service = format!("tcp.services.{name}.weighted.services[0].name");
         let router = format!("tcp.routers.{name}.rule");
         let entry_points = format!("tcp.routers.{name}.entrypoints");
@@ -245,7 +245,7 @@ fn exposure_flags_decide_which_services_are_routed() {
     let mut fleet = Fleet::spawn(options).unwrap();
     fleet.traefik.wait_ready().unwrap();
     let launch = |name: &str, labels: &[(&str, &str)]| {
-        let mut spec = fleet.trusted_spec(name, &format!("{name}-1")).unwrap();
+        let mut spec = fleet.ping_as(name, &format!("{name}-1")).unwrap();
         spec.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         fleet.launch(spec).unwrap()
     };

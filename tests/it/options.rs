@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Fleet, FleetOptions, eventually};
+use harness::{Fleet, FleetOptions, eventually, labels};
 use serde_json::{Value, json};
 
 #[path = "../../sidecar/traefik/tests/support/examples.rs"]
@@ -196,7 +196,8 @@ fn every_option_reaches_traefik() {
     let options_for_fleet = FleetOptions { traefik_log_level: Some("DEBUG"), ..FleetOptions::default() };
     let mut fleet = Fleet::spawn(options_for_fleet).unwrap();
     fleet.traefik.wait_ready().unwrap();
-    let mut spec = fleet.spec("ping", "ping-1").unwrap();
+    let mut spec = fleet.ping_as("ping", "ping-1").unwrap();
+    spec.labels = labels::of("ping", spec.address.port()).unwrap();
     for option in &options {
         spec.labels.push(option.label.clone());
         spec.labels.extend(companions(option));
