@@ -170,7 +170,13 @@ impl Stack {
         let name = self.service(service);
         // `docker service update` also succeeds after a rollback.
         let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}: {{.UpdateStatus.Message}}{{end}}";
-        let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
+        // The client may return before Swarm has waited for the update's delay.
+        let ended = eventually_on_engine(Duration::from_mins(1), || {
+            let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
+            ensure!(!state.starts_with("updating"), "{state}");
+            Ok(state)
+        });
+        let state = ended.with_context(|| format!("updating {name}"))?;
         if !state.starts_with("completed") {
             bail!("updating {name}: {state}");
         }
