@@ -176,6 +176,19 @@ impl LabStack {
         }
     }
 
+    /// Number of Traefiks that poll the hubs.
+    fn polling_routers(&self) -> Result<usize> {
+        let hubs = self.stack.containers_of("hub")?;
+        let counts = hubs.iter().map(|hub| {
+            let metrics =
+                self.lab().enter_container(hub)?.with(|| http::get("http://127.0.0.1:8080/metrics"))?;
+            let mut lines = metrics.body.lines().filter(|line| !line.starts_with('#'));
+            let line = lines.find(|line| line.contains("hub_routers ")).context("no metric hub_routers")?;
+            Ok(line.rsplit(' ').next().unwrap_or_default().parse::<usize>()?)
+        });
+        counts.sum()
+    }
+
     /// The list of instances of each hub.
     pub fn instances(&self) -> Result<Vec<Vec<Value>>> {
         let hubs = self.stack.containers_of("hub")?;
@@ -189,7 +202,8 @@ impl LabStack {
         instances.collect()
     }
 
-    /// Waits until each hub and each Traefik list every running task of ping and hello exactly once, and nothing else.
+    /// Waits until each Traefik polls a hub, and each hub and each Traefik list every running task of ping and hello exactly
+    /// once, and nothing else.
     pub fn wait_routed(&self) -> Result<()> {
         eventually_on_engine(SETTLE_TIMEOUT, || {
             self.check_task_counts()?;
@@ -206,6 +220,9 @@ impl LabStack {
                 let name = node.name();
                 ensure!(servers == expected, "Traefik on {name} has {servers:?} instead of {expected:?}");
             }
+            // While a hub is away, Traefik keeps its configuration, and retries at growing intervals.
+            let (routers, nodes) = (self.polling_routers()?, self.lab().nodes().len());
+            ensure!(routers == nodes, "{routers} of {nodes} Traefiks poll a hub");
             for listed in self.instances()?.iter().map(Vec::len) {
                 ensure!(listed == expected.len(), "a hub lists {listed} instances of {}", expected.len());
             }
