@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::ensure;
+use anyhow::{Context as _, Result, ensure};
 use harness::proc::resident_kib;
 use harness::{
     Binaries, Fleet, FleetOptions, Load, LoadOptions, TIMEOUT, binaries, eventually, http, process,
@@ -133,7 +133,7 @@ fn flood(polls: usize, followers: usize) {
     };
     // The first flood may leave free memory in the allocator. The second must not need more.
     drop((attack(polls, "/traefik?wait=1m"), attack(followers, "/v1/events")));
-    eventually(TIMEOUT, || open_connections(&fleet) < 20).unwrap();
+    eventually(TIMEOUT, || open_connections(&fleet).is_ok_and(|open| open < 20)).unwrap();
     let before = resident(&mut fleet);
 
     let (pollers, statuses) = attack(polls, "/traefik?wait=1m");
@@ -160,8 +160,9 @@ fn flood(polls: usize, followers: usize) {
     let peak = resident(&mut fleet);
 
     drop((pollers, streams));
-    eventually(TIMEOUT, || open_connections(&fleet) < 20).unwrap();
-    let allowed = before * 12 / 10;
+    eventually(TIMEOUT, || open_connections(&fleet).is_ok_and(|open| open < 20)).unwrap();
+    // Other requests than those of the flood come at the same time, and the allocator keeps some free memory.
+    let allowed = before * 12 / 10 + 8 * 1024;
     eventually(TIMEOUT, || {
         let after = resident(&mut fleet);
         ensure!(
@@ -179,10 +180,11 @@ fn flood(polls: usize, followers: usize) {
     load.pass().unwrap();
 }
 
-fn open_connections(fleet: &Fleet) -> u64 {
-    let metrics = http::get_ok(&format!("{}/metrics", fleet.hub.url())).unwrap().body;
+/// Fails if the request gets no response: in a flood, its connection may wait behind many others.
+fn open_connections(fleet: &Fleet) -> Result<u64> {
+    let metrics = http::get_ok(&format!("{}/metrics", fleet.hub.url()))?.body;
     let value = metrics.lines().find_map(|line| line.strip_prefix("swarmlings_connections_open "));
-    value.unwrap().parse().unwrap()
+    Ok(value.context("no metric swarmlings_connections_open")?.parse()?)
 }
 
 #[test]
@@ -209,7 +211,7 @@ fn silent_connections_of_one_address_leave_room_for_others() {
     let silent: Vec<_> = (0..300).map(|_| connect_from(outside(), hub).unwrap()).collect();
     // One address has at most half of 188.
     eventually(TIMEOUT, || {
-        let open = open_connections(&fleet);
+        let open = open_connections(&fleet)?;
         ensure!((94..120).contains(&open), "{open} connections are open");
         Ok(())
     })
