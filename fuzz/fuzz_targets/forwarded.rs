@@ -13,8 +13,6 @@ use forwarded::{Element, Node};
 use forwarding::{IncomingRequest, TransportInfo, TrustedProxy};
 use trace::TraceParent;
 
-#[path = "../../services/echo/src/cidr.rs"]
-mod cidr;
 #[path = "../../services/echo/src/forwarded.rs"]
 mod forwarded;
 #[allow(dead_code)]

@@ -4,11 +4,14 @@
 //!   or `1m 30s`;
 //! - [`go_duration`], [`format_go_duration`], [`go_bool`]: values as Go programs read and write them, for compatibility
 //!   with Traefik and whoami;
-//! - [`query_pairs`], [`percent_decode`], [`percent_decode_strict`], [`form_decode`]: parts of URLs.
+//! - [`query_pairs`], [`percent_decode`], [`percent_decode_strict`], [`form_decode`]: parts of URLs;
+//! - [`Cidr`]: IP networks.
 
+mod cidr;
 mod duration;
 mod query;
 
+pub use cidr::Cidr;
 pub use duration::{
     DurationError, bounded_duration, duration, format_go_duration, go_duration, positive_duration,
 };

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::HeaderMap;
+use parse::Cidr;
 use runtime::Peer;
 use serde::Serialize;
 
-use crate::cidr::Cidr;
 use crate::forwarded::{self, Element, Name, Node};
 use crate::headers::joined;
 use crate::transport::tls::Session;

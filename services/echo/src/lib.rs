@@ -2,7 +2,7 @@
 //!
 //! - [`Echo`], [`EchoArgs`]: the service and its flags;
 //! - [`route`]: routes by path;
-//! - [`forwarding`]: the chain of proxies, from [`forwarded`] headers and trusted networks ([`cidr`]);
+//! - [`forwarding`]: the chain of proxies, from [`forwarded`] headers and trusted networks;
 //! - [`query`], [`params`], [`weights`], [`range`], [`health`]: parameters of requests;
 //! - [`headers`]: the request head as Go and whoami show it;
 //! - [`proxy_protocol`](transport::proxy_protocol): the PROXY protocol;
@@ -14,7 +14,6 @@ mod addresses;
 mod api;
 mod args;
 mod body_stream;
-pub mod cidr;
 mod content;
 pub mod forwarded;
 pub mod forwarding;

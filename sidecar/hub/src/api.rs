@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cli::LogLimit;
+use parse::Cidr;
 use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Services};
 use runtime::{
     Admin, Body, Connection, EstablishFuture, Established, HeaderValue, Method, Peer, Request, RequestBody,
@@ -30,7 +31,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::address::{self, Network};
+use crate::address;
 use crate::auth::{Auth, Identity, Role, one_of};
 use crate::hub::Hub;
 use crate::limits::{Limits, Permit};
@@ -57,7 +58,7 @@ pub(crate) struct Api {
     pub(crate) hub: Arc<Hub>,
     pub(crate) auth: Auth,
     /// Networks whose addresses a service's token may register over a connection from another address.
-    pub(crate) allowed_addresses: Vec<Network>,
+    pub(crate) allowed_addresses: Vec<Cidr>,
     pub(crate) admin: Admin,
     pub(crate) accept: Accept,
     /// For messages about requests without a valid token.

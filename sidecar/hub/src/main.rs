@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use cli::{Failure, LogLimit, parse_bool};
-use parse::{bounded_duration, positive_duration};
+use parse::{Cidr, bounded_duration, positive_duration};
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
 use tracing::warn;
 use traefik::{Constraints, DefaultRule, Exposure};
@@ -71,7 +71,7 @@ struct Flags {
     policy: Option<PathBuf>,
     /// Network whose addresses a service's token may register over a connection from another address
     #[arg(long, env = "HUB_ALLOW_ADDRESS", value_name = "CIDR", value_delimiter = ',', help_heading = "Hub")]
-    allow_address: Vec<address::Network>,
+    allow_address: Vec<Cidr>,
     /// Minimum lifetime of a lease without a heartbeat; more than 300 instances extend it, up to 30s
     #[arg(long, env = "HUB_TTL", value_name = "DURATION", default_value = "3s", value_parser = positive_duration)]
     #[arg(help_heading = "Leases")]

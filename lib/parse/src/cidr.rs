@@ -68,8 +68,9 @@ impl fmt::Display for Cidr {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::random::{Random, gibberish};
 
     fn cidr(text: &str) -> Cidr {
         text.parse().unwrap()
@@ -89,6 +90,28 @@ mod tests {
         ] {
             assert!(cidr(network).contains(within.parse().unwrap()), "{network} {within}");
             assert!(!cidr(network).contains(without.parse().unwrap()), "{network} {without}");
+        }
+    }
+
+    #[test]
+    fn network_contains_addresses_with_its_prefix() {
+        let contains = |network: &str, address: &str| cidr(network).contains(address.parse().unwrap());
+        for (network, address, expected) in [
+            ("10.1.0.0/16", "10.1.255.255", true),
+            ("10.1.0.0/16", "10.2.0.0", false),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("10.1.2.3", "10.1.2.2", false),
+            ("0.0.0.0/0", "1.2.3.4", true),
+            ("0.0.0.0/0", "::1", false),
+            ("fd00::/8", "fd12::1", true),
+            ("fd00::/8", "fe00::1", false),
+            ("::/0", "fe00::1", true),
+            ("::/0", "0.0.0.0", false),
+        ] {
+            assert_eq!(contains(network, address), expected, "{network} {address}");
+        }
+        for invalid in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/", "10.0.0.0/-1", "host"] {
+            assert!(invalid.parse::<Cidr>().unwrap_err().contains("10.0.0.0/8"), "{invalid}");
         }
     }
 
@@ -119,30 +142,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn formatted_networks_are_read_back() {
-        let mut random = Random::new(4);
-        for _ in 0..20_000 {
-            let address = match random.below(2) {
-                0 => IpAddr::from(Ipv4Addr::from_bits(u32::try_from(random.next() >> 32).unwrap())),
-                _ => IpAddr::from(Ipv6Addr::from_bits(
-                    u128::from(random.next()) << 64 | u128::from(random.next()),
-                )),
-            };
-            let network =
-                cidr(&format!("{address}/{}", random.below(if address.is_ipv4() { 33 } else { 129 })));
-            assert_eq!(cidr(&network.to_string()), network);
-            assert!(network.contains(address), "{network} {address}");
-        }
-    }
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    #[test]
-    fn arbitrary_text_never_panics() {
-        let mut random = Random::new(5);
-        for _ in 0..20_000 {
-            let text = gibberish(&mut random, "0123456789.:/f");
-            if let Ok(network) = text.parse::<Cidr>() {
-                assert_eq!(cidr(&network.to_string()), network);
+        #[test]
+        fn formatted_networks_are_read_back(
+            // Mapped addresses, which `::/0` does not contain, are as good as impossible.
+            address in prop_oneof![
+                any::<u32>().prop_map(|bits| IpAddr::from(Ipv4Addr::from_bits(bits))),
+                any::<u128>().prop_map(|bits| IpAddr::from(Ipv6Addr::from_bits(bits))),
+            ],
+            prefix in 0..129_u8,
+        ) {
+            let max = if address.is_ipv4() { 32 } else { 128 };
+            let network = cidr(&format!("{address}/{}", prefix.min(max)));
+            prop_assert_eq!(cidr(&network.to_string()), network);
+            prop_assert!(network.contains(address), "{} {}", network, address);
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(
+            letters in prop::collection::vec(
+                prop_oneof![19 => prop::sample::select("0123456789.:/f".chars().collect::<Vec<_>>()), 1 => any::<char>()],
+                0..40,
+            ),
+        ) {
+            if let Ok(network) = letters.into_iter().collect::<String>().parse::<Cidr>() {
+                prop_assert_eq!(cidr(&network.to_string()), network);
             }
         }
     }
