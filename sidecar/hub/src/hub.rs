@@ -117,7 +117,7 @@ impl Hub {
         let deadline = now() + wait.min(ttl / 3);
         let lease = self.wait_until(&self.progress, deadline, |state, over| {
             let routing = state.routing(id);
-            let is_decided = routing != Routing::Pending && !state.is_outdated;
+            let is_decided = routing != Routing::Pending && !state.registry.is_touched(&service);
             (over || is_decided).then(|| Lease {
                 generation: state.generation,
                 ttl_ms: millis(ttl),

@@ -51,7 +51,7 @@ fn registration(number: u8) -> Registration {
         started: number.into(),
         age_ms: 0,
         health: Health::Healthy,
-        labels: Labels([rule].into()),
+        labels: Labels([rule].into()).into(),
         source: protocol::Source::Sidecar,
         ticket: None,
     }
@@ -253,7 +253,7 @@ async fn older_generation_that_returns_second_to_a_new_hub_is_in_use() {
     let readiness = Readiness::default();
     let hub = hub(&readiness);
     let rule = ("traefik.http.routers.ping.rule".to_owned(), "Path(`/new`)".to_owned());
-    let new = Registration { labels: Labels([rule].into()), age_ms: 5000, ..registration(2) };
+    let new = Registration { labels: Labels([rule].into()).into(), age_ms: 5000, ..registration(2) };
     hub.register(&id(2), 2, new, Duration::ZERO).await.unwrap();
     hub.register(&id(1), 1, Registration { age_ms: 60_000, ..registration(1) }, Duration::ZERO)
         .await

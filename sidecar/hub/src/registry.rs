@@ -88,7 +88,7 @@ pub(crate) struct Instance {
     /// Whether it registered with the token of its service only.
     is_limited: bool,
     /// Labels without secrets, if they contain any.
-    redacted: Option<Labels>,
+    redacted: Option<Arc<Labels>>,
     /// Start of the task, from the age in its first registration, or the last change of its labels.
     start: Instant,
     /// Configuration from its labels, or the errors in them.
@@ -199,12 +199,18 @@ impl Registry {
         }
         let known = self.remove(now, id);
         let service = self.services.entry(registration.service.clone()).or_default();
+        // Instances share equal labels, which would be most of their memory.
+        let others = service.members.iter().filter_map(|id| self.instances.get(id));
+        let mut others = others.map(|instance| &instance.registration.labels);
+        if let Some(labels) = others.find(|labels| **labels == registration.labels) {
+            registration.labels = Arc::clone(labels);
+        }
         self.undecided |= service.plan.is_limited != is_limited;
         let (config, stale) =
             read_config(&self.settings, &self.specs, service, &registration, is_limited, &mut self.warnings);
         let start = now.checked_sub(age).unwrap_or(now);
         let mut instance = Instance {
-            redacted: traefik_v1::redact(&registration.labels),
+            redacted: traefik_v1::redact(&registration.labels).map(Arc::new),
             registration,
             is_limited,
             start,
@@ -256,6 +262,11 @@ impl Registry {
             Source::Agent => self.settings.ttl,
             Source::Sidecar => TTL_PER_INSTANCE.saturating_mul(count).min(MAX_TTL).max(self.settings.ttl),
         }
+    }
+
+    /// Returns whether instances of a service changed since the last call of [`Registry::update`].
+    pub(crate) fn is_touched(&self, service: &str) -> bool {
+        self.touched.contains(service)
     }
 
     /// Returns whether the connection that last renewed the lease of an instance is open.
@@ -586,7 +597,7 @@ impl Instance {
     pub(crate) fn public_registration(&self) -> Registration {
         match &self.redacted {
             None => self.registration.clone(),
-            Some(labels) => Registration { labels: labels.clone(), ..self.registration.clone() },
+            Some(labels) => Registration { labels: Arc::clone(labels), ..self.registration.clone() },
         }
     }
 

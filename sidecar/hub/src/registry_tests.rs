@@ -125,7 +125,7 @@ pub(crate) fn registration(id: &str, health: Health, labels: &[(&str, &str)]) ->
         started: number.into(),
         age_ms: 10_000 * (256 - u64::from(number)),
         health,
-        labels: read_labels(labels),
+        labels: read_labels(labels).into(),
         source: Source::Sidecar,
         ticket: None,
     }

@@ -68,7 +68,7 @@ impl Specs {
     /// - A sidecar was started with the labels of its service, from a template. If those changed without an update that
     ///   replaces the task, the new ones apply. During an update, a task keeps the labels from before the update.
     pub(crate) fn resolve_labels<'a>(&self, registration: &'a Registration) -> (Cow<'a, Labels>, bool) {
-        let own = &registration.labels;
+        let own: &Labels = &registration.labels;
         let unchanged = (Cow::Borrowed(own), false);
         let Some(spec) = self.latest(&registration.service) else { return unchanged };
         match registration.source {
@@ -126,7 +126,7 @@ mod tests {
             started: 1,
             age_ms: 0,
             health: Health::Healthy,
-            labels: labels(pairs),
+            labels: labels(pairs).into(),
             source,
             ticket: None,
         }
@@ -151,7 +151,7 @@ mod tests {
     fn service_labels_override_container_labels() {
         let mut specs = Specs::default();
         let container = task(Source::Agent, &[("rule", "own"), ("kept", "1")]);
-        assert_eq!(resolve(&specs, &container), (container.labels.clone(), false));
+        assert_eq!(resolve(&specs, &container), ((*container.labels).clone(), false));
         assert!(publish(&mut specs, "n", 1, false, NEW));
         assert!(!publish(&mut specs, "n", 1, false, NEW), "nothing changed");
         assert_eq!(resolve(&specs, &container), (labels(&[("rule", "new"), ("kept", "1")]), false));

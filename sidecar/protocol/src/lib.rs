@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,9 +67,9 @@ pub struct Registration {
     pub age_ms: u64,
     /// Result of the service's health probe.
     pub health: Health,
-    /// Labels of the service, unchanged.
+    /// Labels of the service, unchanged. Those of all its instances are usually the same.
     #[serde(default)]
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// Program that registers the task.
     #[serde(default, skip_serializing_if = "Source::is_sidecar")]
     pub source: Source,

@@ -191,7 +191,7 @@ impl RunArgs {
             started,
             age_ms: 0,
             health: Health::Starting,
-            labels,
+            labels: labels.into(),
             source: Source::Sidecar,
             ticket: None,
         }
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn label_flag_overrides_labels() {
         let args = parse(&["--labels", "a=1&b=2", "--label", "a=3=4", "--", "true"]).unwrap();
-        let labels = args.registration(0, IpAddr::from([127, 0, 0, 1])).labels.0;
+        let labels = &args.registration(0, IpAddr::from([127, 0, 0, 1])).labels.0;
         assert_eq!((labels["a"].as_str(), labels["b"].as_str()), ("3=4", "2"));
     }
 

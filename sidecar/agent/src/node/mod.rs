@@ -349,7 +349,7 @@ impl Node {
                 started,
                 age_ms: 0,
                 health,
-                labels: container.labels.clone(),
+                labels: container.labels.clone().into(),
                 source: Source::Agent,
                 ticket: None,
             }),

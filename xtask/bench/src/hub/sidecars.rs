@@ -17,7 +17,7 @@ use super::connection::{Connection, Network};
 
 /// Number of instances of each service.
 pub(super) const INSTANCES: usize = 10;
-/// Heartbeat interval until the hub tells the time to live of a lease, and the pause after an error.
+/// Heartbeat interval until the task is confirmed, as of real sidecars, and the pause after an error.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
 /// Time for a response, in addition to the time for which the hub holds it.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -182,7 +182,9 @@ impl Keeper {
                 Routing::Pending => {}
                 other => bail!("a task is {other:?}"),
             }
-            self.interval = Duration::from_millis(lease.ttl_ms / 3);
+            if self.confirmed.is_none() {
+                self.interval = Duration::from_millis(lease.ttl_ms / 3);
+            }
             select! {
                 () = sleep_until(sent + self.interval) => {}
                 _ = &mut self.end => return self.withdraw(connection).await,
