@@ -262,3 +262,22 @@ async fn older_generation_that_returns_second_to_a_new_hub_is_in_use() {
     let document = String::from_utf8(hub.state().public_document().unwrap().to_vec()).unwrap();
     assert!(document.contains("\"Path(`/ping`)\""), "{document}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn renewal_does_not_wait_for_changes_of_other_services() {
+    let hub = hub(&Readiness::default());
+    route(&hub);
+    keep_alive(&hub, 1);
+    sleep(WARM_UP + THROTTLE * 10).await;
+    // As after a rendering that took long.
+    hub.state().rests_until = now() + WAIT;
+    let other = Registration { service: "hello".to_owned(), labels: Arc::default(), ..registration(2) };
+    hub.register(&id(2), 2, other, Duration::ZERO).await.unwrap();
+    assert!(hub.state().is_outdated);
+    let before = now();
+    let lease = hub.register(&id(1), 1, registration(1), WAIT).await.unwrap();
+    assert_eq!((lease.routing, now() - before), (Routing::Confirmed, Duration::ZERO));
+    let changed = Registration { address: IpAddr::from([10, 0, 1, 9]), ..registration(1) };
+    hub.register(&id(1), 1, changed, WAIT).await.unwrap();
+    assert!(now() > before, "its own change is not rendered yet");
+}
