@@ -80,7 +80,8 @@ impl Scene {
     }
 
     fn register(&mut self, id: &str, health: Health, labels: Pairs<'_>) {
-        let registration = Registration { labels: read_labels(labels).into(), ..registration(id, health, &[]) };
+        let registration =
+            Registration { labels: read_labels(labels).into(), ..registration(id, health, &[]) };
         let connection = registration.started;
         self.registry.register(self.now, false, &id.parse().unwrap(), connection, registration).unwrap();
         self.now += Duration::from_millis(1);
