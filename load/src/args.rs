@@ -13,6 +13,7 @@ use parse::{bounded_duration, positive_duration};
 use crate::assertions::Assertions;
 use crate::instance::InstanceKey;
 use crate::plan::{HttpVersion, Plan};
+use crate::statuses::Statuses;
 use crate::target::Target;
 use crate::tls;
 
@@ -70,6 +71,9 @@ pub struct Args {
     /// File with the request body
     #[arg(long, env = "LOAD_BODY_FILE", value_name = "FILE", help_heading = REQUESTS)]
     pub body_file: Option<PathBuf>,
+    /// Statuses of successful responses, such as 200,404 or 2xx,3xx
+    #[arg(long, env = "LOAD_EXPECT", value_name = "STATUS,...", default_value = "2xx", help_heading = REQUESTS)]
+    pub expect: Statuses,
     /// Maximum time for a request, including connecting
     #[arg(short = 't', long, env = "LOAD_TIMEOUT", value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = positive_duration, help_heading = REQUESTS)]
@@ -138,7 +142,7 @@ Ctrl-C ends the run with a report; a second one abandons requests in flight.
 
 Exit codes:
   0   success
-  1   an assertion failed
+  1   an assertion is not met or not assessable
   64  invalid usage, or a host cannot be reached";
 
 /// Duration of a run without --duration and --requests.
@@ -226,6 +230,7 @@ impl Args {
             duration,
             requests: self.requests,
             timeout: self.timeout,
+            expect: self.expect.clone(),
             instance: self.instance.clone(),
             outage_threshold: self.gap,
             ..Plan::new(self.urls.clone())
@@ -299,6 +304,7 @@ mod tests {
             (&["http://a/", "--requests", "0"], "expected an integer of at least 1"),
             (&["http://a/", "--connections", "0"], "expected an integer from 1 to 65536"),
             (&["http://a/", "--http", "3"], "expected 1.1 or 2"),
+            (&["http://a/", "--expect", "200,ok"], "such as 200,404 or 2xx,3xx"),
             (&["http://a/", "--method", "G T"], "expected a method such as GET"),
             (&["http://a/", "--method", "CONNECT"], "CONNECT is not supported"),
             (&["http://a/", "--header", "x"], "expected NAME: VALUE"),

@@ -188,9 +188,8 @@ impl Running {
         }
         let plan = &self.state.plan;
         let recorders = || self.recorders.iter().map(|recorder| lock(recorder));
-        let all_sent = plan
-            .requests
-            .is_some_and(|requests| recorders().map(|recorder| recorder.requests()).sum::<u64>() >= requests);
+        let sent = recorders().map(|recorder| recorder.requests() - recorder.unsent()).sum::<u64>();
+        let all_sent = plan.requests.is_some_and(|requests| sent >= requests);
         if all_sent {
             let last = recorders().map(|recorder| recorder.last_done).max().unwrap_or_default();
             return Ok(self.report(EndReason::Requests, last));

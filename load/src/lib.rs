@@ -24,6 +24,7 @@ pub mod report;
 #[cfg(test)]
 mod sample;
 pub mod statistics;
+pub mod statuses;
 pub mod summary;
 pub mod system;
 pub mod target;

@@ -9,6 +9,7 @@ use load::engine::{self, Stopper};
 use load::live::LiveView;
 use load::output::Output;
 use load::plan::HttpVersion;
+use load::report::Verdict;
 use load::system;
 
 fn main() -> ExitCode {
@@ -41,7 +42,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut report = report.map_err(Failure::new)?;
     report.assertions = args.assertions.check(&report);
     output.write(&report)?;
-    let is_met = report.assertions.iter().all(|assertion| assertion.met);
+    let is_met = report.assertions.iter().all(|assertion| assertion.verdict == Verdict::Met);
     Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 
 use crate::instance::InstanceKey;
 use crate::pace::{Pace, interleave};
+use crate::statuses::Statuses;
 use crate::target::{Origin, Target};
 
 /// Version of HTTP.
@@ -56,6 +57,8 @@ pub struct Plan {
     pub requests: Option<u64>,
     /// Maximum time for a request, including connecting.
     pub timeout: Duration,
+    /// Statuses of successful responses.
+    pub expect: Statuses,
     /// Source of the instance name in a response.
     pub instance: InstanceKey,
     /// Minimum duration of a reported outage.
@@ -93,6 +96,7 @@ impl Plan {
             duration: None,
             requests: None,
             timeout: Duration::from_secs(10),
+            expect: Statuses::default(),
             instance: InstanceKey::default(),
             outage_threshold: Duration::from_millis(250),
             tls: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::{Evenness, Handover};
+use crate::report::{Choice, Evenness, Handover};
 use crate::statistics::{chi_squared, float, mean, p_value};
 
 /// An instance is absent if it is silent for longer than this many times its mean interval between responses. If intervals
@@ -24,12 +24,18 @@ pub struct Presence {
 
 impl Presence {
     /// Derives the presence of an instance with `count` responses, in a run that ended at `end`. Silences of up to
-    /// `tolerance` are ignored.
-    pub(crate) fn new(first: f64, last: f64, count: u64, end: f64, tolerance: f64) -> Self {
+    /// `tolerance` are ignored. An instance that was sent a request at the start has not joined, however late it responded.
+    pub(crate) fn new(
+        first_sent: f64,
+        (first, last): (f64, f64),
+        count: u64,
+        end: f64,
+        tolerance: f64,
+    ) -> Self {
         // A single response tells nothing about the interval.
         let interval = if count < 2 { f64::INFINITY } else { (last - first) / float(count - 1) };
         let silence = tolerance.max(SILENCE_FACTOR * interval);
-        Self { first, last, joined: first > silence, left: end - last > silence }
+        Self { first, last, joined: first_sent > silence, left: end - last > silence }
     }
 
     /// Whether it was present for a whole span; `None` if only for a part of it.
@@ -112,7 +118,21 @@ pub(crate) fn evenness(instances: &[(Presence, Vec<u64>)], width: f64) -> Option
     let deviations =
         shares.iter().filter(|(_, equal)| *equal > 0.0).map(|(got, equal)| (got / equal - 1.0).abs());
     let imbalance = deviations.fold(0.0, f64::max);
-    Some(Evenness { chi_squared, degrees, p: p_value(chi_squared, degrees), imbalance })
+    Some(Evenness { of: Choice::Requests, chi_squared, degrees, p: p_value(chi_squared, degrees), imbalance })
+}
+
+/// Computes the evenness of connections, each of which is served by one of the instances.
+pub(crate) fn connection_evenness(connections: &[u64]) -> Option<Evenness> {
+    let degrees = u32::try_from(connections.len()).ok()?.checked_sub(1).filter(|degrees| *degrees > 0)?;
+    let (chi_squared, equal) = (chi_squared(connections), mean(connections));
+    let imbalance = connections.iter().map(|count| (float(*count) / equal - 1.0).abs()).fold(0.0, f64::max);
+    Some(Evenness {
+        of: Choice::Connections,
+        chi_squared,
+        degrees,
+        p: p_value(chi_squared, degrees),
+        imbalance,
+    })
 }
 
 #[cfg(test)]
@@ -130,7 +150,7 @@ mod tests {
     #[test]
     fn long_silence_means_absence() {
         let observed = |first, last, count| {
-            let presence = Presence::new(first, last, count, 60.0, 0.25);
+            let presence = Presence::new(first, (first, last), count, 60.0, 0.25);
             (presence.joined, presence.left)
         };
         assert_eq!(observed(0.001, 59.999, 60_000), (false, false));
@@ -143,6 +163,20 @@ mod tests {
             "one response every ten seconds, and then none for five"
         );
         assert_eq!(observed(30.0, 30.0, 1), (false, false), "a single response tells nothing");
+    }
+
+    #[test]
+    fn slow_instance_has_not_joined() {
+        let slow = Presence::new(0.001, (0.401, 60.3), 6000, 60.0, 0.25);
+        assert_eq!((slow.joined, slow.left), (false, false));
+    }
+
+    #[test]
+    fn evenness_of_connections_is_that_of_their_numbers() {
+        let even = connection_evenness(&[22, 21, 21]).unwrap();
+        assert!(even.p > 0.95 && even.imbalance < 0.04, "{even:?}");
+        assert!(connection_evenness(&[40, 12, 12]).unwrap().p < 0.01);
+        assert_eq!((connection_evenness(&[64]), connection_evenness(&[])), (None, None));
     }
 
     #[test]
@@ -182,7 +216,7 @@ mod tests {
     #[test]
     fn evenness_of_permanent_instances_is_that_of_their_sums() {
         let even = evenness(&[(always(), vec![2, 3]), (always(), vec![4, 4]), (always(), vec![9, 8])], 1.0);
-        let Evenness { chi_squared, degrees, p, imbalance } = even.unwrap();
+        let Evenness { chi_squared, degrees, p, imbalance, .. } = even.unwrap();
         // 5, 8 and 17 of 30.
         assert!((chi_squared - 7.8).abs() < 1e-12, "{chi_squared}");
         assert_eq!(degrees, 2);

@@ -1,6 +1,9 @@
 //! Records the results of requests: one recorder per thread, merged for reports.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -13,8 +16,11 @@ use crate::timeline::TimeSeries;
 /// Maximum number of failures that are listed.
 pub(crate) const MAX_LISTED: usize = 1000;
 
-/// Maximum number of instances. More than this means that the key is not the name of an instance.
+/// Maximum number of instances that are told apart. More than this usually means that the key is not the name of an instance.
 pub(crate) const MAX_INSTANCES: usize = 256;
+
+/// Maximum number of further instances that are counted.
+pub(crate) const MAX_OTHERS: usize = 65_536;
 
 /// Name of the entry for all instances beyond [`MAX_INSTANCES`].
 pub(crate) const OTHERS: &str = "(others)";
@@ -38,15 +44,10 @@ pub struct Times {
 pub struct Response {
     /// Status code.
     pub status: u16,
+    /// Whether the status is expected, so that the request was successful.
+    pub is_ok: bool,
     /// Length of the body in bytes.
     pub bytes: u64,
-}
-
-impl Response {
-    /// Whether the request was successful.
-    pub(crate) fn is_ok(self) -> bool {
-        self.status < 400
-    }
 }
 
 /// Reason for the time at which a request was sent.
@@ -58,6 +59,31 @@ pub enum SendRecord {
     Scheduled,
     /// Open loop: sent after the due time, since all connections were busy.
     Waited,
+}
+
+/// Instances that have responded over a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Seen {
+    /// None.
+    #[default]
+    None,
+    /// Only the one with this index.
+    One(usize),
+    /// At least two.
+    Several,
+}
+
+/// A request that was sent, or that could not be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Times of the request.
+    pub times: Times,
+    /// Reason for the time of sending.
+    pub send: SendRecord,
+    /// Index of the URL.
+    pub url: usize,
+    /// Instances that have responded over its connection.
+    pub connection: &'a Cell<Seen>,
 }
 
 /// Counters of one instance.
@@ -76,6 +102,8 @@ pub(crate) struct InstanceStats {
     /// Times at which the first and the last request that it answered were sent.
     pub(crate) first_sent: Duration,
     pub(crate) last_sent: Duration,
+    /// Connections over which only this instance responded.
+    pub(crate) connections: u64,
 }
 
 /// A failure that is listed.
@@ -93,20 +121,26 @@ pub(crate) struct ListedFailure {
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     pub(crate) abandoned: u64,
+    /// HTTP/2 requests that were sent again, since the server had not processed them.
+    pub(crate) retried: u64,
     pub(crate) ok: u64,
     pub(crate) bytes: u64,
     pub(crate) instances: Vec<InstanceStats>,
     index: HashMap<Box<[u8]>, usize>,
+    /// Hashes of the names of further instances, up to [`MAX_OTHERS`].
+    others: HashSet<u64>,
+    /// Connections over which several instances responded.
+    pub(crate) mixed_connections: u64,
     /// Index of the instance that responded last, which is often the next one too.
     latest: usize,
     pub(crate) outages: OutageLog,
     pub(crate) by_class: BTreeMap<ErrorClass, (u64, TimeSeries)>,
+    pub(crate) ok_by_status: BTreeMap<u16, u64>,
+    /// Failed requests by status.
     pub(crate) by_status: BTreeMap<u16, u64>,
     pub(crate) listed: Vec<ListedFailure>,
     pub(crate) late: u64,
     pub(crate) waited: u64,
-    /// Requests that were due and have not been sent.
-    pub(crate) unsent: u64,
     pub(crate) max_delay: Duration,
     pub(crate) last_done: Duration,
     /// Connections that were opened.
@@ -125,13 +159,12 @@ impl Recorder {
     /// previous success of any thread to that time, or to the end of the run if that is earlier.
     pub fn record(
         &mut self,
-        times: Times,
-        send: SendRecord,
-        url: usize,
+        attempt: Attempt<'_>,
         outcome: Result<Response, RequestError>,
         instance: &[u8],
         gap: impl FnOnce(Duration) -> (Duration, Duration),
     ) {
+        let Attempt { times, send, url, connection } = attempt;
         self.last_done = self.last_done.max(times.done);
         let delay = times.sent.saturating_sub(times.due);
         self.max_delay = self.max_delay.max(delay);
@@ -143,21 +176,27 @@ impl Recorder {
             }
         }
         match outcome {
-            Ok(response) if response.is_ok() => {
+            Ok(response) if response.is_ok => {
                 self.ok += 1;
+                *self.ok_by_status.entry(response.status).or_default() += 1;
                 self.bytes += response.bytes;
                 let (from, to) = gap(times.done);
                 self.outages.add(from, to);
-                let stats = self.instance(instance, times);
+                let stats = self.instance(instance, times, connection);
                 stats.ok_count += 1;
-                stats.ok.add(times.done.as_secs());
+                stats.ok.add(times.done.as_secs(), 1);
                 record(&mut stats.latency, times.done.saturating_sub(times.due));
             }
             Ok(Response { status, .. }) => {
-                let class = if status < 500 { ErrorClass::Status4xx } else { ErrorClass::Status5xx };
-                let stats = self.instance(instance, times);
+                let class = match status {
+                    ..300 => ErrorClass::Status2xx,
+                    300..400 => ErrorClass::Status3xx,
+                    400..500 => ErrorClass::Status4xx,
+                    500.. => ErrorClass::Status5xx,
+                };
+                let stats = self.instance(instance, times, connection);
                 *stats.failures.entry(class).or_default() += 1;
-                stats.failed.add(times.done.as_secs());
+                stats.failed.add(times.done.as_secs(), 1);
                 *self.by_status.entry(status).or_default() += 1;
                 let error = RequestError::new(class, format_args!("status {status}"));
                 self.fail(times, url, error, Some(status), Some(instance));
@@ -176,15 +215,27 @@ impl Recorder {
     ) {
         let (count, series) = self.by_class.entry(error.class).or_default();
         *count += 1;
-        series.add(times.done.as_secs());
+        series.add(times.done.as_secs(), 1);
         if self.listed.len() < MAX_LISTED {
             let instance = instance.filter(|name| !name.is_empty()).map(Into::into);
             self.listed.push(ListedFailure { times, error, status, instance, url });
         }
     }
 
-    fn instance(&mut self, name: &[u8], times: Times) -> &mut InstanceStats {
+    fn instance(&mut self, name: &[u8], times: Times, connection: &Cell<Seen>) -> &mut InstanceStats {
         let index = self.index_of(name);
+        match connection.get() {
+            Seen::None => {
+                connection.set(Seen::One(index));
+                self.instances[index].connections += 1;
+            }
+            Seen::One(before) if before != index => {
+                connection.set(Seen::Several);
+                self.instances[before].connections -= 1;
+                self.mixed_connections += 1;
+            }
+            Seen::One(_) | Seen::Several => {}
+        }
         let stats = &mut self.instances[index];
         stats.first = stats.first.min(times.done);
         stats.last = stats.last.max(times.done);
@@ -200,6 +251,9 @@ impl Recorder {
         let known = self.index.get(name).copied();
         self.latest = known.unwrap_or_else(|| {
             let is_full = self.instances.len() >= MAX_INSTANCES;
+            if is_full && name != OTHERS.as_bytes() && self.others.len() < MAX_OTHERS {
+                self.others.insert(hash(name));
+            }
             let name = if is_full { OTHERS.as_bytes() } else { name };
             let instances = &mut self.instances;
             *self.index.entry(name.into()).or_insert_with(|| {
@@ -210,20 +264,36 @@ impl Recorder {
         self.latest
     }
 
+    /// Number of instances that gave their names. Above [`MAX_OTHERS`], there may be more.
+    pub(crate) fn instances_found(&self) -> usize {
+        // One thread may tell an instance apart that another one does not.
+        let names = self.instances.iter().map(|stats| &stats.name);
+        let kept =
+            names.filter(|name| !name.is_empty() && ***name != *OTHERS.as_bytes()).map(|name| hash(name));
+        let kept: HashSet<_> = kept.collect();
+        kept.union(&self.others).count()
+    }
+
     /// Adds the counters of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.abandoned += other.abandoned;
+        self.retried += other.retried;
         self.ok += other.ok;
         self.bytes += other.bytes;
         for theirs in &other.instances {
             let index = self.index_of(&theirs.name);
             self.instances[index].merge(theirs);
         }
+        self.others.extend(&other.others);
+        self.mixed_connections += other.mixed_connections;
         self.outages.merge(&other.outages);
         for (class, (count, series)) in &other.by_class {
             let ours = self.by_class.entry(*class).or_default();
             ours.0 += count;
             ours.1.merge(series);
+        }
+        for (status, count) in &other.ok_by_status {
+            *self.ok_by_status.entry(*status).or_default() += count;
         }
         for (status, count) in &other.by_status {
             *self.by_status.entry(*status).or_default() += count;
@@ -233,16 +303,27 @@ impl Recorder {
         self.listed.truncate(MAX_LISTED);
         self.late += other.late;
         self.waited += other.waited;
-        self.unsent += other.unsent;
         self.max_delay = self.max_delay.max(other.max_delay);
         self.last_done = self.last_done.max(other.last_done);
         self.opened += other.opened;
         self.closed_idle += other.closed_idle;
     }
 
-    /// Number of requests that were sent.
+    /// Records requests that were due in a second of the run, but have not been sent.
+    pub(crate) fn add_unsent(&mut self, second: u64, requests: u64) {
+        let (count, series) = self.by_class.entry(ErrorClass::Unsent).or_default();
+        *count += requests;
+        series.add(second, requests);
+    }
+
+    /// Number of requests, including unsent ones.
     pub(crate) fn requests(&self) -> u64 {
         self.ok + self.failed() + self.abandoned
+    }
+
+    /// Number of requests that were due, but have not been sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.by_class.get(&ErrorClass::Unsent).map_or(0, |(count, _)| *count)
     }
 
     pub(crate) fn failed(&self) -> u64 {
@@ -263,7 +344,13 @@ impl InstanceStats {
             last: Duration::ZERO,
             first_sent: Duration::MAX,
             last_sent: Duration::ZERO,
+            connections: 0,
         }
+    }
+
+    /// Number of responses.
+    pub(crate) fn responses(&self) -> u64 {
+        self.ok_count + self.failures.values().sum::<u64>()
     }
 
     fn merge(&mut self, other: &Self) {
@@ -278,7 +365,14 @@ impl InstanceStats {
         self.last = self.last.max(other.last);
         self.first_sent = self.first_sent.min(other.first_sent);
         self.last_sent = self.last_sent.max(other.last_sent);
+        self.connections += other.connections;
     }
+}
+
+fn hash(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Creates a histogram of microseconds with three significant digits, which grows as needed.

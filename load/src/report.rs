@@ -2,7 +2,7 @@
 //!
 //! The JSON form is versioned by [`VERSION`]: fields may be added within a version, but are never removed, renamed or
 //! redefined. All times are in seconds; those of events are since the start of the run. A request is successful if its
-//! response is complete and has a status below 400.
+//! response is complete and has an expected status.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::statistics::float;
 
 /// Version of the JSON form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The report of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,16 +28,22 @@ pub struct Report {
     pub seconds: f64,
     /// Reason for the end of the run.
     pub ended: EndReason,
-    /// Requests, including those for which no connection could be opened: `ok` + `failed` + `abandoned`.
+    /// Requests, including those that were not sent although they were due: `ok` + `failed` + `abandoned`.
     pub requests: u64,
     /// Successful requests.
     pub ok: u64,
+    /// Successful requests by status.
+    pub ok_by_status: BTreeMap<u16, u64>,
     /// Failed requests.
     pub failed: u64,
     /// Requests in flight when a second signal abandoned the run.
     pub abandoned: u64,
-    /// Completed requests per second, successful or not.
+    /// Requests that were sent again over another HTTP/2 connection, since the server had certainly not processed them.
+    pub retried: u64,
+    /// Responses per second, successful or not, until the last response or the end of the run, whichever is later.
     pub rate: f64,
+    /// Successful responses per second of the same time.
+    pub ok_rate: f64,
     /// Bytes of the bodies of successful responses.
     pub bytes: u64,
     /// Latency of successful requests.
@@ -46,8 +52,12 @@ pub struct Report {
     pub late: Option<Late>,
     /// Instances that responded, in the order of their first responses.
     pub instances: Vec<Instance>,
-    /// Evenness of the shares; `None` unless two instances responded at the same time.
+    /// Number of instances that gave their names, also of those that are not listed.
+    pub instances_found: u64,
+    /// Evenness of the shares; `None` if it is not assessable.
     pub evenness: Option<Evenness>,
+    /// Reason for which the evenness is not assessable.
+    pub no_evenness: Option<String>,
     /// Times without a successful response.
     #[serde(rename = "gaps")]
     pub outages: Outages,
@@ -95,6 +105,8 @@ pub struct Settings {
     pub requests: Option<u64>,
     /// Time limit of a request.
     pub timeout: f64,
+    /// Statuses of successful responses, for example `2xx`.
+    pub expect: String,
     /// Key of instances, for example `header:x-served-by`.
     pub instance: String,
 }
@@ -167,8 +179,6 @@ pub struct Late {
     pub waited: u64,
     /// Maximum delay.
     pub max: f64,
-    /// Requests that were due but not sent before the end of the run. Not counted anywhere else.
-    pub unsent: u64,
 }
 
 /// An instance that responded.
@@ -176,7 +186,7 @@ pub struct Late {
 pub struct Instance {
     /// Name; `None` collects responses without a name.
     pub name: Option<String>,
-    /// Share of all successful requests, from 0 to 1.
+    /// Share of all requests with a response, from 0 to 1.
     pub share: f64,
     /// Successful requests.
     pub ok: u64,
@@ -204,9 +214,12 @@ pub struct Instance {
     pub failed_over_time: Vec<u64>,
 }
 
-/// Evenness of the shares, over the spans during which the same instances responded from beginning to end.
+/// Evenness of the shares of requests, over the spans during which the same instances responded from beginning to end; or of
+/// connections, if each is served by one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evenness {
+    /// What the instances have shares of.
+    pub of: Choice,
     /// Pearson's χ² against equal shares.
     pub chi_squared: f64,
     /// Degrees of freedom.
@@ -216,6 +229,16 @@ pub struct Evenness {
     /// Maximum deviation of an instance from an equal share, relative to that share: 0.1 is 10 % more or less.
     #[serde(rename = "skew")]
     pub imbalance: f64,
+}
+
+/// Unit for which an instance is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// Each request.
+    Requests,
+    /// Each connection.
+    Connections,
 }
 
 /// Times without a successful response.
@@ -264,11 +287,11 @@ pub struct Handover {
 pub struct Failures {
     /// Failed requests by class.
     pub by_class: BTreeMap<ErrorClass, u64>,
-    /// Failed requests by status, for statuses of 400 and above.
+    /// Failed requests by status, for complete responses.
     pub by_status: BTreeMap<u16, u64>,
     /// The first failed requests, up to 1,000.
     pub listed: Vec<FailedRequest>,
-    /// Failed requests that are not listed.
+    /// Failed requests that were sent and are not listed.
     pub unlisted: u64,
 }
 
@@ -307,6 +330,12 @@ pub enum ErrorClass {
     Tls,
     /// Connection closed before the response was complete.
     Closed,
+    /// Status from 200 to 299 that was not expected.
+    #[serde(rename = "2xx")]
+    Status2xx,
+    /// Status from 300 to 399, such as a redirect, that was not expected.
+    #[serde(rename = "3xx")]
+    Status3xx,
     /// Status from 400 to 499.
     #[serde(rename = "4xx")]
     Status4xx,
@@ -319,6 +348,8 @@ pub enum ErrorClass {
     Unreachable,
     /// No port, file descriptor or memory left on the machine of the load generator.
     Local,
+    /// Due, but not sent until one second after the end of the run.
+    Unsent,
 }
 
 impl ErrorClass {
@@ -331,11 +362,14 @@ impl ErrorClass {
             Self::Dns => "dns",
             Self::Tls => "tls",
             Self::Closed => "closed",
+            Self::Status2xx => "2xx",
+            Self::Status3xx => "3xx",
             Self::Status4xx => "4xx",
             Self::Status5xx => "5xx",
             Self::Protocol => "protocol",
             Self::Unreachable => "unreachable",
             Self::Local => "local",
+            Self::Unsent => "unsent",
         }
     }
 }
@@ -356,7 +390,7 @@ pub struct Timeline {
     pub width: f64,
     /// Successful requests.
     pub ok: Vec<u64>,
-    /// Failed requests by class, for the classes that occurred.
+    /// Failed requests by class, for the classes that occurred. Unsent requests are counted at their due times.
     pub failed: BTreeMap<ErrorClass, Vec<u64>>,
     /// Median latency of successful requests, 0 without any. In a span of several seconds, that of the worst second.
     pub p50: Vec<f64>,
@@ -373,10 +407,22 @@ pub struct Assertion {
     pub name: String,
     /// Condition, for example `≤ 250 ms`.
     pub wanted: String,
-    /// Measured value, for example `3 ms`.
+    /// Measured value, for example `3 ms`, or the reason for which the condition is not assessable.
     pub got: String,
-    /// Whether the condition is met.
-    pub met: bool,
+    /// Result.
+    pub verdict: Verdict,
+}
+
+/// Result of an assertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The condition is met.
+    Met,
+    /// The condition is not met.
+    NotMet,
+    /// The condition is not violated, but the run does not suffice to call it met.
+    NotAssessable,
 }
 
 /// Converts a time to seconds, rounded to the microsecond, which is the precision of measurements.
@@ -395,10 +441,11 @@ mod tests {
 
     #[test]
     fn classes_have_the_same_name_in_json() {
-        use ErrorClass::{Closed, Dns, Local, Protocol, Refused, Reset, Status4xx, Status5xx};
-        use ErrorClass::{Timeout, Tls, Unreachable};
+        use ErrorClass::{Closed, Dns, Local, Protocol, Refused, Reset};
+        use ErrorClass::{Status2xx, Status3xx, Status4xx, Status5xx};
+        use ErrorClass::{Timeout, Tls, Unreachable, Unsent};
         let classes = [Refused, Reset, Timeout, Dns, Tls, Closed, Status4xx, Status5xx, Protocol];
-        for class in classes.into_iter().chain([Unreachable, Local]) {
+        for class in classes.into_iter().chain([Unreachable, Local, Unsent, Status2xx, Status3xx]) {
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::report::{
     Assertion, EndReason, ErrorClass, FailedRequest, Failures, Instance, Latency, Outage, Outages, Report,
-    Settings, Timeline, VERSION, WeightedUrl,
+    Settings, Timeline, VERSION, Verdict, WeightedUrl,
 };
 
 /// A run of 10 s with two instances, one outage and one failure.
@@ -22,7 +22,7 @@ pub(crate) fn sample() -> Report {
         name: name.to_owned(),
         wanted: wanted.to_owned(),
         got: got.to_owned(),
-        met: false,
+        verdict: Verdict::NotMet,
     };
     Report {
         version: VERSION,
@@ -38,8 +38,11 @@ pub(crate) fn sample() -> Report {
         ok: 19_999,
         failed: 1,
         rate: 2000.0,
+        ok_rate: 1999.9,
         latency: Latency { count: 19_999, p50: 0.001, p99: 0.004, max: 0.3, ..Latency::default() },
         instances: ["ping.1@leader", "ping.2@worker-1"].map(instance).into(),
+        instances_found: 2,
+        no_evenness: Some("no two instances responded at the same time".to_owned()),
         outages: Outages {
             longest: 0.3,
             longest_at: 5.0,

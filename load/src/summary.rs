@@ -5,11 +5,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::plan::{HttpVersion, Plan};
-use crate::presence::{Presence, evenness, handovers};
-use crate::recorder::{InstanceStats, LATE, MAX_INSTANCES, OTHERS, Recorder, add, histogram};
+use crate::presence::{self, Presence, connection_evenness, evenness};
+use crate::recorder::{InstanceStats, LATE, MAX_INSTANCES, MAX_OTHERS, OTHERS, Recorder, add, histogram};
 use crate::report::{
-    Bucket, Connections, EndReason, FailedRequest, Failures, Instance, Late, Latency, Report, Settings,
-    Timeline, VERSION, WeightedUrl, seconds,
+    Bucket, Connections, EndReason, Evenness, FailedRequest, Failures, Instance, Late, Latency, Report,
+    Settings, Timeline, VERSION, WeightedUrl, seconds,
 };
 use crate::statistics::float;
 use crate::timeline::{LatencySeries, TimeSeries, doublings_for};
@@ -43,7 +43,9 @@ pub fn report(
     sum.instances.sort_by_key(|stats| stats.first);
 
     let elapsed = seconds(info.elapsed);
-    let per_second = |value: f64| if elapsed > 0.0 { value / elapsed } else { 0.0 };
+    // Responses after the end count, so the time that they took counts too.
+    let responding = sum.instances.iter().map(|stats| stats.last).fold(info.elapsed, Duration::max);
+    let per_second = |value: f64, time| if time > 0.0 { value / time } else { 0.0 };
     let spans = Spans::of(info.elapsed.max(sum.last_done), &sum);
     let mut all = histogram();
     for stats in &sum.instances {
@@ -51,11 +53,15 @@ pub fn report(
     }
     let presences = sum.instances.iter().map(|stats| presence(stats, info, plan.outage_threshold));
     let presences: Vec<_> = presences.collect();
-    let responding = || sum.instances.iter().zip(&presences).filter(|(stats, _)| stats.ok_count > 0);
-    let shares: Vec<_> =
-        responding().map(|(stats, presence)| (presence.clone(), spans.counts(&stats.ok))).collect();
-    let named: Vec<_> = responding().map(|(stats, presence)| (name(&stats.name), presence.clone())).collect();
+    let named: Vec<_> = sum.instances.iter().zip(&presences).filter(|(stats, _)| is_named(stats)).collect();
+    let (evenness, no_evenness) = match assess_evenness(&sum, &named, &spans) {
+        Ok(evenness) => (Some(evenness), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let handovers: Vec<_> =
+        named.iter().map(|(stats, presence)| (name(&stats.name), Presence::clone(presence))).collect();
     let instances = sum.instances.iter().zip(&presences);
+    let responses = sum.ok + sum.by_status.values().sum::<u64>();
     let mut report = Report {
         version: VERSION,
         settings: settings(plan, versions),
@@ -64,9 +70,12 @@ pub fn report(
         ended: info.ended,
         requests: sum.requests(),
         ok: sum.ok,
+        ok_by_status: sum.ok_by_status.clone(),
         failed: sum.failed(),
         abandoned: sum.abandoned,
-        rate: per_second(float(sum.ok + sum.failed())),
+        retried: sum.retried,
+        rate: per_second(float(responses), seconds(responding)),
+        ok_rate: per_second(float(sum.ok), seconds(responding)),
         bytes: sum.bytes,
         latency: latency(&all),
         late: plan.rate.map(|_| Late {
@@ -74,22 +83,55 @@ pub fn report(
             count: sum.late,
             waited: sum.waited,
             max: seconds(sum.max_delay),
-            unsent: sum.unsent,
         }),
-        instances: instances.map(|(stats, presence)| instance(stats, presence, sum.ok, &spans)).collect(),
-        evenness: evenness(&shares, spans.width()),
+        instances: instances.map(|(stats, presence)| instance(stats, presence, responses, &spans)).collect(),
+        instances_found: sum.instances_found() as u64,
+        evenness,
+        no_evenness,
         outages: sum.outages.report(),
-        handovers: handovers(&named),
+        handovers: presence::handovers(&handovers),
         failures: failures(&sum),
         connections: Connections { opened: sum.opened, closed_idle: sum.closed_idle },
         timeline: timeline(&sum, latencies, &spans),
-        generator_load: per_second(info.cpu.as_secs_f64())
+        generator_load: per_second(info.cpu.as_secs_f64(), seconds(info.elapsed.max(sum.last_done)))
             / float(info.cores.min(plan.threads as usize) as u64),
         warnings: Vec::new(),
         assertions: Vec::new(),
     };
     report.warnings = warnings(&report);
     report
+}
+
+/// Whether these are the counters of a single instance, which has given its name.
+fn is_named(stats: &InstanceStats) -> bool {
+    !stats.name.is_empty() && *stats.name != *OTHERS.as_bytes()
+}
+
+/// Computes the evenness of the shares of named instances. An error is the reason for which it is not assessable.
+fn assess_evenness(
+    sum: &Recorder,
+    named: &[(&InstanceStats, &Presence)],
+    spans: &Spans,
+) -> Result<Evenness, String> {
+    if sum.instances_found() > MAX_INSTANCES {
+        return Err(format!("more than {MAX_INSTANCES} instances responded"));
+    }
+    let single = || "no two instances responded at the same time".to_owned();
+    let connections: Vec<_> = named.iter().map(|(stats, _)| stats.connections).collect();
+    let responses: u64 = named.iter().map(|(stats, _)| stats.responses()).sum();
+    // If connections are chosen rather than requests, requests are not independent of each other.
+    if sum.mixed_connections == 0 && responses > connections.iter().sum() {
+        if named.len() > 1 && named.iter().any(|(_, presence)| presence.joined || presence.left) {
+            return Err("each connection is kept by one instance, and instances joined or left".to_owned());
+        }
+        return connection_evenness(&connections).ok_or_else(single);
+    }
+    let shares = named.iter().map(|(stats, presence)| {
+        let mut all = stats.ok.clone();
+        all.merge(&stats.failed);
+        (Presence::clone(presence), spans.counts(&all))
+    });
+    evenness(&shares.collect::<Vec<_>>(), spans.width()).ok_or_else(single)
 }
 
 /// Number and width of the spans of all time series.
@@ -139,24 +181,24 @@ fn settings(plan: &Plan, versions: &[HttpVersion]) -> Settings {
         duration: plan.duration.map(seconds),
         requests: plan.requests,
         timeout: seconds(plan.timeout),
+        expect: plan.expect.to_string(),
         instance: plan.instance.to_string(),
     }
 }
 
 fn presence(stats: &InstanceStats, info: &RunInfo, tolerance: Duration) -> Presence {
-    let count = stats.ok_count + stats.failures.values().sum::<u64>();
     let [first, last, end, tolerance] = [stats.first, stats.last, info.elapsed, tolerance].map(seconds);
-    Presence::new(first, last, count, end, tolerance)
+    Presence::new(seconds(stats.first_sent), (first, last), stats.responses(), end, tolerance)
 }
 
 fn name(name: &[u8]) -> Option<String> {
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-fn instance(stats: &InstanceStats, presence: &Presence, ok: u64, spans: &Spans) -> Instance {
+fn instance(stats: &InstanceStats, presence: &Presence, responses: u64, spans: &Spans) -> Instance {
     Instance {
         name: name(&stats.name),
-        share: if ok > 0 { float(stats.ok_count) / float(ok) } else { 0.0 },
+        share: float(stats.responses()) / float(responses.max(1)),
         ok: stats.ok_count,
         failed: stats.failures.values().sum(),
         failures: stats.failures.clone(),
@@ -237,7 +279,7 @@ fn failures(sum: &Recorder) -> Failures {
         by_class: sum.by_class.iter().map(|(class, (count, _))| (*class, *count)).collect(),
         by_status: sum.by_status.clone(),
         listed: listed.collect(),
-        unlisted: sum.failed() - sum.listed.len() as u64,
+        unlisted: sum.failed() - sum.unsent() - sum.listed.len() as u64,
     }
 }
 
@@ -288,10 +330,6 @@ fn warnings(report: &Report) -> Vec<String> {
                 settings.connections
             ));
         }
-        if late.unsent > 0 {
-            warnings
-                .push(format!("{} requests were due but not sent before the end of the run", late.unsent));
-        }
     }
     // At a rate, late requests are the better sign, since the generator waits busily at high rates.
     if settings.rate.is_none() && report.generator_load > BUSY {
@@ -310,8 +348,10 @@ fn warnings(report: &Report) -> Vec<String> {
             ));
         }
         if instance.name.as_deref() == Some(OTHERS) {
+            let least = if report.instances_found >= MAX_OTHERS as u64 { "at least " } else { "" };
             warnings.push(format!(
-                "{key} yields more than {MAX_INSTANCES} names; further ones are counted as {OTHERS}"
+                "{key} yields {least}{} names; those after the first {MAX_INSTANCES} are counted as {OTHERS}",
+                report.instances_found
             ));
         }
     }

@@ -1,7 +1,7 @@
 //! The report as text of at most 80 columns.
 
 use crate::format::{brief, count, moment, percent, rate, time};
-use crate::report::{EndReason, Instance, Report};
+use crate::report::{Choice, EndReason, ErrorClass, Instance, Report, Verdict};
 use crate::statistics::float;
 
 /// Maximum width of the text.
@@ -36,11 +36,16 @@ pub fn text(report: &Report) -> String {
             time(handover.overlap.abs())
         )
     }));
+    lines.extend(statuses(report));
     lines.extend(outages(report));
     lines.extend(failures(report));
     lines.extend(report.warnings.iter().map(|warning| wrap("warning: ", warning)));
     lines.extend(report.assertions.iter().map(|assertion| {
-        let verdict = if assertion.met { "met" } else { "NOT MET" };
+        let verdict = match assertion.verdict {
+            Verdict::Met => "met",
+            Verdict::NotMet => "NOT MET",
+            Verdict::NotAssessable => "NOT ASSESSABLE",
+        };
         format!("--{} {}: {verdict} ({})", assertion.name, assertion.wanted, assertion.got)
     }));
     lines.join("\n") + "\n"
@@ -60,15 +65,28 @@ pub fn headline(report: &Report) -> String {
 
 fn first_line(report: &Report) -> String {
     let mut parts = vec![headline(report), rate(report.rate)];
+    if report.retried > 0 {
+        parts.push(format!("{} retried", count(report.retried)));
+    }
     if report.abandoned > 0 {
         parts.push(format!("{} abandoned", count(report.abandoned)));
     }
     match report.ended {
-        EndReason::Interrupted => parts.push("interrupted".to_owned()),
+        EndReason::Interrupted => parts.push(progress(report)),
         EndReason::Running => parts.push("still running".to_owned()),
         EndReason::Duration | EndReason::Requests => {}
     }
     wrap("", &parts.join(" · "))
+}
+
+/// Part of an interrupted run that took place: `interrupted after 3 s of 10 s`.
+pub(crate) fn progress(report: &Report) -> String {
+    let settings = &report.settings;
+    let of = |limit: Option<String>| limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let time = format!("{}{}", brief(report.seconds), of(settings.duration.map(brief)));
+    let requests =
+        settings.requests.map(|limit| format!(", {} of {} requests", count(report.requests), count(limit)));
+    format!("interrupted after {time}{}", requests.unwrap_or_default())
 }
 
 fn latency(report: &Report) -> Option<String> {
@@ -133,10 +151,22 @@ fn chart(instance: &Instance, width: usize, report: &Report) -> String {
 }
 
 fn evenness(report: &Report) -> Option<String> {
-    let even = report.evenness?;
+    let Some(even) = report.evenness else {
+        let reason = report.no_evenness.as_ref().filter(|_| report.instances.len() > 1)?;
+        return Some(wrap("evenness: ", &format!("not assessable, since {reason}")));
+    };
     let p = if even.p < 0.0001 { "< 0.0001".to_owned() } else { format!("= {:.2}", even.p) };
     let (chi_squared, degrees) = (even.chi_squared, even.degrees);
-    Some(format!("evenness χ² {chi_squared:.2} ({degrees} df), p {p} · skew {}", percent(even.imbalance)))
+    let of = if even.of == Choice::Connections { "of connections " } else { "" };
+    Some(format!("evenness {of}χ² {chi_squared:.2} ({degrees} df), p {p} · skew {}", percent(even.imbalance)))
+}
+
+/// Statuses of all responses, unless they are all 200.
+fn statuses(report: &Report) -> Option<String> {
+    let mut all = report.ok_by_status.clone();
+    report.failures.by_status.iter().for_each(|(status, number)| *all.entry(*status).or_default() += number);
+    let list: Vec<_> = all.iter().map(|(status, number)| format!("{status} × {}", count(*number))).collect();
+    all.keys().any(|status| *status != 200).then(|| wrap("statuses: ", &list.join(", ")))
 }
 
 fn outages(report: &Report) -> Vec<String> {
@@ -164,16 +194,24 @@ fn failures(report: &Report) -> Vec<String> {
     if report.failed == 0 {
         return Vec::new();
     }
-    let classes = failures.by_class.iter();
+    let mut lines = Vec::new();
+    let is_unsent = |class: &ErrorClass| *class == ErrorClass::Unsent;
+    let classes = failures.by_class.iter().filter(|(class, _)| !is_unsent(class));
     let classes: Vec<_> =
         classes.map(|(class, number)| format!("{} {}", count(*number), class.name())).collect();
-    let mut lines = vec![format!("failed: {}", classes.join(", "))];
+    if !classes.is_empty() {
+        lines.push(format!("failed: {}", classes.join(", ")));
+    }
+    if let Some(unsent) = failures.by_class.get(&ErrorClass::Unsent) {
+        let share = percent(float(*unsent) / float(report.requests));
+        lines.push(format!("unsent: {} requests ({share}) were due, but not sent", count(*unsent)));
+    }
     lines.extend(failures.listed.iter().take(MAX_SHOWN).map(|failed| {
         let from =
             failed.instance.as_deref().map(|name| format!(" from {}", short(Some(name)))).unwrap_or_default();
         format!("  at {:.3} s: {}{from}", failed.at, failed.text)
     }));
-    lines.extend(more(report.failed));
+    lines.extend(more(failures.listed.len() as u64 + failures.unlisted));
     lines
 }
 
@@ -224,11 +262,14 @@ mod tests {
         let sentence = headline(&report);
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s"));
         report.ended = EndReason::Interrupted;
+        report.seconds = 3.1;
+        let sentence = headline(&report);
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · interrupted"));
+        assert!(text(&report).contains("\n  after 3.1 s of 10 s\n"), "{}", text(&report));
         // The rest continues in the second line.
         report.abandoned = 1234;
         assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · 1,234"));
-        assert!(text(&report).contains("\n  abandoned · interrupted\n"));
+        assert!(text(&report).contains("\n  abandoned · interrupted after 3.1 s of 10 s\n"));
     }
 
     #[test]

@@ -32,11 +32,11 @@ pub(crate) struct TimeSeries {
 }
 
 impl TimeSeries {
-    /// Counts one event in this second of the run.
-    pub(crate) fn add(&mut self, second: u64) {
+    /// Counts events in this second of the run.
+    pub(crate) fn add(&mut self, second: u64, events: u64) {
         self.widen(doublings_for(second));
         let span = usize::try_from(second >> self.doublings).unwrap_or(MAX_SPANS);
-        *self.span(span) += 1;
+        *self.span(span) += events;
     }
 
     /// Adds another series.
@@ -133,21 +133,21 @@ mod tests {
     #[test]
     fn spans_are_joined_before_there_are_too_many() {
         let mut series = TimeSeries::default();
-        (0..1800).for_each(|second| series.add(second));
+        (0..1800).for_each(|second| series.add(second, 1));
         assert_eq!((series.doublings, series.counts.len()), (0, 1800));
-        series.add(1801);
+        series.add(1801, 1);
         assert_eq!((series.doublings, series.counts.len()), (1, 901));
         assert_eq!((series.counts[0], series.counts[899], series.counts[900]), (2, 2, 1));
-        series.add(24 * 3600);
+        series.add(24 * 3600, 1);
         assert_eq!((series.doublings, series.counts.iter().sum::<u64>()), (6, 1802));
     }
 
     #[test]
     fn series_of_different_widths_are_merged() {
         let (mut narrow, mut wide) = (TimeSeries::default(), TimeSeries::default());
-        narrow.add(3);
-        wide.add(2);
-        wide.add(2000);
+        narrow.add(3, 1);
+        wide.add(2, 1);
+        wide.add(2000, 1);
         let mut sum = narrow.clone();
         sum.merge(&wide);
         wide.merge(&narrow);

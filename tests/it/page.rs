@@ -19,9 +19,10 @@ mod sample;
 const PICTURES: &str = "SWARMLINGS_PICTURES";
 
 /// Sections of the page in their order.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "headline",
     "timeline",
+    "statuses",
     "latency",
     "failures",
     "instances",

@@ -104,6 +104,7 @@ fn statistics_and_reports_of_load_are_pure() {
         "recorder.rs",
         "report.rs",
         "statistics.rs",
+        "statuses.rs",
         "summary.rs",
         "target.rs",
         "text.rs",

@@ -1,16 +1,20 @@
 //! An HTTP/1.1 connection.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 
+use http::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::codec::{self, Body, Head};
 use super::connect::Stream;
 use crate::error::RequestError;
 use crate::instance::{InstanceKey, SEARCHED_BYTES};
-use crate::recorder::Response;
+use crate::plan::Plan;
+use crate::recorder::{Response, Seen};
 use crate::report::ErrorClass;
 
 /// Size of the read buffer of each connection, in bytes.
@@ -22,11 +26,13 @@ pub(super) struct Http1 {
     buffer: Vec<u8>,
     /// First bytes of the body, if it names the instance.
     content: Vec<u8>,
+    /// Instances that have responded.
+    pub(super) seen: Rc<Cell<Seen>>,
 }
 
 impl Http1 {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, buffer: Vec::with_capacity(BUFFER), content: Vec::new() }
+        Self { stream, buffer: Vec::with_capacity(BUFFER), content: Vec::new(), seen: Rc::default() }
     }
 
     /// Whether the idle connection cannot be used: the server closed it, or sent data without a request.
@@ -44,17 +50,17 @@ impl Http1 {
     pub(super) async fn send(
         &mut self,
         request: &[u8],
-        is_head: bool,
-        key: &InstanceKey,
+        plan: &Plan,
         name: &mut Vec<u8>,
     ) -> Result<(Response, bool), RequestError> {
+        let key = &plan.instance;
         let sent = async {
             self.stream.write_all(request).await?;
             self.stream.flush().await
         };
         sent.await.map_err(|error| RequestError::io("sending a request", &error))?;
         self.buffer.clear();
-        let head = self.read_head(is_head, key, name).await?;
+        let head = self.read_head(plan.method == Method::HEAD, key, name).await?;
         let mut body = Body::new(head.framing);
         let is_searched = matches!(key, InstanceKey::Body(_));
         self.content.clear();
@@ -72,7 +78,8 @@ impl Http1 {
                     key.find_in_body(&self.content, name);
                 }
                 let nothing_left = start + taken == self.buffer.len();
-                let response = Response { status: head.status, bytes: body.length() };
+                let is_ok = plan.expect.contains(head.status);
+                let response = Response { status: head.status, is_ok, bytes: body.length() };
                 return Ok((response, head.keep_alive && nothing_left));
             }
             self.buffer.clear();

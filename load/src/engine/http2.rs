@@ -1,16 +1,14 @@
 //! An HTTP/2 connection, shared by several virtual users.
 
-use std::cell::RefCell;
-use std::error::Error;
-use std::future::Future;
-use std::io;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper::rt::Executor;
-use hyper_util::rt::TokioIo;
+use h2::client::{Builder, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderName, HeaderValue, Method, Request, Response as Head, Uri};
 use tokio::sync::Mutex;
 use tokio::task::spawn_local;
 
@@ -18,13 +16,25 @@ use super::worker::Worker;
 use crate::error::RequestError;
 use crate::instance::{InstanceKey, SEARCHED_BYTES};
 use crate::plan::Plan;
-use crate::recorder::Response;
+use crate::recorder::{Response, Seen};
 use crate::report::ErrorClass;
 use crate::target::Target;
 
+/// Flow control windows: large enough that the server never waits for them.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 5 << 20;
+
+/// Maximum size of a response's header fields.
+const MAX_HEADER: u32 = 64 << 10;
+
+/// Header fields of HTTP/1.1 that HTTP/2 forbids.
+const FORBIDDEN: [&str; 3] = ["keep-alive", "proxy-connection", "upgrade"];
+
 /// A request, cloned for each sending.
-#[derive(Clone)]
-pub(super) struct Template(Request<Full<Bytes>>);
+pub(super) struct Template {
+    head: Request<()>,
+    body: Bytes,
+}
 
 impl Template {
     /// Creates the request for `target`.
@@ -39,48 +49,116 @@ impl Template {
             .authority(host.unwrap_or(&target.authority))
             .path_and_query(target.path.as_str());
         let mut request = Request::builder().method(plan.method.clone()).uri(uri.build().map_err(invalid)?);
-        for (name, value) in plan.headers.iter().filter(|(name, _)| !is_host(name)) {
+        for (name, value) in &plan.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| invalid(error.into()))?;
+            if is_host(name.as_str()) || FORBIDDEN.contains(&name.as_str()) {
+                continue;
+            }
             let value = HeaderValue::from_str(value).map_err(|error| invalid(error.into()))?;
             request = request.header(name, value);
         }
-        request.body(Full::new(Bytes::from(plan.body.clone()))).map(Self).map_err(invalid)
+        if !plan.body.is_empty() || matches!(plan.method, Method::POST | Method::PUT | Method::PATCH) {
+            request = request.header("content-length", plan.body.len());
+        }
+        Ok(Self { head: request.body(()).map_err(invalid)?, body: Bytes::from(plan.body.clone()) })
+    }
+}
+
+/// A failure of an HTTP/2 request.
+pub(super) struct Failure {
+    pub(super) error: RequestError,
+    /// Whether the server has certainly not processed the request, so that it may be sent again (RFC 9113, 8.7).
+    pub(super) is_unprocessed: bool,
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self { error, is_unprocessed: false }
+    }
+}
+
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        // After GOAWAY, this error is only that of streams above its last ID.
+        let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let is_unprocessed = error.is_remote() && (error.is_go_away() || is_refused);
+        Self { error: classify(&error), is_unprocessed }
     }
 }
 
 /// A handle to an HTTP/2 connection.
 #[derive(Clone)]
-pub(super) struct Http2(SendRequest<Full<Bytes>>);
+pub(super) struct Http2 {
+    sender: SendRequest<Bytes>,
+    /// Instances that have responded. Shared by all handles to the connection.
+    pub(super) seen: Rc<Cell<Seen>>,
+}
 
 impl Http2 {
+    /// Whether requests can be sent: the connection is neither closed nor has it received GOAWAY.
+    fn is_usable(&mut self) -> bool {
+        matches!(self.sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
+    }
+
     /// Sends a request and reads the whole response. Puts the name of the instance into `name`.
     pub(super) async fn send(
         &mut self,
         template: &Template,
-        key: &InstanceKey,
+        plan: &Plan,
         name: &mut Vec<u8>,
-    ) -> Result<Response, RequestError> {
-        self.0.ready().await.map_err(|error| classify(&error))?;
-        let response = self.0.send_request(template.0.clone()).await.map_err(|error| classify(&error))?;
-        name.clear();
-        if let Some(value) = key.header().and_then(|name| response.headers().get(name)) {
-            name.extend_from_slice(value.as_bytes());
-        }
-        let status = response.status().as_u16();
-        let mut body = response.into_body();
-        let (mut bytes, mut content) = (0, Vec::new());
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| classify(&error))?;
-            let Some(data) = frame.data_ref() else { continue };
-            bytes += data.len() as u64;
-            if matches!(key, InstanceKey::Body(_)) {
-                let room: usize = SEARCHED_BYTES - content.len();
-                content.extend_from_slice(&data[..data.len().min(room)]);
+    ) -> Result<Response, Failure> {
+        let is_empty = template.body.is_empty();
+        let unsent = |error| Failure { error: classify(&error), is_unprocessed: true };
+        let (mut response, mut stream) =
+            self.sender.send_request(template.head.clone(), is_empty).map_err(unsent)?;
+        // The stream is opened when the server's settings permit it.
+        poll_fn(|context| self.sender.poll_ready(context)).await.map_err(unsent)?;
+        let head = if is_empty {
+            response.await?
+        } else {
+            // The response may come before the end of the request.
+            tokio::select! {
+                biased;
+                head = &mut response => head?,
+                () = upload(&mut stream, template.body.clone()) => response.await?,
             }
-        }
-        key.find_in_body(&content, name);
-        Ok(Response { status, bytes })
+        };
+        Ok(receive(head, plan, name).await?)
     }
+}
+
+/// Sends a body, unless the stream is closed. The response then has the reason.
+async fn upload(stream: &mut SendStream<Bytes>, mut body: Bytes) {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let Some(Ok(capacity)) = poll_fn(|context| stream.poll_capacity(context)).await else { return };
+        let part = body.split_to(capacity.min(body.len()));
+        if stream.send_data(part, body.is_empty()).is_err() {
+            return;
+        }
+    }
+}
+
+async fn receive(head: Head<RecvStream>, plan: &Plan, name: &mut Vec<u8>) -> Result<Response, h2::Error> {
+    let key = &plan.instance;
+    name.clear();
+    if let Some(value) = key.header().and_then(|name| head.headers().get(name)) {
+        name.extend_from_slice(value.as_bytes());
+    }
+    let status = head.status().as_u16();
+    let mut body = head.into_body();
+    let (mut bytes, mut content) = (0, Vec::new());
+    while let Some(data) = body.data().await {
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        bytes += data.len() as u64;
+        if matches!(key, InstanceKey::Body(_)) {
+            let room: usize = SEARCHED_BYTES - content.len();
+            content.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
+    key.find_in_body(&content, name);
+    Ok(Response { status, is_ok: plan.expect.contains(status), bytes })
 }
 
 /// The HTTP/2 connection that several virtual users share.
@@ -91,14 +169,15 @@ pub(super) struct SharedHttp2 {
 }
 
 impl SharedHttp2 {
-    /// Returns the connection, or opens connection `number` to host `origin` if it is missing or closed.
+    /// Returns the connection, or opens connection `number` to host `origin` if it is missing or unusable.
     pub(super) async fn get(
         &self,
         worker: &Worker,
         origin: usize,
         number: usize,
     ) -> Result<Http2, RequestError> {
-        let usable = || self.current.borrow().clone().filter(|http2| !http2.0.is_closed());
+        // A clone, since the original waits for the stream that it has opened last.
+        let usable = || self.current.borrow().clone().filter(|http2| http2.clone().is_usable());
         if let Some(http2) = usable() {
             return Ok(http2);
         }
@@ -107,47 +186,41 @@ impl SharedHttp2 {
         if let Some(http2) = usable() {
             return Ok(http2);
         }
-        let stream = TokioIo::new(worker.connectors[origin].connect(number).await?);
-        let (sender, connection) =
-            http2::handshake(LocalExecutor, stream).await.map_err(|error| classify(&error))?;
+        let stream = worker.connectors[origin].connect(number).await?;
+        let handshake = Builder::new()
+            // No stream is opened before the server's settings say how many it permits.
+            .initial_max_send_streams(0)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER)
+            .enable_push(false)
+            .handshake(stream);
+        let (sender, connection) = handshake.await.map_err(|error| classify(&error))?;
         // Errors of the connection are returned to its requests.
         spawn_local(async { drop(connection.await) });
         worker.recorder().opened += 1;
-        *self.current.borrow_mut() = Some(Http2(sender.clone()));
-        Ok(Http2(sender))
+        let http2 = Http2 { sender, seen: Rc::default() };
+        *self.current.borrow_mut() = Some(http2.clone());
+        Ok(http2)
+    }
+
+    /// Lets the next request open another connection, unless one has replaced this one already. Requests in flight on this
+    /// one are completed.
+    pub(super) fn replace(&self, http2: &Http2) {
+        let is_same = |current: &mut Http2| Rc::ptr_eq(&current.seen, &http2.seen);
+        drop(self.current.borrow_mut().take_if(is_same));
     }
 }
 
-/// Runs tasks of a connection on its own thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
-
-impl<F: Future + 'static> Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        spawn_local(async { drop(future.await) });
+fn classify(error: &h2::Error) -> RequestError {
+    if let Some(error) = error.get_io() {
+        return RequestError::io("HTTP/2 connection", error);
     }
-}
-
-fn classify(error: &hyper::Error) -> RequestError {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(error) = inner.downcast_ref::<h2::Error>() {
-            if let Some(error) = error.get_io() {
-                return RequestError::io("HTTP/2 connection", error);
-            }
-            let class = match (error.is_reset(), error.is_go_away()) {
-                (true, _) => ErrorClass::Reset,
-                (_, true) => ErrorClass::Closed,
-                _ => ErrorClass::Protocol,
-            };
-            return RequestError::new(class, format_args!("HTTP/2 connection: {error}"));
-        }
-        if let Some(error) = inner.downcast_ref::<io::Error>() {
-            return RequestError::io("HTTP/2 connection", error);
-        }
-        source = inner.source();
-    }
-    let is_closed = error.is_closed() || error.is_canceled() || error.is_incomplete_message();
-    let class = if is_closed { ErrorClass::Closed } else { ErrorClass::Protocol };
-    RequestError::new(class, format_args!("HTTP/2 connection: {error}"))
+    let reason = error.reason().map_or_else(|| error.to_string(), |reason| reason.description().to_owned());
+    let (class, what) = match (error.is_remote(), error.is_reset()) {
+        (true, true) => (ErrorClass::Reset, "the server reset the HTTP/2 stream"),
+        (true, false) => (ErrorClass::Closed, "the server closed the HTTP/2 connection"),
+        (false, _) => (ErrorClass::Protocol, "invalid HTTP/2 from the server"),
+    };
+    RequestError::new(class, format_args!("{what}: {reason}"))
 }

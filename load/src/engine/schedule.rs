@@ -72,10 +72,23 @@ impl Schedule {
         self.idle.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
-    /// Number of requests that were due before `now` and before the end, and have not been sent.
-    pub(super) fn unsent(&self, now: Duration) -> u64 {
-        let count = |pace| due_before(pace, self.next.get(), self.step, self.limit, self.end.min(now));
-        self.pace.map_or(0, count)
+    /// Requests that were due and have not been sent: seconds of the run, each with the number of requests due in it. If
+    /// the run was stopped early, only requests that had [`GRACE`] before that are included.
+    pub(super) fn unsent(&self, stopped: Duration) -> Vec<(u64, u64)> {
+        let Some(pace) = self.pace else { return Vec::new() };
+        let end = self.end.min(stopped.saturating_sub(GRACE));
+        let due = |end| due_before(pace, self.next.get(), self.step, self.limit, end);
+        let (all, mut counted, mut seconds) = (due(end), 0, Vec::new());
+        let first = pace.due(self.next.get()).as_secs();
+        for second in (first..).take_while(|_| all > 0) {
+            let until = due(end.min(Duration::from_secs(second + 1)));
+            seconds.push((second, until - counted));
+            counted = until;
+            if counted == all {
+                break;
+            }
+        }
+        seconds
     }
 
     /// Waits for the next slot. Returns `None` when the schedule has ended.

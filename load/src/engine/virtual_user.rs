@@ -1,12 +1,12 @@
 //! A virtual user: sends one request after the other.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Method;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::Stop;
@@ -15,7 +15,7 @@ use super::http2::SharedHttp2;
 use super::worker::{PreparedRequest, Worker};
 use crate::error::RequestError;
 use crate::plan::HttpVersion;
-use crate::recorder::{Response, Times};
+use crate::recorder::{Attempt, Response, Seen, Times};
 use crate::report::ErrorClass;
 
 /// Pause of a closed loop after a failure to connect, so that it does not spin.
@@ -35,12 +35,21 @@ pub(super) struct VirtualUser {
     shared: Rc<[SharedHttp2]>,
     /// Name of the instance that responded last.
     name: Vec<u8>,
+    /// Instances that have responded over the connection that was used last.
+    seen: Rc<Cell<Seen>>,
 }
 
 impl VirtualUser {
     pub(super) fn new(worker: &Rc<Worker>, connection: usize, shared: &Rc<[SharedHttp2]>) -> Self {
         let own = worker.connectors.iter().map(|_| None).collect();
-        Self { worker: Rc::clone(worker), connection, own, shared: Rc::clone(shared), name: Vec::new() }
+        Self {
+            worker: Rc::clone(worker),
+            connection,
+            own,
+            shared: Rc::clone(shared),
+            name: Vec::new(),
+            seen: Rc::default(),
+        }
     }
 
     /// Connects to all hosts, so that the first requests take no longer than others. A connection that fails or takes too
@@ -87,7 +96,9 @@ impl VirtualUser {
             let pauses =
                 plan.rate.is_none() && outcome.as_ref().is_err_and(|error| is_connect_error(error.class));
             let due = if plan.rate.is_some() { slot.due } else { sent };
-            worker.end(slot, Times { due, sent, done }, url, outcome, &self.name);
+            let times = Times { due, sent, done };
+            let attempt = Attempt { times, send: slot.record, url, connection: &self.seen };
+            worker.end(attempt, outcome, &self.name);
             if pauses {
                 sleep(RETRY_PAUSE).await;
                 done = state.elapsed();
@@ -101,9 +112,8 @@ impl VirtualUser {
         match &worker.requests[url] {
             PreparedRequest::Http1(request) => {
                 let mut http1 = self.http1(origin).await?;
-                let is_head = plan.method == Method::HEAD;
-                let (response, reusable) =
-                    http1.send(request, is_head, &plan.instance, &mut self.name).await?;
+                self.seen = Rc::clone(&http1.seen);
+                let (response, reusable) = http1.send(request, plan, &mut self.name).await?;
                 if reusable && plan.keep_alive {
                     self.own[origin] = Some(http1);
                 }
@@ -117,8 +127,19 @@ impl VirtualUser {
                     single_use = SharedHttp2::default();
                     &single_use
                 };
-                let mut http2 = shared.get(&worker, origin, self.connection).await?;
-                http2.send(template, &plan.instance, &mut self.name).await
+                let mut may_retry = true;
+                loop {
+                    let mut http2 = shared.get(&worker, origin, self.connection).await?;
+                    self.seen = Rc::clone(&http2.seen);
+                    match http2.send(template, plan, &mut self.name).await {
+                        Err(failure) if failure.is_unprocessed && may_retry => {
+                            may_retry = false;
+                            worker.recorder().retried += 1;
+                            shared.replace(&http2);
+                        }
+                        outcome => return outcome.map_err(|failure| failure.error),
+                    }
+                }
             }
         }
     }

@@ -12,13 +12,13 @@ use tokio::task::{JoinSet, LocalSet, spawn_local};
 
 use super::connect::Connector;
 use super::http2::{SharedHttp2, Template};
-use super::schedule::{Schedule, Slot};
+use super::schedule::Schedule;
 use super::virtual_user::VirtualUser;
 use super::{RunState, Stop, codec, lock};
 use crate::error::RequestError;
 use crate::pace::connection_start;
 use crate::plan::HttpVersion;
-use crate::recorder::{Recorder, Response, Times, histogram, record};
+use crate::recorder::{Attempt, Recorder, Response, histogram, record};
 
 /// One thread of a run, with its connections.
 pub(super) struct Worker {
@@ -70,7 +70,10 @@ impl Worker {
         drop(local);
         worker.close_second();
         worker.recorder().abandoned += worker.in_flight.get();
-        worker.recorder().unsent += worker.schedule.unsent(worker.stopped.get().unwrap_or(Duration::MAX));
+        let unsent = worker.schedule.unsent(worker.stopped.get().unwrap_or(Duration::MAX));
+        for (second, count) in unsent {
+            worker.recorder().add_unsent(second, count);
+        }
         runtime.shutdown_background();
         outcome
     }
@@ -184,16 +187,10 @@ impl Worker {
     }
 
     /// Records the result of a request. `name` is the instance that responded.
-    pub(super) fn end(
-        &self,
-        slot: Slot,
-        times: Times,
-        url: usize,
-        outcome: Result<Response, RequestError>,
-        name: &[u8],
-    ) {
+    pub(super) fn end(&self, attempt: Attempt<'_>, outcome: Result<Response, RequestError>, name: &[u8]) {
+        let times = attempt.times;
         self.in_flight.set(self.in_flight.get() - 1);
-        if outcome.as_ref().is_ok_and(|response| response.is_ok()) {
+        if outcome.as_ref().is_ok_and(|response| response.is_ok) {
             let second = times.done.as_secs();
             if second != self.second.borrow().0 {
                 self.close_second();
@@ -202,7 +199,7 @@ impl Worker {
             record(&mut self.second.borrow_mut().1, times.done.saturating_sub(times.due));
         }
         let gap = |at| (self.state.note_ok(at), at.min(self.state.end()));
-        self.recorder().record(times, slot.record, url, outcome, name, gap);
+        self.recorder().record(attempt, outcome, name, gap);
     }
 
     /// Adds the latencies of the current second to those of all threads.

@@ -15,20 +15,25 @@ const chip = (kind, sign, ...words) => html('li', { class: `chip ${kind}` }, `${
   const facts = [
     settings.rate === null ? `${rate(report.rate)} over ${plural(settings.connections, 'connection')}` : `${rate(report.rate)} of ${rate(settings.rate)}`,
     report.latency.count && `p50 ${time(report.latency.p50)}`, report.latency.count && `p99 ${time(report.latency.p99)}`,
-    plural(report.instances.length, 'instance'),
+    plural(report.instances_found, 'instance'),
     report.handovers.length && plural(report.handovers.length, 'handover'),
+    report.retried && `${count(report.retried)} retried`,
     report.abandoned && `${count(report.abandoned)} abandoned`,
-    report.late?.unsent > 0 && `${count(report.late.unsent)} not sent`,
-    report.ended === 'interrupted' && 'interrupted',
+    report.failures.by_class.unsent && `${count(report.failures.by_class.unsent)} unsent`,
+    report.ended === 'interrupted' && `interrupted after ${time(report.seconds)}${settings.duration === null ? '' : ` of ${time(settings.duration)}`}`
+      + (settings.requests === null ? '' : `, ${count(report.requests)} of ${plural(settings.requests, 'request')}`),
   ];
-  const failed = assertions.filter((assertion) => !assertion.met);
+  const failed = assertions.filter((assertion) => assertion.verdict === 'not_met');
+  const unknown = assertions.filter((assertion) => assertion.verdict === 'not_assessable');
+  const verdict = (one) => ({ met: ['good', '✓'], not_met: ['bad', '✗'], not_assessable: ['warn', '?'] })[one];
   document.getElementById('headline').append(
     html('p', { class: 'facts' }, facts.filter(Boolean).map((words) => html('span', {}, words))),
     html('ul', { class: 'chips', id: 'assertions' },
-      assertions.length ? chip(failed.length ? 'bad' : 'good', failed.length ? '✗' : '✓', html('b', {}, failed.length
-        ? `${count(failed.length)} of ${plural(assertions.length, 'assertion')} failed` : assertions.length === 1 ? 'assertion met' : `all ${count(assertions.length)} assertions met`))
+      assertions.length ? chip(...verdict(failed.length ? 'not_met' : unknown.length ? 'not_assessable' : 'met'), html('b', {}, failed.length
+        ? `${count(failed.length)} of ${plural(assertions.length, 'assertion')} failed` : unknown.length
+          ? `${count(unknown.length)} of ${plural(assertions.length, 'assertion')} not assessable` : assertions.length === 1 ? 'assertion met' : `all ${count(assertions.length)} assertions met`))
         : chip('', '–', 'no assertions'),
-      assertions.map((one) => chip(one.met ? 'good' : 'bad', one.met ? '✓' : '✗', `${one.name} ${one.wanted}: `, html('b', {}, one.got))),
+      assertions.map((one) => chip(...verdict(one.verdict), `${one.name} ${one.wanted}: `, html('b', {}, one.got))),
       evenness && evenness.p < 0.01 && chip('warn', '!', html('a', { href: '#evenness' }, 'uneven shares')),
       warnings.length > 0 && chip('warn', '!', html('a', { href: '#warnings' }, plural(warnings.length, 'warning')))));
 }
@@ -49,6 +54,12 @@ section('timeline', 'Responses over time, by instance',
   report.handovers.length > 20 && html('li', {}, `and ${report.handovers.length - 20} more`)) : null,
   report.timeline.ok.length ? asTable('As a table', timelineTable) : null);
 
+{
+  const chips = (statuses, kind, sign) => Object.entries(statuses).map(([status, number]) => chip(kind, sign, html('b', {}, status), ` × ${count(number)}`));
+  const all = [...chips(report.ok_by_status, 'good', '✓'), ...chips(report.failures.by_status, 'bad', '✗')];
+  section('statuses', 'Statuses', all.length ? [note(`Statuses of responses. Expected: ${report.asked.expect}.`), html('ul', { class: 'chips' }, all)] : note('No response.'));
+}
+
 section('latency', 'Latency', report.latency.count ? [
   note(report.asked.rate === null ? 'Of successful requests, from sending to the complete response.'
     : 'Of successful requests, from the due time to the complete response, so that a delay before sending counts.', ' Axes are logarithmic, as are the heights in the distribution, so that rare values are visible.'),
@@ -62,14 +73,13 @@ section('latency', 'Latency', report.latency.count ? [
 {
   const { failures, asked: settings } = report;
   const several = settings.urls.length > 1;
-  const statuses = Object.entries(failures.by_status).map(([status, number]) => html('li', { class: 'chip' }, html('b', {}, status), ` × ${count(number)}`));
   const headings = [['time', 'right'], ['class', ''], ['error', 'long'], ['status', 'right'], ['instance', ''], several && ['URL', 'long'], ['duration', 'right']].filter(Boolean);
   const rows = failures.listed.map((failed) => [moment(failed.at, 3), failed.class, failed.text, failed.status ?? html('td', { class: 'right zero' }, '–'),
     failed.instance === null ? html('td', { class: 'zero' }, '–') : named(failed.instance), ...(several ? [settings.urls[failed.url]?.url ?? '–'] : []),
     time(failed.at - failed.sent)]);
   section('failures', 'Failures', report.failed ? [
     note(`${plural(report.failed, 'request')} of ${count(report.requests)}: ${Object.entries(failures.by_class).map(([name, number]) => `${count(number)} ${name}`).join(', ')}.`),
-    chart(drawFailures, 'failures-chart'), statuses.length ? html('ul', { class: 'chips' }, statuses) : null,
+    chart(drawFailures, 'failures-chart'),
     html('h3', {}, failures.unlisted ? `The first ${count(failures.listed.length)} failures; ${count(failures.unlisted)} more are in the chart only` : 'All failures'),
     scrolling(table(headings, rows), 'List of failures'),
   ] : note(report.requests ? 'No request failed.' : 'No request was sent.'));
@@ -97,8 +107,9 @@ section('latency', 'Latency', report.latency.count ? [
       html('li', { class: 'chip' }, evenness.p < 0.001 ? 'p < 0.001' : `p ${evenness.p.toFixed(evenness.p < 0.1 ? 3 : 2)}`),
       html('li', { class: 'chip' }, `skew ${percent(evenness.skew)}`)),
     html('p', { class: 'note', style: 'margin-top:8px' }, `With random choice, the probability of shares at least this uneven is ${chance(evenness.p)}. The largest deviation from an equal share is ${percent(evenness.skew)}. `,
-      'Only times during which the same instances responded are compared.'),
-  ] : note('Not computed: no two instances responded at the same time.'));
+      evenness.of === 'connections' ? 'Each connection is kept by one instance, so connections are compared, not requests.'
+        : 'Only times during which the same instances responded are compared.'),
+  ] : note(`Not assessable: ${report.no_evenness}.`));
 }
 
 section('warnings', 'Warnings', report.warnings.length ? html('ul', { class: 'plain' }, report.warnings.map((words) => html('li', {}, words))) : note('No warnings.'));
@@ -115,7 +126,7 @@ section('warnings', 'Warnings', report.warnings.length ? html('ul', { class: 'pl
     row('Load', settings.rate === null ? 'closed loop' : `open loop, ${rate(settings.rate)}`, settings.ramp ? `, rising for ${time(settings.ramp)}` : ''),
     row('Limit', [settings.duration !== null && time(settings.duration), settings.requests !== null && plural(settings.requests, 'request')].filter(Boolean).join(' or ') || 'none'),
     row('Connections', `up to ${count(settings.connections)}${settings.streams > 1 ? ` with up to ${plural(settings.streams, 'concurrent request')} each` : ''}, ${plural(settings.threads, 'thread')}`),
-    row('Request time limit', time(settings.timeout)), row('Instance key', html('bdi', { class: 'name' }, settings.instance)),
+    row('Request time limit', time(settings.timeout)), row('Expected statuses', settings.expect), row('Instance key', html('bdi', { class: 'name' }, settings.instance)),
     row('Connections opened', `${count(report.connections.opened)}${report.connections.closed_idle ? `, ${count(report.connections.closed_idle)} closed while idle` : ''}`),
     late && row('Late', `${count(late.count)} sent more than ${time(late.threshold)} after the due time, ${count(late.waited)} waited for a connection${late.max ? `; maximum delay ${time(late.max)}` : ''}`),
     row('Load generator', `${percent(report.generator_load)} of its processor cores`)));

@@ -13,7 +13,7 @@ function layout(width) {
 
 /** Bars of failures: at their exact times if all are listed, otherwise one for each span. */
 function failureBars(list, parts, x, of) {
-  if (report.failures.unlisted) {
+  if (report.failures.unlisted || report.failures.by_class.unsent) {
     return parts.map((column) => ({ from: x(column.from), to: Math.max(x(column.to), x(column.from) + 2), number: sumIn(list, column) })).filter((bar) => bar.number);
   }
   const bars = new Map();

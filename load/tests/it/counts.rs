@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use harness::Loopback;
 use load::report::{EndReason, ErrorClass, Report};
+use load::text::text;
 
 use crate::run::report;
 use crate::server::{Action, TestServer};
@@ -34,7 +35,9 @@ fn expected(requests: u64) -> (u64, BTreeMap<ErrorClass, u64>) {
             Action::Close | Action::CloseInBody => ErrorClass::Closed,
             Action::Reset => ErrorClass::Reset,
             Action::SendGarbage => ErrorClass::Protocol,
-            Action::RespondAndClose | Action::Hang => unreachable!("not in the mixture"),
+            Action::RespondAndClose | Action::RespondByConnection | Action::Hang => {
+                unreachable!("not in the mixture")
+            }
         };
         *failed.entry(class).or_default() += 1;
     }
@@ -80,6 +83,30 @@ fn counts_are_exact_at_a_rate_with_several_threads() {
     let args = ["--requests", "1000", "--rate", "1000", "--threads", "3", "--connections", "7"];
     let (_, report) = report(&[&[server.url().as_str()], &args[..]].concat());
     assert_exact(&server, &report, 1000);
+}
+
+#[test]
+fn status_is_a_success_if_it_is_expected() {
+    let server = TestServer::start(|number| match number % 4 {
+        0 => Action::Respond(200, "a"),
+        1 => Action::Respond(301, "a"),
+        2 => Action::Respond(404, "a"),
+        _ => Action::Respond(204, "a"),
+    });
+    let by_class =
+        |report: &Report| report.failures.by_class.keys().map(|class| class.name()).collect::<Vec<_>>();
+    for (expect, good, classes) in [
+        (&[][..], &[200, 204][..], &["3xx", "4xx"][..]),
+        (&["--expect", "200,404"], &[200, 404], &["2xx", "3xx"]),
+        (&["--expect", "2xx,301"], &[200, 204, 301], &["4xx"]),
+    ] {
+        let args = ["--requests", "40", "--connections", "1"];
+        let (_, report) = report(&[&[server.url().as_str()], &args[..], expect].concat());
+        assert_eq!(report.ok_by_status.keys().copied().collect::<Vec<_>>(), good, "{expect:?}");
+        assert!(report.ok_by_status.values().all(|count| *count == 10), "{:?}", report.ok_by_status);
+        assert_eq!(by_class(&report), classes, "{expect:?}");
+        assert!(text(&report).contains("\nstatuses: 200 × 10, 204 × 10, 301 × 10, 404 × 10\n"));
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use harness::TIMEOUT;
-use load::report::EndReason;
-use load::text::headline;
+use load::report::{EndReason, ErrorClass, Verdict};
+use load::text::{headline, text};
 
 use crate::run::{Running, report, run};
 use crate::server::{Action, TestServer};
@@ -10,12 +12,20 @@ use crate::server::{Action, TestServer};
 #[test]
 fn interrupt_ends_the_run_with_a_report() {
     let server = TestServer::ok();
-    let mut load = Running::start(&[&server.url(), "--rate", "500", "--duration", "10m"]);
-    server.wait_for(100, TIMEOUT);
-    load.interrupt();
-    let (code, report) = load.end();
-    assert_eq!((code, report.ended, report.abandoned), (0, EndReason::Interrupted, 0));
-    assert_eq!((report.ok, report.failed), (server.requests(), 0));
+    let args = ["--rate", "500", "--duration", "10m"];
+    for (assertion, expected) in [(&[][..], 0), (&["--max-failed", "0"], 1)] {
+        let mut load = Running::start(&[&[server.url().as_str()], &args[..], assertion].concat());
+        server.wait_for(usize::try_from(server.requests()).unwrap() + 100, TIMEOUT);
+        load.interrupt();
+        let (code, report) = load.end();
+        assert_eq!((code, report.ended, report.abandoned), (expected, EndReason::Interrupted, 0));
+        assert_eq!((report.ok, report.failed), (report.requests, 0));
+        for assertion in report.assertions {
+            assert_eq!(assertion.verdict, Verdict::NotAssessable);
+            assert!(assertion.got.starts_with("interrupted after "), "{assertion:?}");
+            assert!(assertion.got.ends_with(" of 10 min"), "{assertion:?}");
+        }
+    }
 }
 
 #[test]
@@ -87,17 +97,19 @@ fn failed_assertion_is_exit_code_1() {
         (["--max-gap", "1us"], false),
         (["--max-p99", "20s"], true),
         (["--max-p99", "1us"], false),
+        (["--min-rate", "0.01"], true),
+        (["--min-rate", "1e9"], false),
         (["--min-instances", "2"], true),
         (["--min-instances", "3"], false),
-        (["--max-skew", "78%"], true),
-        (["--max-skew", "77%"], false),
+        (["--max-skew", "81%"], true),
+        (["--max-skew", "79%"], false),
     ] {
         let (url, before) = (server.url(), server.requests());
         assert_eq!(before % 10, 0);
         let args = [url.as_str(), "--requests", "100", "--connections", "1"];
         let (code, report) = report(&[&args[..], &assertion].concat());
         assert_eq!(
-            (code, report.assertions.len(), report.assertions[0].met),
+            (code, report.assertions.len(), report.assertions[0].verdict == Verdict::Met),
             (i32::from(!met), 1, met),
             "{assertion:?}"
         );
@@ -105,10 +117,52 @@ fn failed_assertion_is_exit_code_1() {
 }
 
 #[test]
-fn max_p99_fails_without_a_successful_response() {
-    let server = TestServer::start(|_| Action::Respond(500, "a"));
-    let (code, report) = report(&[&server.url(), "--requests", "5", "--max-p99", "20s"]);
-    assert_eq!((code, report.assertions[0].met), (1, false));
+fn assertion_without_evidence_is_exit_code_1() {
+    let failing = TestServer::start(|_| Action::Respond(500, "a"));
+    let single = TestServer::ok();
+    for (server, assertion, reason) in [
+        (&failing, ["--max-p99", "20s"], "no successful response"),
+        (&failing, ["--max-failed", "100%"], "no successful response"),
+        (&single, ["--max-skew", "10%"], "no two instances responded at the same time"),
+    ] {
+        let (code, report) = report(&[&[server.url().as_str(), "--requests", "5"], &assertion[..]].concat());
+        let [checked] = &report.assertions[..] else { panic!("{:?}", report.assertions) };
+        assert_eq!((code, checked.verdict), (1, Verdict::NotAssessable), "{assertion:?}");
+        assert_eq!(checked.got, reason);
+    }
+}
+
+#[test]
+fn unsent_requests_are_failures() {
+    // Each of two connections sends a request per 200 ms: in two seconds, at most 20 of 200.
+    let server = TestServer::start(|_| {
+        thread::sleep(Duration::from_millis(200));
+        Action::Respond(200, "a")
+    });
+    let args = ["--rate", "200", "--duration", "1s", "--connections", "2"];
+    let (code, report) = report(&[&[server.url().as_str(), "--max-failed", "0"], &args[..]].concat());
+    assert_eq!((code, report.ended, report.requests), (1, EndReason::Duration, 200));
+    let unsent = report.failures.by_class[&ErrorClass::Unsent];
+    assert!(unsent >= 180, "{:?}", report.failures);
+    assert_eq!((report.ok + unsent, report.failed), (200, unsent));
+    let over_time = &report.timeline.failed[&ErrorClass::Unsent];
+    assert_eq!(over_time.iter().sum::<u64>(), unsent, "{over_time:?}");
+    assert_eq!(report.failures.unlisted, 0);
+    let line = format!("\nunsent: {unsent} requests (");
+    assert!(text(&report).contains(&line), "{}", text(&report));
+}
+
+#[test]
+fn throughput_is_at_most_the_capacity_of_the_server() {
+    // Each of four connections yields ten responses per second, also in the second after the end.
+    let server = TestServer::start(|_| {
+        thread::sleep(Duration::from_millis(100));
+        Action::Respond(200, "a")
+    });
+    let args = ["--rate", "400", "--duration", "1s", "--connections", "4"];
+    let (_, report) = report(&[&[server.url().as_str()], &args[..]].concat());
+    assert!(report.rate > 0.0 && report.rate <= 40.0, "{}", report.rate);
+    assert!((report.ok_rate - report.rate).abs() < 1e-9);
 }
 
 #[test]

@@ -4,6 +4,10 @@
 mod counts;
 /// End of a run: by itself, by signals, exit codes.
 mod end;
+/// HTTP/2: retries, settings, errors.
+mod http2;
+/// Instances: presence, shares and evenness.
+mod instances;
 /// Limits on connections, requests and rate.
 mod limits;
 mod run;

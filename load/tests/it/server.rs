@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Action {
     /// Responds with this status, as the instance with this name.
     Respond(u16, &'static str),
+    /// Responds as `a`, `b` or `c`, depending on the connection. `a` is slower.
+    RespondByConnection,
     /// Responds as instance `a`, and closes the connection without announcing it.
     RespondAndClose,
     /// Closes the connection.
@@ -36,6 +38,7 @@ pub(crate) struct TestServer {
 struct Counters {
     requests: AtomicU64,
     connections: AtomicUsize,
+    opened: AtomicUsize,
     max_connections: AtomicUsize,
     times: Mutex<Vec<Instant>>,
     received: Condvar,
@@ -97,6 +100,7 @@ impl TestServer {
 }
 
 fn serve(mut stream: TcpStream, counters: &Counters, action: &dyn Fn(u64) -> Action) {
+    let connection = counters.opened.fetch_add(1, Ordering::SeqCst);
     loop {
         // Peeks only: the kernel resets a connection that is closed with unread data.
         let mut byte = [0];
@@ -106,7 +110,14 @@ fn serve(mut stream: TcpStream, counters: &Counters, action: &dyn Fn(u64) -> Act
         let number = counters.requests.fetch_add(1, Ordering::SeqCst);
         counters.times.lock().unwrap().push(Instant::now());
         counters.received.notify_all();
-        let action = action(number);
+        let action = match action(number) {
+            Action::RespondByConnection => {
+                let name = ["a", "b", "c"][connection % 3];
+                thread::sleep(Duration::from_millis(if name == "a" { 4 } else { 1 }));
+                Action::Respond(200, name)
+            }
+            action => action,
+        };
         if action == Action::Reset || read_request(&mut stream).is_none() {
             return;
         }
@@ -125,7 +136,7 @@ fn serve(mut stream: TcpStream, counters: &Counters, action: &dyn Fn(u64) -> Act
                 let _ = stream.read(&mut byte);
                 return;
             }
-            Action::Close | Action::Reset => return,
+            Action::Close | Action::Reset | Action::RespondByConnection => return,
         };
         if stream.write_all(response.as_bytes()).is_err() || !matches!(action, Action::Respond(..)) {
             return;

@@ -1,11 +1,12 @@
 //! Reports of simulated runs: requests at a rate, to instances that join and leave.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use load::assertions::{Assertions, Limit};
 use load::error::RequestError;
 use load::plan::{HttpVersion, Plan};
-use load::recorder::{Recorder, Response, SendRecord, Times, histogram, record};
+use load::recorder::{Attempt, Recorder, Response, Seen, SendRecord, Times, histogram, record};
 use load::report::{Connections, EndReason, ErrorClass, Report};
 use load::summary::{self, RunInfo};
 use load::timeline::LatencySeries;
@@ -63,15 +64,16 @@ pub(super) fn report(run: &Run) -> Report {
     let end = f64::from(run.seconds);
     let mut latencies = vec![histogram(); run.seconds as usize];
     let mut latest_ok = Duration::ZERO;
+    let seen = Cell::new(Seen::default());
 
     for (at, class, status, text) in &run.failures {
         let name = run.instances.last().and_then(|last| last.name.as_deref()).unwrap_or_default();
         let outcome = match status {
-            Some(status) => Ok(Response { status: *status, bytes: 0 }),
+            Some(status) => Ok(Response { status: *status, is_ok: false, bytes: 0 }),
             None => Err(RequestError::new(*class, text)),
         };
         let times = times(at - 0.004, at - 0.004, *at);
-        recorder.record(times, SendRecord::Scheduled, 0, outcome, name.as_bytes(), |at| (at, at));
+        recorder.record(attempt(times, &seen), outcome, name.as_bytes(), |at| (at, at));
     }
     for number in 0..run.seconds * run.rate {
         let due = f64::from(number) / f64::from(run.rate);
@@ -84,7 +86,7 @@ pub(super) fn report(run: &Run) -> Report {
             Some((_, _, every)) if u64::from(number).is_multiple_of(*every) || present.is_empty() => {
                 let error = RequestError::new(ErrorClass::Status5xx, BAD_GATEWAY);
                 let times = times(due, sent, due + 0.003);
-                recorder.record(times, SendRecord::Scheduled, 0, Err(error), b"", |at| (at, at));
+                recorder.record(attempt(times, &seen), Err(error), b"", |at| (at, at));
                 continue;
             }
             Some((_, to, _)) => to - due,
@@ -100,8 +102,8 @@ pub(super) fn report(run: &Run) -> Report {
         let second = usize::try_from(times.done.as_secs()).unwrap();
         record(&mut latencies[second], times.done.saturating_sub(times.due));
         let name = instance.name.as_deref().unwrap_or_default().as_bytes();
-        let response = Response { status: 200, bytes: 21 };
-        recorder.record(times, SendRecord::Scheduled, 0, Ok(response), name, |at| (latest_ok, at));
+        let response = Response { status: 200, is_ok: true, bytes: 21 };
+        recorder.record(attempt(times, &seen), Ok(response), name, |at| (latest_ok, at));
         latest_ok = latest_ok.max(times.done);
     }
 
@@ -132,6 +134,10 @@ pub(super) fn report(run: &Run) -> Report {
     };
     report.assertions = assertions.check(&report);
     report
+}
+
+fn attempt(times: Times, connection: &Cell<Seen>) -> Attempt<'_> {
+    Attempt { times, send: SendRecord::Scheduled, url: 0, connection }
 }
 
 fn times(due: f64, sent: f64, done: f64) -> Times {

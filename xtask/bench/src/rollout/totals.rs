@@ -38,12 +38,7 @@ impl Totals {
                 ErrorClass::Reset | ErrorClass::Closed => 1,
                 ErrorClass::Timeout => 2,
                 ErrorClass::Status5xx => 3,
-                ErrorClass::Status4xx
-                | ErrorClass::Dns
-                | ErrorClass::Tls
-                | ErrorClass::Protocol
-                | ErrorClass::Unreachable
-                | ErrorClass::Local => 4,
+                _ => 4,
             };
             self.failed[column] += count;
         }
