@@ -2,7 +2,7 @@
 //!
 //! All operations on one lease or one connection take logarithmic time, since each sidecar renews its lease every few seconds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use protocol::InstanceId;
@@ -10,7 +10,7 @@ use protocol::InstanceId;
 /// The leases of all instances.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    by_id: BTreeMap<InstanceId, Lease>,
+    by_id: HashMap<InstanceId, Lease>,
     /// Instances by the connection that holds their leases.
     held: BTreeMap<u64, BTreeSet<InstanceId>>,
     /// Times at which a lease may end. Renewals leave them alone: [`Leases::expired`] finds out that a lease lasts longer.

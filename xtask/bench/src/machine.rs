@@ -41,21 +41,23 @@ pub(super) fn core_count() -> usize {
     thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// Keeps a process and the calling thread on different cores. When dropped, the thread may use all its cores again.
+/// Keeps processes and the calling thread on different cores. When dropped, the thread may use all its cores again.
 pub(super) struct SeparateCores(Option<CpuSet>);
 
 impl SeparateCores {
-    /// Pins the calling thread, the main thread of process `pid`, and the threads that `pid` starts from now on.
-    pub(super) fn pin(pid: u32) -> Result<Self> {
+    /// Pins the calling thread, the main threads of the processes `pids`, and the threads that they start from now on.
+    pub(super) fn pin(pids: &[u32]) -> Result<Self> {
         let (Core(Some(server)), Core(Some(own))) = server_and_load() else { return Ok(Self(None)) };
         let only = |core: u16| {
             let mut cores = CpuSet::new();
             cores.set(core.into());
             cores
         };
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("invalid process id")?;
         let before = sched_getaffinity(None).context("reading the cores of this thread")?;
-        sched_setaffinity(Some(pid), &only(server)).context("pinning a server to a core")?;
+        for pid in pids {
+            let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw).context("invalid process id")?;
+            sched_setaffinity(Some(pid), &only(server)).context("pinning a server to a core")?;
+        }
         sched_setaffinity(None, &only(own)).context("pinning this thread to a core")?;
         Ok(Self(Some(before)))
     }
@@ -101,7 +103,7 @@ mod tests {
         let before = sched_getaffinity(None).unwrap();
         let mut server = command("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         {
-            let _separate = SeparateCores::pin(server.id()).unwrap();
+            let _separate = SeparateCores::pin(&[server.id()]).unwrap();
             let theirs = sched_getaffinity(Pid::from_raw(i32::try_from(server.id()).unwrap())).unwrap();
             let ours = sched_getaffinity(None).unwrap();
             assert!(core_count() == 1 || (ours.count(), theirs.count()) == (1, 1) && ours != theirs);

@@ -1,6 +1,9 @@
 //! `cargo xtask bench hub`: cost and delays of a hub with many instances.
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,6 +50,9 @@ pub(crate) struct Args {
     /// Numbers of instances to measure
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [100, 1000, 3000, 10_000])]
     sizes: Vec<usize>,
+    /// Number of hubs. Traefik polls the first one, whose figures are shown
+    #[arg(long, value_name = "N", default_value = "1")]
+    hubs: NonZeroUsize,
     /// Duration of the measurement at rest, and of each rolling restart
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = parse::duration)]
     duration: Duration,
@@ -88,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut columns = Vec::new();
     for size in &args.sizes {
         eprintln!("{size} instances");
-        let figures = runtime.block_on(measure(&binaries, *size, args.duration));
+        let figures = runtime.block_on(measure(&binaries, args.hubs.get(), *size, args.duration));
         columns.push((*size, figures.with_context(|| format!("measuring {size} instances"))?));
     }
     let section = report(&binaries, &columns)?;
@@ -106,20 +112,14 @@ fn raise_file_limit() -> Result<()> {
         .context("raising the limit of open files")
 }
 
-async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result<Figures> {
+async fn measure(binaries: &Binaries, hubs: usize, size: usize, duration: Duration) -> Result<Figures> {
     let mut figures = Figures::default();
     let directory = tempfile::tempdir().context("creating a directory for a token")?;
-    let options = HubOptions {
-        program: binaries.path("hub"),
-        address: ([0, 0, 0, 0], free_at_source()?.port()).into(),
-        token_file: directory.path().join("token"),
-        arguments: ["--default-certificate", "--ttl", "3s"].map(str::to_owned).into(),
-    };
-    write_token(&options.token_file, Master::random()?.as_str())?;
-    let port = options.address.port();
-    let mut hub = Hub::start(options, Some(Duration::from_millis(300)), SpawnOptions::default())?;
-    let pid = hub.process().pid();
-    let _cores = SeparateCores::pin(pid)?;
+    let mut hubs = start_hubs(binaries, hubs, directory.path())?;
+    let pids: Vec<_> = hubs.iter_mut().map(|hub| hub.process().pid()).collect();
+    let ports: Vec<_> = hubs.iter().map(|hub| hub.options().address.port()).collect();
+    let (hub, pid, port) = (&hubs[0], pids[0], ports[0]);
+    let _cores = SeparateCores::pin(&pids)?;
     let empty = proc::resident_kib(pid)?;
     let url = format!("http://127.0.0.1:{port}");
     let mut traefik = TraefikOptions::new(tools::traefik()?, free_at_source()?, free_at_source()?, url);
@@ -127,7 +127,7 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
     let mut traefik = Traefik::spawn(traefik, SpawnOptions::default())?;
     traefik.wait_ready()?;
     let traefik_pid = traefik.process().pid();
-    let shared = Arc::new(Shared::new(([127, 0, 0, 1], port).into(), hub.token()?));
+    let shared = Arc::new(Shared::new(at([127, 0, 0, 1].into(), &ports), hub.token()?));
     let network = Network::default();
 
     let began = Instant::now();
@@ -215,6 +215,21 @@ async fn measure(binaries: &Binaries, size: usize, duration: Duration) -> Result
     Ok(figures)
 }
 
+fn start_hubs(binaries: &Binaries, count: usize, directory: &Path) -> Result<Vec<Hub>> {
+    let token_file = directory.join("token");
+    write_token(&token_file, Master::random()?.as_str())?;
+    let start = |_| {
+        let options = HubOptions {
+            program: binaries.path("hub"),
+            address: ([0, 0, 0, 0], free_at_source()?.port()).into(),
+            token_file: token_file.clone(),
+            arguments: ["--default-certificate", "--ttl", "3s"].map(str::to_owned).into(),
+        };
+        Hub::start(options, Some(Duration::from_millis(300)), SpawnOptions::default())
+    };
+    (0..count).map(start).collect()
+}
+
 /// Starts a task in place of another one, waits until routers use it, and withdraws the other one. Returns the delay until the
 /// new one was in the response to a poll of `router`, or used by all routers.
 async fn replace(
@@ -280,7 +295,8 @@ async fn restart(
 
 /// Starts tasks on a host, cuts it off, and returns the seconds until none of them is in the configuration.
 async fn cut_off(shared: &Shared, host: &Host, router: &Router, others: usize, size: usize) -> Result<f64> {
-    let away = Arc::new(Shared::new((GATEWAY, shared.hub.port()).into(), shared.token.clone()));
+    let ports: Vec<_> = shared.hubs.iter().map(SocketAddr::port).collect();
+    let away = Arc::new(Shared::new(at(GATEWAY.into(), &ports), shared.token.clone()));
     let network = host.network();
     let count = (size / 10).min(MAX_ON_HOST);
     away.started.store(shared.started.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -293,6 +309,10 @@ async fn cut_off(shared: &Shared, host: &Host, router: &Router, others: usize, s
     host.cut_off()?;
     let out = router.has_at_most(others).await?;
     Ok(seconds(out, began))
+}
+
+fn at(host: IpAddr, ports: &[u16]) -> Vec<SocketAddr> {
+    ports.iter().map(|port| (host, *port).into()).collect()
 }
 
 fn seconds(later: Instant, earlier: Instant) -> f64 {

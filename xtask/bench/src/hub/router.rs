@@ -81,7 +81,7 @@ async fn arrival(
 
 async fn poll(shared: &Shared, documents: &watch::Sender<Arc<Document>>) -> Result<()> {
     let network = Network::default();
-    let mut connection = Connection::open(&network, shared.hub, &shared.token).await?;
+    let mut connection = Connection::open(&network, shared.hubs[0], &shared.token).await?;
     loop {
         let json = connection.send("GET", POLL, "").await?;
         let arrived = Instant::now();
@@ -89,7 +89,7 @@ async fn poll(shared: &Shared, documents: &watch::Sender<Arc<Document>>) -> Resu
         let beacon = beacon.and_then(|rest| rest.split(|byte| *byte == b'"').next());
         let path = String::from_utf8_lossy(beacon.context("a document without a beacon")?).into_owned();
         documents.send_replace(Arc::new(Document { arrived, json }));
-        let (hub, token) = (shared.hub, shared.token.clone());
+        let (hub, token) = (shared.hubs[0], shared.token.clone());
         tokio::spawn(async move {
             let request = async {
                 let mut connection = Connection::open(&Network::default(), hub, &token).await?;

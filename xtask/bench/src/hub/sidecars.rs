@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use protocol::{Lease, Routing};
+use protocol::Routing;
 use serde_json::{Value, json};
 use tokio::select;
 use tokio::sync::oneshot;
@@ -26,7 +26,8 @@ const WITHDRAWAL: Duration = Duration::from_secs(10);
 
 /// What all sidecars have in common.
 pub(super) struct Shared {
-    pub(super) hub: SocketAddr,
+    /// The hubs. Routers poll the first one.
+    pub(super) hubs: Vec<SocketAddr>,
     pub(super) token: String,
     /// Number of failed requests and lost connections.
     pub(super) errors: AtomicUsize,
@@ -35,18 +36,24 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(hub: SocketAddr, token: String) -> Self {
-        Self { hub, token, errors: AtomicUsize::new(0), started: AtomicUsize::new(0) }
+    pub(super) fn new(hubs: Vec<SocketAddr>, token: String) -> Self {
+        Self { hubs, token, errors: AtomicUsize::new(0), started: AtomicUsize::new(0) }
     }
 }
 
-/// A healthy task and its sidecar. Dropping it closes the connection.
+/// A healthy task and its sidecar. Dropping it closes the connections.
 pub(super) struct Sidecar {
     /// Place among all tasks, which determines its service.
     pub(super) place: usize,
     /// Its server in Traefik's configuration.
     pub(super) url: String,
-    leased: Option<oneshot::Receiver<Instant>>,
+    /// For each hub.
+    leases: Vec<Lease>,
+}
+
+/// A lease that a task of its own keeps.
+struct Lease {
+    granted: Option<oneshot::Receiver<Instant>>,
     confirmed: Option<oneshot::Receiver<Instant>>,
     end: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -60,50 +67,57 @@ impl Sidecar {
         let address = IpAddr::from(Ipv4Addr::new(10, high, middle, low));
         let service = format!("demo_service-{:04}", place / INSTANCES);
         let slot = place % INSTANCES + 1;
-        let (leased_sender, leased) = oneshot::channel();
-        let (confirmed_sender, confirmed) = oneshot::channel();
-        let (end, end_receiver) = oneshot::channel();
-        let keeper = Keeper {
-            shared: Arc::clone(shared),
-            network: network.clone(),
-            path: format!("/v1/instances/{service}.{slot}.ffkef7x4l1njjxei{number:09}"),
-            body: registration(&service, slot, number, address).to_string(),
-            leased: Some(leased_sender),
-            confirmed: Some(confirmed_sender),
-            end: end_receiver,
-            interval: FIRST_HEARTBEAT,
+        let path = format!("/v1/instances/{service}.{slot}.ffkef7x4l1njjxei{number:09}");
+        let body = registration(&service, slot, number, address).to_string();
+        let keep = |hub: &SocketAddr| {
+            let (granted_sender, granted) = oneshot::channel();
+            let (confirmed_sender, confirmed) = oneshot::channel();
+            let (end, end_receiver) = oneshot::channel();
+            let keeper = Keeper {
+                shared: Arc::clone(shared),
+                hub: *hub,
+                network: network.clone(),
+                path: path.clone(),
+                body: body.clone(),
+                granted: Some(granted_sender),
+                confirmed: Some(confirmed_sender),
+                end: end_receiver,
+                interval: FIRST_HEARTBEAT,
+            };
+            let task = tokio::spawn(keeper.run());
+            Lease { granted: Some(granted), confirmed: Some(confirmed), end: Some(end), task }
         };
-        Self {
-            place,
-            url: format!("\"http://{address}:8080\""),
-            leased: Some(leased),
-            confirmed: Some(confirmed),
-            end: Some(end),
-            task: tokio::spawn(keeper.run()),
-        }
+        let leases = shared.hubs.iter().map(keep).collect();
+        Self { place, url: format!("\"http://{address}:8080\""), leases }
     }
 
-    /// Waits for the first lease, and returns when it arrived.
+    /// Waits for the first lease of each hub, and returns when the last one arrived.
     pub(super) async fn leased(&mut self) -> Result<Instant> {
-        arrival(self.leased.take()).await
+        let mut last = arrival(self.leases[0].granted.take()).await?;
+        for lease in &mut self.leases[1..] {
+            last = last.max(arrival(lease.granted.take()).await?);
+        }
+        Ok(last)
     }
 
     /// Waits until all routers have acknowledged the task, and returns when the lease that says so arrived.
     pub(super) async fn confirmed(&mut self) -> Result<Instant> {
-        arrival(self.confirmed.take()).await
+        arrival(self.leases[0].confirmed.take()).await
     }
 
-    /// Withdraws the task, and waits for the acknowledgement of all routers.
+    /// Withdraws the task from all hubs, and waits for the acknowledgement of all routers.
     pub(super) async fn withdraw(mut self) -> Result<()> {
-        drop(self.end.take());
-        timeout(WITHDRAWAL + RESPONSE_TIMEOUT, &mut self.task)
-            .await
-            .context("waiting for a withdrawal")??;
+        self.leases.iter_mut().for_each(|lease| drop(lease.end.take()));
+        for lease in &mut self.leases {
+            timeout(WITHDRAWAL + RESPONSE_TIMEOUT, &mut lease.task)
+                .await
+                .context("waiting for a withdrawal")??;
+        }
         Ok(())
     }
 }
 
-impl Drop for Sidecar {
+impl Drop for Lease {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -143,10 +157,11 @@ fn registration(service: &str, slot: usize, number: usize, address: IpAddr) -> V
 /// The task that keeps a lease.
 struct Keeper {
     shared: Arc<Shared>,
+    hub: SocketAddr,
     network: Network,
     path: String,
     body: String,
-    leased: Option<oneshot::Sender<Instant>>,
+    granted: Option<oneshot::Sender<Instant>>,
     confirmed: Option<oneshot::Sender<Instant>>,
     end: oneshot::Receiver<()>,
     interval: Duration,
@@ -174,9 +189,9 @@ impl Keeper {
                 _ = &mut self.end => return self.withdraw(self.connect().await?).await,
             };
             let now = Instant::now();
-            let lease: Lease = serde_json::from_slice(&lease).context("reading a lease")?;
+            let lease: protocol::Lease = serde_json::from_slice(&lease).context("reading a lease")?;
             // Nobody may wait for it.
-            self.leased.take().map(|leased| leased.send(now));
+            self.granted.take().map(|granted| granted.send(now));
             match lease.routing {
                 Routing::Confirmed => drop(self.confirmed.take().map(|confirmed| confirmed.send(now))),
                 Routing::Pending => {}
@@ -194,7 +209,7 @@ impl Keeper {
     }
 
     async fn connect(&self) -> Result<Connection> {
-        Connection::open(&self.network, self.shared.hub, &self.shared.token).await
+        Connection::open(&self.network, self.hub, &self.shared.token).await
     }
 
     async fn withdraw(&self, mut connection: Connection) -> Result<()> {

@@ -107,7 +107,7 @@ impl Server {
     /// server's time.
     pub(super) fn time_start(kind: Kind, programs: &Programs) -> Result<Duration> {
         let (mut server, began) = Self::spawn(kind, programs, Core::ANY, &[])?;
-        let _separate = SeparateCores::pin(server.process.pid())?;
+        let _separate = SeparateCores::pin(&[server.process.pid()])?;
         server.wait_for_answer(began)?;
         Ok(began.elapsed())
     }
