@@ -14,7 +14,7 @@ use crate::assertions::Assertions;
 use crate::instance::InstanceKey;
 use crate::plan::{HttpVersion, Plan};
 use crate::statuses::Statuses;
-use crate::target::Target;
+use crate::target::{Resolve, Target};
 use crate::tls;
 
 /// Load tester for routers: throughput and latency, and the share, outages and handovers of each instance
@@ -71,6 +71,9 @@ pub struct Args {
     /// File with the request body
     #[arg(long, env = "LOAD_BODY_FILE", value_name = "FILE", help_heading = REQUESTS)]
     pub body_file: Option<PathBuf>,
+    /// Addresses of a host in place of a lookup; repeatable
+    #[arg(long, env = "LOAD_RESOLVE", value_name = "HOST:PORT:ADDRESS[,ADDRESS]", help_heading = REQUESTS)]
+    pub resolve: Vec<Resolve>,
     /// Statuses of successful responses, such as 200,404 or 2xx,3xx
     #[arg(long, env = "LOAD_EXPECT", value_name = "STATUS,...", default_value = "2xx", help_heading = REQUESTS)]
     pub expect: Statuses,
@@ -230,6 +233,7 @@ impl Args {
             duration,
             requests: self.requests,
             timeout: self.timeout,
+            resolve: self.resolve.clone(),
             expect: self.expect.clone(),
             instance: self.instance.clone(),
             outage_threshold: self.gap,

@@ -24,6 +24,7 @@ mod codec;
 mod connect;
 mod http1;
 mod http2;
+mod progress;
 mod schedule;
 mod virtual_user;
 mod worker;

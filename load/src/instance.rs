@@ -15,7 +15,56 @@ pub enum InstanceKey {
     /// In this header field (lower case).
     Header(String),
     /// In the body: the first group of the regular expression, or its whole match if it has no group.
-    Body(Regex),
+    Body(BodyKey),
+}
+
+/// A regular expression for bodies.
+#[derive(Clone, Debug)]
+pub struct BodyKey {
+    expression: Regex,
+    /// Text with which each match begins, which is found much faster than the expression.
+    prefix: String,
+}
+
+impl BodyKey {
+    /// The first group of the first match, or the whole match if there is no group.
+    fn find<'a>(&self, body: &'a str) -> Option<&'a str> {
+        let start = body.find(&self.prefix)?;
+        let found = self.expression.captures_at(body, start)?;
+        found.get(1).or_else(|| found.get(0)).map(|found| found.as_str())
+    }
+}
+
+/// Returns the text with which each match of an expression begins; empty if that is not certain.
+fn literal_prefix(expression: &str) -> String {
+    let mut rest =
+        ["(?m)", "(?s)"].iter().fold(expression, |rest, flag| rest.strip_prefix(flag).unwrap_or(rest));
+    while let Some(after) = ["^", r"\b", r"\A"].iter().find_map(|anchor| rest.strip_prefix(anchor)) {
+        rest = after;
+    }
+    let mut prefix = String::new();
+    let mut chars = rest.chars();
+    if rest.contains('|') {
+        return prefix;
+    }
+    loop {
+        match chars.next() {
+            // Repeated, possibly zero times.
+            Some('*' | '?' | '{') => {
+                prefix.pop();
+                return prefix;
+            }
+            Some('\\') => match chars.next() {
+                // Others are classes and anchors, also \< and \>.
+                Some(escaped) if escaped.is_ascii_punctuation() && !"<>".contains(escaped) => {
+                    prefix.push(escaped);
+                }
+                _ => return prefix,
+            },
+            None | Some('+' | '(' | ')' | '[' | ']' | '}' | '.' | '^' | '$') => return prefix,
+            Some(char) => prefix.push(char),
+        }
+    }
 }
 
 impl Default for InstanceKey {
@@ -35,11 +84,10 @@ impl InstanceKey {
 
     /// Replaces `name` with the name found in `body`, or clears it without a match. A header key leaves it unchanged.
     pub(crate) fn find_in_body(&self, body: &[u8], name: &mut Vec<u8>) {
-        let Self::Body(expression) = self else { return };
+        let Self::Body(key) = self else { return };
         name.clear();
         let body = String::from_utf8_lossy(body);
-        let found = expression.captures(&body).and_then(|found| found.get(1).or_else(|| found.get(0)));
-        name.extend_from_slice(found.map_or("", |found| found.as_str()).as_bytes());
+        name.extend_from_slice(key.find(&body).unwrap_or_default().as_bytes());
     }
 }
 
@@ -52,7 +100,7 @@ impl FromStr for InstanceKey {
                 .map(|name| Self::Header(name.as_str().to_owned()))
                 .map_err(|_| format!("invalid header name {name:?}")),
             Some(("body", expression)) => Regex::new(expression)
-                .map(Self::Body)
+                .map(|regex| Self::Body(BodyKey { prefix: literal_prefix(expression), expression: regex }))
                 .map_err(|error| format!("invalid regular expression {expression:?}: {error}")),
             _ => Err("expected header:NAME or body:REGEX, for example header:x-served-by".to_owned()),
         }
@@ -63,7 +111,7 @@ impl fmt::Display for InstanceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header(name) => write!(f, "header:{name}"),
-            Self::Body(expression) => write!(f, "body:{expression}"),
+            Self::Body(key) => write!(f, "body:{}", key.expression),
         }
     }
 }
@@ -84,6 +132,34 @@ mod tests {
         assert_eq!(found(r"body:(?m)^Hostname: (.*)$", "Name: x\nHostname: 3f2a\nIP: ::1\n"), "3f2a");
         assert_eq!(found(r"body:nginx/[0-9.]+", "<center>nginx/1.22.1</center>"), "nginx/1.22.1");
         assert_eq!(found(r"body:from (\w+)", "no match"), "");
+    }
+
+    #[test]
+    fn literal_prefix_is_found_where_it_is_certain() {
+        for (expression, prefix) in [
+            (r"from (\w+)", "from "),
+            (r"(?m)^Hostname: (.*)$", "Hostname: "),
+            (r"^\bnginx/[0-9.]+", "nginx/"),
+            (r"a\.b\(c\)x*", "a.b(c)"),
+            (r"ab+c", "ab"),
+            (r"ab?c", "a"),
+            (r"a{0,2}", ""),
+            (r"colou?r", "colo"),
+            (r"(a)", ""),
+            (r"ping|pong", ""),
+            (r"(?i)Hostname: (.*)", ""),
+            (r"a\d", "a"),
+            (r"é: (.)", "é: "),
+        ] {
+            assert_eq!(literal_prefix(expression), prefix, "{expression}");
+        }
+    }
+
+    #[test]
+    fn match_after_a_false_prefix_is_found() {
+        assert_eq!(found(r"body:from ([0-9]+)", "from here, and from 7"), "7");
+        assert_eq!(found(r"body:(?m)^Hostname: (.*)$", "a Hostname: x\nHostname: y\n"), "y");
+        assert_eq!(found(r"body:\bfrom (\w+)", "wherefrom a, from b"), "b");
     }
 
     #[test]

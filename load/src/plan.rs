@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use crate::instance::InstanceKey;
 use crate::pace::{Pace, interleave};
 use crate::statuses::Statuses;
-use crate::target::{Origin, Target};
+use crate::target::{Origin, Resolve, Target};
 
 /// Version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Plan {
     pub requests: Option<u64>,
     /// Maximum time for a request, including connecting.
     pub timeout: Duration,
+    /// Addresses of hosts that are not looked up.
+    pub resolve: Vec<Resolve>,
     /// Statuses of successful responses.
     pub expect: Statuses,
     /// Source of the instance name in a response.
@@ -96,6 +98,7 @@ impl Plan {
             duration: None,
             requests: None,
             timeout: Duration::from_secs(10),
+            resolve: Vec::new(),
             expect: Statuses::default(),
             instance: InstanceKey::default(),
             outage_threshold: Duration::from_millis(250),

@@ -28,6 +28,9 @@ pub(crate) const OTHERS: &str = "(others)";
 /// A request that is sent later than this after its due time is late.
 pub(crate) const LATE: Duration = Duration::from_millis(1);
 
+/// Maximum number of stalls of the load generator that are recorded.
+const MAX_STALLS: usize = 1000;
+
 /// Times of a request, since the start of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
@@ -55,9 +58,9 @@ pub struct Response {
 pub enum SendRecord {
     /// Closed loop: sent after the previous response.
     Immediate,
-    /// Open loop: sent when due, over an idle connection.
+    /// Open loop: sent when due, over an idle connection; or later, since the load generator did not keep up.
     Scheduled,
-    /// Open loop: sent after the due time, since all connections were busy.
+    /// Open loop: sent after the due time, since all connections were busy while the load generator ran.
     Waited,
 }
 
@@ -134,6 +137,8 @@ pub struct Recorder {
     /// Index of the instance that responded last, which is often the next one too.
     latest: usize,
     pub(crate) outages: OutageLog,
+    /// Times during which this thread did not run, in ascending order.
+    pub(crate) stalls: Vec<(Duration, Duration)>,
     pub(crate) by_class: BTreeMap<ErrorClass, (u64, TimeSeries)>,
     pub(crate) ok_by_status: BTreeMap<u16, u64>,
     /// Failed requests by status.
@@ -181,7 +186,7 @@ impl Recorder {
                 *self.ok_by_status.entry(response.status).or_default() += 1;
                 self.bytes += response.bytes;
                 let (from, to) = gap(times.done);
-                self.outages.add(from, to);
+                self.add_gap(from, to);
                 let stats = self.instance(instance, times, connection);
                 stats.ok_count += 1;
                 stats.ok.add(times.done.as_secs(), 1);
@@ -287,6 +292,13 @@ impl Recorder {
         self.others.extend(&other.others);
         self.mixed_connections += other.mixed_connections;
         self.outages.merge(&other.outages);
+        self.stalls.extend_from_slice(&other.stalls);
+        self.stalls.sort_unstable();
+        self.stalls.dedup_by(|next, one| {
+            let overlap = next.0 <= one.1;
+            one.1 = if overlap { one.1.max(next.1) } else { one.1 };
+            overlap
+        });
         for (class, (count, series)) in &other.by_class {
             let ours = self.by_class.entry(*class).or_default();
             ours.0 += count;
@@ -307,6 +319,24 @@ impl Recorder {
         self.last_done = self.last_done.max(other.last_done);
         self.opened += other.opened;
         self.closed_idle += other.closed_idle;
+    }
+
+    /// Records a time during which the thread did not run.
+    pub(crate) fn add_stall(&mut self, from: Duration, to: Duration) {
+        if self.stalls.len() < MAX_STALLS {
+            self.stalls.push((from, to));
+        }
+    }
+
+    /// Records the gap between two successful responses. A stall of the load generator divides it, since a response may have
+    /// arrived in the meantime.
+    pub(crate) fn add_gap(&mut self, mut from: Duration, to: Duration) {
+        let first = self.stalls.partition_point(|(_, end)| *end <= from);
+        for (begin, end) in self.stalls[first..].iter().take_while(|(begin, _)| *begin < to) {
+            self.outages.add(from, *begin);
+            from = *end;
+        }
+        self.outages.add(from, to);
     }
 
     /// Records requests that were due in a second of the run, but have not been sent.
@@ -389,4 +419,33 @@ pub fn record(histogram: &mut Histogram<u32>, latency: Duration) {
 /// Adds one histogram to another.
 pub(crate) fn add(histogram: &mut Histogram<u32>, other: &Histogram<u32>) {
     histogram.add(other).expect("the histogram grows as needed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[test]
+    fn stall_of_the_load_generator_is_no_outage() {
+        let mut recorder = Recorder::new(MS(250));
+        let mut other = recorder.clone();
+        recorder.add_stall(MS(1000), MS(1500));
+        recorder.add_gap(MS(990), MS(1510));
+        assert_eq!(recorder.outages.report().count, 0);
+        // An outage that began before the stall, and one that lasted longer.
+        recorder.add_gap(MS(700), MS(1500));
+        recorder.add_gap(MS(1000), MS(1800));
+        let outages = recorder.outages.report();
+        let times: Vec<_> = outages.listed.iter().map(|outage| (outage.from, outage.to)).collect();
+        assert_eq!(times, [(0.7, 1.0), (1.5, 1.8)]);
+        recorder.add_gap(MS(1500), MS(1600));
+        assert_eq!(recorder.outages.report().count, 2);
+        // Threads that stalled together.
+        other.add_stall(MS(1010), MS(1510));
+        other.add_stall(MS(3000), MS(3200));
+        recorder.merge(&other);
+        assert_eq!(recorder.stalls, [(MS(1000), MS(1510)), (MS(3000), MS(3200))]);
+    }
 }

@@ -61,6 +61,8 @@ pub struct Report {
     /// Times without a successful response.
     #[serde(rename = "gaps")]
     pub outages: Outages,
+    /// Times during which the load generator itself did not run, up to 1,000 for each thread.
+    pub stalls: Vec<Stall>,
     /// Replacements of instances.
     pub handovers: Vec<Handover>,
     /// Failed requests.
@@ -175,7 +177,8 @@ pub struct Late {
     pub threshold: f64,
     /// Late requests for which a connection was idle: the load generator could not keep up.
     pub count: u64,
-    /// Late requests that waited for a connection: the server could not keep up, or there were too few connections.
+    /// Late requests that waited for a connection while the load generator ran: the server could not keep up, or there were
+    /// too few connections.
     pub waited: u64,
     /// Maximum delay.
     pub max: f64,
@@ -218,7 +221,7 @@ pub struct Instance {
 /// connections, if each is served by one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evenness {
-    /// What the instances have shares of.
+    /// Unit that is shared.
     pub of: Choice,
     /// Pearson's χ² against equal shares.
     pub chi_squared: f64,
@@ -264,6 +267,15 @@ pub struct Outage {
     /// Time of the response before the outage.
     pub from: f64,
     /// Time of the response after the outage.
+    pub to: f64,
+}
+
+/// A time during which the load generator did not run: it was stopped, or its processor was busy. It is no part of an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stall {
+    /// Time before which it ran.
+    pub from: f64,
+    /// Time from which it ran again.
     pub to: f64,
 }
 

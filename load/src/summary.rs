@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::format::{moment, time};
 use crate::plan::{HttpVersion, Plan};
 use crate::presence::{self, Presence, connection_evenness, evenness};
 use crate::recorder::{InstanceStats, LATE, MAX_INSTANCES, MAX_OTHERS, OTHERS, Recorder, add, histogram};
 use crate::report::{
     Bucket, Connections, EndReason, Evenness, FailedRequest, Failures, Instance, Late, Latency, Report,
-    Settings, Timeline, VERSION, WeightedUrl, seconds,
+    Settings, Stall, Timeline, VERSION, WeightedUrl, seconds,
 };
 use crate::statistics::float;
 use crate::timeline::{LatencySeries, TimeSeries, doublings_for};
@@ -39,7 +40,7 @@ pub fn report(
     latencies: &LatencySeries,
     info: &RunInfo,
 ) -> Report {
-    sum.outages.add(info.latest_ok, info.elapsed);
+    sum.add_gap(info.latest_ok, info.elapsed);
     sum.instances.sort_by_key(|stats| stats.first);
 
     let elapsed = seconds(info.elapsed);
@@ -89,6 +90,11 @@ pub fn report(
         evenness,
         no_evenness,
         outages: sum.outages.report(),
+        stalls: sum
+            .stalls
+            .iter()
+            .map(|(from, to)| Stall { from: seconds(*from), to: seconds(*to) })
+            .collect(),
         handovers: presence::handovers(&handovers),
         failures: failures(&sum),
         connections: Connections { opened: sum.opened, closed_idle: sum.closed_idle },
@@ -309,6 +315,16 @@ const BUSY: f64 = 0.95;
 fn warnings(report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
     let settings = &report.settings;
+    if let Some(first) = report.stalls.first() {
+        let total: f64 = report.stalls.iter().map(|stall| stall.to - stall.from).sum();
+        warnings.push(format!(
+            "the load generator did not run {}, for {} in total, first at {}: it was stopped, or its processor was busy; \
+             this counts as latency, but not as an outage",
+            if report.stalls.len() == 1 { "once".to_owned() } else { format!("{} times", report.stalls.len()) },
+            time(total),
+            moment(first.from)
+        ));
+    }
     if let Some(late) = &report.late {
         let fraction = |count: u64| float(count) / float(report.requests.max(1));
         let (percent, max) = (|count| fraction(count) * 100.0, late.max * 1e3);

@@ -1,7 +1,7 @@
 //! Weighted URLs.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::Uri;
@@ -32,6 +32,37 @@ impl fmt::Display for Origin {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// Addresses of a host, in the form of the command line: `HOST:PORT:ADDRESS[,ADDRESS...]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    host: String,
+    port: u16,
+    addresses: Vec<IpAddr>,
+}
+
+impl Resolve {
+    /// The addresses, if they are those of `origin`.
+    pub(crate) fn addresses(&self, origin: &Origin) -> Option<impl Iterator<Item = SocketAddr>> {
+        let is_same = self.host.eq_ignore_ascii_case(&origin.host) && self.port == origin.port;
+        is_same.then(|| self.addresses.iter().map(|address| SocketAddr::new(*address, self.port)))
+    }
+}
+
+impl FromStr for Resolve {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let parse = || {
+            let mut parts = text.splitn(3, ':');
+            let (host, port) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+            let addresses = parts.next()?.split(',');
+            let plain = |address: &str| address.trim_start_matches('[').trim_end_matches(']').parse().ok();
+            Some(Self { host, port, addresses: addresses.map(plain).collect::<Option<_>>()? })
+        };
+        parse().ok_or("expected HOST:PORT:ADDRESS, for example swarm:80:10.0.0.7")
     }
 }
 
@@ -132,6 +163,21 @@ mod tests {
         ] {
             let error = invalid.parse::<Target>().unwrap_err();
             assert!(error.starts_with(reason), "{invalid:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_those_of_the_host_and_port() {
+        let resolve: Resolve = "Swarm:8080:10.0.0.7,[::1],::2".parse().unwrap();
+        let addresses = |url: &str| {
+            let origin = url.parse::<Target>().unwrap().origin;
+            resolve.addresses(&origin).map(|found| found.map(|one| one.to_string()).collect::<Vec<_>>())
+        };
+        let all = ["10.0.0.7:8080", "[::1]:8080", "[::2]:8080"].map(str::to_owned);
+        assert_eq!(addresses("http://swarm:8080/"), Some(all.to_vec()));
+        assert_eq!((addresses("http://swarm/"), addresses("http://other:8080/")), (None, None));
+        for invalid in ["", "swarm", "swarm:80", "swarm:80:", "swarm:80:leader", "swarm:x:::1"] {
+            assert!(invalid.parse::<Resolve>().is_err(), "{invalid:?}");
         }
     }
 

@@ -1,16 +1,21 @@
 //! Connections to a host: name resolution, TCP and TLS.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
+use super::progress::{Phase, Progress};
 use crate::error::RequestError;
 use crate::plan::{HttpVersion, Plan};
 use crate::report::ErrorClass;
@@ -22,8 +27,15 @@ const DNS_TTL: Duration = Duration::from_secs(1);
 const ALPN_HTTP2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 
+/// Time after which a connection attempt to the next address starts, while the one before goes on (RFC 8305, 8).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
 /// A connection with or without TLS.
-pub(super) type Stream = Box<dyn ReadWrite>;
+pub(super) struct Stream {
+    pub(super) io: Box<dyn ReadWrite>,
+    /// Address of the peer.
+    pub(super) address: Rc<str>,
+}
 
 pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
 
@@ -34,18 +46,20 @@ pub(super) struct Connector {
     origin: Origin,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     version: HttpVersion,
+    /// Addresses that are known without a lookup.
+    fixed: Option<Arc<[SocketAddr]>>,
     addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
 }
 
 impl Connector {
     /// Creates a connector for a host that speaks this version of HTTP. Over TLS, it offers `versions`.
     pub(super) fn new(
+        plan: &Plan,
         origin: &Origin,
-        config: Option<&Arc<ClientConfig>>,
         version: HttpVersion,
         versions: &[HttpVersion],
     ) -> Result<Self, RequestError> {
-        let tls = match config.filter(|_| origin.tls) {
+        let tls = match plan.tls.as_ref().filter(|_| origin.tls) {
             None => None,
             Some(config) => {
                 let mut config = ClientConfig::clone(config);
@@ -57,12 +71,15 @@ impl Connector {
                 Some((Arc::new(config).into(), name))
             }
         };
-        Ok(Self { origin: origin.clone(), tls, version, addresses: Mutex::new(None) })
+        let literal = || Some([SocketAddr::new(origin.address()?, origin.port)].into());
+        let resolved = plan.resolve.iter().find_map(|resolve| resolve.addresses(origin));
+        let fixed = resolved.map(Iterator::collect).or_else(literal);
+        Ok(Self { origin: origin.clone(), tls, version, fixed, addresses: Mutex::new(None) })
     }
 
     /// Opens connection `number`. The number selects the address that is tried first.
-    pub(super) async fn connect(&self, number: usize) -> Result<Stream, RequestError> {
-        let (stream, negotiated) = self.handshake(self.connect_tcp(number).await?).await?;
+    pub(super) async fn connect(&self, number: usize, progress: &Progress) -> Result<Stream, RequestError> {
+        let (stream, negotiated) = self.open(number, progress).await?;
         if negotiated.is_some_and(|negotiated| negotiated != self.version) {
             let text = "the server negotiated another version of HTTP than on its first connection";
             return Err(RequestError::protocol(text));
@@ -70,30 +87,72 @@ impl Connector {
         Ok(stream)
     }
 
-    async fn connect_tcp(&self, number: usize) -> Result<TcpStream, RequestError> {
-        let addresses = self.resolve().await?;
+    /// Opens a connection, and returns the version of HTTP that the server has selected over TLS.
+    async fn open(
+        &self,
+        number: usize,
+        progress: &Progress,
+    ) -> Result<(Stream, Option<HttpVersion>), RequestError> {
+        let addresses = self.resolve(progress).await?;
+        let (stream, address) = self.connect_tcp(&addresses, number, progress).await?;
+        // Each request is a single write, so Nagle's algorithm could only delay it.
+        let _ = stream.set_nodelay(true);
+        self.handshake(stream, address.to_string().into(), progress).await
+    }
+
+    /// Connects to one of the addresses. An attempt that fails or hangs is followed by one at the next address.
+    async fn connect_tcp(
+        &self,
+        addresses: &[SocketAddr],
+        number: usize,
+        progress: &Progress,
+    ) -> Result<(TcpStream, SocketAddr), RequestError> {
+        let failed =
+            |address, cause: &io::Error| RequestError::io(format_args!("connecting to {address}"), cause);
+        if let [address] = *addresses {
+            progress.at(Phase::Connecting, &address.to_string().into());
+            let stream = TcpStream::connect(address).await;
+            return Ok((stream.map_err(|cause| failed(address, &cause))?, address));
+        }
         let mut error = RequestError::new(
             ErrorClass::Dns,
             format_args!("resolving {}: the name has no address", self.origin.host),
         );
-        for attempt in 0..addresses.len() {
-            let address = addresses[(number + attempt) % addresses.len()];
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // Each request is a single write, so Nagle's algorithm could only delay it.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
+        let mut attempts = JoinSet::new();
+        let mut left = (0..addresses.len()).map(|attempt| addresses[(number + attempt) % addresses.len()]);
+        let mut names = Vec::new();
+        let mut start = true;
+        loop {
+            let mut has_more = true;
+            if mem::take(&mut start) {
+                if let Some(address) = left.next() {
+                    names.push(address.to_string());
+                    progress.at(Phase::Connecting, &names.join(" and ").into());
+                    attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+                } else if attempts.is_empty() {
+                    return Err(error);
+                } else {
+                    has_more = false;
                 }
-                Err(cause) => error = RequestError::io(format_args!("connecting to {address}"), &cause),
+            }
+            tokio::select! {
+                Some(Ok((address, connected))) = attempts.join_next() => match connected {
+                    Ok(stream) => return Ok((stream, address)),
+                    Err(cause) => {
+                        error = failed(address, &cause);
+                        start = true;
+                    }
+                },
+                () = sleep(ATTEMPT_DELAY), if has_more => start = true,
             }
         }
-        Err(error)
     }
 
-    async fn resolve(&self) -> Result<Arc<[SocketAddr]>, RequestError> {
-        if let Some(address) = self.origin.address() {
-            return Ok([SocketAddr::new(address, self.origin.port)].into());
+    async fn resolve(&self, progress: &Progress) -> Result<Arc<[SocketAddr]>, RequestError> {
+        if let Some(addresses) = &self.fixed {
+            return Ok(Arc::clone(addresses));
         }
+        progress.at(Phase::Resolving, &self.origin.host.as_str().into());
         // The lock is held during the lookup, so that concurrent callers share its result.
         let mut cached = self.addresses.lock().await;
         if let Some((at, addresses)) = &*cached
@@ -112,18 +171,39 @@ impl Connector {
         Ok(addresses)
     }
 
-    /// Starts TLS, if the host speaks it. Returns the version of HTTP that the server has selected.
-    async fn handshake(&self, stream: TcpStream) -> Result<(Stream, Option<HttpVersion>), RequestError> {
-        let Some((connector, name)) = &self.tls else { return Ok((Box::new(stream), None)) };
-        let stream = connector
-            .connect(name.clone(), stream)
-            .await
-            .map_err(|error| RequestError::io(format_args!("TLS handshake with {}", self.origin), &error))?;
+    /// Starts TLS, if the host speaks it.
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        address: Rc<str>,
+        progress: &Progress,
+    ) -> Result<(Stream, Option<HttpVersion>), RequestError> {
+        let Some((connector, name)) = &self.tls else {
+            return Ok((Stream { io: Box::new(stream), address }, None));
+        };
+        progress.at(Phase::Handshake, &address);
+        let io = connector.connect(name.clone(), stream).await.map_err(|error| {
+            let action = format!("TLS handshake with {address}");
+            if is_plain(&error) {
+                let text = format_args!(
+                    "{action}: the server speaks no TLS at this port; is its URL http://{}?",
+                    self.origin
+                );
+                return RequestError::new(ErrorClass::Tls, text);
+            }
+            RequestError::io(action, &error)
+        })?;
         // Without ALPN the server speaks HTTP/1.1.
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+        let is_http2 = io.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
         let version = if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
-        Ok((Box::new(stream), Some(version)))
+        Ok((Stream { io: Box::new(io), address }, Some(version)))
     }
+}
+
+/// Whether a TLS handshake failed because the peer sent something other than TLS.
+fn is_plain(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
 fn alpn(version: HttpVersion) -> &'static [u8] {
@@ -137,20 +217,25 @@ fn alpn(version: HttpVersion) -> &'static [u8] {
 pub(super) async fn negotiate(plan: &Plan) -> Result<Vec<HttpVersion>, RequestError> {
     let mut versions = Vec::new();
     for origin in &plan.origins {
-        let version = tokio::time::timeout(plan.timeout, negotiate_with(plan, origin)).await;
+        let progress = Progress::default();
+        let version = tokio::time::timeout(plan.timeout, negotiate_with(plan, origin, &progress)).await;
         versions.push(version.map_err(|_| {
-            let text = format_args!("connecting to {origin}: no response within {:?}", plan.timeout);
+            let text = format_args!("{progress}: no response within {:?}", plan.timeout);
             RequestError::new(ErrorClass::Timeout, text)
         })??);
     }
     Ok(versions)
 }
 
-async fn negotiate_with(plan: &Plan, origin: &Origin) -> Result<HttpVersion, RequestError> {
+async fn negotiate_with(
+    plan: &Plan,
+    origin: &Origin,
+    progress: &Progress,
+) -> Result<HttpVersion, RequestError> {
     let offered = plan.http.map_or(vec![HttpVersion::Http2, HttpVersion::Http1], |version| vec![version]);
     let version = plan.http.unwrap_or(HttpVersion::Http1);
-    let connector = Connector::new(origin, plan.tls.as_ref(), version, &offered)?;
-    let (_, negotiated) = connector.handshake(connector.connect_tcp(0).await?).await?;
+    let connector = Connector::new(plan, origin, version, &offered)?;
+    let (_, negotiated) = connector.open(0, progress).await?;
     let negotiated = negotiated.unwrap_or(version);
     if plan.http.is_some_and(|wanted| wanted != negotiated) {
         return Err(RequestError::protocol(format_args!(

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response as Head, Uri};
 use tokio::sync::Mutex;
 use tokio::task::spawn_local;
 
+use super::progress::{Phase, Progress};
 use super::worker::Worker;
 use crate::error::RequestError;
 use crate::instance::{InstanceKey, SEARCHED_BYTES};
@@ -92,6 +93,7 @@ pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
     /// Instances that have responded. Shared by all handles to the connection.
     pub(super) seen: Rc<Cell<Seen>>,
+    address: Rc<str>,
 }
 
 impl Http2 {
@@ -106,23 +108,31 @@ impl Http2 {
         template: &Template,
         plan: &Plan,
         name: &mut Vec<u8>,
+        progress: &Progress,
     ) -> Result<Response, Failure> {
+        progress.at(Phase::Opening, &self.address);
         let is_empty = template.body.is_empty();
         let unsent = |error| Failure { error: classify(&error), is_unprocessed: true };
         let (mut response, mut stream) =
             self.sender.send_request(template.head.clone(), is_empty).map_err(unsent)?;
         // The stream is opened when the server's settings permit it.
         poll_fn(|context| self.sender.poll_ready(context)).await.map_err(unsent)?;
+        progress.enter(Phase::Sending);
         let head = if is_empty {
+            progress.enter(Phase::Waiting);
             response.await?
         } else {
             // The response may come before the end of the request.
             tokio::select! {
                 biased;
                 head = &mut response => head?,
-                () = upload(&mut stream, template.body.clone()) => response.await?,
+                () = upload(&mut stream, template.body.clone()) => {
+                    progress.enter(Phase::Waiting);
+                    response.await?
+                }
             }
         };
+        progress.enter(Phase::Reading);
         Ok(receive(head, plan, name).await?)
     }
 }
@@ -175,18 +185,20 @@ impl SharedHttp2 {
         worker: &Worker,
         origin: usize,
         number: usize,
+        progress: &Progress,
     ) -> Result<Http2, RequestError> {
         // A clone, since the original waits for the stream that it has opened last.
         let usable = || self.current.borrow().clone().filter(|http2| http2.clone().is_usable());
         if let Some(http2) = usable() {
             return Ok(http2);
         }
+        progress.at(Phase::Connecting, &worker.state.plan.origins[origin].to_string().into());
         let _connecting = self.connecting.lock().await;
         // Another user may have connected in the meantime.
         if let Some(http2) = usable() {
             return Ok(http2);
         }
-        let stream = worker.connectors[origin].connect(number).await?;
+        let stream = worker.connectors[origin].connect(number, progress).await?;
         let handshake = Builder::new()
             // No stream is opened before the server's settings say how many it permits.
             .initial_max_send_streams(0)
@@ -194,12 +206,12 @@ impl SharedHttp2 {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER)
             .enable_push(false)
-            .handshake(stream);
+            .handshake(stream.io);
         let (sender, connection) = handshake.await.map_err(|error| classify(&error))?;
         // Errors of the connection are returned to its requests.
         spawn_local(async { drop(connection.await) });
         worker.recorder().opened += 1;
-        let http2 = Http2 { sender, seen: Rc::default() };
+        let http2 = Http2 { sender, seen: Rc::default(), address: stream.address };
         *self.current.borrow_mut() = Some(http2.clone());
         Ok(http2)
     }

@@ -40,6 +40,8 @@ pub(super) struct Schedule {
     end: Duration,
     pace: Option<Pace>,
     over: Cell<bool>,
+    /// Whether requests are late because the thread did not run. Reset when it has caught up.
+    behind: Cell<bool>,
     /// Virtual users that wait for a due time.
     idle: RefCell<VecDeque<Waker>>,
     /// Whether `wake_users` waits for an idle virtual user.
@@ -58,6 +60,7 @@ impl Schedule {
             end: plan.duration.unwrap_or(Duration::MAX),
             pace: plan.pace(),
             over: Cell::new(false),
+            behind: Cell::new(false),
             idle: RefCell::default(),
             wants_idle: Cell::new(false),
             became_idle: Notify::new(),
@@ -70,6 +73,14 @@ impl Schedule {
         self.over.set(true);
         self.ended.notify_one();
         self.idle.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    /// Notes that the thread has not run since `ran`. If all requests that were due by then had been sent, later ones are late
+    /// for this reason, until the thread has caught up.
+    pub(super) fn fall_behind(&self, ran: Duration) {
+        if self.pace.is_some_and(|pace| pace.due(self.next.get()) >= ran) {
+            self.behind.set(true);
+        }
     }
 
     /// Requests that were due and have not been sent: seconds of the run, each with the number of requests due in it. If
@@ -121,11 +132,12 @@ impl Schedule {
             if due <= now {
                 self.next.set(number + self.step);
                 // If others are idle, the request did not wait for a connection.
-                let had_connection = was_idle || !self.idle.borrow().is_empty();
+                let had_connection = was_idle || self.behind.get() || !self.idle.borrow().is_empty();
                 let record = if had_connection { SendRecord::Scheduled } else { SendRecord::Waited };
                 return Poll::Ready(Some(Slot { number, due, record }));
             }
             was_idle = true;
+            self.behind.set(false);
             self.idle.borrow_mut().push_back(context.waker().clone());
             if self.wants_idle.get() {
                 self.became_idle.notify_one();

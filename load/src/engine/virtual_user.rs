@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use super::Stop;
 use super::http1::Http1;
 use super::http2::SharedHttp2;
+use super::progress::Progress;
 use super::worker::{PreparedRequest, Worker};
 use crate::error::RequestError;
 use crate::plan::HttpVersion;
@@ -37,6 +38,7 @@ pub(super) struct VirtualUser {
     name: Vec<u8>,
     /// Instances that have responded over the connection that was used last.
     seen: Rc<Cell<Seen>>,
+    progress: Progress,
 }
 
 impl VirtualUser {
@@ -49,6 +51,7 @@ impl VirtualUser {
             shared: Rc::clone(shared),
             name: Vec::new(),
             seen: Rc::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -61,7 +64,9 @@ impl VirtualUser {
                 if self.worker.state.versions[origin] == HttpVersion::Http1 {
                     self.own[origin] = self.http1(origin).await.ok();
                 } else {
-                    drop(self.shared[origin].get(&self.worker, origin, self.connection).await);
+                    drop(
+                        self.shared[origin].get(&self.worker, origin, self.connection, &self.progress).await,
+                    );
                 }
             }
         };
@@ -89,8 +94,9 @@ impl VirtualUser {
             let sent = began.into_std().saturating_duration_since(state.started());
             let outcome = deadline.limit(began, self.send(url)).await;
             done = state.elapsed();
+            worker.note_progress(done);
             let outcome = outcome.unwrap_or_else(|| {
-                let text = format_args!("no complete response within {:?}", plan.timeout);
+                let text = format_args!("no complete response within {:?}: {}", plan.timeout, self.progress);
                 Err(RequestError::new(ErrorClass::Timeout, text))
             });
             let pauses =
@@ -113,7 +119,7 @@ impl VirtualUser {
             PreparedRequest::Http1(request) => {
                 let mut http1 = self.http1(origin).await?;
                 self.seen = Rc::clone(&http1.seen);
-                let (response, reusable) = http1.send(request, plan, &mut self.name).await?;
+                let (response, reusable) = http1.send(request, plan, &mut self.name, &self.progress).await?;
                 if reusable && plan.keep_alive {
                     self.own[origin] = Some(http1);
                 }
@@ -129,9 +135,9 @@ impl VirtualUser {
                 };
                 let mut may_retry = true;
                 loop {
-                    let mut http2 = shared.get(&worker, origin, self.connection).await?;
+                    let mut http2 = shared.get(&worker, origin, self.connection, &self.progress).await?;
                     self.seen = Rc::clone(&http2.seen);
-                    match http2.send(template, plan, &mut self.name).await {
+                    match http2.send(template, plan, &mut self.name, &self.progress).await {
                         Err(failure) if failure.is_unprocessed && may_retry => {
                             may_retry = false;
                             worker.recorder().retried += 1;
@@ -152,7 +158,7 @@ impl VirtualUser {
             }
             self.worker.recorder().closed_idle += 1;
         }
-        let stream = self.worker.connectors[origin].connect(self.connection).await?;
+        let stream = self.worker.connectors[origin].connect(self.connection, &self.progress).await?;
         self.worker.recorder().opened += 1;
         Ok(Http1::new(stream))
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::time::sleep;
 
 use super::connect::Connector;
 use super::http2::{SharedHttp2, Template};
@@ -30,6 +31,8 @@ pub(super) struct Worker {
     /// One per URL.
     pub(super) requests: Vec<PreparedRequest>,
     in_flight: Cell<u64>,
+    /// Latest time at which the thread is known to have run.
+    ran: Cell<Duration>,
     /// Time at which the run was stopped early.
     stopped: Cell<Option<Duration>>,
     /// The current second, and the latencies of its successful responses.
@@ -47,6 +50,15 @@ type Users = Vec<(VirtualUser, Duration)>;
 
 /// At a rate, connections for the requests of this many seconds are opened before the run.
 const CONNECT_AHEAD: f64 = 0.1;
+
+/// Maximum time between two calls of [`Worker::note_progress`], if the thread runs.
+const HEARTBEAT: Duration = Duration::from_millis(10);
+
+/// Pause of the thread after which late requests are due to the load generator.
+const BEHIND: Duration = Duration::from_millis(20);
+
+/// Pause of the thread that is reported.
+const STALL: Duration = Duration::from_millis(100);
 
 impl Worker {
     /// Prepares, waits for the start, and sends this thread's part of the requests. `ready` is dropped when the thread is
@@ -97,8 +109,7 @@ impl Worker {
     ) -> Result<Self, RequestError> {
         let plan = &state.plan;
         let hosts = plan.origins.iter().zip(&state.versions);
-        let connectors =
-            hosts.map(|(origin, version)| Connector::new(origin, plan.tls.as_ref(), *version, &[*version]));
+        let connectors = hosts.map(|(origin, version)| Connector::new(plan, origin, *version, &[*version]));
         let requests = plan.targets.iter().zip(&plan.origin_of).map(|(target, origin)| {
             Ok(match state.versions[*origin] {
                 HttpVersion::Http1 => PreparedRequest::Http1(codec::request(
@@ -119,6 +130,7 @@ impl Worker {
             connectors: connectors.collect::<Result<_, RequestError>>()?,
             requests: requests.collect::<Result<_, RequestError>>()?,
             in_flight: Cell::new(0),
+            ran: Cell::new(Duration::ZERO),
             stopped: Cell::new(None),
             second: RefCell::new((0, histogram())),
         })
@@ -156,9 +168,17 @@ impl Worker {
             tasks.spawn_local(user.run(start));
         }
         let this = Rc::clone(&self);
+        let heartbeat = spawn_local(async move {
+            loop {
+                sleep(HEARTBEAT).await;
+                this.note_progress(this.state.elapsed());
+            }
+        });
+        let this = Rc::clone(&self);
         let waking = spawn_local(async move { this.schedule.wake_users(&this.state).await });
         let done = async {
             while tasks.join_next().await.is_some() {}
+            heartbeat.abort();
             match waking.await {
                 Ok(Err(error)) => Err(RequestError::io("creating a timer", &error)),
                 _ => Ok(()),
@@ -179,6 +199,18 @@ impl Worker {
 
     pub(super) fn recorder(&self) -> MutexGuard<'_, Recorder> {
         lock(&self.recorder)
+    }
+
+    /// Compares the clock with the progress of the thread: if it has not run for long, the load generator has stalled.
+    pub(super) fn note_progress(&self, now: Duration) {
+        let ran = self.ran.replace(now);
+        let paused = now.saturating_sub(ran);
+        if paused > BEHIND {
+            self.schedule.fall_behind(ran);
+        }
+        if paused > STALL {
+            self.recorder().add_stall(ran, now);
+        }
     }
 
     /// Counts a request as in flight.

@@ -118,7 +118,8 @@ const HATCH = () => svg('defs', {}, svg('pattern',
 /** Outages as bands across the chart, the longest ones with a label. */
 function outages(x, top, bottom, left, right, labelled) {
   const taken = [];
-  const group = svg('g', {});
+  const group = svg('g', {}, report.stalls.map((stall) =>
+    svg('rect', { x: x(stall.from), y: top, width: Math.max(2, x(Math.min(stall.to, END)) - x(stall.from)), height: bottom - top, class: 'stall' })));
   for (const outage of [...report.gaps.listed].sort((one, next) => next.to - next.from - (one.to - one.from))) {
     const from = x(outage.from);
     const wide = Math.max(2, x(Math.min(outage.to, END)) - from);

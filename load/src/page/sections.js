@@ -44,6 +44,7 @@ section('timeline', 'Responses over time, by instance',
   legend(
     report.failed > 0 && [svg('rect', { y: 1, width: 16, height: 8, class: 'fail' }), 'failed'],
     report.gaps.listed.length && [[HATCH(), svg('rect', { width: 16, height: 11, class: 'gap' }), line(0, 0, 0, 11, 'gapedge'), line(16, 0, 16, 11, 'gapedge')], `outage: no successful response for ${time(report.gaps.threshold)} or longer`],
+    report.stalls.length && [svg('rect', { width: 16, height: 11, class: 'stall' }), 'the load generator did not run'],
     report.instances.some((one) => one.joined) && [[line(6, 0, 6, 12, 'mark'), svg('path', { d: 'M6,0l6,4l-6,4z', class: 'markfill' })], 'joined'],
     report.instances.some((one) => one.left) && [[line(6, 0, 6, 12, 'mark'), svg('rect', { x: 3, width: 6, height: 6, class: 'markfill' })], 'left'],
     report.handovers.length && [svg('path', { d: 'M0,6H18', class: 'hand' }), 'handover']),

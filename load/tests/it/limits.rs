@@ -1,7 +1,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::run::report;
+use harness::TIMEOUT;
+
+use crate::run::{Running, report};
 use crate::server::{Action, TestServer};
 
 #[test]
@@ -56,4 +58,23 @@ fn latency_at_a_rate_is_measured_from_the_due_time() {
     assert!(report.latency.p50 >= 0.15 && report.latency.max >= 0.4, "{:?}", report.latency);
     assert!(report.outages.longest >= 0.4, "{:?}", report.outages);
     assert!(report.warnings.iter().any(|warning| warning.contains("waited for a connection")));
+}
+
+#[test]
+fn stall_of_the_load_generator_is_marked_and_is_no_outage() {
+    const STALL: Duration = Duration::from_millis(600);
+    let server = TestServer::ok();
+    let args = ["--rate", "200", "--requests", "400", "--connections", "16", "--quiet"];
+    let mut load = Running::start(&[&[server.url().as_str()], &args[..]].concat());
+    server.wait_for(40, TIMEOUT);
+    load.pause(STALL);
+    let (_, report) = load.end();
+    assert_eq!(report.ok, 400, "{:?}", report.failures);
+    let longest = report.stalls.iter().map(|stall| stall.to - stall.from).fold(0.0, f64::max);
+    assert!(longest >= STALL.as_secs_f64(), "{:?}", report.stalls);
+    assert!(report.outages.longest < 0.5, "{:?}", report.outages);
+    let late = report.late.unwrap();
+    // Those that were due during the stall. Others may have waited on a busy machine.
+    assert!(late.count >= 100 && late.waited < late.count / 10, "{late:?}");
+    assert!(report.warnings[0].starts_with("the load generator did not run"), "{:?}", report.warnings);
 }

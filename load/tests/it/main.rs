@@ -10,6 +10,8 @@ mod http2;
 mod instances;
 /// Limits on connections, requests and rate.
 mod limits;
+/// Phases of a request: connecting, TLS, uploads, timeouts.
+mod phases;
 mod run;
 mod server;
 mod terminal;

@@ -1,6 +1,8 @@
 //! Starts `load`.
 
 use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
 
 use harness::process;
 use harness::{Process, Signal, SpawnOptions, TIMEOUT};
@@ -47,6 +49,13 @@ impl Running {
     /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&mut self) {
         self.process.signal(Signal::INT).unwrap();
+    }
+
+    /// Stops it for `time`, as a busy machine would.
+    pub(crate) fn pause(&mut self, time: Duration) {
+        self.process.signal(Signal::STOP).unwrap();
+        thread::sleep(time);
+        self.process.signal(Signal::CONT).unwrap();
     }
 
     /// Waits for output that contains `text`.

@@ -2,10 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use harness::Loopback;
+use rustix::net::{self, AddressFamily, SocketType};
 
 /// Reaction of the server to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +51,11 @@ struct Counters {
 impl TestServer {
     /// Starts a server that handles request n, counted from 0, by `action(n)`.
     pub(crate) fn start(action: impl Fn(u64) -> Action + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), action)
+    }
+
+    /// Starts a server on a listener.
+    pub(crate) fn on(listener: TcpListener, action: impl Fn(u64) -> Action + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let (counters, action) = (Arc::new(Counters::default()), Arc::new(action));
         let shared = Arc::clone(&counters);
@@ -96,6 +104,26 @@ impl TestServer {
             self.counters.received.wait_timeout_while(times, timeout, |times| times.len() < requests);
         let (times, _) = waited.unwrap();
         assert!(times.len() >= requests, "{} of {requests} requests", times.len());
+    }
+}
+
+/// A listener whose queue is full, so that attempts to connect to it hang.
+pub(crate) struct HangingListener {
+    pub(crate) address: SocketAddr,
+    _listener: OwnedFd,
+    _queue: Vec<TcpStream>,
+}
+
+impl HangingListener {
+    pub(crate) fn start() -> Self {
+        let listener = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        net::bind(&listener, &SocketAddr::new(Loopback::new().ip(), 0)).unwrap();
+        net::listen(&listener, 0).unwrap();
+        let address = SocketAddr::try_from(net::getsockname(&listener).unwrap()).unwrap();
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+        let queue: Vec<_> = (0..10).map_while(connect).collect();
+        assert!(queue.len() < 10, "the queue is never full");
+        Self { address, _listener: listener, _queue: queue }
     }
 }
 

@@ -67,4 +67,5 @@ fn host_without_tls_is_rejected_for_an_https_url() {
     let (code, message) = refusal(&[&url, "--insecure"]);
     assert_eq!(code, 64, "{message}");
     assert!(message.contains("TLS handshake with 127.0.0.1:"), "{message}");
+    assert!(message.contains(": the server speaks no TLS at this port; is its URL http://127"), "{message}");
 }
