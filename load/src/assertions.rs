@@ -23,6 +23,10 @@ pub struct Assertions {
     #[arg(long, help_heading = HEADING, env = "LOAD_MAX_GAP", value_name = "DURATION")]
     #[arg(value_parser = bounded_duration)]
     pub max_gap: Option<Duration>,
+    /// Maximum 95th percentile of latency
+    #[arg(long, help_heading = HEADING, env = "LOAD_MAX_P95", value_name = "DURATION")]
+    #[arg(value_parser = bounded_duration)]
+    pub max_p95: Option<Duration>,
     /// Maximum 99th percentile of latency
     #[arg(long, help_heading = HEADING, env = "LOAD_MAX_P99", value_name = "DURATION")]
     #[arg(value_parser = bounded_duration)]
@@ -68,9 +72,13 @@ impl Assertions {
             let longest = report.outages.longest;
             add("max-gap", format!("≤ {}", format_time(limit)), format_time(longest), longest <= limit, None);
         }
-        if let Some(limit) = self.max_p99.map(|limit| limit.as_secs_f64()) {
-            let p99 = report.latency.p99;
-            add("max-p99", format!("≤ {}", format_time(limit)), format_time(p99), p99 <= limit, None);
+        let latency = &report.latency;
+        for (name, limit, got) in
+            [("max-p95", self.max_p95, latency.p95), ("max-p99", self.max_p99, latency.p99)]
+        {
+            if let Some(limit) = limit.map(|limit| limit.as_secs_f64()) {
+                add(name, format!("≤ {}", format_time(limit)), format_time(got), got <= limit, None);
+            }
         }
         if let Some(limit) = self.min_rate {
             add(
@@ -149,6 +157,7 @@ mod tests {
         let all = Assertions {
             max_failed: Some(Limit::Count(5)),
             max_gap: Some(Duration::from_mins(1)),
+            max_p95: Some(Duration::from_secs(1)),
             max_p99: Some(Duration::from_secs(1)),
             min_rate: Some(10.0),
             min_instances: Some(1),
@@ -157,11 +166,11 @@ mod tests {
         let mut report = sample();
         let mut found: Vec<_> = verdicts(&all, &report).into_iter().map(|(verdict, _)| verdict).collect();
         assert_eq!(found.pop(), Some(Verdict::NotAssessable), "the sample has no evenness");
-        assert_eq!(found, [Verdict::Met; 5]);
+        assert_eq!(found, [Verdict::Met; 6]);
 
         report.ended = EndReason::Interrupted;
         report.seconds = 3.0;
-        for (verdict, reason) in verdicts(&all, &report).into_iter().take(5) {
+        for (verdict, reason) in verdicts(&all, &report).into_iter().take(6) {
             assert_eq!((verdict, reason.as_str()), (Verdict::NotAssessable, "interrupted after 3 s of 10 s"));
         }
         let broken = Assertions { max_failed: Some(Limit::Count(0)), ..Assertions::default() };
@@ -170,7 +179,7 @@ mod tests {
         report = Report::default();
         let none = "no successful response";
         let gap = Assertions { min_rate: None, min_instances: None, max_skew: None, ..all };
-        assert_eq!(verdicts(&gap, &report), vec![(Verdict::NotAssessable, none.to_owned()); 3]);
+        assert_eq!(verdicts(&gap, &report), vec![(Verdict::NotAssessable, none.to_owned()); 4]);
     }
 
     #[test]

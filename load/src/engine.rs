@@ -125,7 +125,8 @@ impl Running {
         let (ready, all_ready) = mpsc::channel();
         let (mut recorders, mut threads, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..state.plan.threads {
-            let recorder = Arc::new(Mutex::new(Recorder::new(state.plan.outage_threshold)));
+            let recorder =
+                Arc::new(Mutex::new(Recorder::new(state.plan.outage_threshold, state.plan.targets.len())));
             recorders.push(Arc::clone(&recorder));
             let (start, started) = mpsc::channel();
             starts.push(start);
@@ -206,7 +207,7 @@ impl Running {
 
     fn report(&self, ended: EndReason, elapsed: Duration) -> Report {
         let RunState { plan, versions, latest_ok, .. } = &*self.state;
-        let mut sum = Recorder::new(plan.outage_threshold);
+        let mut sum = Recorder::new(plan.outage_threshold, plan.targets.len());
         for recorder in &self.recorders {
             sum.merge(&lock(recorder));
         }

@@ -68,6 +68,15 @@ pub fn percent(fraction: f64) -> String {
     format!("{:.1} %", fraction * 100.0)
 }
 
+/// Formats a number of bytes with three digits: `1.23 MB`.
+pub fn bytes(bytes: f64) -> String {
+    let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    match units.iter().find(|(unit, _)| bytes >= 0.9995 * unit) {
+        Some((unit, name)) => format!("{} {name}", digits(bytes / unit)),
+        None => format!("{bytes:.0} B"),
+    }
+}
+
 /// Formats a rate in requests per second: `2,000/s`.
 pub fn rate(rate: f64) -> String {
     if rate < 10.0 {
@@ -84,6 +93,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
+        let shown = [0.0, 12.4, 999.0, 999.7, 1234.0, 2_500_000.0, 7.07e9, 1e12].map(bytes);
+        assert_eq!(shown, ["0 B", "12 B", "999 B", "1 kB", "1.23 kB", "2.5 MB", "7.07 GB", "1000 GB"]);
         assert_eq!(
             [0, 999, 1000, 120_000, 1_234_567].map(count),
             ["0", "999", "1,000", "120,000", "1,234,567"]

@@ -28,6 +28,9 @@ pub(crate) const OTHERS: &str = "(others)";
 /// A request that is sent later than this after its due time is late.
 pub(crate) const LATE: Duration = Duration::from_millis(1);
 
+/// Maximum number of URLs that are told apart.
+const MAX_URLS: usize = 256;
+
 /// Maximum number of stalls of the load generator that are recorded.
 const MAX_STALLS: usize = 1000;
 
@@ -51,6 +54,8 @@ pub struct Response {
     pub is_ok: bool,
     /// Length of the body in bytes.
     pub bytes: u64,
+    /// Time from sending the request to the head of the response.
+    pub first_byte: Duration,
 }
 
 /// Reason for the time at which a request was sent.
@@ -109,6 +114,22 @@ pub(crate) struct InstanceStats {
     pub(crate) connections: u64,
 }
 
+/// Counters of one URL.
+#[derive(Clone, Debug)]
+pub(crate) struct UrlStats {
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) latency: Histogram<u32>,
+}
+
+/// Durations of phases. See [`Phases`](crate::report::Phases).
+#[derive(Clone, Debug)]
+pub(crate) struct PhaseStats {
+    pub(crate) connect: Histogram<u32>,
+    pub(crate) tls: Histogram<u32>,
+    pub(crate) first_byte: Histogram<u32>,
+}
+
 /// A failure that is listed.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedFailure {
@@ -139,6 +160,9 @@ pub struct Recorder {
     pub(crate) outages: OutageLog,
     /// Times during which this thread did not run, in ascending order.
     pub(crate) stalls: Vec<(Duration, Duration)>,
+    pub(crate) phases: PhaseStats,
+    /// Counters by URL; empty if there is only one.
+    pub(crate) urls: Vec<UrlStats>,
     pub(crate) by_class: BTreeMap<ErrorClass, (u64, TimeSeries)>,
     pub(crate) ok_by_status: BTreeMap<u16, u64>,
     /// Failed requests by status.
@@ -155,9 +179,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates an empty recorder that lists outages of at least `outage_threshold`.
-    pub fn new(outage_threshold: Duration) -> Self {
-        Self { outages: OutageLog::new(outage_threshold), ..Self::default() }
+    /// Creates an empty recorder for this number of URLs, which lists outages of at least `outage_threshold`.
+    pub fn new(outage_threshold: Duration, urls: usize) -> Self {
+        let urls = if urls > 1 { urls.min(MAX_URLS) } else { 0 };
+        let stats = UrlStats { ok: 0, failed: 0, latency: histogram() };
+        Self { outages: OutageLog::new(outage_threshold), urls: vec![stats; urls], ..Self::default() }
     }
 
     /// Records the result of a request. For a successful response, `gap` maps its time to the gap that it ends: from the
@@ -179,6 +205,17 @@ impl Recorder {
                 SendRecord::Scheduled => self.late += 1,
                 SendRecord::Waited => self.waited += 1,
             }
+        }
+        if let Some(stats) = self.urls.get_mut(url) {
+            if outcome.as_ref().is_ok_and(|response| response.is_ok) {
+                stats.ok += 1;
+                record(&mut stats.latency, times.done.saturating_sub(times.due));
+            } else {
+                stats.failed += 1;
+            }
+        }
+        if let Ok(response) = outcome {
+            record(&mut self.phases.first_byte, response.first_byte);
         }
         match outcome {
             Ok(response) if response.is_ok => {
@@ -291,6 +328,12 @@ impl Recorder {
         }
         self.others.extend(&other.others);
         self.mixed_connections += other.mixed_connections;
+        self.phases.merge(&other.phases);
+        for (ours, theirs) in self.urls.iter_mut().zip(&other.urls) {
+            ours.ok += theirs.ok;
+            ours.failed += theirs.failed;
+            add(&mut ours.latency, &theirs.latency);
+        }
         self.outages.merge(&other.outages);
         self.stalls.extend_from_slice(&other.stalls);
         self.stalls.sort_unstable();
@@ -319,6 +362,15 @@ impl Recorder {
         self.last_done = self.last_done.max(other.last_done);
         self.opened += other.opened;
         self.closed_idle += other.closed_idle;
+    }
+
+    /// Records a connection that was opened.
+    pub(crate) fn add_connection(&mut self, connect: Duration, tls: Option<Duration>) {
+        self.opened += 1;
+        record(&mut self.phases.connect, connect);
+        if let Some(tls) = tls {
+            record(&mut self.phases.tls, tls);
+        }
     }
 
     /// Records a time during which the thread did not run.
@@ -358,6 +410,20 @@ impl Recorder {
 
     pub(crate) fn failed(&self) -> u64 {
         self.by_class.values().map(|(count, _)| count).sum()
+    }
+}
+
+impl Default for PhaseStats {
+    fn default() -> Self {
+        Self { connect: histogram(), tls: histogram(), first_byte: histogram() }
+    }
+}
+
+impl PhaseStats {
+    fn merge(&mut self, other: &Self) {
+        add(&mut self.connect, &other.connect);
+        add(&mut self.tls, &other.tls);
+        add(&mut self.first_byte, &other.first_byte);
     }
 }
 
@@ -429,7 +495,7 @@ mod tests {
 
     #[test]
     fn stall_of_the_load_generator_is_no_outage() {
-        let mut recorder = Recorder::new(MS(250));
+        let mut recorder = Recorder::new(MS(250), 1);
         let mut other = recorder.clone();
         recorder.add_stall(MS(1000), MS(1500));
         recorder.add_gap(MS(990), MS(1510));

@@ -48,6 +48,10 @@ pub struct Report {
     pub bytes: u64,
     /// Latency of successful requests.
     pub latency: Latency,
+    /// Durations of the phases of requests and connections.
+    pub phases: Phases,
+    /// Results by URL, for up to 256 URLs, in the order of the settings.
+    pub urls: Vec<UrlResult>,
     /// Requests that were sent after their due time; `None` without a rate.
     pub late: Option<Late>,
     /// Instances that responded, in the order of their first responses.
@@ -151,6 +155,8 @@ pub struct Latency {
     pub p50: f64,
     /// 90th percentile.
     pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
     /// 99th percentile.
     pub p99: f64,
     /// 99.9th percentile.
@@ -159,6 +165,29 @@ pub struct Latency {
     pub max: f64,
     /// Histogram: non-empty buckets in ascending order.
     pub buckets: Vec<Bucket>,
+}
+
+/// Durations of the phases of requests and connections.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Phases {
+    /// From the start of the first attempt to the TCP connection, for each connection.
+    pub connect: Latency,
+    /// TLS handshake, for each connection.
+    pub tls: Latency,
+    /// From sending the request to the head of the response, for each request with a complete response. Without waiting for a
+    /// connection.
+    pub first_byte: Latency,
+}
+
+/// Results of the requests to a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UrlResult {
+    /// Successful requests.
+    pub ok: u64,
+    /// Failed requests that were sent.
+    pub failed: u64,
+    /// Latency of successful requests.
+    pub latency: Latency,
 }
 
 /// A bucket of a latency histogram.

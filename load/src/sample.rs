@@ -39,7 +39,14 @@ pub(crate) fn sample() -> Report {
         failed: 1,
         rate: 2000.0,
         ok_rate: 1999.9,
-        latency: Latency { count: 19_999, p50: 0.001, p99: 0.004, max: 0.3, ..Latency::default() },
+        latency: Latency {
+            count: 19_999,
+            p50: 0.001,
+            p95: 0.003,
+            p99: 0.004,
+            max: 0.3,
+            ..Latency::default()
+        },
         instances: ["ping.1@leader", "ping.2@worker-1"].map(instance).into(),
         instances_found: 2,
         no_evenness: Some("no two instances responded at the same time".to_owned()),

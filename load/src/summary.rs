@@ -7,10 +7,12 @@ use hdrhistogram::Histogram;
 use crate::format::{moment, time};
 use crate::plan::{HttpVersion, Plan};
 use crate::presence::{self, Presence, connection_evenness, evenness};
-use crate::recorder::{InstanceStats, LATE, MAX_INSTANCES, MAX_OTHERS, OTHERS, Recorder, add, histogram};
+use crate::recorder::{
+    InstanceStats, LATE, MAX_INSTANCES, MAX_OTHERS, OTHERS, Recorder, UrlStats, add, histogram,
+};
 use crate::report::{
-    Bucket, Connections, EndReason, Evenness, FailedRequest, Failures, Instance, Late, Latency, Report,
-    Settings, Stall, Timeline, VERSION, WeightedUrl, seconds,
+    Bucket, Connections, EndReason, Evenness, FailedRequest, Failures, Instance, Late, Latency, Phases,
+    Report, Settings, Stall, Timeline, UrlResult, VERSION, WeightedUrl, seconds,
 };
 use crate::statistics::float;
 use crate::timeline::{LatencySeries, TimeSeries, doublings_for};
@@ -78,7 +80,13 @@ pub fn report(
         rate: per_second(float(responses), seconds(responding)),
         ok_rate: per_second(float(sum.ok), seconds(responding)),
         bytes: sum.bytes,
+        urls: urls(&sum, &all),
         latency: latency(&all),
+        phases: Phases {
+            connect: latency(&sum.phases.connect),
+            tls: latency(&sum.phases.tls),
+            first_byte: latency(&sum.phases.first_byte),
+        },
         late: plan.rate.map(|_| Late {
             threshold: seconds(LATE),
             count: sum.late,
@@ -220,6 +228,16 @@ fn instance(stats: &InstanceStats, presence: &Presence, responses: u64, spans: &
     }
 }
 
+/// Results by URL. Those of a single URL are those of the run.
+fn urls(sum: &Recorder, all: &Histogram<u32>) -> Vec<UrlResult> {
+    if sum.urls.is_empty() {
+        return vec![UrlResult { ok: sum.ok, failed: sum.failed() - sum.unsent(), latency: latency(all) }];
+    }
+    let result =
+        |stats: &UrlStats| UrlResult { ok: stats.ok, failed: stats.failed, latency: latency(&stats.latency) };
+    sum.urls.iter().map(result).collect()
+}
+
 fn latency(histogram: &Histogram<u32>) -> Latency {
     if histogram.is_empty() {
         return Latency::default();
@@ -231,6 +249,7 @@ fn latency(histogram: &Histogram<u32>) -> Latency {
         mean: histogram.mean().round() / 1e6,
         p50: quantile(0.5),
         p90: quantile(0.9),
+        p95: quantile(0.95),
         p99: quantile(0.99),
         p999: quantile(0.999),
         max: from_micros(histogram.max()),

@@ -1,6 +1,6 @@
 //! The report as text of at most 80 columns.
 
-use crate::format::{brief, count, moment, percent, rate, time};
+use crate::format::{brief, bytes, count, moment, percent, rate, time};
 use crate::report::{Choice, EndReason, ErrorClass, Instance, Report, Verdict};
 use crate::statistics::float;
 
@@ -9,6 +9,9 @@ const WIDTH: usize = 80;
 
 /// Maximum width of the name of an instance.
 const NAME_WIDTH: usize = 20;
+
+/// Maximum width of a URL in a table.
+const URL_WIDTH: usize = 44;
 
 /// Maximum width of a chart over time.
 const CHART_WIDTH: usize = 56;
@@ -20,6 +23,12 @@ const MAX_SHOWN: usize = 10;
 pub fn text(report: &Report) -> String {
     let mut lines = vec![first_line(report)];
     lines.extend(latency(report));
+    lines.extend(phases(report));
+    if report.bytes > 0 {
+        let rate = bytes(float(report.bytes) / float(report.ok.max(1)) * report.ok_rate);
+        lines.push(format!("received {} in successful responses, {rate}/s", bytes(float(report.bytes))));
+    }
+    lines.extend(urls(report));
     if !report.instances.is_empty() {
         lines.push(String::new());
         lines.extend(instances(report));
@@ -91,10 +100,39 @@ pub(crate) fn progress(report: &Report) -> String {
 
 fn latency(report: &Report) -> Option<String> {
     let latency = &report.latency;
-    let [p50, p90, p99, p999, max] =
-        [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].map(time);
-    (latency.count > 0)
-        .then(|| format!("latency p50 {p50} · p90 {p90} · p99 {p99} · p99.9 {p999} · max {max}"))
+    let [p50, p90, p95, p99, p999, max] =
+        [latency.p50, latency.p90, latency.p95, latency.p99, latency.p999, latency.max].map(time);
+    (latency.count > 0).then(|| {
+        let text = format!("p50 {p50} · p90 {p90} · p95 {p95} · p99 {p99} · p99.9 {p999} · max {max}");
+        wrap("latency ", &text)
+    })
+}
+
+/// Medians and 99th percentiles of the phases.
+fn phases(report: &Report) -> Option<String> {
+    let phases = &report.phases;
+    let all = [("connect", &phases.connect), ("TLS", &phases.tls), ("first byte", &phases.first_byte)];
+    let shown = all.iter().filter(|(_, latency)| latency.count > 0);
+    let texts: Vec<_> =
+        shown.map(|(name, latency)| format!("{name} {}, {}", time(latency.p50), time(latency.p99))).collect();
+    (!texts.is_empty()).then(|| wrap("phases (p50, p99) ", &texts.join(" · ")))
+}
+
+/// Table of results by URL, if there are several.
+fn urls(report: &Report) -> Vec<String> {
+    if report.urls.len() < 2 {
+        return Vec::new();
+    }
+    let mut lines =
+        vec![String::new(), format!("{:>9} {:>7} {:>7} {:>7}  URL", "ok", "failed", "p50", "p99")];
+    for (result, target) in report.urls.iter().zip(&report.settings.urls).take(MAX_SHOWN) {
+        let quantile = |seconds| if result.ok > 0 { time(seconds) } else { "–".to_owned() };
+        let [p50, p99] = [result.latency.p50, result.latency.p99].map(quantile);
+        let url = shorten(&target.url, URL_WIDTH);
+        lines.push(format!("{:>9} {:>7} {p50:>7} {p99:>7}  {url}", count(result.ok), count(result.failed)));
+    }
+    lines.extend(more(report.settings.urls.len() as u64));
+    lines
 }
 
 fn instances(report: &Report) -> Vec<String> {
@@ -222,10 +260,15 @@ fn more(total: u64) -> Option<String> {
 
 /// The name of an instance in at most [`NAME_WIDTH`] characters, without control characters.
 fn short(name: Option<&str>) -> String {
-    let name = name.unwrap_or("(unnamed)").chars();
-    let mut letters: Vec<char> = name.map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-    if letters.len() > NAME_WIDTH {
-        letters.truncate(NAME_WIDTH - 1);
+    shorten(name.unwrap_or("(unnamed)"), NAME_WIDTH)
+}
+
+/// Text in at most `width` characters, without control characters.
+fn shorten(text: &str, width: usize) -> String {
+    let safe = text.chars().map(|letter| if letter.is_control() { '?' } else { letter });
+    let mut letters: Vec<char> = safe.collect();
+    if letters.len() > width {
+        letters.truncate(width - 1);
         letters.push('…');
     }
     letters.into_iter().collect()

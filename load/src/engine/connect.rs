@@ -35,6 +35,10 @@ pub(super) struct Stream {
     pub(super) io: Box<dyn ReadWrite>,
     /// Address of the peer.
     pub(super) address: Rc<str>,
+    /// Time that connecting took.
+    pub(super) connect: Duration,
+    /// Time that the TLS handshake took.
+    pub(super) tls: Option<Duration>,
 }
 
 pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
@@ -94,10 +98,11 @@ impl Connector {
         progress: &Progress,
     ) -> Result<(Stream, Option<HttpVersion>), RequestError> {
         let addresses = self.resolve(progress).await?;
+        let began = Instant::now();
         let (stream, address) = self.connect_tcp(&addresses, number, progress).await?;
         // Each request is a single write, so Nagle's algorithm could only delay it.
         let _ = stream.set_nodelay(true);
-        self.handshake(stream, address.to_string().into(), progress).await
+        self.handshake(stream, address.to_string().into(), began.elapsed(), progress).await
     }
 
     /// Connects to one of the addresses. An attempt that fails or hangs is followed by one at the next address.
@@ -176,12 +181,15 @@ impl Connector {
         &self,
         stream: TcpStream,
         address: Rc<str>,
+        connect: Duration,
         progress: &Progress,
     ) -> Result<(Stream, Option<HttpVersion>), RequestError> {
         let Some((connector, name)) = &self.tls else {
-            return Ok((Stream { io: Box::new(stream), address }, None));
+            progress.begin(Instant::now());
+            return Ok((Stream { io: Box::new(stream), address, connect, tls: None }, None));
         };
         progress.at(Phase::Handshake, &address);
+        let began = Instant::now();
         let io = connector.connect(name.clone(), stream).await.map_err(|error| {
             let action = format!("TLS handshake with {address}");
             if is_plain(&error) {
@@ -196,7 +204,8 @@ impl Connector {
         // Without ALPN the server speaks HTTP/1.1.
         let is_http2 = io.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
         let version = if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
-        Ok((Stream { io: Box::new(io), address }, Some(version)))
+        progress.begin(Instant::now());
+        Ok((Stream { io: Box::new(io), address, connect, tls: Some(began.elapsed()) }, Some(version)))
     }
 }
 

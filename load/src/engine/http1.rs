@@ -68,6 +68,7 @@ impl Http1 {
             (head, _) => head?,
         };
         progress.enter(Phase::Reading);
+        let first_byte = progress.elapsed();
         let is_sent = sent.is_ok_and(|sent| sent);
         let mut body = Body::new(head.framing);
         let is_searched = matches!(key, InstanceKey::Body(_));
@@ -87,7 +88,7 @@ impl Http1 {
                 }
                 let nothing_left = start + taken == self.buffer.len();
                 let is_ok = plan.expect.contains(head.status);
-                let response = Response { status: head.status, is_ok, bytes: body.length() };
+                let response = Response { status: head.status, is_ok, bytes: body.length(), first_byte };
                 return Ok((response, head.keep_alive && nothing_left && is_sent));
             }
             self.buffer.clear();

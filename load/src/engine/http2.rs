@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
@@ -133,7 +134,8 @@ impl Http2 {
             }
         };
         progress.enter(Phase::Reading);
-        Ok(receive(head, plan, name).await?)
+        let first_byte = progress.elapsed();
+        Ok(Response { first_byte, ..receive(head, plan, name).await? })
     }
 }
 
@@ -168,7 +170,7 @@ async fn receive(head: Head<RecvStream>, plan: &Plan, name: &mut Vec<u8>) -> Res
         }
     }
     key.find_in_body(&content, name);
-    Ok(Response { status, is_ok: plan.expect.contains(status), bytes })
+    Ok(Response { status, is_ok: plan.expect.contains(status), bytes, first_byte: Duration::ZERO })
 }
 
 /// The HTTP/2 connection that several virtual users share.
@@ -199,6 +201,7 @@ impl SharedHttp2 {
             return Ok(http2);
         }
         let stream = worker.connectors[origin].connect(number, progress).await?;
+        let (connect, tls) = (stream.connect, stream.tls);
         let handshake = Builder::new()
             // No stream is opened before the server's settings say how many it permits.
             .initial_max_send_streams(0)
@@ -210,7 +213,7 @@ impl SharedHttp2 {
         let (sender, connection) = handshake.await.map_err(|error| classify(&error))?;
         // Errors of the connection are returned to its requests.
         spawn_local(async { drop(connection.await) });
-        worker.recorder().opened += 1;
+        worker.recorder().add_connection(connect, tls);
         let http2 = Http2 { sender, seen: Rc::default(), address: stream.address };
         *self.current.borrow_mut() = Some(http2.clone());
         Ok(http2)

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Phase of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,13 +19,32 @@ pub(super) enum Phase {
 }
 
 /// Phase of a request, and the address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
     phase: Cell<Phase>,
     address: RefCell<Rc<str>>,
+    /// Time from which the first byte of the response is awaited.
+    began: Cell<Instant>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let (phase, address) = Default::default();
+        Self { phase, address, began: Cell::new(Instant::now()) }
+    }
 }
 
 impl Progress {
+    /// Notes that a request or its connection is ready for sending.
+    pub(super) fn begin(&self, now: Instant) {
+        self.began.set(now);
+    }
+
+    /// Time since the request was ready for sending.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.get().elapsed()
+    }
+
     /// Enters a phase with the same address.
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.set(phase);

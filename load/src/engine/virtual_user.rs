@@ -92,6 +92,7 @@ impl VirtualUser {
             worker.begin();
             let began = Instant::now();
             let sent = began.into_std().saturating_duration_since(state.started());
+            self.progress.begin(began.into_std());
             let outcome = deadline.limit(began, self.send(url)).await;
             done = state.elapsed();
             worker.note_progress(done);
@@ -159,7 +160,7 @@ impl VirtualUser {
             self.worker.recorder().closed_idle += 1;
         }
         let stream = self.worker.connectors[origin].connect(self.connection, &self.progress).await?;
-        self.worker.recorder().opened += 1;
+        self.worker.recorder().add_connection(stream.connect, stream.tls);
         Ok(Http1::new(stream))
     }
 }

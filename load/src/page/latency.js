@@ -1,6 +1,6 @@
 // Charts of latency: over time, and as a distribution.
 
-const QUANTILES = [['p50', 'p50'], ['p90', 'p90'], ['p99', 'p99'], ['p999', 'p99.9'], ['max', 'max']];
+const QUANTILES = [['p50', 'p50'], ['p90', 'p90'], ['p95', 'p95'], ['p99', 'p99'], ['p999', 'p99.9'], ['max', 'max']];
 
 function drawLatency(width) {
   const { timeline } = report;
@@ -137,4 +137,17 @@ function latencyTable() {
   const headings = [['', 'long name'], ['responses', 'right'], ['min', 'right'], ['mean', 'right'], ...QUANTILES.map(([, name]) => [name, 'right'])];
   const row = (name, latency) => [name, count(latency.count), time(latency.min), time(latency.mean), ...QUANTILES.map(([field]) => time(latency[field]))];
   return table(headings, [row('all', report.latency), ...report.instances.map((instance) => row(nameOf(instance.name), instance.latency))]);
+}
+
+function phasesTable() {
+  const rows = [['connect', 'connect'], ['tls', 'TLS handshake'], ['first_byte', 'first byte']].filter(([field]) => report.phases[field].count)
+    .map(([field, name]) => { const one = report.phases[field]; return [name, count(one.count), time(one.p50), time(one.p99), time(one.max)]; });
+  return [html('h3', {}, 'Phases'), scrolling(table([['', 'long'], ['count', 'right'], ['p50', 'right'], ['p99', 'right'], ['max', 'right']], rows), 'Phases')];
+}
+
+function urlsTable() {
+  if (report.urls.length < 2) return null;
+  const rows = report.urls.map((one, index) => [report.asked.urls[index].url, count(one.ok), count(one.failed),
+    one.ok ? time(one.latency.p50) : '–', one.ok ? time(one.latency.p99) : '–']);
+  return [html('h3', {}, 'URLs'), scrolling(table([['URL', 'long name'], ['ok', 'right'], ['failed', 'right'], ['p50', 'right'], ['p99', 'right']], rows), 'URLs')];
 }

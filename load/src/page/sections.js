@@ -68,7 +68,7 @@ section('latency', 'Latency', report.latency.count ? [
   html('h3', {}, 'Distribution'),
   report.instances.length > 1 && legend([line(8, 0, 8, 12, 'mark'), 'p50'], [svg('path', { d: 'M8,1l5,5l-5,5l-5,-5z', class: 'markfill' }), 'p99'],
     [svg('circle', { cx: 8, cy: 6, r: 3.5, class: 'markfill' }), 'max']),
-  chart(drawDistribution, 'distribution-chart'), asTable('As a table', latencyTable),
+  chart(drawDistribution, 'distribution-chart'), asTable('As a table', latencyTable), phasesTable(), urlsTable(),
 ] : note('There was no successful response.'));
 
 {
@@ -130,6 +130,7 @@ section('warnings', 'Warnings', report.warnings.length ? html('ul', { class: 'pl
     row('Request time limit', time(settings.timeout)), row('Expected statuses', settings.expect), row('Instance key', html('bdi', { class: 'name' }, settings.instance)),
     row('Connections opened', `${count(report.connections.opened)}${report.connections.closed_idle ? `, ${count(report.connections.closed_idle)} closed while idle` : ''}`),
     late && row('Late', `${count(late.count)} sent more than ${time(late.threshold)} after the due time, ${count(late.waited)} waited for a connection${late.max ? `; maximum delay ${time(late.max)}` : ''}`),
+    row('Received', `${bytes(report.bytes)} in successful responses`),
     row('Load generator', `${percent(report.generator_load)} of its processor cores`)));
 }
 

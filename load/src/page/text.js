@@ -39,6 +39,11 @@ function moment(seconds, places = END < 10 ? 3 : 1) {
   return `${seconds.toLocaleString('en-US', format)} s`;
 }
 
+function bytes(value) {
+  const [unit, name] = [[1e9, 'GB'], [1e6, 'MB'], [1e3, 'kB']].find(([one]) => value >= 0.9995 * one) ?? [1, 'B'];
+  return `${digits(value / unit)} ${name}`;
+}
+
 const rate = (value) => `${digits(value)}/s`;
 const percent = (fraction) => `${(100 * fraction).toFixed(1)} %`;
 const plural = (number, one, other = `${one}s`) => `${count(number)} ${number === 1 ? one : other}`;

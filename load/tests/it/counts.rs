@@ -180,4 +180,14 @@ fn requests_are_distributed_to_urls_by_weight() {
     let urls = [format!("3:{}", one.url()), format!("1:{}", other.url())];
     let (_, report) = report(&[&urls[0], &urls[1], "--requests", "400"]);
     assert_eq!((one.requests(), other.requests(), report.ok), (300, 100, 400));
+    assert_eq!(
+        report.urls.iter().map(|url| (url.ok, url.latency.count)).collect::<Vec<_>>(),
+        [(300, 300), (100, 100)]
+    );
+    let text = text(&report);
+    assert!(text.contains(&urls[1][2..]) && text.contains("\n      300       0 "), "{text}");
+    let phases = &report.phases;
+    assert_eq!((phases.connect.count, phases.tls.count), (report.connections.opened, 0));
+    assert_eq!(phases.first_byte.count, 400);
+    assert!(phases.first_byte.max <= report.latency.max, "{phases:?}");
 }

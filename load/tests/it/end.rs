@@ -95,6 +95,8 @@ fn failed_assertion_is_exit_code_1() {
         (["--max-failed", "9.9%"], false),
         (["--max-gap", "20s"], true),
         (["--max-gap", "1us"], false),
+        (["--max-p95", "20s"], true),
+        (["--max-p95", "1us"], false),
         (["--max-p99", "20s"], true),
         (["--max-p99", "1us"], false),
         (["--min-rate", "0.01"], true),

@@ -60,7 +60,7 @@ pub(super) fn report(run: &Run) -> Report {
     plan.rate = Some(run.rate.into());
     plan.duration = Some(Duration::from_secs(run.seconds.into()));
     plan.outage_threshold = Duration::from_millis(100);
-    let mut recorder = Recorder::new(plan.outage_threshold);
+    let mut recorder = Recorder::new(plan.outage_threshold, 1);
     let end = f64::from(run.seconds);
     let mut latencies = vec![histogram(); run.seconds as usize];
     let mut latest_ok = Duration::ZERO;
@@ -69,7 +69,9 @@ pub(super) fn report(run: &Run) -> Report {
     for (at, class, status, text) in &run.failures {
         let name = run.instances.last().and_then(|last| last.name.as_deref()).unwrap_or_default();
         let outcome = match status {
-            Some(status) => Ok(Response { status: *status, is_ok: false, bytes: 0 }),
+            Some(status) => {
+                Ok(Response { status: *status, is_ok: false, bytes: 0, first_byte: Duration::ZERO })
+            }
             None => Err(RequestError::new(*class, text)),
         };
         let times = times(at - 0.004, at - 0.004, *at);
@@ -102,7 +104,12 @@ pub(super) fn report(run: &Run) -> Report {
         let second = usize::try_from(times.done.as_secs()).unwrap();
         record(&mut latencies[second], times.done.saturating_sub(times.due));
         let name = instance.name.as_deref().unwrap_or_default().as_bytes();
-        let response = Response { status: 200, is_ok: true, bytes: 21 };
+        let response = Response {
+            status: 200,
+            is_ok: true,
+            bytes: 21,
+            first_byte: times.done.saturating_sub(times.due),
+        };
         recorder.record(attempt(times, &seen), Ok(response), name, |at| (latest_ok, at));
         latest_ok = latest_ok.max(times.done);
     }
