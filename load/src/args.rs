@@ -1,9 +1,11 @@
 //! Flags and environment variables, and the plan that they define.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, str};
 
 use clap::{ArgAction, Parser};
 use cli::{Failure, integer, parse_bool, reason};
@@ -23,8 +25,12 @@ use crate::tls;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Args {
     /// Target URLs; each gets a share of the requests in proportion to its weight
-    #[arg(required = true, env = "LOAD_URL", value_name = "[WEIGHT:]URL", value_delimiter = ' ')]
+    #[arg(required_unless_present = "url_file", env = "LOAD_URL", value_name = "[WEIGHT:]URL")]
+    #[arg(value_delimiter = ' ')]
     pub urls: Vec<Target>,
+    /// File with more target URLs, one per line, or - for stdin
+    #[arg(long, env = "LOAD_URL_FILE", value_name = "FILE")]
+    pub url_file: Option<PathBuf>,
 
     /// Duration of the run [default: 10s, unless --requests is given]
     #[arg(short = 'z', long, env = "LOAD_FOR", value_name = "DURATION", value_parser = positive_duration)]
@@ -68,12 +74,15 @@ pub struct Args {
     #[arg(short = 'd', long, env = "LOAD_BODY", value_name = "TEXT", conflicts_with = "body_file")]
     #[arg(help_heading = REQUESTS)]
     pub body: Option<String>,
-    /// File with the request body
+    /// File with the request body, or - for stdin
     #[arg(long, env = "LOAD_BODY_FILE", value_name = "FILE", help_heading = REQUESTS)]
     pub body_file: Option<PathBuf>,
     /// Addresses of a host in place of a lookup; repeatable
     #[arg(long, env = "LOAD_RESOLVE", value_name = "HOST:PORT:ADDRESS[,ADDRESS]", help_heading = REQUESTS)]
     pub resolve: Vec<Resolve>,
+    /// Unix socket to connect to in place of the hosts
+    #[arg(long, env = "LOAD_UNIX_SOCKET", value_name = "PATH", help_heading = REQUESTS)]
+    pub unix_socket: Option<PathBuf>,
     /// Statuses of successful responses, such as 200,404 or 2xx,3xx
     #[arg(long, env = "LOAD_EXPECT", value_name = "STATUS,...", default_value = "2xx", help_heading = REQUESTS)]
     pub expect: Statuses,
@@ -192,7 +201,41 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// Reads a file, or stdin if it is called `-`.
+fn read(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let done = if path.as_os_str() == "-" {
+        io::stdin().lock().read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    let failed =
+        |error| Failure::usage(format_args!("reading {what} {}: {}", path.display(), reason(&error)));
+    done.map(|_| bytes).map_err(failed)
+}
+
 impl Args {
+    /// The URLs of the command line and of the file.
+    fn targets(&self) -> Result<Vec<Target>, Failure> {
+        let mut targets = self.urls.clone();
+        let Some(path) = &self.url_file else { return Ok(targets) };
+        let invalid = |line: usize, error: &dyn fmt::Display| {
+            Failure::usage(format_args!("URL file {}, line {line}: {error}", path.display()))
+        };
+        let text = read("URL file", path)?;
+        for (line, text) in (1..).zip(text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)) {
+            if text.is_empty() || text[0] == b'#' {
+                continue;
+            }
+            let url = str::from_utf8(text).map_err(|error| invalid(line, &error))?;
+            targets.push(url.parse().map_err(|error: String| invalid(line, &error))?);
+        }
+        if targets.is_empty() {
+            return Err(Failure::usage(format_args!("URL file {} has no URL", path.display())));
+        }
+        Ok(targets)
+    }
+
     /// Validates the flags, and reads the files that they name.
     pub fn plan(&self) -> Result<Plan, Failure> {
         if self.streams > 1 && self.http != Some(HttpVersion::Http2) {
@@ -212,11 +255,12 @@ impl Args {
             let ramp = self.ramp;
             return Err(Failure::usage(format_args!("--ramp {ramp:?} exceeds --duration {duration:?}")));
         }
+        if [&self.url_file, &self.body_file].iter().all(|file| file.as_deref() == Some(Path::new("-"))) {
+            return Err(Failure::usage("--url-file and --body-file cannot both be stdin"));
+        }
         let body = match (&self.body, &self.body_file) {
             (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(path)) => fs::read(path).map_err(|error| {
-                Failure::usage(format_args!("reading body file {}: {}", path.display(), reason(&error)))
-            })?,
+            (None, Some(path)) => read("body file", path)?,
             (None, None) => Vec::new(),
         };
         let plan = Plan {
@@ -234,10 +278,11 @@ impl Args {
             requests: self.requests,
             timeout: self.timeout,
             resolve: self.resolve.clone(),
+            unix_socket: self.unix_socket.clone(),
             expect: self.expect.clone(),
             instance: self.instance.clone(),
             outage_threshold: self.gap,
-            ..Plan::new(self.urls.clone())
+            ..Plan::new(self.targets()?)
         };
         let tls = plan.uses_tls().then(|| tls::config(self.ca.as_deref(), self.insecure)).transpose()?;
         Ok(Plan { tls: tls.map(Arc::new), ..plan })
@@ -248,13 +293,13 @@ impl Args {
 mod tests {
     use super::*;
 
-    fn read(args: &[&str]) -> Result<Args, clap::Error> {
+    fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         Args::try_parse_from([&["load"], args].concat())
     }
 
     #[test]
     fn run_without_duration_and_number_takes_the_default_duration() {
-        let duration = |args: &[&str]| read(args).unwrap().plan().unwrap().duration;
+        let duration = |args: &[&str]| parse(args).unwrap().plan().unwrap().duration;
         assert_eq!(duration(&["http://a/"]), Some(DEFAULT_DURATION));
         assert_eq!(duration(&["http://a/", "--requests", "5"]), None);
         assert_eq!(duration(&["http://a/", "-n", "5", "--duration", "1m"]), Some(Duration::from_mins(1)));
@@ -262,7 +307,7 @@ mod tests {
 
     #[test]
     fn short_flags_are_those_of_similar_tools() {
-        let args = read(&[
+        let args = parse(&[
             "http://a/",
             "-z",
             "5s",
@@ -290,8 +335,21 @@ mod tests {
 
     #[test]
     fn urls_are_grouped_by_host_and_ordered_by_weight() {
-        let plan = read(&["3:http://a/x", "http://a/y", "2:http://b/"]).unwrap().plan().unwrap();
+        let plan = parse(&["3:http://a/x", "http://a/y", "2:http://b/"]).unwrap().plan().unwrap();
         assert_eq!((plan.hosts(), plan.origin_of.as_slice(), plan.order.len()), (2, &[0, 0, 1][..], 6));
+    }
+
+    #[test]
+    fn urls_of_a_file_are_added() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        io::Write::write_all(&mut file, b"http://a/\n\n# comment\n 2:http://b/\r\nhttp://a/c").unwrap();
+        let plan = parse(&["http://z/", "--url-file", &path]).unwrap().plan().unwrap();
+        let urls: Vec<_> = plan.targets.iter().map(|target| (target.weight, target.url.as_str())).collect();
+        assert_eq!(urls, [(1, "http://z/"), (1, "http://a/"), (2, "http://b/"), (1, "http://a/c")]);
+        io::Write::write_all(&mut file, b"\nftp://a/\n").unwrap();
+        let error = parse(&["--url-file", &path]).unwrap().plan().unwrap_err().to_string();
+        assert!(error.ends_with(", line 6: the URL must start with http:// or https://"), "{error}");
     }
 
     #[test]
@@ -318,6 +376,9 @@ mod tests {
             (&["http://a/", "--instance", "body:("], "invalid regular expression \"(\""),
             (&["http://a/", "--body", "x", "--body-file", "y"], "cannot be used with"),
             (&["http://a/", "--body-file", "/nowhere"], "reading body file /nowhere: no such file"),
+            (&["--url-file", "/nowhere"], "reading URL file /nowhere: no such file"),
+            (&["--url-file", "/dev/null"], "URL file /dev/null has no URL"),
+            (&["--url-file", "-", "--body-file", "-"], "cannot both be stdin"),
             (&["http://a/", "--streams", "2"], "--streams needs HTTP/2"),
             (&["http://a/", "--http", "2", "--streams", "2", "--no-keep-alive"], "cannot be used with"),
             (&["http://a/", "--threads", "2", "--connections", "1"], "each thread needs a connection"),
@@ -326,7 +387,7 @@ mod tests {
             (&["http://a/", "--max-failed", "few"], "or a percentage such as 0.1%"),
             (&["https://a/", "--ca", "/nowhere"], "/nowhere: no such file"),
         ] {
-            let error = match read(args) {
+            let error = match parse(args) {
                 Err(error) => error.to_string(),
                 Ok(args) => args.plan().unwrap_err().to_string(),
             };

@@ -55,6 +55,9 @@ pub(crate) fn connection_start(number: u32, count: u32, ramp: Duration) -> Durat
 /// Order of URLs with these weights (smooth weighted round robin): each URL appears as often as its weight says, and its
 /// occurrences are spread out. The order repeats.
 pub(crate) fn interleave(weights: &[u32]) -> Vec<usize> {
+    if weights.iter().all(|weight| *weight == weights[0]) {
+        return (0..weights.len()).collect();
+    }
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
     let sum: i64 = weights.iter().sum();

@@ -1,5 +1,6 @@
 //! The validated settings of a run.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// Addresses of hosts that are not looked up.
     pub resolve: Vec<Resolve>,
+    /// Unix socket to connect to in place of the hosts.
+    pub unix_socket: Option<PathBuf>,
     /// Statuses of successful responses.
     pub expect: Statuses,
     /// Source of the instance name in a response.
@@ -99,6 +102,7 @@ impl Plan {
             requests: None,
             timeout: Duration::from_secs(10),
             resolve: Vec::new(),
+            unix_socket: None,
             expect: Statuses::default(),
             instance: InstanceKey::default(),
             outage_threshold: Duration::from_millis(250),

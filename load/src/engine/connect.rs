@@ -1,6 +1,7 @@
 //! Connections to a host: name resolution, TCP and TLS.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::{io, mem};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -50,6 +51,7 @@ pub(super) struct Connector {
     origin: Origin,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     version: HttpVersion,
+    unix_socket: Option<PathBuf>,
     /// Addresses that are known without a lookup.
     fixed: Option<Arc<[SocketAddr]>>,
     addresses: Mutex<Option<(Instant, Arc<[SocketAddr]>)>>,
@@ -78,7 +80,8 @@ impl Connector {
         let literal = || Some([SocketAddr::new(origin.address()?, origin.port)].into());
         let resolved = plan.resolve.iter().find_map(|resolve| resolve.addresses(origin));
         let fixed = resolved.map(Iterator::collect).or_else(literal);
-        Ok(Self { origin: origin.clone(), tls, version, fixed, addresses: Mutex::new(None) })
+        let unix_socket = plan.unix_socket.clone();
+        Ok(Self { origin: origin.clone(), tls, version, unix_socket, fixed, addresses: Mutex::new(None) })
     }
 
     /// Opens connection `number`. The number selects the address that is tried first.
@@ -97,12 +100,21 @@ impl Connector {
         number: usize,
         progress: &Progress,
     ) -> Result<(Stream, Option<HttpVersion>), RequestError> {
+        if let Some(path) = &self.unix_socket {
+            let address = path.display().to_string().into();
+            progress.at(Phase::Connecting, &address);
+            let began = Instant::now();
+            let stream = UnixStream::connect(path).await;
+            let stream =
+                stream.map_err(|cause| RequestError::io(format_args!("connecting to {address}"), &cause))?;
+            return self.handshake(Box::new(stream), address, began.elapsed(), progress).await;
+        }
         let addresses = self.resolve(progress).await?;
         let began = Instant::now();
         let (stream, address) = self.connect_tcp(&addresses, number, progress).await?;
         // Each request is a single write, so Nagle's algorithm could only delay it.
         let _ = stream.set_nodelay(true);
-        self.handshake(stream, address.to_string().into(), began.elapsed(), progress).await
+        self.handshake(Box::new(stream), address.to_string().into(), began.elapsed(), progress).await
     }
 
     /// Connects to one of the addresses. An attempt that fails or hangs is followed by one at the next address.
@@ -179,14 +191,14 @@ impl Connector {
     /// Starts TLS, if the host speaks it.
     async fn handshake(
         &self,
-        stream: TcpStream,
+        stream: Box<dyn ReadWrite>,
         address: Rc<str>,
         connect: Duration,
         progress: &Progress,
     ) -> Result<(Stream, Option<HttpVersion>), RequestError> {
         let Some((connector, name)) = &self.tls else {
             progress.begin(Instant::now());
-            return Ok((Stream { io: Box::new(stream), address, connect, tls: None }, None));
+            return Ok((Stream { io: stream, address, connect, tls: None }, None));
         };
         progress.at(Phase::Handshake, &address);
         let began = Instant::now();

@@ -1,4 +1,8 @@
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::thread;
 
 use harness::Loopback;
 use load::report::{EndReason, ErrorClass, Report};
@@ -172,6 +176,42 @@ fn no_keep_alive_opens_a_connection_for_each_request() {
     let server = TestServer::ok();
     let (_, report) = report(&[&server.url(), "--requests", "50", "--no-keep-alive"]);
     assert_eq!((report.ok, report.connections.opened, report.connections.closed_idle), (50, 50, 0));
+}
+
+#[test]
+fn urls_and_body_come_from_files_and_stdin() {
+    let server = TestServer::ok();
+    let urls = format!("{0}one\n{0}two\n", server.url());
+    let mut load = Command::new(env!("CARGO_BIN_EXE_load"));
+    load.args(["--url-file", "-", "--requests", "10", "--json", "-", "--quiet"]);
+    let mut load = load.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    load.stdin.take().unwrap().write_all(urls.as_bytes()).unwrap();
+    let report: Report = serde_json::from_slice(&load.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(report.urls.iter().map(|url| url.ok).collect::<Vec<_>>(), [5, 5]);
+}
+
+#[test]
+fn requests_are_sent_to_a_unix_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut request = [0; 1024];
+                while stream.read(&mut request).is_ok_and(|length| length > 0) {
+                    let head = String::from_utf8_lossy(&request).into_owned();
+                    let status = if head.contains("host: swarm\r\n") { 200 } else { 400 };
+                    let response = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
+                    let _ = stream.write_all(response.as_bytes());
+                }
+            });
+        }
+    });
+    let socket = path.to_str().unwrap();
+    let args = ["http://swarm/", "--unix-socket", socket, "--requests", "20", "--connections", "2"];
+    let (code, report) = report(&args);
+    assert_eq!((code, report.ok, report.connections.opened), (0, 20, 2), "{:?}", report.failures);
 }
 
 #[test]
