@@ -13,13 +13,11 @@ use crate::lab::Node;
 use crate::netns::NetnsGuard;
 use crate::shared::{Shared, SharedHandle};
 use crate::stack::{SETTLE_TIMEOUT, Settings, Stack};
+use crate::traefik::{DASHBOARD, DASHBOARD_USER};
 use crate::{Binaries, Container, Images, Lab, LabOptions, Master, Secrets, TraefikApi, http, tools};
 
 /// Stack file that adds routes without the retry middleware.
 const PLAIN: &str = "tests/stacks/plain.yml";
-
-/// Opens Traefik's API for tests that look inside.
-const DASHBOARD: &str = "tests/stacks/dashboard.yml";
 
 /// A lab with the images in its registry.
 struct SharedLab {
@@ -74,7 +72,7 @@ impl LabStack {
     pub fn demo_with_hubs(hubs: usize) -> Result<Self> {
         let mut demo = Self::new("demo")?;
         (demo.is_kept, demo.hubs) = (true, hubs);
-        demo.deploy(&["stacks/demo.yml", PLAIN, DASHBOARD], 80, &[])?;
+        demo.deploy(&["stacks/demo.yml", PLAIN, DASHBOARD], 80, &[DASHBOARD_USER])?;
         demo.wait_routed()?;
         Ok(demo)
     }
@@ -82,7 +80,7 @@ impl LabStack {
     /// Deploys `stacks/classic.yml` beside the demo, and removes it at the end of the test.
     pub fn classic() -> Result<Self> {
         let classic = Self::new("classic")?;
-        classic.deploy(&["stacks/classic.yml", PLAIN], 81, &[("DASHBOARD_PORT", "8081")])?;
+        classic.deploy(&["stacks/classic.yml", PLAIN], 81, &[])?;
         Ok(classic)
     }
 
@@ -91,7 +89,7 @@ impl LabStack {
     pub fn article() -> Result<Self> {
         let article = Self::new("demo")?;
         article.stack.remove(SETTLE_TIMEOUT)?;
-        article.deploy(&["stacks/article.yml", DASHBOARD], 80, &[])?;
+        article.deploy(&["stacks/article.yml", DASHBOARD], 80, &[DASHBOARD_USER])?;
         Ok(article)
     }
 

@@ -16,6 +16,12 @@ use crate::shared::{Shared, SharedHandle};
 use crate::stack::{SETTLE_TIMEOUT, Settings, Stack};
 use crate::{Docker, Loopback, Master, http};
 
+/// Files of the demo.
+const FILES: &[&str] = &["stacks/demo.yml", "tests/stacks/plain.yml"];
+
+/// Variable with the number of hubs.
+const HUBS: (&str, &str) = ("HUBS", "1");
+
 /// The demo with its own name, tokens and ports. Drop removes it.
 struct Deployment {
     stack: Stack,
@@ -59,11 +65,7 @@ impl Deployment {
         let secrets = Secrets::new(stack.name(), Master::random()?);
         // Created before anything is deployed, so that drop removes a partial deployment.
         let deployment = Self { stack, secrets, port, is_usable: AtomicBool::new(true), engine };
-        deployment.deploy(
-            &deployment.stack,
-            &["stacks/demo.yml", "tests/stacks/plain.yml"],
-            &[("HUBS", "1")],
-        )?;
+        deployment.deploy(&deployment.stack, FILES, &[HUBS])?;
         Ok(deployment)
     }
 
@@ -112,6 +114,13 @@ impl SwarmStack {
     /// Has the next test deploy the demo again. For tests that change more than they restore.
     pub fn discard(&self) {
         self.deployment.is_usable.store(false, Ordering::Relaxed);
+    }
+
+    /// Deploys the stack again, with `file` added to it, and waits until it runs. The next test deploys it without.
+    pub fn extend(&self, file: &str, variables: &[(&str, &str)]) -> Result<()> {
+        self.discard();
+        let variables = [&[HUBS], variables].concat();
+        self.deployment.deploy(self.stack(), &[FILES, &[file]].concat(), &variables)
     }
 
     /// Deploys another stack file on this stack's network, and waits until it runs.

@@ -170,6 +170,15 @@ impl Traefik {
     }
 }
 
+/// Stack file that opens Traefik's API to [`DASHBOARD_USER`].
+pub const DASHBOARD: &str = "stacks/dashboard.yml";
+
+/// Variable with a user of the API, as `openssl passwd -apr1` prints the hash.
+pub const DASHBOARD_USER: (&str, &str) = ("DASHBOARD_USER", "admin:$apr1$dashbord$fTmCv/lHZMAvW3UBlyuwV/");
+
+/// Header with the password of [`DASHBOARD_USER`], which an insecure API ignores.
+const AUTHORIZATION: (&str, &str) = ("authorization", "Basic YWRtaW46ZGFzaGJvYXJk");
+
 /// API of a Traefik: the routers and services of one provider that are in use.
 #[derive(Clone, Debug)]
 pub struct TraefikApi {
@@ -185,7 +194,8 @@ impl TraefikApi {
 
     /// Returns the response to `GET /api/PATH`.
     pub fn get(&self, path: &str) -> Result<Value> {
-        http::json(&format!("{}/api/{path}", self.url))
+        let url = format!("{}/api/{path}", self.url);
+        http::request("GET", &url, &[AUTHORIZATION])?.json().with_context(|| format!("GET {url}"))
     }
 
     /// Routers by name, such as `ping@http`.

@@ -306,7 +306,7 @@ fn errors_name_the_invalid_input() {
 }
 
 #[test]
-fn in_stack_files_only_agents_without_ports_have_docker_sock() {
+fn in_stack_files_only_agents_without_ports_have_docker_sock_and_no_api_is_insecure() {
     let stacks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks");
     let mut holders = Vec::new();
     for path in fs::read_dir(stacks)
@@ -315,6 +315,7 @@ fn in_stack_files_only_agents_without_ports_have_docker_sock() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
     {
         let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.to_lowercase().contains("insecure"), "{}", path.display());
         let file = &YamlLoader::load_from_str(&text).unwrap()[0];
         // The configuration of Traefik in traefik.yml has no services.
         for (name, service) in file["services"].as_hash().into_iter().flatten() {

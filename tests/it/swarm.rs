@@ -1,11 +1,14 @@
 //! `stacks/demo.yml` on a Docker engine with a swarm of one node.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use anyhow::ensure;
 use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, wait_for_all};
-use harness::{Load, LoadOptions, SwarmStack, apache, eventually, http};
+use harness::traefik::{DASHBOARD, DASHBOARD_USER};
+use harness::{Load, LoadOptions, Loopback, SwarmStack, TraefikApi, apache, eventually, http};
 use serde_json::Value;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -47,6 +50,31 @@ fn echo_stack_joins_the_demo_and_each_task_names_itself() {
         slots.len() == 2
     })
     .unwrap_or_else(|error| panic!("{error}: {slots:?}"));
+}
+
+#[test]
+fn dashboard_asks_for_a_password() {
+    let stack = SwarmStack::deploy().unwrap();
+    let port = Loopback::at(Ipv4Addr::UNSPECIFIED.into()).free().unwrap().port().to_string();
+    stack.extend(DASHBOARD, &[DASHBOARD_USER, ("DASHBOARD_PORT", &port)]).unwrap();
+    let url = format!("http://127.0.0.1:{port}");
+    for path in ["/dashboard/", "/api/rawdata"] {
+        eventually(LONG, || {
+            let status = http::get(&format!("{url}{path}"))?.status;
+            ensure!(status == 401, "{path}: status {status}");
+            Ok(())
+        })
+        .unwrap();
+    }
+    let api = TraefikApi::new(url, "http");
+    eventually(LONG, || {
+        let routers = api.routers()?;
+        ensure!(routers.contains_key("ping@http"), "{routers:?}");
+        Ok(())
+    })
+    .unwrap();
+    // An update is green only if the hub, too, reads the API.
+    stack.stack().force_update("hello").unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use harness::docker::eventually_on_engine;
 use harness::lab::Node;
 use harness::stack::{SETTLE_TIMEOUT, Settings, Stack};
+use harness::traefik::{DASHBOARD, DASHBOARD_USER};
 use harness::{Container, Images, Lab, Secrets, TraefikApi, eventually, http};
 use xtask::build::root;
 
@@ -70,11 +71,12 @@ impl<'a> Deployment<'a> {
     ) -> Result<Self> {
         eprintln!("{}: deploying {}", setup.name(), setup.file());
         let deployment = Self { lab, setup, stack: lab.stack("rollout") };
-        let settings = Settings { images, traefik, secrets, port: 80, variables: setup.variables() };
-        let mut files = vec![setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml"];
+        let variables = [setup.variables(), &[DASHBOARD_USER]].concat();
+        let settings = Settings { images, traefik, secrets, port: 80, variables: &variables };
+        let mut files = vec![setup.file(), "tests/stacks/plain.yml", "tests/stacks/rollout.yml", DASHBOARD];
         if setup == Setup::Ours {
-            // The others open Traefik's API themselves, and Traefik's swarm provider reads no transports from labels.
-            files.extend(["tests/stacks/dashboard.yml", "tests/stacks/transport.yml"]);
+            // Traefik's swarm provider reads no transports from labels.
+            files.push("tests/stacks/transport.yml");
         }
         let files: Vec<_> = files.into_iter().map(|file| root().join(file)).collect();
         deployment.stack.deploy(&files, &settings)?;
