@@ -1,6 +1,6 @@
 //! The hub's shared state, and requests that wait for it to change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -73,6 +73,7 @@ impl Hub {
             ran_at: now(),
             resumed_at: None,
             draining: false,
+            seen: HashSet::new(),
             events: Events::default(),
             counters: Counters::default(),
         };
@@ -107,6 +108,7 @@ impl Hub {
                 info!(duration = ?state.warm_up, "warming up");
                 state.ready_at = Some(now + state.warm_up);
             }
+            state.see(now, SocketAddr::new(registration.address, registration.port.get()));
             let is_warm_up = !state.is_ready();
             let source = registration.source;
             let changed = state.registry.register(now, is_warm_up, id, connection, registration);

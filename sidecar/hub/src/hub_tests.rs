@@ -281,3 +281,19 @@ async fn renewal_does_not_wait_for_changes_of_other_services() {
     hub.register(&id(1), 1, changed, WAIT).await.unwrap();
     assert!(now() > before, "its own change is not rendered yet");
 }
+
+#[tokio::test(start_paused = true)]
+async fn new_hub_does_not_wait_for_tasks_that_have_stopped() {
+    let hub = hub(&Readiness::default());
+    hub.register(&id(1), 1, registration(1), Duration::ZERO).await.unwrap();
+    hub.withdraw(&id(1), Duration::ZERO).await;
+    let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
+    let poll = Poll { name, throttle: THROTTLE, host, api: Some(([10, 0, 1, 9], 8080).into()) };
+    let servers = [1, 2].map(|number| format!("http://10.0.1.{number}:8080"));
+    let missing = hub.update(|state, now| {
+        state.routers.poll(now, 99, &poll);
+        state.routers.learned(now, 99, servers.clone().into());
+        (None, state.missing(now, 99, &BTreeSet::new()))
+    });
+    assert_eq!(missing, [servers[1].clone()].into());
+}

@@ -171,6 +171,11 @@ impl Routers {
         router.last_sent
     }
 
+    /// Returns whether this hub is so new that it may be learning the servers that a router uses.
+    pub(crate) fn may_learn(&self, now: Instant) -> bool {
+        now < self.started + EXPECTED_FOR + LEARN_FOR
+    }
+
     /// Returns the address of the API that has to be asked for the servers that the router uses, before it gets a response.
     pub(crate) fn predecessor(&self, connection: u64) -> Option<SocketAddr> {
         let router = self.polling.get(&connection)?;

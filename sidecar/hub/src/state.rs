@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) resumed_at: Option<Instant>,
     /// Whether the hub is stopping, so that requests must not wait.
     pub(crate) draining: bool,
+    /// Addresses of all instances that have registered with this hub while it is new, also of those that are gone.
+    pub(crate) seen: HashSet<SocketAddr>,
     pub(crate) events: Events,
     pub(crate) counters: Counters,
 }
@@ -177,21 +179,27 @@ impl State {
         self.generation + u64::from(self.is_outdated)
     }
 
+    /// Records the address of an instance that registers.
+    pub(crate) fn see(&mut self, now: Instant, address: SocketAddr) {
+        if self.routers.may_learn(now) {
+            self.seen.insert(address);
+        } else {
+            self.seen = HashSet::new();
+        }
+    }
+
     /// Returns the servers, such as `http://10.0.1.2:8080`, that the router on `connection` uses from the hub's predecessor, and
-    /// that neither have registered nor have `refused` connections.
+    /// that neither have ever registered nor have `refused` connections.
     pub(crate) fn missing(
         &mut self,
         now: Instant,
         connection: u64,
         refused: &BTreeSet<String>,
     ) -> BTreeSet<String> {
-        let registrations = self.registry.instances.values().map(|instance| &instance.registration);
-        let registered: HashSet<_> =
-            registrations.map(|task| SocketAddr::new(task.address, task.port.get())).collect();
         // Labels may set another port, or the whole URL. A URL contains no quote.
         let in_document: HashSet<_> = self.registry.document.strings().collect();
         let is_known = |server: &str| {
-            address_of(server).is_some_and(|address| registered.contains(&address))
+            address_of(server).is_some_and(|address| self.seen.contains(&address))
                 || in_document.contains(server)
         };
         self.routers.missing(now, connection, |server| refused.contains(server) || is_known(server))
