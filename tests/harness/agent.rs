@@ -1,6 +1,7 @@
 //! The agent, and an engine with containers for it.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{self, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,7 @@ use crate::Container;
 use crate::engine::{Engine, SharedEngine};
 use crate::netns::NetnsGuard;
 use crate::process::{Process, SpawnOptions, command};
-use crate::{Binaries, Docker, Fleet, FleetOptions, eventually, http, labels};
+use crate::{Binaries, Docker, Fleet, FleetOptions, Hub, Traefik, eventually, http, labels};
 
 /// Time for an agent to stop.
 const STOP: Duration = Duration::from_secs(10);
@@ -49,6 +50,23 @@ impl Agent {
     /// Starts it again with the same flags. It must have been stopped.
     pub fn restart(&mut self) -> Result<()> {
         self.process = spawn(&self.program, &self.arguments)?;
+        Ok(())
+    }
+
+    /// Starts it again with these hubs, which have the same port, behind one name. It must have been stopped.
+    pub fn restart_with(&mut self, hubs: &[&Hub]) -> Result<()> {
+        let (first, _) = hubs.split_first().context("no hub")?;
+        let lines: Vec<_> =
+            hubs.iter().map(|hub| format!("{} hubs.test\n", hub.options().address.ip())).collect();
+        let hosts = first.options().token_file.with_extension("hosts");
+        fs::write(&hosts, lines.concat()).context("writing the names of hubs")?;
+        let flag = self.arguments.iter().position(|argument| argument == "--hub").context("no flag --hub")?;
+        self.arguments[flag + 1] = format!("http://hubs.test:{}", first.options().address.port()).into();
+        let mut unshare = command("unshare");
+        let script = r#"mount --bind "$0" /etc/hosts && exec "$@""#;
+        unshare.args(["--mount", "sh", "-c", script]).arg(hosts);
+        unshare.arg(&self.program).args(&self.arguments);
+        self.process = Process::spawn("agent", &mut unshare, SpawnOptions::default())?;
         Ok(())
     }
 }
@@ -203,10 +221,15 @@ impl WatchedEngine {
 
     /// Waits until Traefik has a server at the address of `instance`, or until it has none.
     pub fn wait_served(&self, instance: &Value, expected: bool) -> Result<()> {
+        self.wait_served_by(&self.fleet.traefik, instance, expected)
+    }
+
+    /// Waits as [`Self::wait_served`] does, for another Traefik.
+    pub fn wait_served_by(&self, traefik: &Traefik, instance: &Value, expected: bool) -> Result<()> {
         let address = instance["address"].as_str().context("instance without an address")?;
         let url = format!("http://{address}:{}", instance["port"]);
         eventually(SETTLE_TIMEOUT, || {
-            let servers = self.fleet.traefik.api().servers()?;
+            let servers = traefik.api().servers()?;
             ensure!(servers.contains(&url) == expected, "Traefik has {servers:?}");
             Ok(())
         })

@@ -101,9 +101,22 @@ impl Fleet {
         Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
     }
 
+    /// Starts another hub with the same port and token, and waits until it answers.
+    pub fn another_hub(&self) -> Result<Hub> {
+        let mut options = self.hub.options().clone();
+        options.address.set_ip(Loopback::new().ip());
+        Hub::start(options, Some(Duration::from_millis(300)), self.spawn)
+    }
+
     /// Starts another Traefik, whose polls have the name `router`, and waits until it is ready.
     pub fn another_traefik(&self, router: &str) -> Result<Traefik> {
+        self.another_traefik_of(&self.hub, router)
+    }
+
+    /// Starts another Traefik that polls `hub`, under the name `router`, and waits until it is ready.
+    pub fn another_traefik_of(&self, hub: &Hub, router: &str) -> Result<Traefik> {
         let mut options = self.traefik.options().clone();
+        options.hub = hub.url();
         (options.entry, options.api) = (Loopback::new().free()?, free_at_source()?);
         options.told_api_port = options.told_api_port.map(|_| options.api.port());
         router.clone_into(&mut options.router);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use harness::Container;
 use harness::docker::eventually_on_engine;
-use harness::load::text;
+use harness::load::{pass_all, text, wait_for_all};
 use harness::{
     Agent, Binaries, Fleet, Lab, LabOptions, Load, LoadOptions, SocketProxy, SwarmStack, WatchedEngine,
     WatchedEngineOptions, eventually, http, images,
@@ -233,6 +233,46 @@ fn restart_of_hub_or_agent_fails_no_request() {
     confirmed(&watched);
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
+}
+
+#[test]
+fn every_hub_has_the_containers_and_the_loss_of_one_fails_no_request() {
+    let mut watched = WatchedEngine::start().unwrap();
+    let mut other = watched.fleet.another_hub().unwrap();
+    let router = watched.fleet.another_traefik_of(&other, "other").unwrap();
+    watched.agent.stop().unwrap();
+    watched.agent.restart_with(&[&watched.fleet.hub, &other]).unwrap();
+    // All containers answer at the same route.
+    let service = format!("--label=com.docker.compose.service={}", watched.unique_name("hubs"));
+    let flags = ["--label=com.docker.compose.project=agents", &service, "--health-interval=200ms"];
+    let start = |watched: &WatchedEngine| {
+        let container = watched.ping("hubs", &flags, &["--linger", "3s"]).unwrap();
+        let instance = watched.wait_health(&container, "healthy").unwrap();
+        watched.wait_served(&instance, true).unwrap();
+        (container, instance)
+    };
+    let [(first, first_instance), (second, second_instance)] = [start(&watched), start(&watched)];
+    for instance in [&first_instance, &second_instance] {
+        watched.wait_served_by(&router, instance, true).unwrap();
+    }
+    let path = watched.unique_name("hubs");
+    let loads = [&watched.fleet.traefik, &router].map(|traefik| load(format!("{}/{path}", traefik.url())));
+    wait_for_all(&loads, 100, LONG).unwrap();
+
+    watched.docker().run(&["stop", first.id()]).unwrap();
+    watched.wait_served(&first_instance, false).unwrap();
+    watched.wait_served_by(&router, &first_instance, false).unwrap();
+    wait_for_all(&loads, 100, LONG).unwrap();
+
+    other.kill().unwrap();
+    let (_third, third_instance) = start(&watched);
+    wait_for_all(&loads, 100, LONG).unwrap();
+    // Its router has been without a hub since, and keeps its configuration.
+    other.restart().unwrap();
+    watched.wait_served_by(&router, &third_instance, true).unwrap();
+    watched.docker().run(&["stop", second.id()]).unwrap();
+    watched.wait_served_by(&router, &second_instance, false).unwrap();
+    pass_all(loads, 100, LONG).unwrap();
 }
 
 #[test]
