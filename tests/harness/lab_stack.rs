@@ -174,19 +174,6 @@ impl LabStack {
         }
     }
 
-    /// Number of Traefiks that poll the hubs.
-    fn polling_routers(&self) -> Result<usize> {
-        let hubs = self.stack.containers_of("hub")?;
-        let counts = hubs.iter().map(|hub| {
-            let metrics =
-                self.lab().enter_container(hub)?.with(|| http::get("http://127.0.0.1:8080/metrics"))?;
-            let mut lines = metrics.body.lines().filter(|line| !line.starts_with('#'));
-            let line = lines.find(|line| line.contains("hub_routers ")).context("no metric hub_routers")?;
-            Ok(line.rsplit(' ').next().unwrap_or_default().parse::<usize>()?)
-        });
-        counts.sum()
-    }
-
     /// The list of instances of each hub.
     pub fn instances(&self) -> Result<Vec<Vec<Value>>> {
         let hubs = self.stack.containers_of("hub")?;
@@ -219,7 +206,7 @@ impl LabStack {
                 ensure!(servers == expected, "Traefik on {name} has {servers:?} instead of {expected:?}");
             }
             // While a hub is away, Traefik keeps its configuration, and retries at growing intervals.
-            let (routers, nodes) = (self.polling_routers()?, self.lab().nodes().len());
+            let (routers, nodes) = (self.lab().polling_routers(&self.stack)?, self.lab().nodes().len());
             ensure!(routers == nodes, "{routers} of {nodes} Traefiks poll a hub");
             for listed in self.instances()?.iter().map(Vec::len) {
                 ensure!(listed == expected.len(), "a hub lists {listed} instances of {}", expected.len());

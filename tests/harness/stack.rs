@@ -113,7 +113,13 @@ impl Stack {
     /// Replaces the tasks of `service` according to its update settings, and waits until the update is completed.
     pub fn force_update(&self, service: &str) -> Result<()> {
         self.update(service, &["--detach=false"])?;
-        self.ensure_updated(service)
+        // The client may return before Swarm has waited for the update's delay.
+        self.wait_updated(service, Duration::from_mins(1))
+    }
+
+    /// Starts to replace the tasks of `service` according to its update settings.
+    pub fn start_update(&self, service: &str) -> Result<()> {
+        self.update(service, &["--detach"])
     }
 
     /// Gives `service` a variable, such as `NAME=value`, and waits until its tasks have it or the update is rolled back.
@@ -132,7 +138,7 @@ impl Stack {
     pub fn replace(&self, services: &[&str], timeout: Duration) -> Result<()> {
         let before = self.ids(services)?;
         for service in services {
-            self.update(service, &["--detach"])?;
+            self.start_update(service)?;
         }
         eventually_on_engine(timeout, || {
             let now = self.ids(services)?;
@@ -165,13 +171,12 @@ impl Stack {
         self.docker.run(&[&flags[..], &[constraint, &name]].concat()).map(drop)
     }
 
-    /// Fails if the last update of `service` was rolled back.
-    fn ensure_updated(&self, service: &str) -> Result<()> {
+    /// Waits for the end of the last update of `service`. Fails if it was rolled back.
+    pub fn wait_updated(&self, service: &str, timeout: Duration) -> Result<()> {
         let name = self.service(service);
         // `docker service update` also succeeds after a rollback.
         let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}: {{.UpdateStatus.Message}}{{end}}";
-        // The client may return before Swarm has waited for the update's delay.
-        let ended = eventually_on_engine(Duration::from_mins(1), || {
+        let ended = eventually_on_engine(timeout, || {
             let state = self.docker.run(&["service", "inspect", "--format", state, &name])?;
             ensure!(!state.starts_with("updating"), "{state}");
             Ok(state)

@@ -67,11 +67,29 @@ fn paused_hub_costs_no_request_while_tasks_withdraw() {
         hub.docker().run(&["kill", "--signal", "STOP", hub.id()]).unwrap();
         demo.stack().force_update("hello").unwrap();
         pass_all(loads, 100, LONG).unwrap();
-        // Swarm may have replaced it, since its health check failed.
-        let _ = hub.docker().run(&["kill", "--signal", "CONT", hub.id()]);
-        eventually_on_engine(LONG, || hubs(&demo).len() == HUBS).unwrap();
-        demo.wait_routed().unwrap();
+        resume(&demo, &hub);
     }
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all runs it"]
+fn task_that_stops_while_a_hub_is_paused_serves_until_its_router_polls_another_one() {
+    // Traefik may choose the paused hub again, once in six times. The task serves for 10 s, long enough for three attempts.
+    let demo = LabStack::demo_with_hubs(6).unwrap();
+    let polled = |hub: &Container| demo.lab().routers_of(hub).unwrap() > 0;
+    let hub = hubs(&demo).into_iter().find(polled).unwrap();
+    let stopped = demo.stack().containers_of("hello").unwrap().remove(0);
+    let loads = loads(&demo, demo.lab().nodes(), "/plain/hello/viktor", HELLO);
+    hub.docker().run(&["kill", "--signal", "STOP", hub.id()]).unwrap();
+    stopped.docker().run(&["stop", "--time", "30", stopped.id()]).unwrap();
+    pass_all(loads, 100, LONG).unwrap();
+    resume(&demo, &hub);
+}
+
+/// Resumes a paused hub, which Swarm may have replaced, since its health check failed.
+fn resume(demo: &LabStack, hub: &Container) {
+    let _ = hub.docker().run(&["kill", "--signal", "CONT", hub.id()]);
+    demo.wait_routed().unwrap();
 }
 
 #[test]

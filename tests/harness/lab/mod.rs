@@ -263,6 +263,20 @@ impl Lab {
         NetnsGuard::enter_at(&format!("/proc/{}/root{network}", init.pid()))
     }
 
+    /// Number of Traefiks that poll the running hubs of a stack.
+    pub fn polling_routers(&self, stack: &Stack) -> Result<usize> {
+        stack.containers_of("hub")?.iter().map(|hub| self.routers_of(hub)).sum()
+    }
+
+    /// Number of Traefiks that poll a hub.
+    pub fn routers_of(&self, hub: &Container) -> Result<usize> {
+        let metrics =
+            self.enter_container(hub)?.with(|| crate::http::get("http://127.0.0.1:8080/metrics"))?;
+        let mut lines = metrics.body.lines().filter(|line| !line.starts_with('#'));
+        let line = lines.find(|line| line.contains("hub_routers ")).context("no metric hub_routers")?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    }
+
     /// Disconnects a host from the network. Packets from and to it are dropped.
     pub fn disconnect(&self, node: &Node) -> Result<()> {
         node.init()?;
