@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::status::Route;
 
 /// Time for the routers of a lost hub to poll another one.
-const MOVE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const MOVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The answers by address of the hub.
 #[derive(Debug, Default)]

@@ -142,13 +142,14 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_FALL", value_name = "N", default_value = "3", value_parser = parse_count)]
     #[arg(help_heading = "Health")]
     pub(crate) fall: NonZeroU32,
+    // The routers of a lost hub have 15 s to poll another one, and its loss is noticed after up to 3 s.
     /// Maximum time for all routers to acknowledge the withdrawal
     #[arg(long, env = "SIDECAR_WITHDRAW_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
-    #[arg(default_value = "10s", help_heading = "Stopping")]
+    #[arg(default_value = "18s", help_heading = "Stopping")]
     pub(crate) withdraw_timeout: Duration,
     /// Time for the service to exit before it is killed
     #[arg(long, env = "SIDECAR_GRACE", value_name = "DURATION", value_parser = bounded_duration)]
-    #[arg(default_value = "15s", help_heading = "Stopping")]
+    #[arg(default_value = "11s", help_heading = "Stopping")]
     pub(crate) grace: Duration,
     /// Signal that means stop, besides TERM, INT and QUIT; the service gets it, whichever arrived [default: the one that
     /// arrived]
@@ -282,6 +283,20 @@ mod tests {
         assert_eq!(ports("traefik.udp.services.a.loadbalancer.server.port=53"), [8080]);
         let labels = "traefik.http.services.a.loadBalancer.server.Port=81&traefik.port=82&traefik.a.port=x";
         assert_eq!(ports(labels), [81, 82]);
+    }
+
+    #[test]
+    fn withdrawal_outlasts_the_wait_for_routers_of_a_lost_hub_and_fits_into_the_grace_period() {
+        // Time after which a hub that does not answer counts as lost.
+        const LOST_AFTER: Duration = Duration::from_secs(3);
+        // `stop_grace_period` in the stack files.
+        const GRACE_PERIOD: Duration = Duration::from_secs(30);
+        // `SERVICE_GRACE`.
+        const SERVICE_GRACE: Duration = Duration::from_secs(10);
+        let args = parse(&["--", "true"]).unwrap();
+        assert!(args.withdraw_timeout >= crate::answers::MOVE_TIMEOUT + LOST_AFTER);
+        assert!(args.grace > SERVICE_GRACE);
+        assert!(args.withdraw_timeout + args.grace < GRACE_PERIOD);
     }
 
     #[test]
