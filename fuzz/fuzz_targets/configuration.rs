@@ -104,7 +104,7 @@ fuzz_target!(|text: &str| {
             );
         }
         let Ok(id) = format!("instance-{number}").parse::<InstanceId>() else { return };
-        assert_eq!(registry.register(now, false, &id, 1, registration), Ok(true));
+        assert_eq!(registry.register(now, false, &id, 1, registration, false), Ok(true));
 
         // The order of services is that of their first registrations.
         now += Duration::from_millis(1);

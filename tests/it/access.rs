@@ -25,9 +25,11 @@ fn send(method: &str, url: &str, token: Option<&str>, body: &str) -> (u16, Value
     (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
+/// Registration of an instance without a sidecar, which agents may replace.
 fn registration() -> Value {
     json!({
         "service": "ping", "host": "ping-1", "address": "127.0.0.1", "port": 8080, "started": 1, "health": "healthy",
+        "source": "agent",
         "labels": {"traefik.http.routers.ping.rule": "Path(`/ping`)"},
     })
 }

@@ -33,10 +33,9 @@ use tracing::warn;
 
 use crate::address;
 use crate::auth::{Auth, Identity, Role, one_of};
-use crate::hub::Hub;
+use crate::hub::{Denied, Hub};
 use crate::limits::{Limits, Permit};
 use crate::query::{MAX_WAIT, Query};
-use crate::registry::Withdrawn;
 use crate::routers::Poll;
 use crate::state::BEACON_PATH;
 use crate::{events, metrics};
@@ -230,13 +229,11 @@ impl Api {
         if !identity.acts_for(&registration.service) {
             return Err(ApiError::forbidden(identity, format_args!("service {}", registration.service)));
         }
-        self.check_owner(identity, &id)?;
         let address = registration.address;
         if address.is_unspecified() {
             return Err(ApiError::bad_request(format!("registration: unspecified address {address}")));
         }
-        let is_limited = matches!(identity, Identity::Service(_));
-        if is_limited {
+        if matches!(identity, Identity::Service(_)) {
             let peer = match connection.peer {
                 Peer::Tcp(peer) => Some(peer.ip().to_canonical()),
                 Peer::Unix => None,
@@ -245,15 +242,9 @@ impl Api {
                 ApiError::new(StatusCode::FORBIDDEN, format_args!("registration: {cause}"))
             })?;
         }
-        self.hub.state().registry.limit(&id, &registration.service, is_limited);
         self.accept.0.registered(connection.peer, id.clone(), permit);
-        match self.hub.register(&id, connection.id, registration, wait).await {
-            Ok(lease) => Ok(json(StatusCode::OK, &lease)),
-            Err(Withdrawn) => Err(ApiError::new(
-                StatusCode::CONFLICT,
-                format!("instance {id} was withdrawn; a new task with this ID needs a different `started`"),
-            )),
-        }
+        let lease = self.hub.register(identity, &id, connection.id, registration, wait).await;
+        Ok(json(StatusCode::OK, &lease.map_err(|denied| ApiError::denied(denied, identity, &id))?))
     }
 
     async fn withdraw(
@@ -264,8 +255,8 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
-        self.check_owner(identity, id)?;
-        let withdrawal = self.hub.withdraw(id, wait).await;
+        let withdrawal = self.hub.withdraw(identity, id, wait).await;
+        let withdrawal = withdrawal.map_err(|denied| ApiError::denied(denied, identity, id))?;
         if !withdrawal.pending.is_empty() && self.hub.state().draining {
             // The client should ask the hub's successor instead of accepting an incomplete withdrawal.
             return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is stopping"));
@@ -304,18 +295,6 @@ impl Api {
             "the token is that of {identity}; this request needs role {roles_text}, for which `hub token` prints a token"
         );
         Err(rejected(StatusCode::FORBIDDEN, cause))
-    }
-
-    /// Fails if the instance is registered and belongs to a service that the client does not act for.
-    fn check_owner(&self, identity: &Identity, id: &InstanceId) -> Result<(), ApiError> {
-        let state = self.hub.state();
-        let owner = state.registry.instances.get(id).map(|instance| &*instance.registration.service);
-        match owner {
-            Some(owner) if !identity.acts_for(owner) => {
-                Err(ApiError::forbidden(identity, format_args!("instance {id} of service {owner}")))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -380,6 +359,24 @@ impl ApiError {
     fn forbidden(identity: &Identity, object: impl fmt::Display) -> Self {
         let message = format_args!("the token is that of {identity}, and not for {object}");
         Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    fn denied(denied: Denied, identity: &Identity, id: &InstanceId) -> Self {
+        match denied {
+            Denied::Withdrawn => Self::new(
+                StatusCode::CONFLICT,
+                format_args!(
+                    "instance {id} was withdrawn; a new task with this ID needs a different `started`"
+                ),
+            ),
+            Denied::Owned(owner) if identity.acts_for(&owner) => Self::forbidden(
+                identity,
+                format_args!("instance {id} of service {owner}, which has a sidecar"),
+            ),
+            Denied::Owned(owner) => {
+                Self::forbidden(identity, format_args!("instance {id} of service {owner}"))
+            }
+        }
     }
 
     pub(crate) fn new(status: StatusCode, message: impl fmt::Display) -> Self {

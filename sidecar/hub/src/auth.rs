@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use base64ct::{Base64, Encoding};
 use clap::{Args, ValueEnum};
 use cli::{Failure, Token};
+use protocol::{Registration, Source};
 use runtime::SubcommandHandler;
 
 use crate::key::Key;
@@ -172,6 +173,13 @@ impl Identity {
             Self::Service(own) => own == service,
             Self::Router | Self::Reader => false,
         }
+    }
+
+    /// Returns whether the client may replace or withdraw an instance with this registration. An agent's token acts only for
+    /// instances of agents: a container with a forged task name must not replace a task with a sidecar.
+    pub(crate) fn may_replace(&self, registration: &Registration) -> bool {
+        let is_agent = matches!(self, Self::Agent | Self::Manager);
+        self.acts_for(&registration.service) && (!is_agent || registration.source == Source::Agent)
     }
 }
 

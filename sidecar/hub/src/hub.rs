@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
+use crate::auth::Identity;
 use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::key::Key;
@@ -25,12 +27,23 @@ use crate::traefik_api::{self, ApiError, TraefikApi};
 const BEACON_DELAY: Duration = Duration::from_secs(30);
 /// Time for the API of a router to tell the servers that it uses.
 const LEARN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum number of servers that are probed at the same time for each router.
+const MAX_PROBES: usize = 64;
 /// Pause between two looks at servers that have not registered yet.
 const LEARN_PAUSE: Duration = Duration::from_millis(200);
 /// Multiple of the time that rendering took for which the hub then does other things.
 const REST: u32 = 2;
 /// First pause between two questions to the same API. Each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Reason why a client cannot change an instance.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The same task has been withdrawn.
+    Withdrawn,
+    /// It belongs to this service, or to a sidecar of it.
+    Owned(String),
+}
 
 /// The hub.
 pub(crate) struct Hub {
@@ -97,13 +110,18 @@ impl Hub {
     /// Registers an instance or renews its lease. Responds once the routing is decided, or after `wait`.
     pub(crate) async fn register(
         &self,
+        identity: &Identity,
         id: &InstanceId,
         connection: u64,
         registration: Registration,
         wait: Duration,
-    ) -> Result<Lease, Withdrawn> {
+    ) -> Result<Lease, Denied> {
         let service = registration.service.clone();
+        let is_limited = matches!(identity, Identity::Service(_));
         let ttl = self.update(|state, now| {
+            if let Err(denied) = state.check_owner(identity, id) {
+                return (None, Err(denied));
+            }
             if state.ready_at.is_none() {
                 info!(duration = ?state.warm_up, "warming up");
                 state.ready_at = Some(now + state.warm_up);
@@ -111,9 +129,10 @@ impl Hub {
             state.see(now, SocketAddr::new(registration.address, registration.port.get()));
             let is_warm_up = !state.is_ready();
             let source = registration.source;
-            let changed = state.registry.register(now, is_warm_up, id, connection, registration);
-            let ttl = state.registry.ttl(source);
-            ((changed == Ok(true)).then_some(Effect::Registry), changed.map(|_| ttl))
+            let registry = &mut state.registry;
+            let changed = registry.register(now, is_warm_up, id, connection, registration, is_limited);
+            let result = changed.map(|_| registry.ttl(source)).map_err(|Withdrawn| Denied::Withdrawn);
+            ((changed == Ok(true)).then_some(Effect::Registry), result)
         })?;
         // The client renews the lease after that time, which a lease with a longer one allowed to be later.
         let deadline = now() + wait.min(ttl / 3);
@@ -155,16 +174,24 @@ impl Hub {
     /// Withdraws an instance. Responds once every router uses a configuration without it, or after `wait`.
     ///
     /// An unknown instance is treated alike: a router may still have it from the hub's predecessor.
-    pub(crate) async fn withdraw(&self, id: &InstanceId, wait: Duration) -> Withdrawal {
+    pub(crate) async fn withdraw(
+        &self,
+        identity: &Identity,
+        id: &InstanceId,
+        wait: Duration,
+    ) -> Result<Withdrawal, Denied> {
         let deadline = now() + wait;
         self.update(|state, now| {
+            if let Err(denied) = state.check_owner(identity, id) {
+                return (None, Err(denied));
+            }
             let known = state.registry.withdraw(now, id);
             if known {
                 info!(instance = %id, "withdrawn");
                 state.counters.withdrawn += 1;
             }
-            (known.then_some(Effect::Registry), ())
-        });
+            (known.then_some(Effect::Registry), Ok(()))
+        })?;
         let mut without = u64::MAX;
         let withdrawal = self.wait_until(&self.progress, deadline, |state, over| {
             // The first generation that is rendered after the update above.
@@ -173,7 +200,7 @@ impl Hub {
             withdrawal.expects_router = state.routers.expects_more(now());
             (over || withdrawal.pending.is_empty()).then_some(withdrawal)
         });
-        withdrawal.await
+        Ok(withdrawal.await)
     }
 
     /// Responds to a router with the configuration, once it differs from the last response on this connection, or
@@ -242,6 +269,7 @@ impl Hub {
             (None, ())
         });
         let (mut refused, mut is_logged) = (BTreeSet::new(), false);
+        let (mut unasked, mut probes) = (BTreeSet::new(), JoinSet::new());
         loop {
             let missing = self.update(|state, now| {
                 let missing = state.missing(now, connection, &refused);
@@ -253,13 +281,13 @@ impl Hub {
             if !std::mem::replace(&mut is_logged, true) {
                 info!(?missing, "waiting until the servers that a router uses register");
             }
-            let mut probes = JoinSet::new();
-            for server in missing {
-                probes.spawn(async { (traefik_api::refuses(&server).await, server) });
+            unasked.retain(|server| missing.contains(server));
+            if unasked.is_empty() && probes.is_empty() {
+                unasked = missing;
             }
-            let answers = probes.join_all().await.into_iter();
-            refused = answers.filter_map(|(refuses, server)| refuses.then_some(server)).collect();
-            sleep(LEARN_PAUSE).await;
+            let probe = |server: String| async { (traefik_api::refuses(&server).await, server) };
+            let answers = run_bounded(&mut unasked, &mut probes, LEARN_PAUSE, probe).await;
+            refused.extend(answers.into_iter().filter_map(|(refuses, server)| refuses.then_some(server)));
         }
     }
 
@@ -396,6 +424,28 @@ impl Hub {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics under the lock. If it did, the state would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs `job` for each of `items`, at most [`MAX_PROBES`] at the same time, and returns the results after `time`. Those that have
+/// not ended go on in `jobs`.
+async fn run_bounded<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    items: &mut BTreeSet<String>,
+    jobs: &mut JoinSet<T>,
+    time: Duration,
+    job: impl Fn(String) -> F,
+) -> Vec<T> {
+    let (mut results, mut end) = (Vec::new(), pin!(sleep(time)));
+    loop {
+        while jobs.len() < MAX_PROBES
+            && let Some(item) = items.pop_first()
+        {
+            jobs.spawn(job(item));
+        }
+        tokio::select! {
+            Some(result) = jobs.join_next() => results.extend(result),
+            () = &mut end => return results,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use protocol::{Health, Labels, Routing};
 use runtime::Readiness;
@@ -62,7 +63,9 @@ fn keep_alive(hub: &Arc<Hub>, number: u8) {
     let hub = hub.clone();
     tokio::spawn(async move {
         loop {
-            hub.register(&id(number), number.into(), registration(number), Duration::ZERO).await.unwrap();
+            hub.register(&Identity::Master, &id(number), number.into(), registration(number), Duration::ZERO)
+                .await
+                .unwrap();
             sleep(Duration::from_secs(1)).await;
         }
     });
@@ -142,13 +145,15 @@ async fn poll_waits_for_a_change() {
 #[tokio::test(start_paused = true)]
 async fn instance_is_confirmed_once_the_router_uses_it() {
     let hub = hub(&Readiness::default());
-    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(1)).await.unwrap();
+    let lease =
+        hub.register(&Identity::Master, &id(1), 1, registration(1), Duration::from_secs(1)).await.unwrap();
     assert_eq!(lease.routing, Routing::Pending, "no router polls");
     keep_alive(&hub, 1);
     route(&hub);
     sleep(WARM_UP).await;
     let before = now();
-    let lease = hub.register(&id(1), 1, registration(1), Duration::from_secs(30)).await.unwrap();
+    let lease =
+        hub.register(&Identity::Master, &id(1), 1, registration(1), Duration::from_secs(30)).await.unwrap();
     assert!(now() - before < Duration::from_secs(1), "requests are held for less than a third of the lease");
     assert_eq!(lease.routing, Routing::Confirmed);
 }
@@ -180,11 +185,11 @@ async fn beacon_request_confirms_the_instances_of_its_configuration() {
 async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_instance() {
     let hub = hub(&Readiness::default());
     keep_alive(&hub, 1);
-    hub.register(&id(2), 2, registration(2), Duration::ZERO).await.unwrap();
+    hub.register(&Identity::Master, &id(2), 2, registration(2), Duration::ZERO).await.unwrap();
     route(&hub);
     sleep(WARM_UP + THROTTLE * 3).await;
     let before = now();
-    let withdrawal = hub.withdraw(&id(2), Duration::from_secs(10)).await;
+    let withdrawal = hub.withdraw(&Identity::Master, &id(2), Duration::from_secs(10)).await.unwrap();
     assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], ..Withdrawal::default() });
     assert!(now() - before >= THROTTLE, "Traefik switches a little after it requested the beacon");
     let list = hub.state().instances();
@@ -195,17 +200,50 @@ async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_inst
 async fn withdrawal_from_a_new_hub_tells_that_it_expects_a_router() {
     let hub = hub(&Readiness::default());
     let before = now();
-    let withdrawal = hub.withdraw(&id(1), Duration::from_secs(10)).await;
+    let withdrawal = hub.withdraw(&Identity::Master, &id(1), Duration::from_secs(10)).await.unwrap();
     assert_eq!(withdrawal, Withdrawal { expects_router: true, ..Withdrawal::default() });
     assert_eq!(now(), before, "the client knows whether routers poll another hub");
     sleep(Duration::from_mins(2)).await;
-    assert_eq!(hub.withdraw(&id(1), Duration::from_secs(10)).await, Withdrawal::default());
+    let withdrawal = hub.withdraw(&Identity::Master, &id(1), Duration::from_secs(10)).await;
+    assert_eq!(withdrawal, Ok(Withdrawal::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_changes_only_instances_that_it_may_replace() {
+    let hub = hub(&Readiness::default());
+    let (ping, hello) = (Identity::Service("ping".to_owned()), Identity::Service("hello".to_owned()));
+    let by_agent = |number| Registration { source: protocol::Source::Agent, ..registration(number) };
+    for (number, owner, registration, denied) in [
+        (1, &ping, registration(1), [&hello, &Identity::Agent, &Identity::Manager].as_slice()),
+        (2, &Identity::Master, registration(2), &[&hello, &Identity::Agent]),
+        (3, &Identity::Agent, by_agent(3), &[&hello]),
+        (4, &Identity::Manager, by_agent(4), &[&hello]),
+    ] {
+        hub.register(owner, &id(number), 1, registration.clone(), Duration::ZERO).await.unwrap();
+        for identity in denied {
+            let mut other = Registration { host: "other".to_owned(), ..by_agent(number) };
+            if let Identity::Service(name) = identity {
+                other.service.clone_from(name);
+            }
+            let owned = Err(Denied::Owned("ping".to_owned()));
+            let register = hub.register(identity, &id(number), 2, other, Duration::ZERO).await;
+            assert_eq!(register.map(drop), owned, "{identity} replaces an instance of {owner}");
+            let withdraw = hub.withdraw(identity, &id(number), Duration::ZERO).await;
+            assert_eq!(withdraw.map(drop), owned, "{identity} withdraws an instance of {owner}");
+        }
+        let state = hub.state();
+        assert_eq!(state.registry.instances[&id(number)].registration, registration);
+    }
+    for identity in [&Identity::Manager, &ping] {
+        hub.register(identity, &id(3), 2, by_agent(3), Duration::ZERO).await.unwrap();
+    }
+    hub.withdraw(&ping, &id(3), Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn instance_is_removed_after_its_connection_closed_and_subscribers_get_events() {
     let hub = hub(&Readiness::default());
-    hub.register(&id(1), 7, registration(1), Duration::ZERO).await.unwrap();
+    hub.register(&Identity::Master, &id(1), 7, registration(1), Duration::ZERO).await.unwrap();
     let instances = hub.state().instances();
     let mut changes = hub.state().events.subscribe(&instances);
     assert!(instances[0].connected);
@@ -224,8 +262,10 @@ async fn stopping_hub_ends_all_waits() {
     let hub = hub(&Readiness::default());
     let (gone, before) = (id(1), now());
     let (poll, withdrawal, ()) =
-        tokio::join!(poll(&hub, 1, WAIT), hub.withdraw(&gone, WAIT), async { hub.drain() });
-    assert_eq!((poll, withdrawal.pending.len()), (None, 1));
+        tokio::join!(poll(&hub, 1, WAIT), hub.withdraw(&Identity::Master, &gone, WAIT), async {
+            hub.drain();
+        });
+    assert_eq!((poll, withdrawal.unwrap().pending.len()), (None, 1));
     assert_eq!(now(), before);
     assert!(hub.state().draining);
 }
@@ -234,8 +274,8 @@ async fn stopping_hub_ends_all_waits() {
 async fn paused_hub_expires_no_lease_for_that_time() {
     let hub = hub(&Readiness::default());
     let registered = || hub.state().instances().len();
-    hub.register(&id(1), 1, registration(1), Duration::ZERO).await.unwrap();
-    hub.register(&id(2), 2, registration(2), Duration::ZERO).await.unwrap();
+    hub.register(&Identity::Master, &id(1), 1, registration(1), Duration::ZERO).await.unwrap();
+    hub.register(&Identity::Master, &id(2), 2, registration(2), Duration::ZERO).await.unwrap();
     sleep(Duration::from_secs(1)).await;
     advance(Duration::from_secs(10)).await;
     sleep(Duration::from_millis(1)).await;
@@ -254,10 +294,16 @@ async fn older_generation_that_returns_second_to_a_new_hub_is_in_use() {
     let hub = hub(&readiness);
     let rule = ("traefik.http.routers.ping.rule".to_owned(), "Path(`/new`)".to_owned());
     let new = Registration { labels: Labels([rule].into()).into(), age_ms: 5000, ..registration(2) };
-    hub.register(&id(2), 2, new, Duration::ZERO).await.unwrap();
-    hub.register(&id(1), 1, Registration { age_ms: 60_000, ..registration(1) }, Duration::ZERO)
-        .await
-        .unwrap();
+    hub.register(&Identity::Master, &id(2), 2, new, Duration::ZERO).await.unwrap();
+    hub.register(
+        &Identity::Master,
+        &id(1),
+        1,
+        Registration { age_ms: 60_000, ..registration(1) },
+        Duration::ZERO,
+    )
+    .await
+    .unwrap();
     sleep(WARM_UP + THROTTLE).await;
     let document = String::from_utf8(hub.state().public_document().unwrap().to_vec()).unwrap();
     assert!(document.contains("\"Path(`/ping`)\""), "{document}");
@@ -272,21 +318,21 @@ async fn renewal_does_not_wait_for_changes_of_other_services() {
     // As after a rendering that took long.
     hub.state().rests_until = now() + WAIT;
     let other = Registration { service: "hello".to_owned(), labels: Arc::default(), ..registration(2) };
-    hub.register(&id(2), 2, other, Duration::ZERO).await.unwrap();
+    hub.register(&Identity::Master, &id(2), 2, other, Duration::ZERO).await.unwrap();
     assert!(hub.state().is_outdated);
     let before = now();
-    let lease = hub.register(&id(1), 1, registration(1), WAIT).await.unwrap();
+    let lease = hub.register(&Identity::Master, &id(1), 1, registration(1), WAIT).await.unwrap();
     assert_eq!((lease.routing, now() - before), (Routing::Confirmed, Duration::ZERO));
     let changed = Registration { address: IpAddr::from([10, 0, 1, 9]), ..registration(1) };
-    hub.register(&id(1), 1, changed, WAIT).await.unwrap();
+    hub.register(&Identity::Master, &id(1), 1, changed, WAIT).await.unwrap();
     assert!(now() > before, "its own change is not rendered yet");
 }
 
 #[tokio::test(start_paused = true)]
 async fn new_hub_does_not_wait_for_tasks_that_have_stopped() {
     let hub = hub(&Readiness::default());
-    hub.register(&id(1), 1, registration(1), Duration::ZERO).await.unwrap();
-    hub.withdraw(&id(1), Duration::ZERO).await;
+    hub.register(&Identity::Master, &id(1), 1, registration(1), Duration::ZERO).await.unwrap();
+    hub.withdraw(&Identity::Master, &id(1), Duration::ZERO).await.unwrap();
     let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
     let poll = Poll { name, throttle: THROTTLE, host, api: Some(([10, 0, 1, 9], 8080).into()) };
     let servers = [1, 2].map(|number| format!("http://10.0.1.{number}:8080"));
@@ -296,4 +342,52 @@ async fn new_hub_does_not_wait_for_tasks_that_have_stopped() {
         (None, state.missing(now, 99, &BTreeSet::new()))
     });
     assert_eq!(missing, [servers[1].clone()].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_hub_probes_a_bounded_number_of_servers_at_the_same_time() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let mut servers: BTreeSet<_> = (0..1000).map(|number: u32| number.to_string()).collect();
+    let mut probes = JoinSet::new();
+    let (mut asked, before) = (BTreeSet::new(), now());
+    while !servers.is_empty() || !probes.is_empty() {
+        let probe = |server: String| {
+            let (running, most) = (running.clone(), most.clone());
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                sleep(Duration::from_secs(1)).await;
+                running.fetch_sub(1, Ordering::Relaxed);
+                server
+            }
+        };
+        asked.extend(run_bounded(&mut servers, &mut probes, LEARN_PAUSE, probe).await);
+    }
+    assert_eq!(asked.len(), 1000);
+    assert_eq!(most.load(Ordering::Relaxed), MAX_PROBES);
+    assert!(now() - before < Duration::from_secs(17), "a slow server delays no more than its own place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_in_reports_of_traefik_are_redacted() {
+    let hub = hub(&Readiness::default());
+    let labels = [
+        ("traefik.http.routers.ping.rule", "Path(`/ping`)"),
+        ("traefik.http.middlewares.ping.basicauth.users", "admin:$apr1$s3cr3t"),
+    ];
+    let labels = Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    let registration = Registration { labels: labels.into(), ..registration(1) };
+    hub.register(&Identity::Master, &id(1), 1, registration, Duration::ZERO).await.unwrap();
+    sleep(WARM_UP).await;
+    poll(&hub, 7, WAIT).await.unwrap();
+    let question = Question { address: ([127, 0, 0, 1], 1).into(), generation: 1, patience: WAIT };
+    let error = "middleware ping@http: parsing admin:$apr1$s3cr3t".to_owned();
+    let report = Report { errors: [("http.routers.ping".to_owned(), error)].into(), ..Report::default() };
+    hub.update(|state, now| {
+        state.reported(now, 7, &question, Ok((state.generation, report)));
+        (Some(Effect::Progress), ())
+    });
+    let routing = hub.state().instances()[0].routing.clone();
+    let Routing::Refused { reason } = routing else { panic!("{routing:?}") };
+    assert!(reason.contains("parsing (redacted)") && !reason.contains("s3cr3t"), "{reason}");
 }

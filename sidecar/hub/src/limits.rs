@@ -32,7 +32,7 @@ pub(crate) struct Limits {
     held: Mutex<BTreeMap<SocketAddr, Held>>,
 }
 
-/// What a connection holds while it is open.
+/// Permits that a connection holds while it is open.
 struct Held {
     _connection: Permit,
     router: Option<Permit>,

@@ -318,7 +318,7 @@ fn check(services: &mut [Candidates<'_>], policy: &Policy) {
             return;
         }
         let refused: BTreeSet<usize> = refusals.iter().map(|(place, _)| *place).collect();
-        // What is refused itself stands in no other service's way.
+        // A refused generation refuses no other one.
         let final_ones =
             refusals.into_iter().filter(|(_, (_, before))| before.is_none_or(|at| !refused.contains(&at)));
         for (index, (reason, _)) in final_ones {

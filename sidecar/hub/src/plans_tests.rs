@@ -52,6 +52,8 @@ struct Scene {
     document: Value,
     /// Refusals that began, changed or ended.
     log: Vec<Option<String>>,
+    /// Service that registers with its own token.
+    limited: &'static str,
 }
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -76,14 +78,16 @@ impl Scene {
             now,
             document: Value::Null,
             log: Vec::new(),
+            limited: "",
         }
     }
 
     fn register(&mut self, id: &str, health: Health, labels: Pairs<'_>) {
         let registration =
             Registration { labels: read_labels(labels).into(), ..registration(id, health, &[]) };
-        let connection = registration.started;
-        self.registry.register(self.now, false, &id.parse().unwrap(), connection, registration).unwrap();
+        let (id, connection) = (id.parse().unwrap(), registration.started);
+        let is_limited = registration.service == self.limited;
+        self.registry.register(self.now, false, &id, connection, registration, is_limited).unwrap();
         self.now += Duration::from_millis(1);
     }
 
@@ -208,7 +212,7 @@ fn generations_that_started_together_keep_the_one_in_use() {
     for (older_by, rule) in [(0, "Path(`/b`)"), (2_000, "Path(`/b2`)")] {
         second.age_ms = 10_000 * 255 - older_by;
         (second.health, second.started) = (Health::Healthy, 100 + older_by);
-        scene.registry.register(scene.now, false, &id, connection, second.clone()).unwrap();
+        scene.registry.register(scene.now, false, &id, connection, second.clone(), false).unwrap();
         scene.update();
         assert_eq!(scene.rule("b"), rule);
         assert_eq!(scene.servers("b"), [1, 3]);
@@ -710,7 +714,7 @@ proptest! {
                     continue;
                 }
                 let now = served(&scene, &router);
-                // What a newer generation waited for may have happened.
+                // A newer generation may have come into use.
                 let is_replaced = tasks.iter().any(|(task, ..)| {
                     let (other, newer) = task.split_once('.').unwrap();
                     let is_newer = other == service && newer.parse::<u8>().unwrap() > number;
@@ -795,7 +799,7 @@ fn router_without_tls_options_for_a_protected_host_is_refused() {
     scene.healthy("d.2", &[("http.routers.d.rule", "Host(`a.lan`)")]);
     assert!(scene.refusal("d.2").contains("would switch off"));
     assert_eq!(scene.rule("d"), "Host(`d.lan`)");
-    // The same definition is no conflict.
+    // Equal definitions do not conflict.
     scene.healthy("e.1", &[("http.routers.e.rule", "Host(`a.lan`)"), ("http.routers.e.tls.options", "mtls")]);
     assert_eq!(scene.rule("e"), "Host(`a.lan`)");
     // The protection ends with its service.
@@ -831,7 +835,7 @@ fn services_with_tokens_of_their_own_share_names_only_by_policy() {
         let mut scene = Scene::new(false);
         scene.registry.settings.policy = Policy::parse(&text).unwrap();
         scene.healthy("a.1", labels);
-        scene.registry.limit(&"b.1".parse().unwrap(), "b", is_limited);
+        scene.limited = if is_limited { "b" } else { "" };
         scene.healthy("b.1", labels);
         match scene.routing("b.1") {
             Routing::Refused { reason } => {
@@ -849,7 +853,7 @@ fn services_with_tokens_of_their_own_share_names_only_by_policy() {
 fn definition_of_a_limited_service_does_not_take_the_name_of_another_one() {
     let middleware = |size| [("http.middlewares.m.buffering.maxrequestbodybytes", size)];
     let mut scene = Scene::new(false);
-    scene.registry.limit(&"a.1".parse().unwrap(), "a", true);
+    scene.limited = "a";
     scene.healthy("a.1", &[A[0], middleware("1")[0]]);
     scene.healthy("b.1", &[B[0], middleware("2")[0]]);
     let middlewares = &scene.document["http"]["middlewares"];
@@ -862,8 +866,7 @@ fn limits_apply_to_labels_of_a_services_own_token() {
     let mut scene = Scene::new(false);
     let labels: Pairs<'_> =
         &[("http.routers.a.rule", "Path(`/`)"), ("http.routers.a.service", "api@internal")];
-    let id = "a.1".parse().unwrap();
-    scene.registry.limit(&id, "a", true);
+    scene.limited = "a";
     scene.healthy("a.1", labels);
     assert!(
         scene.refusal("a.1").contains("api@internal is not the service's own"),
@@ -872,10 +875,10 @@ fn limits_apply_to_labels_of_a_services_own_token() {
     );
     assert!(scene.registry.new_warnings()[0].1.contains("Without --policy FILE"));
     // Also if nothing but the token changes.
-    scene.registry.limit(&id, "a", false);
+    scene.limited = "";
     scene.healthy("a.1", labels);
     assert_eq!(scene.rule("a"), "Path(`/`)");
-    scene.registry.limit(&id, "a", true);
+    scene.limited = "a";
     scene.healthy("a.1", labels);
     assert!(matches!(scene.routing("a.1"), Routing::Refused { .. }));
     assert!(scene.registry.new_warnings().is_empty(), "the missing policy is reported once");

@@ -8,7 +8,7 @@ use traefik::BEACON;
 /// Suffix of the names that come from the HTTP provider, which is the hub.
 const PROVIDER: &str = "@http";
 
-/// What a router (Traefik instance) has in use, as far as it comes from a hub.
+/// Definitions from a hub that a router (Traefik instance) has in use.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     /// Path of the beacon.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::{Health, InstanceId, Labels, Registration, Routing, Services, Source};
-use traefik::{Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, Reference, ServiceConfig};
+use traefik::{
+    Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, Reference, Secrets, ServiceConfig,
+};
 
 use crate::key::Key;
 use crate::leases::Leases;
@@ -54,7 +56,7 @@ pub(crate) struct Registry {
     services: BTreeMap<String, Service>,
     /// Services whose instances changed since the last call of [`Registry::update`].
     touched: BTreeSet<String>,
-    /// Whether the next call has to decide anew which configurations are in use.
+    /// Whether the next call has to decide again which configurations are in use.
     undecided: bool,
     /// The configuration.
     pub(crate) document: Document,
@@ -62,13 +64,11 @@ pub(crate) struct Registry {
     /// other services refer.
     former: Vec<(String, Arc<ServiceConfig>)>,
     specs: Specs,
-    /// Instances that registered with the token of their service only.
-    limited: BTreeSet<InstanceId>,
     /// Whether the missing policy has been reported.
     reported_policy: bool,
     /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
     withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
-    /// The same ends in order.
+    /// These ends in order.
     withdrawn_until: VecDeque<(Instant, InstanceId)>,
     /// Services by the end of `keep_empty`, in order. Some may have instances again.
     empty_until: VecDeque<(Instant, String)>,
@@ -139,7 +139,6 @@ impl Registry {
             document: Document::default(),
             former: Vec::new(),
             specs: Specs::default(),
-            limited: BTreeSet::new(),
             reported_policy: false,
             withdrawn: BTreeMap::new(),
             withdrawn_until: VecDeque::new(),
@@ -150,25 +149,10 @@ impl Registry {
         }
     }
 
-    /// Records whether the next registration of an instance comes with the token of its service only, so that the policy
-    /// limits what it may claim.
-    pub(crate) fn limit(&mut self, id: &InstanceId, service: &str, is_limited: bool) {
-        if !is_limited {
-            self.limited.remove(id);
-            return;
-        }
-        if !self.limited.contains(id) {
-            self.limited.insert(id.clone());
-        }
-        if !std::mem::replace(&mut self.reported_policy, true) && !self.settings.policy.is_given() {
-            let warning = "registers with its own token. Without --policy FILE, such services may use any host, path and \
-                           entry point that no other service has";
-            self.warnings.push((service.to_owned(), warning.to_owned()));
-        }
-    }
-
     /// Registers an instance or renews its lease, and binds the lease to `connection`. Returns whether anything but the
     /// expiry changed.
+    ///
+    /// `is_limited` tells that it comes with the token of its service only, so that the policy limits what it may claim.
     ///
     /// A service without a ticket gets one of the current time. During the `warm_up` of a hub, services return in any order;
     /// then it is the start of the service's oldest task, unless that has a limited token and so might lie.
@@ -182,13 +166,21 @@ impl Registry {
         id: &InstanceId,
         connection: u64,
         mut registration: Registration,
+        is_limited: bool,
     ) -> Result<bool, Withdrawn> {
         let age = Duration::from_millis(std::mem::take(&mut registration.age_ms));
         let ticket = registration.ticket.take();
         if self.withdrawn.get(id).is_some_and(|(started, _)| *started == registration.started) {
             return Err(Withdrawn);
         }
-        let is_limited = self.limited.contains(id);
+        if is_limited
+            && !std::mem::replace(&mut self.reported_policy, true)
+            && !self.settings.policy.is_given()
+        {
+            let warning = "registers with its own token. Without --policy FILE, such services may use any host, path and \
+                           entry point that no other service has";
+            self.warnings.push((registration.service.clone(), warning.to_owned()));
+        }
         let oldest = (warm_up && !is_limited).then_some(age);
         let is_earlier = self.see(now, oldest, &registration.service, ticket.as_deref());
         self.undecided |= is_earlier;
@@ -357,7 +349,6 @@ impl Registry {
 
     /// Ends a lease. Returns whether it existed.
     pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId) -> bool {
-        self.limited.remove(id);
         let Some(instance) = self.remove(now, id) else { return false };
         self.leases.remove(id);
         let until = now + WITHDRAWN_FOR;
@@ -398,7 +389,6 @@ impl Registry {
     pub(crate) fn advance(&mut self, now: Instant) -> (Vec<InstanceId>, bool) {
         let lost = self.leases.expired(now);
         for id in &lost {
-            self.limited.remove(id);
             self.remove(now, id);
         }
         while let Some((until, id)) = self.withdrawn_until.pop_front_if(|(until, _)| *until <= now) {
@@ -431,7 +421,19 @@ impl Registry {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Decides anew which generations are in use, since no router has a configuration of this hub. Tasks return in any order,
+    /// Returns the values of secret options in the configurations of all services.
+    pub(crate) fn secrets(&self) -> Secrets<'_> {
+        let mut secrets = Secrets::default();
+        let former = self.former.iter().map(|(_, config)| &**config);
+        let configs = self.services.values().flat_map(|Service { plan, generations, .. }| {
+            let tried = plan.trial.iter().map(|trial| &trial.config);
+            generations.iter().chain(&plan.rendered).map(|config| &**config).chain(tried)
+        });
+        configs.chain(former).for_each(|config| secrets.add(config));
+        secrets
+    }
+
+    /// Decides again which generations are in use, since no router has a configuration of this hub. Tasks return in any order,
     /// and a generation that the hub's predecessor refused may be the first.
     pub(crate) fn start_over(&mut self) {
         self.undecided = true;

@@ -66,7 +66,9 @@ impl Scene {
     }
 
     fn put(&mut self, id: &str, connection: u64, registration: Registration) {
-        self.registry.register(self.now, false, &id.parse().unwrap(), connection, registration).unwrap();
+        self.registry
+            .register(self.now, false, &id.parse().unwrap(), connection, registration, false)
+            .unwrap();
     }
 
     fn healthy(&mut self, id: &str, labels: &[(&str, &str)]) {
@@ -199,10 +201,13 @@ fn late_renewal_does_not_undo_a_withdrawal() {
     let mut registration = scene.registry.instances.iter().next().unwrap().1.registration.clone();
     scene.registry.withdraw(scene.now, &id);
     scene.pass(TTL);
-    assert_eq!(scene.registry.register(scene.now, false, &id, 1, registration.clone()), Err(Withdrawn));
+    assert_eq!(
+        scene.registry.register(scene.now, false, &id, 1, registration.clone(), false),
+        Err(Withdrawn)
+    );
     registration.started += 1;
     assert_eq!(
-        scene.registry.register(scene.now, false, &id, 1, registration),
+        scene.registry.register(scene.now, false, &id, 1, registration, false),
         Ok(true),
         "the task has started again"
     );
@@ -298,10 +303,12 @@ fn router_name_stays_with_the_first_service_while_it_may_return() {
     assert_eq!(scene.servers("second").len(), 1);
 }
 
-/// Registers tasks with a hub that has just started.
-fn warm_up(scene: &mut Scene, registrations: &[(&str, Registration)]) {
+/// Registers tasks with a hub that has just started. Those of the service `limited` have its own token.
+fn warm_up(scene: &mut Scene, registrations: &[(&str, Registration)], limited: &str) {
     for (id, registration) in registrations {
-        scene.registry.register(scene.now, true, &id.parse().unwrap(), 1, registration.clone()).unwrap();
+        let (id, registration) = (id.parse().unwrap(), registration.clone());
+        let is_limited = registration.service == limited;
+        scene.registry.register(scene.now, true, &id, 1, registration, is_limited).unwrap();
     }
 }
 
@@ -309,13 +316,12 @@ fn warm_up(scene: &mut Scene, registrations: &[(&str, Registration)]) {
 fn during_the_warm_up_the_service_with_the_oldest_task_comes_first() {
     let mut scene = Scene::new();
     let of = |id| (id, registration(id, Health::Healthy, A));
-    warm_up(&mut scene, &[of("second.8"), of("first.1")]);
+    warm_up(&mut scene, &[of("second.8"), of("first.1")], "");
     assert_eq!(scene.servers("first").len(), 1);
     assert!(scene.refusal("second.8").is_some());
     // A service with a token of its own could take names by claiming any age.
     let mut scene = Scene::new();
-    scene.registry.limit(&"first.1".parse().unwrap(), "first", true);
-    warm_up(&mut scene, &[of("first.1"), of("second.8")]);
+    warm_up(&mut scene, &[of("first.1"), of("second.8")], "first");
     assert_eq!(scene.servers("second").len(), 1);
     assert!(scene.refusal("first.1").is_some());
 }
@@ -338,7 +344,7 @@ fn ticket_keeps_the_order_of_services_when_the_hub_restarts() {
         (id, Registration { ticket, ..registration(id, Health::Healthy, A) })
     };
     let mut scene = Scene::new();
-    warm_up(&mut scene, &[of("a.1", &second), of("z.8", &first)]);
+    warm_up(&mut scene, &[of("a.1", &second), of("z.8", &first)], "");
     assert_eq!(scene.servers("z").len(), 1);
     assert!(scene.refusal("a.1").is_some());
     assert_eq!((ticket(&scene, "z"), ticket(&scene, "a")), (first, second));
@@ -530,7 +536,7 @@ proptest::proptest! {
                         let registration = Registration { started, ..registration(&id, health, &labels) };
                         let id = id.parse().unwrap();
                         // A withdrawn task cannot return.
-                        let _ = scene.registry.register(scene.now, false, &id, number.into(), registration);
+                        let _ = scene.registry.register(scene.now, false, &id, number.into(), registration, false);
                     }
                 }
                 scene.document()
@@ -596,7 +602,7 @@ proptest::proptest! {
             scene.now = now;
             // Fails for a withdrawn task.
             let (id, connection) = (id.parse().unwrap(), u64::try_from(task).unwrap());
-            let _ = scene.registry.register(now, false, &id, connection, registration);
+            let _ = scene.registry.register(now, false, &id, connection, registration, false);
             *ticket = protocol::earlier_ticket(ticket.take(), scene.registry.ticket(service));
         };
         let mut now = start;

@@ -99,7 +99,7 @@ enum Predecessor {
     Known,
 }
 
-/// What is known of the API of a router.
+/// State of the API of a router.
 #[derive(Debug, Default)]
 struct Api {
     /// Newest generation whose beacon was requested.

@@ -88,8 +88,8 @@ impl Specs {
         }
     }
 
-    /// Returns whether an agent registers a container under the name of a service of the swarm although it is none of the
-    /// service's tasks. Labels of Compose, which an image can carry, may give a container any name.
+    /// Returns whether an agent registers a container under the name of a service of the swarm although it is not one
+    /// of the service's tasks. Labels of Compose, which an image can carry, may give a container any name.
     pub(crate) fn is_foreign(&self, registration: &Registration) -> bool {
         let is_task = registration.source == Source::Sidecar || registration.slot.is_some();
         !is_task && self.latest(&registration.service).is_some()

@@ -11,8 +11,10 @@ use runtime::{Bytes, Latch};
 use tracing::{info, warn};
 use traefik::{Document, redact_document};
 
+use crate::auth::Identity;
 use crate::certificate::Certificate;
 use crate::events::Events;
+use crate::hub::Denied;
 use crate::key::Key;
 use crate::rawdata::Report;
 use crate::registry::Registry;
@@ -65,12 +67,12 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
 }
 
-/// What an update changed.
+/// Change by an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
     /// A connection, which only events tell.
     Connection,
-    /// An acknowledgement by a router, or a phase of the hub. Requests wait for that.
+    /// An acknowledgement by a router, or a phase of the hub. Requests wait for these.
     Progress,
     /// The instances, and so perhaps the configuration.
     Registry,
@@ -260,7 +262,13 @@ impl State {
         answer: Result<(u64, Report), String>,
     ) -> bool {
         match answer {
-            Ok((generation, report)) => {
+            Ok((generation, mut report)) => {
+                if !report.errors.is_empty() || !report.warnings.is_empty() {
+                    let secrets = self.registry.secrets();
+                    for text in report.errors.values_mut().chain(report.warnings.values_mut()) {
+                        *text = secrets.redact(text);
+                    }
+                }
                 let (messages, again) = self.routers.answered(connection, generation, report);
                 for message in messages {
                     warn!(api = %question.address, "Traefik reports {message}");
@@ -283,6 +291,15 @@ impl State {
     /// Returns the routing state of an instance.
     pub(crate) fn routing(&self, id: &InstanceId) -> Routing {
         self.registry.routing(id, &self.routers)
+    }
+
+    /// Fails if the instance is registered, and the client may not replace or withdraw it.
+    pub(crate) fn check_owner(&self, identity: &Identity, id: &InstanceId) -> Result<(), Denied> {
+        let registration = self.registry.instances.get(id).map(|instance| &instance.registration);
+        match registration.filter(|registration| !identity.may_replace(registration)) {
+            Some(registration) => Err(Denied::Owned(registration.service.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Returns all instances, ordered by ID.

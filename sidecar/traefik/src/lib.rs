@@ -30,7 +30,7 @@ pub use document::{API, API_HOST, BEACON, Backend, Document, Draft};
 pub use exposure::{Constraints, Exposure};
 pub use limits::Limits;
 pub use references::Reference;
-pub use secrets::{REDACTED, redact_document, without_credentials};
+pub use secrets::{REDACTED, Secrets, redact_document, without_credentials};
 pub use service_config::ServiceConfig;
 pub use suggest::suggest;
 pub use tree::{Tree, is_secret, parse_labels};

@@ -1,10 +1,14 @@
 //! Configuration without secrets, for clients that are not routers.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::fields::Field;
+use crate::ServiceConfig;
+use crate::fields::{Field, Step};
 
 /// Text in place of a secret.
 pub const REDACTED: &str = "(redacted)";
@@ -16,7 +20,7 @@ pub fn redact_document(json: &str) -> String {
     document.to_string()
 }
 
-/// Redacts the value of an option. No field means that it is none of a label's: the hub added it.
+/// Redacts the value of an option. Without a field, it does not come from a label: the hub added it.
 fn redact(field: Option<&'static Field>, value: &mut Value) {
     let below = |name: &str| Some(field?.step(name).ok()?.field());
     match value {
@@ -36,11 +40,63 @@ fn redact(field: Option<&'static Field>, value: &mut Value) {
 
 /// Returns a text without the user and the password of a URL in it.
 pub fn without_credentials(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{REDACTED}{}", &rest[at..]).into(),
+    match credentials(text) {
+        Some(range) => format!("{}{REDACTED}{}", &text[..range.start], &text[range.end..]).into(),
         None => text.into(),
+    }
+}
+
+/// Returns the position of the user and the password of a URL.
+fn credentials(text: &str) -> Option<Range<usize>> {
+    let start = text.find("://")? + 3;
+    let authority = text[start..].split(['/', '?', '#']).next()?;
+    Some(start..start + authority.rfind('@')?)
+}
+
+/// Values of secret options, which error messages of Traefik may contain.
+#[derive(Debug, Default)]
+pub struct Secrets<'a>(BTreeSet<&'a str>);
+
+/// Minimum length of a value that is replaced in messages. A shorter one is no secret, and may occur in any text.
+const MIN_SECRET: usize = 4;
+
+impl<'a> Secrets<'a> {
+    /// Adds those of a service.
+    pub fn add(&mut self, config: &'a ServiceConfig) {
+        for (name, value) in config.tree() {
+            self.add_option(Field::root().step(name).ok().map(Step::field), false, value);
+        }
+    }
+
+    fn add_option(&mut self, field: Option<&'static Field>, is_secret: bool, value: &'a Value) {
+        let is_secret = is_secret || field.is_some_and(|field| field.is_secret);
+        let below = |name: &str| Some(field?.step(name).ok()?.field());
+        match value {
+            Value::Object(options) => {
+                for (name, value) in options {
+                    self.add_option(below(name), is_secret, value);
+                }
+            }
+            Value::Array(items) => {
+                for value in items {
+                    self.add_option(below("[0]"), is_secret, value);
+                }
+            }
+            Value::String(text) if is_secret => {
+                // The hash of a user may stand alone.
+                self.0.extend([text.as_str(), text.rsplit(':').next().unwrap_or_default()]);
+            }
+            Value::String(text) => self.0.extend(credentials(text).map(|range| &text[range])),
+            _ => {}
+        }
+    }
+
+    /// Replaces all values in a text.
+    pub fn redact(&self, text: &str) -> String {
+        let mut values: Vec<_> = self.0.iter().filter(|value| value.len() >= MIN_SECRET).collect();
+        // A value may be a part of another one.
+        values.sort_by_key(|value| Reverse(value.len()));
+        values.into_iter().fold(text.to_owned(), |text, value| text.replace(value, REDACTED))
     }
 }
 
@@ -104,6 +160,31 @@ mod tests {
             }
         }
         assert!(valid > 5 && invalid > 5, "{valid} valid, {invalid} invalid");
+    }
+
+    #[test]
+    fn secrets_are_redacted_in_messages_of_traefik() {
+        let labels = [
+            ("traefik.http.middlewares.a.basicauth.users", "user:$apr1$s3cr3t,other:$2y$05$s3cr3t"),
+            ("traefik.http.middlewares.b.headers.customrequestheaders.X-Key", "s3cr3t"),
+            ("traefik.http.middlewares.b.headers.customrequestheaders.X-One", "1"),
+            ("traefik.http.middlewares.c.forwardauth.address", "http://me:s3cr3t@10.0.1.1/auth"),
+            ("traefik.http.middlewares.d.plugin.p.deep.key", "plugin's"),
+        ];
+        let labels = Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        let config = ServiceConfig::read("s", &labels, &Exposure::default()).unwrap();
+        let mut secrets = Secrets::default();
+        secrets.add(&config);
+        for (message, expected) in [
+            ("parsing user:$apr1$s3cr3t: no hash", "parsing (redacted): no hash"),
+            ("unknown hash \"$2y$05$s3cr3t\"", "unknown hash \"(redacted)\""),
+            ("Header(`X-Key`, `s3cr3t`): 1 error", "Header(`X-Key`, `(redacted)`): 1 error"),
+            ("Get http://me:s3cr3t@10.0.1.1/auth", "Get http://(redacted)@10.0.1.1/auth"),
+            ("key: plugin's", "key: (redacted)"),
+            ("middleware \"a@http\" does not exist", "middleware \"a@http\" does not exist"),
+        ] {
+            assert_eq!(secrets.redact(message), expected);
+        }
     }
 
     #[test]

@@ -134,6 +134,10 @@ impl ServiceConfig {
         self.tree == other.tree
     }
 
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     pub(crate) fn section(&self, protocol: &str, kind: &str) -> Option<&Tree> {
         self.tree.get(protocol)?.get(kind)?.as_object()
     }
