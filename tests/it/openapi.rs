@@ -1,13 +1,16 @@
 //! The HTTP APIs of hub and echo match their descriptions in docs/openapi.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use harness::conformance::check_openapi;
 use harness::hub::HubOptions;
 use harness::tokens::{Master, write_token};
-use harness::{Binaries, Hub, Loopback, Process, SpawnOptions, TIMEOUT, eventually, http};
-use serde_json::json;
+use harness::{Binaries, Fleet, Hub, Loopback, Process, SpawnOptions, TIMEOUT, eventually, http};
+use serde_json::{Value, json};
+use yaml_rust2::YamlLoader;
 
 #[test]
 fn hub_matches_its_openapi_description() {
@@ -56,6 +59,59 @@ fn hub_matches_its_openapi_description() {
 
     check_openapi("hub", &hub.url(), Some(&token)).unwrap();
     assert!(hub.process().try_wait().unwrap().is_none(), "the hub has exited");
+}
+
+/// Errors that the requests of schemathesis, with the master token, do not cause.
+#[test]
+fn errors_of_the_hub_are_in_its_openapi_description() {
+    let fleet = Fleet::start().unwrap();
+    let master = fleet.hub.master().unwrap();
+    let (ping, agent, reader) = (master.service("ping"), master.role("agent"), master.role("reader"));
+    let registration = |address: &str, source: &str| {
+        json!({
+            "service": "ping", "host": "h", "address": address, "port": 8080, "started": 1, "health": "healthy", "source": source,
+        })
+    };
+    let own = registration("127.0.0.1", "sidecar");
+    let none = Value::Null;
+    let instance = "/v1/instances/{id}";
+    let expected = [
+        ("put", instance, "", &own, 401),
+        ("put", instance, &reader, &own, 403),
+        // The address is not that of the connection.
+        ("put", instance, &ping, &registration("10.0.0.1", "sidecar"), 403),
+        ("put", instance, &ping, &own, 200),
+        // The instance has a sidecar.
+        ("put", instance, &agent, &registration("10.0.0.1", "agent"), 403),
+        ("delete", instance, "", &none, 401),
+        ("delete", instance, &reader, &none, 403),
+        ("delete", instance, &agent, &none, 403),
+        ("delete", instance, &ping, &none, 200),
+        ("put", instance, &ping, &own, 409),
+        ("post", "/v1/heartbeat", "", &none, 401),
+        ("post", "/v1/heartbeat", &reader, &none, 403),
+        ("put", "/v1/managers/{node}", "", &none, 401),
+        ("put", "/v1/managers/{node}", &agent, &none, 403),
+        ("get", "/v1/instances", "", &none, 401),
+        ("get", "/v1/instances", &agent, &none, 403),
+        ("get", "/v1/events", "", &none, 401),
+        ("get", "/v1/events", &agent, &none, 403),
+        ("get", "/traefik", "", &none, 401),
+        ("get", "/traefik", &reader, &none, 403),
+        ("get", "/traefik/beacon", "", &none, 400),
+    ];
+    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi/hub.yaml");
+    let description = fs::read_to_string(description).unwrap();
+    let description = &YamlLoader::load_from_str(&description).unwrap()[0];
+    for (method, path, token, body, status) in expected {
+        let url = format!("{}{}", fleet.hub.url(), path.replace("{id}", "ping.1").replace("{node}", "n"));
+        let request = ureq::http::Request::builder().method(&*method.to_uppercase()).uri(url);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let response = http::agent(TIMEOUT, false).run(request.body(body.to_string()).unwrap()).unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        let described = &description["paths"][path][method]["responses"][status.to_string().as_str()];
+        assert!(!described.is_badvalue(), "{method} {path}: {status}");
+    }
 }
 
 #[test]
