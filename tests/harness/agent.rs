@@ -219,7 +219,7 @@ impl WatchedEngine {
         })
     }
 
-    /// Waits until Traefik has a server at the address of `instance`, or until it has none.
+    /// Waits until Traefik has a server at the address of `instance`, or no longer has one.
     pub fn wait_served(&self, instance: &Value, expected: bool) -> Result<()> {
         self.wait_served_by(&self.fleet.traefik, instance, expected)
     }

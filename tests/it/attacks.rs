@@ -198,7 +198,7 @@ fn forged_acknowledgement_confirms_nothing() {
         lease["routing"]["state"].clone()
     };
     assert_eq!(state(&scene), "pending");
-    // Each connection and generation that the hub can have by now. The responses are delayed, so nobody waits for them.
+    // Each connection and generation that the hub can have by now. The responses are delayed: do not wait.
     let nonce = "0".repeat(64);
     let forged: Vec<_> = (0..20)
         .flat_map(|connection| (1..6).map(move |generation| (connection, generation)))

@@ -66,7 +66,7 @@ pub(crate) struct Container {
 pub(crate) enum NetworkLocation {
     /// The host's own network.
     Host,
-    /// Networks by name, with the container's address; empty if it has none.
+    /// Networks by name, with the container's address; empty without networks.
     Networks(BTreeMap<String, IpAddr>),
 }
 
@@ -168,7 +168,7 @@ fn slot(service: &str, task: &str) -> Option<String> {
     Some(slot.to_owned())
 }
 
-/// Returns the lowest TCP port, or the lowest UDP port if there is none.
+/// Returns the lowest TCP port, or without TCP ports the lowest UDP port.
 fn lowest_port<'a>(exposed: &(impl Iterator<Item = &'a String> + Clone)) -> Option<NonZeroU16> {
     let lowest = |suffix| exposed.clone().filter_map(|port| port.strip_suffix(suffix)?.parse().ok()).min();
     lowest("/tcp").or_else(|| lowest("/udp"))

@@ -8,7 +8,7 @@ use crate::rule::Rule;
 use crate::translator::Translator;
 use crate::{headers, middlewares, redirect, service};
 
-/// Translates the frontend. Returns whether there is a router: without a rule there is none.
+/// Translates the frontend. Returns whether there is a router, which needs a rule.
 pub(crate) fn translate(
     t: &mut Translator<'_>,
     service: &str,

@@ -25,7 +25,7 @@ pub(crate) struct LabelValue<'a> {
     pub(crate) is_own: bool,
 }
 
-/// Groups labels by segment. If there are segments, the container itself is none.
+/// Groups labels by segment. If there are segments, the container itself is not one.
 pub(crate) fn group<'a>(labels: Vec<(&'a str, &'a str, Key)>, output: &mut Translation) -> Vec<Segment<'a>> {
     let mut segments: BTreeMap<Option<String>, BTreeMap<String, LabelValue<'a>>> = BTreeMap::new();
     for (key, value, parsed) in labels {

@@ -7,7 +7,7 @@ use protocol::Labels;
 
 use crate::scanner::{Scanner, string_literal};
 
-/// Template for the rule of a router that has none.
+/// Template for the rule of a router without one.
 ///
 /// Values: `.Name` (the name of the service, normalised as by `normalize`), `.ServiceName` (the same), and its labels as `index .Labels "key"`. Functions:
 /// `normalize`, `lower`, `upper`, `trim`, `trimPrefix`, `trimSuffix`, `trimAll`, `replace` and `default`, as in Traefik.

@@ -118,7 +118,7 @@ fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<
 }
 
 impl Document {
-    /// Renders the servers of a service that the document contains anew. Returns whether anything changed; `None` if another
+    /// Renders the servers of a service in the document again. Returns whether anything changed; `None` if another
     /// service shares them, so that a new [`Draft`] is needed.
     pub fn update(&mut self, config: &ServiceConfig, backends: &[Backend<'_>]) -> Option<bool> {
         let mut draft = Draft::default();

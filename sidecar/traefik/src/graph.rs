@@ -110,7 +110,7 @@ impl<'a> Walk<'a, '_> {
             && let Some(child) = self.child_without_health(definition)
         {
             return Err(format!(
-                "weighted.healthcheck needs a health check in each service, and {child:?} has none; set its healthcheck"
+                "weighted.healthcheck needs a health check in each service; set that of {child:?}"
             ));
         }
         Ok(sum)

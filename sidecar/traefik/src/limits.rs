@@ -10,7 +10,7 @@ use crate::service_config::{PROTOCOLS, ServiceConfig};
 
 const REMEDY: &str = "remove the label, or allow this in the file of the hub's --policy";
 
-/// What the labels of a service may claim beyond the routers, services and middlewares of its own. A list that is not set
+/// Claims that the labels of a service may make beyond the routers, services and middlewares of its own. A list that is not set
 /// does not limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! What the hub knows about single options beyond their type: valid values, options that labels must not set, and
+//! Rules of the hub for single options, beyond their type: valid values, options that labels must not set, and
 //! options without effect. A path is the end of a path in `fields.txt`.
 
 use crate::document::API_PRIORITY;

@@ -83,10 +83,10 @@ pub(crate) struct NetworkSettings {
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(default)]
 pub(crate) struct Endpoint {
-    /// Empty if there is none.
+    /// IPv4 address, or empty.
     #[serde(rename = "IPAddress")]
     pub(crate) v4: String,
-    /// Empty if there is none.
+    /// IPv6 address, or empty.
     #[serde(rename = "GlobalIPv6Address")]
     pub(crate) v6: String,
 }

@@ -10,7 +10,8 @@ use crate::container::{self, Container, NetworkLocation};
 const INGRESS: &str = "ingress";
 
 impl Node {
-    /// Returns the address at which the router reaches a container, and a message if it is none or not as its labels ask.
+    /// Returns the address at which the router reaches a container, and a message if there is no address, or not the one that
+    /// its labels ask for.
     pub(super) fn address(&self, container: &Container) -> (Option<IpAddr>, Option<LogMessage>) {
         let name = &container.name;
         let message = |text| Some(LogMessage { is_warning: self.is_route_wanted(container), text });

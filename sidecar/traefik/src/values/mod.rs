@@ -15,7 +15,7 @@ use crate::rule::go_regex;
 pub(crate) enum Check {
     /// Integer in a range.
     Int(i64, i64),
-    /// Duration of at least so many nanoseconds.
+    /// Duration of at least this number of nanoseconds.
     Duration(i128),
     /// One of these words.
     OneOf(&'static [&'static str]),
