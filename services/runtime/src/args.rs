@@ -100,7 +100,8 @@ pub struct Limits {
     /// Maximum time a connection may wait for its next request
     #[arg(long, env = "SERVICE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub idle_timeout: Duration,
-    /// Maximum number of open connections [default: the limit on file descriptors less a reserve]
+    /// Maximum number of open connections to the service's port, with 8 more over loopback [default: the limit on file
+    /// descriptors less a reserve]
     #[arg(long, env = "SERVICE_MAX_CONNECTIONS", value_name = "N")]
     #[arg(value_parser = integer::<u32>(1..=u64::from(u32::MAX)))]
     pub max_connections: Option<u32>,

@@ -147,7 +147,8 @@ impl<S: Service> Connections<S> {
         if !self.admits(peer) {
             self.server.metrics.threads()[0].connection_rejected();
             if let Some(more) = self.log_limit.admit() {
-                tracing::warn!(%peer, max = self.max, more, "connection closed: too many are open; see --max-connections");
+                let message = "connection closed: too many are open; --max-connections is the maximum of the service's port";
+                tracing::warn!(%peer, max = self.max, more, "{message}");
             }
             return;
         }

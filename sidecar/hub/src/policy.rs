@@ -92,6 +92,8 @@ mod tests {
             r#"{"services": {"a": {"hosts": ["a.lan"]}, "b": {"hosts": ["b.lan"]}}, "merge": [["a", "b"]]}"#;
         let some = policy("some", text).unwrap();
         assert_eq!([count(&some, "a"), count(&some, "b"), count(&some, "c")], [0, 1, 1]);
+        let unrouted = ServiceConfig::read("s", &Labels::default(), &Exposure::default()).unwrap();
+        assert!(some.exceeding("c", &unrouted).is_empty(), "it claims nothing");
         assert!(some.may_share("a", "b") && !some.may_share("a", "c"));
         let all = policy("all", r#"{"services": {"*": {}}}"#).unwrap();
         assert_eq!([count(&all, "a"), count(&Policy::default(), "a")], [0, 0]);
