@@ -70,7 +70,8 @@ const RULE: (&str, &str) = ("http.routers.victim.rule", "Host(`victim.lan`)");
 
 #[test]
 fn token_of_a_service_does_not_act_for_another_one() {
-    let scene = Scene::start(&[]);
+    // Leases stay after the connection of each request.
+    let scene = Scene::start(&["--ttl", "1h", "--lost-after", "1h"]);
     let (victim, attacker) = (scene.token(&["service", "victim"]), scene.token(&["service", "attacker"]));
     assert_eq!(scene.refusal("victim", &victim, &[RULE]), "");
     let before = scene.instances();
