@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, str};
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, Subcommand};
 use cli::{Failure, integer, parse_bool, reason};
 use http::{HeaderName, HeaderValue, Method};
 use parse::{bounded_duration, positive_duration};
 
-use crate::assertions::Assertions;
+use crate::assertions::{Assertions, fraction};
+use crate::compare::{self, Comparison};
 use crate::instance::InstanceKey;
 use crate::plan::{HttpVersion, Plan};
 use crate::statuses::Statuses;
@@ -22,6 +23,7 @@ use crate::tls;
 /// Load tester for routers: throughput and latency, and the share, outages and handovers of each instance
 #[derive(Parser, Clone, Debug)]
 #[command(name = "load", version, after_help = EXAMPLES)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Args {
     /// Target URLs; each gets a share of the requests in proportion to its weight
@@ -135,6 +137,42 @@ pub struct Args {
     /// Assertions on the report.
     #[command(flatten)]
     pub assertions: Assertions,
+
+    /// Other tasks than a run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Other tasks than a run.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Compare two JSON reports; exit code 1 if the new one is worse
+    Compare(CompareArgs),
+}
+
+/// Flags of `load compare`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct CompareArgs {
+    /// JSON report of the earlier run
+    #[arg(value_name = "OLD.json")]
+    pub old: PathBuf,
+    /// JSON report of the later run
+    #[arg(value_name = "NEW.json")]
+    pub new: PathBuf,
+    /// Tolerated change for the worse of the rate of successful responses and of p50 to p99
+    #[arg(long, env = "LOAD_THRESHOLD", value_name = "N%", default_value = "10%", value_parser = fraction)]
+    pub threshold: f64,
+}
+
+impl CompareArgs {
+    /// Reads both reports, and compares them.
+    pub fn compare(&self) -> Result<Comparison, Failure> {
+        let report = |path: &Path| {
+            let invalid = |error| Failure::usage(format_args!("report {}: {error}", path.display()));
+            compare::parse(&read("report", path)?).map_err(invalid)
+        };
+        Ok(compare::compare(&report(&self.old)?, &report(&self.new)?, self.threshold))
+    }
 }
 
 const LOAD: &str = "Load";
@@ -149,12 +187,13 @@ Examples:
   load 3:http://swarm/ping 1:http://swarm/hello/viktor -q 500 --ramp 10s
   load http://swarm/ --instance 'body:(?m)^Hostname: (.*)$'
   load https://swarm/ping --ca ca.pem --http 2 --streams 10
+  load compare old.json new.json --threshold 5%
 
 Ctrl-C ends the run with a report; a second one abandons requests in flight.
 
 Exit codes:
   0   success
-  1   an assertion is not met or not assessable
+  1   an assertion is not met or not assessable, or a regression
   64  invalid usage, or a host cannot be reached";
 
 /// Duration of a run without --duration and --requests.

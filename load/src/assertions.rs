@@ -136,7 +136,7 @@ fn positive_rate(text: &str) -> Result<f64, &'static str> {
 }
 
 /// Parses a percentage such as `10%`.
-fn fraction(text: &str) -> Result<f64, String> {
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
     let fraction = number.filter(|number| (0.0..=1e6).contains(number)).map(|number| number / 100.0);
     fraction.ok_or_else(|| "expected a percentage such as 10%".to_owned())

@@ -3,11 +3,13 @@
 //! The path of a run: [`args`] (flags) → [`target`] and [`plan`] → [`engine`] (threads, schedule, connections) →
 //! [`recorder`] with [`timeline`] and [`outages`] → [`summary`] with [`presence`] and [`statistics`] → [`report`] →
 //! [`assertions`], and [`text`], JSON or [`page`] by way of [`output`]. During the run, [`live`] shows interim reports.
+//! [`compare`] compares two reports.
 //!
 //! Only `args`, `engine`, `live`, `output`, [`system`] and [`tls`] do I/O or read a clock.
 
 pub mod args;
 pub mod assertions;
+pub mod compare;
 pub mod engine;
 pub mod error;
 pub mod format;

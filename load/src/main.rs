@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cli::{Failure, exit_with, parse};
-use load::args::Args;
+use load::args::{Args, Command};
 use load::engine::{self, Stopper};
 use load::live::LiveView;
-use load::output::Output;
+use load::output::{self, Output};
 use load::plan::HttpVersion;
 use load::report::Verdict;
 use load::system;
@@ -20,6 +20,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if let Some(Command::Compare(args)) = &args.command {
+        let compared = args.compare()?;
+        output::print(&compared.text)?;
+        return Ok(if compared.is_regression { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
     let plan = args.plan()?;
     system::raise_file_limit(u64::from(plan.connections) * plan.hosts() as u64)?;
     let output = Output::open(args)?;

@@ -50,6 +50,11 @@ impl Output {
     }
 }
 
+/// Writes text to stdout.
+pub fn print(text: &str) -> Result<(), Failure> {
+    Destination::stdout().write(text.as_bytes())
+}
+
 impl Destination {
     fn stdout() -> Self {
         Self("stdout".to_owned(), None)

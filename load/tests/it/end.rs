@@ -6,7 +6,7 @@ use harness::TIMEOUT;
 use load::report::{EndReason, ErrorClass, Verdict};
 use load::text::{headline, text};
 
-use crate::run::{Running, report, run};
+use crate::run::{Running, refusal, report, run};
 use crate::server::{Action, TestServer};
 
 #[test]
@@ -165,6 +165,29 @@ fn throughput_is_at_most_the_capacity_of_the_server() {
     let (_, report) = report(&[&[server.url().as_str()], &args[..]].concat());
     assert!(report.rate > 0.0 && report.rate <= 40.0, "{}", report.rate);
     assert!((report.ok_rate - report.rate).abs() < 1e-9);
+}
+
+#[test]
+fn reports_are_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let [good, bad] = ["good.json", "bad.json"].map(file);
+    for (file, status) in [(&good, 200), (&bad, 503)] {
+        let server =
+            TestServer::start(move |number| Action::Respond(if number == 7 { status } else { 200 }, "a"));
+        run(&[&server.url(), "--requests", "100", "--json", file]);
+    }
+    // The rate and the latency of runs this short vary.
+    let args = ["--threshold", "100000%"];
+    for (old, new, expected) in [(&good, &good, 0), (&good, &bad, 1), (&bad, &good, 0)] {
+        let output = run(&[&["compare", old, new], &args[..]].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{text}");
+        assert!(text.contains("ok rate") && text.contains("p99.9"), "{text}");
+    }
+    let (code, message) = refusal(&["compare", "/nowhere.json", &good]);
+    assert_eq!(code, 64, "{message}");
+    assert!(message.contains("reading report /nowhere.json: no such file"), "{message}");
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod limits;
 /// Phases of a request: connecting, TLS, uploads, timeouts.
 mod phases;
 mod run;
+/// The published schema of the JSON report.
+mod schema;
 mod server;
 mod terminal;
 /// Invalid usage, which is rejected before any request.

@@ -141,7 +141,7 @@ fn serve(mut stream: TcpStream, counters: &Counters, action: &dyn Fn(u64) -> Act
         let action = match action(number) {
             Action::RespondByConnection => {
                 let name = ["a", "b", "c"][connection % 3];
-                thread::sleep(Duration::from_millis(if name == "a" { 4 } else { 1 }));
+                thread::sleep(Duration::from_millis(if name == "a" { 40 } else { 10 }));
                 Action::Respond(200, name)
             }
             action => action,
