@@ -70,7 +70,12 @@ impl Browser {
 
     /// Opens a file, and waits until it is loaded and its scripts have run.
     pub fn open(&self, file: &Path) -> Result<()> {
-        self.post("/url", &json!({"url": format!("file://{}", file.display())})).map(drop)
+        self.visit(&format!("file://{}", file.display()))
+    }
+
+    /// Opens a URL, and waits until the page is loaded and its scripts have run.
+    pub fn visit(&self, url: &str) -> Result<()> {
+        self.post("/url", &json!({"url": url})).map(drop)
     }
 
     /// Runs a script and returns its result.

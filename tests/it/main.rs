@@ -22,6 +22,8 @@ mod failures;
 mod fuzz;
 /// `sidecar healthcheck`: green means routed.
 mod healthcheck;
+/// The hub's page, in a browser.
+mod hub_page;
 /// Invalid and conflicting labels.
 mod labels;
 /// Clients that take as much as they can get, and log lines.

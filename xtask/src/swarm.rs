@@ -113,6 +113,11 @@ fn up(docker: &Docker, args: &UpArgs) -> Result<()> {
     wait_for_answers(&stack, &urls)?;
     let ready = began.elapsed().as_secs_f64();
     println!("ready in {ready:.1} s   {}", urls.join("   "));
+    eprintln!(
+        "the hub's page: {}/hub/, with any user name and this password: {}",
+        base_url(&host, args.port),
+        secrets.master().role("reader")
+    );
     eprintln!("`cargo xtask swarm down` removes the stack");
     Ok(())
 }

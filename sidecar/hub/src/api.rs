@@ -10,7 +10,9 @@
 //! | `POST /v1/heartbeat` | renews all leases of the connection | service, agent, manager |
 //! | `PUT /v1/managers/NODE` | replaces the services that a manager published | manager |
 //! | `GET /v1/instances` | all instances | reader |
-//! | `GET /v1/events` | all instances, then each change, as server-sent events | reader |
+//! | `GET /v1/events` | state of the hub, latest events and all instances, then each change, as server-sent events | reader |
+//! | `GET /v1/status` | state of the hub, and its routers | reader |
+//! | `GET /` | a page for people, which follows the events | reader |
 //! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) | none |
 
 use std::fmt;
@@ -33,7 +35,7 @@ use tracing::warn;
 
 use crate::address;
 use crate::auth::{Auth, Identity, Role, one_of};
-use crate::hub::{Denied, Hub};
+use crate::hub::{Denied, Hub, now};
 use crate::limits::{Limits, Permit};
 use crate::query::{MAX_WAIT, Query};
 use crate::routers::Poll;
@@ -47,10 +49,38 @@ const CONFIGURATION: &str = "/traefik";
 const INSTANCE: &str = "/v1/instances/{id}";
 const MANAGER: &str = "/v1/managers/{node}";
 const EVENTS: &str = "/v1/events";
+const STATUS: &str = "/v1/status";
+const PAGE: &str = "/";
+const STYLE: &str = "/page.css";
+const SCRIPT: &str = "/page.js";
 const UNKNOWN: &str = "*";
 
-const ROUTES: [&str; 8] =
-    [CONFIGURATION, BEACON_PATH, INSTANCES, INSTANCE, MANAGER, HEARTBEAT, EVENTS, UNKNOWN];
+const ROUTES: [&str; 12] = [
+    CONFIGURATION,
+    BEACON_PATH,
+    INSTANCES,
+    INSTANCE,
+    MANAGER,
+    HEARTBEAT,
+    EVENTS,
+    STATUS,
+    PAGE,
+    STYLE,
+    SCRIPT,
+    UNKNOWN,
+];
+
+/// Header fields of the page: it loads nothing from elsewhere, and no other page can frame it.
+const PAGE_HEADERS: [(header::HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-cache"),
+];
 
 /// The hub as a service.
 pub(crate) struct Api {
@@ -131,6 +161,13 @@ impl Api {
                 let permit = self.accept.0.follower(connection.peer)?;
                 Ok(events::stream(Arc::clone(&self.hub), permit))
             }
+            STATUS => {
+                query.finish()?;
+                Ok(json(StatusCode::OK, &self.hub.state().status(now())))
+            }
+            PAGE => Ok(page("text/html; charset=utf-8", include_str!("page/index.html"))),
+            STYLE => Ok(page("text/css; charset=utf-8", include_str!("page/page.css"))),
+            SCRIPT => Ok(page("text/javascript; charset=utf-8", include_str!("page/page.js"))),
             HEARTBEAT => {
                 query.finish()?;
                 let address = connection.transport_info::<SocketAddr>().map(SocketAddr::ip);
@@ -150,7 +187,7 @@ impl Api {
             }
             _ => {
                 let id = id_in(path)?;
-                let response = self.withdraw(&identity, &id, query).await?;
+                let response = self.withdraw(&identity, &id, connection, query).await?;
                 self.accept.0.withdrawn(connection.peer, &id);
                 Ok(response)
             }
@@ -251,11 +288,12 @@ impl Api {
         &self,
         identity: &Identity,
         id: &InstanceId,
+        connection: &Connection,
         mut query: Query<'_>,
     ) -> Result<Response, ApiError> {
         let wait = query.wait()?.unwrap_or_default();
         query.finish()?;
-        let withdrawal = self.hub.withdraw(identity, id, wait).await;
+        let withdrawal = self.hub.withdraw(identity, id, connection.id, wait).await;
         let withdrawal = withdrawal.map_err(|denied| ApiError::denied(denied, identity, id))?;
         if !withdrawal.pending.is_empty() && self.hub.state().draining {
             // The client should ask the hub's successor instead of accepting an incomplete withdrawal.
@@ -302,7 +340,7 @@ impl Api {
 fn roles(route: &str) -> &'static [Role] {
     match route {
         CONFIGURATION => &[Role::Router],
-        INSTANCES | EVENTS => &[Role::Reader],
+        INSTANCES | EVENTS | STATUS | PAGE | STYLE | SCRIPT => &[Role::Reader],
         INSTANCE | HEARTBEAT => &[Role::Service, Role::Agent, Role::Manager],
         MANAGER => &[Role::Manager],
         _ => &[],
@@ -347,7 +385,7 @@ impl Service for Api {
     }
 
     fn metrics(&self, out: &mut String) {
-        metrics::write(out, &self.hub.state());
+        metrics::write(out, &self.hub.state(), now());
     }
 }
 
@@ -386,9 +424,10 @@ impl ApiError {
     fn response(self) -> Response {
         let mut response = json(self.status, &ErrorBody { error: self.message });
         if self.status == StatusCode::UNAUTHORIZED {
-            // A browser asks for the password.
-            let schemes = HeaderValue::from_static("Bearer, Basic realm=\"swarmlings\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
+            // A browser asks for the password. Chromium reads only the first scheme of each header field.
+            for scheme in ["Basic realm=\"swarmlings\"", "Bearer"] {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+            }
         }
         response
     }
@@ -415,6 +454,15 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response {
     // It fails only for maps with keys other than strings, which the protocol does not have.
     let text = serde_json::to_string(value).unwrap_or_default();
     response(status, "application/json", text + "\n")
+}
+
+/// Responds with a file of the page.
+fn page(content_type: &'static str, text: &'static str) -> Response {
+    let mut response = response(StatusCode::OK, content_type, text);
+    for (name, value) in PAGE_HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

@@ -1,17 +1,18 @@
-//! `GET /v1/events`: all instances, then each change, as server-sent events.
+//! `GET /v1/events`: state of the hub, latest events, and all instances, then each change, as server-sent events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::channel::{Channel, SendError, Sender as BodySender};
-use protocol::{Instance, InstanceId};
+use protocol::{Instance, InstanceId, Status};
 use runtime::{Body, Bytes, HeaderValue, Response, header};
 use serde::Serialize;
 use tokio::sync::broadcast::{Receiver, Sender};
 use tokio::time::timeout;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, now};
+use crate::journal::Journal;
 use crate::limits::Permit;
 
 /// Number and size of the events that are kept for slow subscribers. The stream of a slower one ends.
@@ -27,6 +28,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Detects changes and sends them to subscribers.
 pub(crate) struct Events {
     known: BTreeMap<InstanceId, Instance>,
+    /// Last status that was sent, without its time.
+    status: Option<Status>,
+    /// Number of the first event of the journal that has not been sent.
+    next: u64,
     /// Sends changes as text.
     sender: Sender<Bytes>,
     /// Size of the events since no subscriber had any left to read.
@@ -35,14 +40,15 @@ pub(crate) struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), sender: Sender::new(BUFFERED), buffered: 0 }
+        Self { known: BTreeMap::new(), status: None, next: 0, sender: Sender::new(BUFFERED), buffered: 0 }
     }
 }
 
 impl Events {
-    /// Subscribes to changes of `instances`, the current ones.
-    pub(crate) fn subscribe(&mut self, instances: &[Instance]) -> Receiver<Bytes> {
+    /// Subscribes to changes of `instances`, the current ones, and to events beginning with number `next`.
+    pub(crate) fn subscribe(&mut self, instances: &[Instance], next: u64) -> Receiver<Bytes> {
         if !self.has_subscribers() {
+            self.next = next;
             self.known = instances.iter().map(|instance| (instance.id.clone(), instance.clone())).collect();
         }
         self.sender.subscribe()
@@ -58,7 +64,16 @@ impl Events {
     }
 
     /// Sends the differences from the last call.
-    pub(crate) fn publish(&mut self, instances: &[Instance]) {
+    pub(crate) fn publish(&mut self, instances: &[Instance], status: &Status, journal: &Journal) {
+        let timeless = Some(Status { now: 0, ..status.clone() });
+        if self.status != timeless {
+            self.send("status", status);
+            self.status = timeless;
+        }
+        for event in journal.since(self.next) {
+            self.send("event", event);
+        }
+        self.next = journal.count();
         let mut gone = std::mem::take(&mut self.known);
         for instance in instances {
             if gone.remove(&instance.id).as_ref() != Some(instance) {
@@ -86,16 +101,21 @@ impl Events {
     }
 }
 
-/// Responds with all instances, then with their changes. The stream ends if the client is too slow, so that it starts over.
+/// Responds with the state of the hub, the latest events and all instances, then with their changes. The stream ends if the client is too slow, so that it starts over.
 pub(crate) fn stream(hub: Arc<Hub>, permit: Permit) -> Response {
     let (mut sender, body) = Channel::<Bytes>::new(1);
     tokio::spawn(async move {
         let _permit = permit;
-        let changes = {
+        let (start, changes) = {
             let state = &mut *hub.state();
-            let instances = state.instances();
-            state.events.subscribe(&instances)
+            let (instances, status) = (state.instances(), state.status(now()));
+            let journal = &state.registry.journal;
+            let changes = state.events.subscribe(&instances, journal.count());
+            let events = journal.since(0).map(|event| format("event", event));
+            let start: Vec<u8> = std::iter::once(format("status", &status)).chain(events).flatten().collect();
+            (start, changes)
         };
+        sender.send_data(start.into()).await?;
         send_instances(&hub, &mut sender).await?;
         send_changes(changes, &mut sender).await
     });

@@ -14,13 +14,12 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use crate::auth::Identity;
-use crate::certificate::Certificate;
 use crate::events::Events;
 use crate::key::Key;
 use crate::rawdata::Report;
 use crate::registry::{Registry, Settings, Withdrawn};
 use crate::routers::{Poll, Question, Routers};
-use crate::state::{Counters, Effect, State, TICK};
+use crate::state::{Counters, Effect, Options, State, TICK};
 use crate::traefik_api::{self, ApiError, TraefikApi};
 
 /// Time for which the response to a beacon request is delayed. Less than the timeout of that health check.
@@ -60,24 +59,23 @@ impl Hub {
     /// Creates a hub without instances. `unready` is dropped at the end of the warm-up, which begins with the first
     /// registration.
     pub(crate) fn new(
+        options: Options,
         settings: Settings,
-        warm_up: Duration,
-        certificate: Option<Certificate>,
         beacon_key: Key,
         api: TraefikApi,
         unready: Latch,
     ) -> Arc<Self> {
         let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let state = State {
+            options,
+            started: now(),
             registry: Registry::new(settings, now(), millis(unix_time)),
             routers: Routers::new(now()),
             generation: 0,
             beacon_key,
             api,
-            warm_up,
             ready_at: None,
             unready: Some(unready),
-            certificate,
             is_outdated: false,
             is_unpublished: false,
             renderings: 0,
@@ -123,8 +121,8 @@ impl Hub {
                 return (None, Err(denied));
             }
             if state.ready_at.is_none() {
-                info!(duration = ?state.warm_up, "warming up");
-                state.ready_at = Some(now + state.warm_up);
+                info!(duration = ?state.options.warm_up, "warming up");
+                state.ready_at = Some(now + state.options.warm_up);
             }
             state.see(now, SocketAddr::new(registration.address, registration.port.get()));
             let is_warm_up = !state.is_ready();
@@ -155,8 +153,14 @@ impl Hub {
     pub(crate) fn heartbeat(&self, connection: u64, address: Option<IpAddr>) -> Heartbeat {
         self.update(|state, now| {
             let (leases, ttl) = state.registry.heartbeat(now, connection);
-            let hub = state.beacon_key.derive("hub", "");
-            (None, Heartbeat { generation: state.generation, ttl_ms: millis(ttl), leases, hub, address })
+            let heartbeat = Heartbeat {
+                generation: state.generation,
+                ttl_ms: millis(ttl),
+                leases,
+                hub: state.id(),
+                address,
+            };
+            (None, heartbeat)
         })
     }
 
@@ -178,6 +182,7 @@ impl Hub {
         &self,
         identity: &Identity,
         id: &InstanceId,
+        connection: u64,
         wait: Duration,
     ) -> Result<Withdrawal, Denied> {
         let deadline = now() + wait;
@@ -185,7 +190,7 @@ impl Hub {
             if let Err(denied) = state.check_owner(identity, id) {
                 return (None, Err(denied));
             }
-            let known = state.registry.withdraw(now, id);
+            let known = state.registry.withdraw(now, id, connection);
             if known {
                 info!(instance = %id, "withdrawn");
                 state.counters.withdrawn += 1;
@@ -198,6 +203,9 @@ impl Hub {
             without = without.min(state.upcoming_generation().max(1));
             let mut withdrawal = state.routers.confirmation(without);
             withdrawal.expects_router = state.routers.expects_more(now());
+            if withdrawal.pending.is_empty() && !withdrawal.confirmed.is_empty() {
+                state.registry.unrouted(now(), id);
+            }
             (over || withdrawal.pending.is_empty()).then_some(withdrawal)
         });
         Ok(withdrawal.await)
@@ -450,7 +458,7 @@ async fn run_bounded<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 }
 
 /// Returns the time of the runtime's clock, which tests can control.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

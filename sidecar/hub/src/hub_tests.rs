@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use protocol::Change::{Healthy, Lost, Routed, Started, Stopped, Unrouted, Withdrawn};
 use protocol::{Health, Labels, Routing};
 use runtime::Readiness;
 use tokio::time::{advance, sleep, timeout};
@@ -25,9 +26,8 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         policy: crate::policy::Policy::default(),
     };
     let hub = Hub::new(
+        Options { host: "hub".to_owned(), warm_up: WARM_UP, certificate: None, page: None },
         settings,
-        WARM_UP,
-        None,
         Key::new(b"random"),
         TraefikApi::new(Key::new(b"token")),
         readiness.latch(),
@@ -189,7 +189,7 @@ async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_inst
     route(&hub);
     sleep(WARM_UP + THROTTLE * 3).await;
     let before = now();
-    let withdrawal = hub.withdraw(&Identity::Master, &id(2), Duration::from_secs(10)).await.unwrap();
+    let withdrawal = hub.withdraw(&Identity::Master, &id(2), 1, Duration::from_secs(10)).await.unwrap();
     assert_eq!(withdrawal, Withdrawal { confirmed: vec!["traefik".to_owned()], ..Withdrawal::default() });
     assert!(now() - before >= THROTTLE, "Traefik switches a little after it requested the beacon");
     let list = hub.state().instances();
@@ -200,11 +200,11 @@ async fn withdrawal_waits_until_the_router_uses_a_configuration_without_the_inst
 async fn withdrawal_from_a_new_hub_tells_that_it_expects_a_router() {
     let hub = hub(&Readiness::default());
     let before = now();
-    let withdrawal = hub.withdraw(&Identity::Master, &id(1), Duration::from_secs(10)).await.unwrap();
+    let withdrawal = hub.withdraw(&Identity::Master, &id(1), 1, Duration::from_secs(10)).await.unwrap();
     assert_eq!(withdrawal, Withdrawal { expects_router: true, ..Withdrawal::default() });
     assert_eq!(now(), before, "the client knows whether routers poll another hub");
     sleep(Duration::from_mins(2)).await;
-    let withdrawal = hub.withdraw(&Identity::Master, &id(1), Duration::from_secs(10)).await;
+    let withdrawal = hub.withdraw(&Identity::Master, &id(1), 1, Duration::from_secs(10)).await;
     assert_eq!(withdrawal, Ok(Withdrawal::default()));
 }
 
@@ -228,7 +228,7 @@ async fn token_changes_only_instances_that_it_may_replace() {
             let owned = Err(Denied::Owned("ping".to_owned()));
             let register = hub.register(identity, &id(number), 2, other, Duration::ZERO).await;
             assert_eq!(register.map(drop), owned, "{identity} replaces an instance of {owner}");
-            let withdraw = hub.withdraw(identity, &id(number), Duration::ZERO).await;
+            let withdraw = hub.withdraw(identity, &id(number), 1, Duration::ZERO).await;
             assert_eq!(withdraw.map(drop), owned, "{identity} withdraws an instance of {owner}");
         }
         let state = hub.state();
@@ -237,7 +237,7 @@ async fn token_changes_only_instances_that_it_may_replace() {
     for identity in [&Identity::Manager, &ping] {
         hub.register(identity, &id(3), 2, by_agent(3), Duration::ZERO).await.unwrap();
     }
-    hub.withdraw(&ping, &id(3), Duration::ZERO).await.unwrap();
+    hub.withdraw(&ping, &id(3), 1, Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,13 +245,19 @@ async fn instance_is_removed_after_its_connection_closed_and_subscribers_get_eve
     let hub = hub(&Readiness::default());
     hub.register(&Identity::Master, &id(1), 7, registration(1), Duration::ZERO).await.unwrap();
     let instances = hub.state().instances();
-    let mut changes = hub.state().events.subscribe(&instances);
+    let mut changes = hub.state().events.subscribe(&instances, 0);
     assert!(instances[0].connected);
     hub.disconnected(7);
+    let status = changes.recv().await.unwrap();
+    assert!(status.starts_with(b"event: status\ndata: {\"hub\":"), "{status:?}");
     let change = String::from_utf8(changes.recv().await.unwrap().into()).unwrap();
     let instance: protocol::Instance =
         serde_json::from_str(change.strip_prefix("event: instance\ndata: ").unwrap()).unwrap();
     assert_eq!((instance.id, instance.connected), (id(1), false));
+    let status = changes.recv().await.unwrap();
+    assert!(status.starts_with(b"event: status\n"), "the configuration changed: {status:?}");
+    let lost = changes.recv().await.unwrap();
+    assert!(lost.ends_with(b",\"change\":\"lost\"}\n\n"), "{lost:?}");
     assert_eq!(changes.recv().await.unwrap(), "event: gone\ndata: \"ping.1\"\n\n");
     assert!(hub.state().instances().is_empty());
     assert_eq!(hub.state().counters.lost, 1);
@@ -262,7 +268,7 @@ async fn stopping_hub_ends_all_waits() {
     let hub = hub(&Readiness::default());
     let (gone, before) = (id(1), now());
     let (poll, withdrawal, ()) =
-        tokio::join!(poll(&hub, 1, WAIT), hub.withdraw(&Identity::Master, &gone, WAIT), async {
+        tokio::join!(poll(&hub, 1, WAIT), hub.withdraw(&Identity::Master, &gone, 1, WAIT), async {
             hub.drain();
         });
     assert_eq!((poll, withdrawal.unwrap().pending.len()), (None, 1));
@@ -332,7 +338,7 @@ async fn renewal_does_not_wait_for_changes_of_other_services() {
 async fn new_hub_does_not_wait_for_tasks_that_have_stopped() {
     let hub = hub(&Readiness::default());
     hub.register(&Identity::Master, &id(1), 1, registration(1), Duration::ZERO).await.unwrap();
-    hub.withdraw(&Identity::Master, &id(1), Duration::ZERO).await.unwrap();
+    hub.withdraw(&Identity::Master, &id(1), 1, Duration::ZERO).await.unwrap();
     let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
     let poll = Poll { name, throttle: THROTTLE, host, api: Some(([10, 0, 1, 9], 8080).into()) };
     let servers = [1, 2].map(|number| format!("http://10.0.1.{number}:8080"));
@@ -390,4 +396,35 @@ async fn secrets_in_reports_of_traefik_are_redacted() {
     let routing = hub.state().instances()[0].routing.clone();
     let Routing::Refused { reason } = routing else { panic!("{routing:?}") };
     assert!(reason.contains("parsing (redacted)") && !reason.contains("s3cr3t"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn journal_tells_the_life_of_a_task_in_order() {
+    let hub = hub(&Readiness::default());
+    route(&hub);
+    keep_alive(&hub, 1);
+    sleep(WARM_UP + THROTTLE * 10).await;
+    let starting = Registration { health: Health::Starting, ..registration(2) };
+    hub.register(&Identity::Master, &id(2), 2, starting, Duration::ZERO).await.unwrap();
+    hub.register(&Identity::Master, &id(2), 2, registration(2), WAIT).await.unwrap();
+    hub.withdraw(&Identity::Master, &id(2), 2, WAIT).await.unwrap();
+    // A sidecar repeats the withdrawal, which is no further event.
+    hub.withdraw(&Identity::Master, &id(2), 2, WAIT).await.unwrap();
+    hub.disconnected(2);
+    hub.register(&Identity::Master, &id(3), 3, registration(3), WAIT).await.unwrap();
+    hub.disconnected(3);
+    sleep(THROTTLE * 2).await;
+    let state = hub.state();
+    let events: Vec<_> =
+        state.registry.journal.since(0).map(|e| (e.instance.clone(), e.change.clone())).collect();
+    let of = |number, changes: &[protocol::Change]| {
+        changes.iter().map(|change| (id(number), change.clone())).collect::<Vec<_>>()
+    };
+    let life = of(2, &[Started, Healthy, Routed, Withdrawn, Unrouted, Stopped]);
+    assert_eq!(events, [life, of(3, &[Healthy, Routed, Lost])].concat());
+    let mut metrics = String::new();
+    crate::metrics::write(&mut metrics, &state, now());
+    for line in ["hub_healthy_to_routed_seconds_count 2", "hub_withdrawn_to_unrouted_seconds_count 1"] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
 }

@@ -7,6 +7,7 @@
 //! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
 //! - [`limits`]: bounds on what clients hold
+//! - [`journal`]: the latest events
 //! - `hub labels`: in the package `traefik-v1`
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ mod auth;
 mod certificate;
 mod events;
 mod hub;
+mod journal;
 mod key;
 mod leases;
 mod limits;
@@ -95,6 +97,9 @@ struct Flags {
     /// Give Traefik a default certificate, unless labels set one, so that it does not generate one at each change
     #[arg(long, env = "HUB_DEFAULT_CERTIFICATE", value_parser = parse_bool, help_heading = "Traefik")]
     default_certificate: bool,
+    /// Path under which Traefik serves the hub's page, which asks for a token of role reader as password, such as /hub
+    #[arg(long, env = "HUB_PAGE_PATH", value_name = "PATH", value_parser = page_prefix, help_heading = "Traefik")]
+    page_path: Option<String>,
     /// Traefik's defaultRule, for services without a router rule, such as Host(`{{ normalize .Name }}.lan`)
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE", help_heading = "Traefik")]
     default_rule: Option<DefaultRule>,
@@ -133,12 +138,18 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
     let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
     let certificate = certificate.map_err(failure)?;
+    let options = state::Options {
+        host: context.host().to_owned(),
+        warm_up: flags.warm_up,
+        certificate,
+        page: flags.page_path,
+    };
     let random =
         random_key().map_err(|error| Failure::new(format_args!("generating a random key: {error}")))?;
     // Passwords that derive from an empty token would be public.
     let api_key = if matches!(auth, Auth::Insecure) { &random } else { &settings.key };
     let api = traefik_api::TraefikApi::new(api_key.clone());
-    let hub = hub::Hub::new(settings, flags.warm_up, certificate, random, api, context.latch());
+    let hub = hub::Hub::new(options, settings, random, api, context.latch());
     tokio::spawn(hub.clone().tick());
     let limits = limits::Limits::new(context.max_connections(), matches!(auth, Auth::Insecure));
     Ok(api::Api {
@@ -149,6 +160,19 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         accept: api::Accept(limits),
         rejections: LogLimit::new(),
     })
+}
+
+/// Parses the path of the page to a prefix that ends with a slash.
+fn page_prefix(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let path = text.trim_end_matches('/');
+    if path.starts_with('/')
+        && path.chars().all(is_allowed)
+        && !path.split('/').skip(1).any(|part| ["", ".", ".."].contains(&part))
+    {
+        return Ok(format!("{path}/"));
+    }
+    Err("expected a path below /, such as /hub, of letters, digits, '-', '_', '.' and '~'".to_owned())
 }
 
 fn random_key() -> Result<key::Key, getrandom::Error> {
@@ -176,6 +200,15 @@ fn read_token(file: Option<&Path>, insecure: bool) -> Result<Auth, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn page_is_served_below_a_path() {
+        assert_eq!(page_prefix("/a/hub").unwrap(), "/a/hub/");
+        assert_eq!(page_prefix("/hub/").unwrap(), "/hub/");
+        for wrong in ["", "/", "hub", "/a//b", "/a/../b", "/a`b", "/a b"] {
+            assert!(page_prefix(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn either_a_token_or_insecure_is_required() {

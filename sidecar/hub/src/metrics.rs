@@ -1,6 +1,7 @@
 //! The hub's own metrics.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use protocol::{Health, Routing};
 use runtime::exposition::{family, metric, sample};
@@ -8,7 +9,7 @@ use runtime::exposition::{family, metric, sample};
 use crate::state::State;
 
 /// Appends the hub's metrics in Prometheus' text format.
-pub(crate) fn write(out: &mut String, state: &State) {
+pub(crate) fn write(out: &mut String, state: &State, now: Instant) {
     let mut instances: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
     for (id, instance) in &state.registry.instances {
         let registration = &instance.registration;
@@ -32,6 +33,32 @@ pub(crate) fn write(out: &mut String, state: &State) {
     }
     let outdated = state.registry.instances.values().filter(|instance| instance.stale).count() as u64;
     let counters = state.counters;
+    let journal = &state.registry.journal;
+    journal.routed.write(
+        out,
+        "hub_healthy_to_routed_seconds",
+        "Time from the first healthy registration of a task until every router sends requests to it.",
+    );
+    journal.unrouted.write(
+        out,
+        "hub_withdrawn_to_unrouted_seconds",
+        "Time from the withdrawal of a task until no router sends requests to it.",
+    );
+    family(
+        out,
+        "hub_router_behind_seconds",
+        "gauge",
+        "Time for which a router has not used the latest configuration.",
+    );
+    let mut behind: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, _, _, since, _) in state.routers.states(state.generation) {
+        let seconds = since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
+        let longest = behind.entry(name).or_default();
+        *longest = longest.max(seconds);
+    }
+    for (name, seconds) in behind {
+        sample(out, "hub_router_behind_seconds", &[("router", name)], seconds);
+    }
     for (name, kind, help, value) in [
         ("hub_stale_instances", "gauge", "Instances whose service has other labels now.", outdated),
         ("hub_routers", "gauge", "Routers that poll.", state.routers.len() as u64),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use traefik::{API, BEACON, Reference, ServiceConfig};
+use traefik::{API, BEACON, PAGE, Reference, ServiceConfig};
 
 use crate::policy::Policy;
 use crate::reports::Reports;
@@ -433,7 +433,7 @@ fn conflict(
 ) -> Option<Reason> {
     config.claims().find_map(|(protocol, kind, name, value)| {
         let label = format!("traefik.{protocol}.{kind}.{name}");
-        if [API, BEACON].contains(&name) || name.ends_with(TRIAL_SUFFIX) {
+        if [API, BEACON, PAGE].contains(&name) || name.ends_with(TRIAL_SUFFIX) {
             return Some((format!("{label} is reserved for the hub"), None));
         }
         if !EXCLUSIVE.contains(&kind) {

@@ -98,7 +98,7 @@ impl Scene {
     }
 
     fn withdraw(&mut self, id: &str) {
-        self.registry.withdraw(self.now, &id.parse().unwrap());
+        self.registry.withdraw(self.now, &id.parse().unwrap(), 0);
         self.update();
     }
 
@@ -108,7 +108,7 @@ impl Scene {
         self.registry.update(&self.routers);
         let json = self.registry.document.to_json();
         self.document = serde_json::from_str(&json).unwrap();
-        let changes = self.registry.set_generation(self.routers.confirmed + 1);
+        let changes = self.registry.set_generation(self.now, self.routers.confirmed + 1);
         self.log.extend(changes.into_iter().map(|(.., reason)| reason));
     }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{Health, InstanceId, Labels, Registration, Routing, Services, Source};
+use protocol::{Change, Event, Health, InstanceId, Labels, Registration, Routing, Services, Source};
 use traefik::{
     Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, Reference, Secrets, ServiceConfig,
 };
 
+use crate::journal::Journal;
 use crate::key::Key;
 use crate::leases::Leases;
 use crate::plans::{Members, Plan, decide, scope};
@@ -66,9 +67,13 @@ pub(crate) struct Registry {
     specs: Specs,
     /// Whether the missing policy has been reported.
     reported_policy: bool,
-    /// Withdrawn instances: start time of the task, and end of the time for which it cannot register again.
-    withdrawn: BTreeMap<InstanceId, (u64, Instant)>,
-    /// These ends in order.
+    withdrawn: BTreeMap<InstanceId, WithdrawnInstance>,
+    /// Withdrawn instances by the connection on which their sidecars wait.
+    draining: BTreeMap<u64, InstanceId>,
+    /// Instances that not all routers have acknowledged, with their first generations.
+    unconfirmed: BTreeMap<InstanceId, u64>,
+    pub(crate) journal: Journal,
+    /// Withdrawn instances by the end of the time for which they cannot register again, in order.
     withdrawn_until: VecDeque<(Instant, InstanceId)>,
     /// Services by the end of `keep_empty`, in order. Some may have instances again.
     empty_until: VecDeque<(Instant, String)>,
@@ -99,6 +104,10 @@ pub(crate) struct Instance {
     pub(crate) stale: bool,
     /// First generation that contains it, while it is in the configuration.
     since: Option<u64>,
+    /// When it became healthy.
+    healthy_at: Option<Instant>,
+    /// When its health or its routing last changed, in milliseconds since the Unix epoch.
+    pub(crate) changed_at: u64,
     /// Reason why it is not routed although its labels ask for it.
     refusal: Option<String>,
 }
@@ -122,6 +131,18 @@ struct Service {
     reported: BTreeSet<String>,
 }
 
+/// An instance that has been withdrawn.
+#[derive(Debug)]
+struct WithdrawnInstance {
+    /// Start time of the task, as it registered.
+    started: u64,
+    /// End of the time for which that task cannot register again.
+    until: Instant,
+    /// Time of the withdrawal, and its event, until all routers have acknowledged it.
+    pending: Option<Instant>,
+    event: Option<Event>,
+}
+
 /// Error of a registration: the same task has been withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Withdrawn;
@@ -141,6 +162,9 @@ impl Registry {
             specs: Specs::default(),
             reported_policy: false,
             withdrawn: BTreeMap::new(),
+            draining: BTreeMap::new(),
+            unconfirmed: BTreeMap::new(),
+            journal: Journal::default(),
             withdrawn_until: VecDeque::new(),
             empty_until: VecDeque::new(),
             epoch: (now, unix_millis),
@@ -168,9 +192,10 @@ impl Registry {
         mut registration: Registration,
         is_limited: bool,
     ) -> Result<bool, Withdrawn> {
+        let at = self.unix_millis(now);
         let age = Duration::from_millis(std::mem::take(&mut registration.age_ms));
         let ticket = registration.ticket.take();
-        if self.withdrawn.get(id).is_some_and(|(started, _)| *started == registration.started) {
+        if self.withdrawn.get(id).is_some_and(|former| former.started == registration.started) {
             return Err(Withdrawn);
         }
         if is_limited
@@ -201,6 +226,7 @@ impl Registry {
         let (config, stale) =
             read_config(&self.settings, &self.specs, service, &registration, is_limited, &mut self.warnings);
         let start = now.checked_sub(age).unwrap_or(now);
+        let health = registration.health;
         let mut instance = Instance {
             redacted: traefik_v1::redact(&registration.labels).map(Arc::new),
             registration,
@@ -210,8 +236,12 @@ impl Registry {
             serving: None,
             stale,
             since: None,
+            // That of a task which returns to a new hub is not known.
+            healthy_at: (health == Health::Healthy && !warm_up).then_some(now),
+            changed_at: at,
             refusal: None,
         };
+        let mut health_before = None;
         if let Some(known) = known {
             instance.refusal = known.refusal;
             let (former, new) = (&known.registration, &instance.registration);
@@ -221,7 +251,22 @@ impl Registry {
                     instance.start = service.plan.after(now);
                 }
                 (instance.serving, instance.since) = (known.serving, known.since);
+                health_before = Some(known.registration.health);
+                if health_before == Some(health) {
+                    (instance.healthy_at, instance.changed_at) = (known.healthy_at, known.changed_at);
+                }
             }
+        }
+        if health_before != Some(health) && !warm_up {
+            let change = match health {
+                Health::Starting => Change::Started,
+                Health::Healthy => Change::Healthy,
+                Health::Unhealthy => Change::Unhealthy,
+            };
+            self.journal.record(at, id, &instance, change);
+        }
+        if let Some(since) = instance.since {
+            self.unconfirmed.insert(id.clone(), since);
         }
         service.members.insert(id.clone());
         service.empty_until = None;
@@ -233,6 +278,7 @@ impl Registry {
     /// Removes an instance.
     fn remove(&mut self, now: Instant, id: &InstanceId) -> Option<Instance> {
         let instance = self.instances.remove(id)?;
+        self.unconfirmed.remove(id);
         if let Some(service) = self.services.get_mut(&instance.registration.service) {
             service.members.remove(id);
             // It may be what another configuration waits for.
@@ -269,12 +315,12 @@ impl Registry {
     /// Records that a service registers with a ticket, if it has one. `oldest` is the age of its task if that counts.
     /// Returns whether the service moves before others.
     fn see(&mut self, now: Instant, oldest: Option<Duration>, name: &str, ticket: Option<&str>) -> bool {
+        let unix_millis = self.unix_millis(now);
         let service = self.services.get_mut(name);
         if ticket.is_some() && service.as_deref().is_some_and(|service| ticket == Some(&service.ticket)) {
             return false;
         }
         let valid = ticket.and_then(|ticket| ticket::read(&self.settings.key, name, ticket));
-        let unix_millis = self.epoch.1 + millis(now.saturating_duration_since(self.epoch.0));
         let first_seen = match (valid, oldest, &service) {
             (Some(first_seen), ..) => first_seen,
             (None, Some(age), _) => unix_millis.saturating_sub(millis(age)),
@@ -293,6 +339,11 @@ impl Registry {
         service.first_seen = first_seen;
         service.ticket = ticket::issue(&self.settings.key, name, first_seen);
         true
+    }
+
+    /// Returns `now` in milliseconds since the Unix epoch.
+    pub(crate) fn unix_millis(&self, now: Instant) -> u64 {
+        self.epoch.1 + millis(now.saturating_duration_since(self.epoch.0))
     }
 
     /// Returns the ticket of a service.
@@ -347,19 +398,55 @@ impl Registry {
         (changed, newly_stale)
     }
 
-    /// Ends a lease. Returns whether it existed.
-    pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId) -> bool {
+    /// Ends a lease, at a request on `connection`. Returns whether it existed.
+    pub(crate) fn withdraw(&mut self, now: Instant, id: &InstanceId, connection: u64) -> bool {
         let Some(instance) = self.remove(now, id) else { return false };
         self.leases.remove(id);
         let until = now + WITHDRAWN_FOR;
-        self.withdrawn.insert(id.clone(), (instance.registration.started, until));
+        self.journal.record(self.unix_millis(now), id, &instance, Change::Withdrawn);
+        let event = self.journal.last().cloned();
+        // The connection of an agent has many instances, and does not end with one of them.
+        if instance.registration.source == Source::Sidecar {
+            self.draining.insert(connection, id.clone());
+        }
+        let started = instance.registration.started;
+        self.withdrawn.insert(id.clone(), WithdrawnInstance { started, until, pending: Some(now), event });
         self.withdrawn_until.push_back((until, id.clone()));
         true
+    }
+
+    /// Records that all routers have stopped sending requests to a withdrawn instance.
+    pub(crate) fn unrouted(&mut self, now: Instant, id: &InstanceId) {
+        let at = self.unix_millis(now);
+        let Some(former) = self.withdrawn.get_mut(id) else { return };
+        if let (Some(since), Some(event)) = (former.pending.take(), &former.event) {
+            self.journal.unrouted.observe(now.saturating_duration_since(since));
+            self.journal.follow(at, event, Change::Unrouted);
+        }
+    }
+
+    /// Records the instances that all routers have acknowledged.
+    pub(crate) fn confirm(&mut self, now: Instant, reports: &impl Reports) {
+        let at = self.unix_millis(now);
+        for (id, _) in self.unconfirmed.extract_if(.., |_, since| reports.is_confirmed(*since)) {
+            let Some(instance) = self.instances.get_mut(&id).filter(|found| found.refusal.is_none()) else {
+                continue;
+            };
+            instance.changed_at = at;
+            if let Some(healthy_at) = instance.healthy_at.take() {
+                self.journal.routed.observe(now.saturating_duration_since(healthy_at));
+                self.journal.record(at, &id, instance, Change::Routed);
+            }
+        }
     }
 
     /// Shortens the leases of a connection that closed. Another connection can still renew them. Those of
     /// sidecars end after `lost_after`.
     pub(crate) fn disconnected(&mut self, now: Instant, connection: u64, lost_after: Duration) {
+        let drained = self.draining.remove(&connection).and_then(|id| self.withdrawn.get(&id));
+        if let Some(event) = drained.and_then(|former| former.event.as_ref()) {
+            self.journal.follow(self.unix_millis(now), event, Change::Stopped);
+        }
         for (id, expires) in self.leases.disconnected(connection) {
             let source = self.instances.get(&id).map(|instance| instance.registration.source);
             let is_silent = expires.saturating_duration_since(now) < self.settings.ttl / 3;
@@ -376,7 +463,7 @@ impl Registry {
     /// Moves all expiries by `gap`, in which the hub did not run.
     pub(crate) fn postpone(&mut self, gap: Duration) {
         self.leases.postpone(gap);
-        self.withdrawn.values_mut().for_each(|(_, until)| *until += gap);
+        self.withdrawn.values_mut().for_each(|former| former.until += gap);
         self.withdrawn_until.iter_mut().for_each(|(until, _)| *until += gap);
         self.empty_until.iter_mut().for_each(|(until, _)| *until += gap);
         self.services
@@ -389,11 +476,13 @@ impl Registry {
     pub(crate) fn advance(&mut self, now: Instant) -> (Vec<InstanceId>, bool) {
         let lost = self.leases.expired(now);
         for id in &lost {
-            self.remove(now, id);
+            if let Some(instance) = self.remove(now, id) {
+                self.journal.record(self.unix_millis(now), id, &instance, Change::Lost);
+            }
         }
         while let Some((until, id)) = self.withdrawn_until.pop_front_if(|(until, _)| *until <= now) {
             // A later task with the same ID may have been withdrawn.
-            if self.withdrawn.get(&id).is_some_and(|(_, latest)| *latest == until) {
+            if self.withdrawn.get(&id).is_some_and(|former| former.until == until) {
                 self.withdrawn.remove(&id);
             }
         }
@@ -560,8 +649,12 @@ impl Registry {
 
     /// Records that `generation` is the latest result of [`Registry::update`]. Returns the instances whose refusal
     /// began, changed or ended: service, ID, and the reason if it is refused.
-    pub(crate) fn set_generation(&mut self, generation: u64) -> Vec<(String, InstanceId, Option<String>)> {
-        let mut changes = Vec::new();
+    pub(crate) fn set_generation(
+        &mut self,
+        now: Instant,
+        generation: u64,
+    ) -> Vec<(String, InstanceId, Option<String>)> {
+        let (mut changes, at) = (Vec::new(), self.unix_millis(now));
         for name in std::mem::take(&mut self.touched) {
             let Some(service) = self.services.get_mut(&name) else { continue };
             service.plan.set_generation(generation);
@@ -572,9 +665,18 @@ impl Registry {
                     Err(errors) => Some(errors.to_string()),
                 };
                 let is_in = instance.is_healthy() && instance.backend().is_some();
-                instance.since = is_in.then(|| instance.since.unwrap_or(generation));
+                if !is_in {
+                    instance.since = None;
+                    self.unconfirmed.remove(id);
+                } else if instance.since.is_none() {
+                    instance.since = Some(generation);
+                    self.unconfirmed.insert(id.clone(), generation);
+                }
                 if instance.refusal != reason {
                     instance.refusal.clone_from(&reason);
+                    instance.changed_at = at;
+                    let change = reason.clone().map_or(Change::Accepted, |reason| Change::Refused { reason });
+                    self.journal.record(at, id, instance, change);
                     changes.push((name.clone(), id.clone(), reason));
                 }
             }

@@ -84,7 +84,7 @@ impl Scene {
         self.registry.advance(self.now);
         self.registry.update(&Confirmed(0));
         self.generation += 1;
-        self.registry.set_generation(self.generation);
+        self.registry.set_generation(self.now, self.generation);
         serde_json::from_str(&self.registry.document.to_json()).unwrap()
     }
 
@@ -199,7 +199,7 @@ fn late_renewal_does_not_undo_a_withdrawal() {
     scene.healthy("s.1", A);
     let id = "s.1".parse().unwrap();
     let mut registration = scene.registry.instances.iter().next().unwrap().1.registration.clone();
-    scene.registry.withdraw(scene.now, &id);
+    scene.registry.withdraw(scene.now, &id, 1);
     scene.pass(TTL);
     assert_eq!(
         scene.registry.register(scene.now, false, &id, 1, registration.clone(), false),
@@ -218,7 +218,7 @@ fn service_without_instances_keeps_its_router_for_keep_empty() {
     let mut scene = Scene::new();
     scene.healthy("s.1", A);
     scene.document();
-    assert!(scene.registry.withdraw(scene.now, &"s.1".parse().unwrap()));
+    assert!(scene.registry.withdraw(scene.now, &"s.1".parse().unwrap(), 0));
     assert!(scene.servers("s").is_empty());
     scene.pass(KEEP_EMPTY / 2);
     assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/a`)");
@@ -295,7 +295,7 @@ fn router_name_stays_with_the_first_service_while_it_may_return() {
     let reason = "traefik.http.routers.a already belongs to service first, which defines it differently; use another name".to_owned();
     assert_eq!(scene.refusal("second.1"), Some(reason));
     assert_eq!((scene.routing("first.9"), scene.since("first.9")), (Routing::Confirmed, Some(1)));
-    scene.registry.withdraw(scene.now, &"first.9".parse().unwrap());
+    scene.registry.withdraw(scene.now, &"first.9".parse().unwrap(), 0);
     scene.document();
     assert!(scene.refusal("second.1").is_some(), "the first service may return");
     scene.pass(KEEP_EMPTY);
@@ -411,7 +411,7 @@ fn change_of_a_refusal_is_reported_once() {
     let mut reasons = |priority: &str| {
         scene.healthy("s.1", &[A[0], ("traefik.http.routers.a.priority", priority)]);
         scene.registry.update(&Confirmed(0));
-        scene.registry.set_generation(1)
+        scene.registry.set_generation(scene.now, 1)
     };
     assert_eq!(reasons("1"), []);
     let [(service, id, first)] = &reasons("x")[..] else { panic!("refused") };
@@ -528,7 +528,7 @@ proptest::proptest! {
             let id = format!("{}.{number}", services[service]);
             let documents = scenes.each_mut().map(|scene| {
                 match action {
-                    0 => drop(scene.registry.withdraw(scene.now, &id.parse().unwrap())),
+                    0 => drop(scene.registry.withdraw(scene.now, &id.parse().unwrap(), 0)),
                     1 => drop(scene.pass(TTL / 2)),
                     _ => {
                         let health = if action == 2 { Health::Unhealthy } else { Health::Healthy };
@@ -634,7 +634,7 @@ proptest::proptest! {
                     if withdrawn & 1 << task == 0 || second == 0 {
                         register(hub, task, now);
                     } else {
-                        hub.registry.withdraw(now, &id.parse().unwrap());
+                        hub.registry.withdraw(now, &id.parse().unwrap(), 0);
                     }
                 }
                 hub.document();

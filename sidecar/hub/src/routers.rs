@@ -83,6 +83,8 @@ struct Router {
     /// Generations whose beacon was requested, with the time from which each counts as used.
     switching: VecDeque<(u64, Instant)>,
     acknowledged: Option<u64>,
+    /// Since when it had all generations but the latest ones, unless it has those too.
+    behind_since: Instant,
     gone_at: Option<Instant>,
     api: Api,
     predecessor: Predecessor,
@@ -163,6 +165,7 @@ impl Routers {
                 beacon_due: None,
                 switching: VecDeque::new(),
                 acknowledged: None,
+                behind_since: now,
                 gone_at: None,
                 api,
                 predecessor,
@@ -209,6 +212,29 @@ impl Routers {
     /// Returns whether the router on `connection` can get a configuration.
     pub(crate) fn is_known(&self, connection: u64) -> bool {
         self.polling.get(&connection).is_some_and(|router| router.predecessor == Predecessor::Known)
+    }
+
+    /// Records that there is a new generation.
+    pub(crate) fn published(&mut self, now: Instant, generation: u64) {
+        for router in
+            self.polling.values_mut().filter(|router| router.acknowledged >= generation.checked_sub(1))
+        {
+            router.behind_since = now;
+        }
+    }
+
+    /// Returns the names of the routers, whether each is connected, the generation that it has acknowledged, since when it lacks
+    /// `generation`, and whether its API reports.
+    pub(crate) fn states(
+        &self,
+        generation: u64,
+    ) -> impl Iterator<Item = (&str, bool, Option<u64>, Option<Instant>, bool)> {
+        self.polling.values().map(move |router| {
+            let is_behind = router.acknowledged < Some(generation);
+            let has_api = router.api.report.is_some() && !router.api.has_failed;
+            let behind_since = is_behind.then_some(router.behind_since);
+            (router.poll.name.as_str(), router.gone_at.is_none(), router.acknowledged, behind_since, has_api)
+        })
     }
 
     /// Records the response to a poll on `connection`.

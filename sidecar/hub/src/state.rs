@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use cli::constant_time_eq;
-use protocol::{Instance, InstanceId, Routing};
+use protocol::{Instance, InstanceId, RouterStatus, Routing, Status};
 use runtime::{Bytes, Latch};
 use tracing::{info, warn};
 use traefik::{Document, redact_document};
@@ -31,20 +31,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Time after a pause in which a closed connection does not show that its task is gone: clients gave up waiting.
 const AFTER_PAUSE: Duration = Duration::from_secs(5);
 
+/// Options of the hub itself.
+pub(crate) struct Options {
+    /// Host name of the hub.
+    pub(crate) host: String,
+    /// Duration of the warm-up, in which the instances of the hub's predecessor register again.
+    pub(crate) warm_up: Duration,
+    /// Default certificate for routers.
+    pub(crate) certificate: Option<Certificate>,
+    /// Prefix of paths under which routers serve the hub's page.
+    pub(crate) page: Option<String>,
+}
+
 /// State of the hub.
 pub(crate) struct State {
+    pub(crate) options: Options,
+    /// Start of the hub.
+    pub(crate) started: Instant,
     pub(crate) registry: Registry,
     pub(crate) routers: Routers,
     pub(crate) generation: u64,
     /// Random key of this process, for the nonces of beacons.
     pub(crate) beacon_key: Key,
-    /// Duration of the warm-up, in which the instances of the hub's predecessor register again.
-    pub(crate) warm_up: Duration,
     /// End of the warm-up, once the first instance has registered.
     pub(crate) ready_at: Option<Instant>,
     /// Held until the end of the warm-up.
     pub(crate) unready: Option<Latch>,
-    pub(crate) certificate: Option<Certificate>,
     pub(crate) api: TraefikApi,
     /// Whether the configuration, or what events tell, may have changed since it was last rendered.
     pub(crate) is_outdated: bool,
@@ -137,6 +149,9 @@ impl State {
             info!(instances = self.registry.instances.len(), "ready: warm-up finished");
             progress = true;
         }
+        if progress {
+            self.registry.confirm(now, &self.routers);
+        }
         self.is_outdated |= expired || effect == Some(Effect::Registry);
         self.is_outdated |= progress && self.registry.settle_trials(&self.routers);
         self.is_unpublished |= self.is_outdated || progress || effect.is_some();
@@ -145,17 +160,17 @@ impl State {
         }
         self.renderings += u64::from(self.is_outdated || self.is_unpublished);
         if std::mem::take(&mut self.is_outdated) {
-            progress |= self.update_configuration();
+            progress |= self.update_configuration(now);
         }
         if std::mem::take(&mut self.is_unpublished) && self.events.has_subscribers() {
-            let instances = self.instances();
-            self.events.publish(&instances);
+            let (instances, status) = (self.instances(), self.status(now));
+            self.events.publish(&instances, &status, &self.registry.journal);
         }
         progress
     }
 
     /// Renders the configuration. Returns whether the routing of an instance may have changed, other than by a new generation.
-    fn update_configuration(&mut self) -> bool {
+    fn update_configuration(&mut self, now: Instant) -> bool {
         if !self.routers.has_sent {
             self.registry.start_over();
         }
@@ -164,7 +179,10 @@ impl State {
             warn!(%service, "{warning}");
         }
         self.generation += u64::from(is_new);
-        let refusals = self.registry.set_generation(self.generation);
+        if is_new {
+            self.routers.published(now, self.generation);
+        }
+        let refusals = self.registry.set_generation(now, self.generation);
         let progress = !is_new || !refusals.is_empty();
         for (service, id, reason) in refusals {
             if let Some(reason) = reason {
@@ -228,7 +246,10 @@ impl State {
         if let Some(address) = poll.api {
             own.add_api(&self.api.user(address));
         }
-        if let Some(Certificate { chain, key }) = &self.certificate {
+        if let Some(prefix) = &self.options.page {
+            own.add_page(prefix, &poll.host);
+        }
+        if let Some(Certificate { chain, key }) = &self.options.certificate {
             own.add_default_certificate(chain, key);
         }
         self.registry.document.to_json_with(&own).into()
@@ -302,6 +323,29 @@ impl State {
         }
     }
 
+    /// Returns what people should know of the hub itself.
+    pub(crate) fn status(&self, now: Instant) -> Status {
+        let router = |(name, connected, generation, behind, api): (&str, _, _, Option<Instant>, _)| {
+            let behind_since = behind.map(|at| self.registry.unix_millis(at));
+            RouterStatus { name: name.to_owned(), connected, generation, behind_since, api }
+        };
+        Status {
+            hub: self.id(),
+            host: self.options.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: self.registry.unix_millis(now),
+            started: self.registry.unix_millis(self.started),
+            ready: self.is_ready(),
+            generation: self.generation,
+            routers: self.routers.states(self.generation).map(router).collect(),
+        }
+    }
+
+    /// Returns the identity of this run of the hub.
+    pub(crate) fn id(&self) -> String {
+        self.beacon_key.derive("hub", "")
+    }
+
     /// Returns all instances, ordered by ID.
     pub(crate) fn instances(&self) -> Vec<Instance> {
         self.instances_after(None).collect()
@@ -317,6 +361,7 @@ impl State {
                 routing: self.routing(id),
                 connected: self.registry.is_connected(id),
                 stale: instance.stale,
+                changed_at: instance.changed_at,
             }
         })
     }

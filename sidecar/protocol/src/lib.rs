@@ -232,6 +232,93 @@ pub struct Instance {
     /// Whether the task was started with other labels than its service has now. The service's labels apply.
     #[serde(default)]
     pub stale: bool,
+    /// When its health or its routing state last changed, in milliseconds since the Unix epoch by the hub's clock.
+    #[serde(default)]
+    pub changed_at: u64,
+}
+
+/// A change of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Number of earlier events of this hub.
+    pub number: u64,
+    /// Time by the hub's clock, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// Service of the instance.
+    pub service: String,
+    /// ID of the instance.
+    pub instance: InstanceId,
+    /// Swarm node of the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// What happened to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "lowercase")]
+pub enum Change {
+    /// It registered before it was healthy.
+    Started,
+    /// Its service became healthy.
+    Healthy,
+    /// Its service is healthy no more.
+    Unhealthy,
+    /// Every router that polls this hub sends requests to it.
+    Routed,
+    /// It is not routed because of its labels.
+    Refused {
+        /// The label and what is wrong with it.
+        reason: String,
+    },
+    /// The reason for the refusal is gone.
+    Accepted,
+    /// Its sidecar or an agent withdrew it, so that it can stop.
+    Withdrawn,
+    /// Every router that polls this hub has stopped sending requests to it.
+    Unrouted,
+    /// Its sidecar, which had withdrawn it, ended.
+    Stopped,
+    /// Its lease ended without a withdrawal.
+    Lost,
+}
+
+/// A hub, and the routers that poll it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Identity of this run of the hub.
+    pub hub: String,
+    /// Host name of the hub; in Swarm that of its task.
+    pub host: String,
+    /// Version of the hub.
+    pub version: String,
+    /// Time of the response by the hub's clock, in milliseconds since the Unix epoch.
+    pub now: u64,
+    /// Start of the hub, in milliseconds since the Unix epoch.
+    pub started: u64,
+    /// Whether its warm-up has ended.
+    pub ready: bool,
+    /// Generation of the configuration.
+    pub generation: u64,
+    /// Routers that poll, or did a moment ago.
+    pub routers: Vec<RouterStatus>,
+}
+
+/// A router that polls a hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Its name in the poll.
+    pub name: String,
+    /// Whether its connection is open.
+    pub connected: bool,
+    /// Generation that it has acknowledged last.
+    pub generation: Option<u64>,
+    /// Since when it has not used the hub's latest generation, in milliseconds since the Unix epoch.
+    pub behind_since: Option<u64>,
+    /// Whether its API reports what it uses.
+    pub api: bool,
 }
 
 /// Body of a response that is not 2xx.

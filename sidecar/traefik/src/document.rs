@@ -16,6 +16,9 @@ pub const BEACON: &str = "swarmlings-beacon";
 /// Name of the hub's own router and middleware that let the hub read Traefik's API.
 pub const API: &str = "swarmlings-api";
 
+/// Name of the hub's own router, middleware and service in Traefik for its page.
+pub const PAGE: &str = "swarmlings-page";
+
 /// Host name of the router [`API`], which no DNS server knows.
 pub const API_HOST: &str = "swarmlings-api.invalid";
 
@@ -199,6 +202,18 @@ impl Document {
         self.insert("http", "routers", API, &router);
         let middleware = json!({"basicauth": {"users": [user], "removeheader": "true"}});
         self.insert("http", "middlewares", API, &middleware);
+    }
+
+    /// Adds a router that serves the hub's page under `prefix`, such as `/hub/`, on the default entry points. The hub is reached
+    /// at `host`.
+    pub fn add_page(&mut self, prefix: &str, host: &str) {
+        let rule = format!("PathPrefix(`{prefix}`)");
+        let router = json!({"rule": rule, "middlewares": [PAGE], "service": PAGE});
+        self.insert("http", "routers", PAGE, &router);
+        let prefix = prefix.trim_end_matches('/');
+        self.insert("http", "middlewares", PAGE, &json!({"stripprefix": {"prefixes": [prefix]}}));
+        let balancer = json!({"servers": [{"url": format!("http://{host}")}]});
+        self.insert("http", "services", PAGE, &json!({"loadbalancer": balancer}));
     }
 
     /// Adds a default certificate and its key, both as PEM.

@@ -26,7 +26,7 @@ mod values;
 
 pub use default_rule::{DefaultRule, normalize};
 pub use diagnostic::{Diagnostic, LabelErrors, Translation};
-pub use document::{API, API_HOST, BEACON, Backend, Document, Draft};
+pub use document::{API, API_HOST, BEACON, Backend, Document, Draft, PAGE};
 pub use exposure::{Constraints, Exposure};
 pub use limits::Limits;
 pub use references::Reference;

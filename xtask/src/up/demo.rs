@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use harness::{Fleet, FleetOptions, Instance, Process, Signal, http, instance};
+use harness::{Fleet, FleetOptions, Hub, Instance, Process, Signal, http, instance};
 use signal_hook::iterator::Signals;
 
 use super::guest::Guest;
@@ -46,6 +46,10 @@ impl Demo {
         }
         services.retain(|service| !service.instances.is_empty());
         Ok(Self { services, fleet })
+    }
+
+    pub(super) fn hub(&self) -> &Hub {
+        &self.fleet.hub
     }
 
     /// Calls `ready` with the services' URLs once all instances answer, and returns at the first signal. Fails if a

@@ -77,6 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         traefik: Some(tools::traefik()?),
         entry: Some(entry),
         api: Some(dashboard),
+        hub_arguments: ["--page-path", "/hub"].map(str::to_owned).into(),
         spawn: SpawnOptions { echo: args.verbose, own_group: true, ..SpawnOptions::default() },
         ..FleetOptions::default()
     };
@@ -85,11 +86,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).context("installing signal handlers")?;
     let mut demo = Demo::start(options, args.ping, args.hello, &guests)?;
+    let password = demo.hub().master()?.role("reader");
     let outcome = demo.run(&mut signals, |urls| {
         let (ready, urls) = (began.elapsed().as_secs_f64(), urls.join("   "));
         let line = format!("ready in {ready:.1} s   {urls}   dashboard: http://{dashboard}/dashboard/");
         // The demo continues if stdout is closed.
         let _ = writeln!(io::stdout(), "{line}");
+        eprintln!("the hub's page: http://people:{password}@{entry}/hub/");
         eprintln!("Ctrl-C withdraws, drains and stops everything");
     });
     if let Err(error) = &outcome {
