@@ -45,7 +45,9 @@ fn protocol_registry_and_rendering_are_pure() {
     let pure = [
         "protocol/src",
         "hub/src/address.rs",
+        "hub/src/journal.rs",
         "hub/src/key.rs",
+        "hub/src/leases.rs",
         "hub/src/rawdata.rs",
         "hub/src/plans.rs",
         "hub/src/registry.rs",
