@@ -74,7 +74,7 @@ fn paused_hub_costs_no_request_while_tasks_withdraw() {
 #[test]
 #[ignore = "slow: cargo xtask test --all runs it"]
 fn task_that_stops_while_a_hub_is_paused_serves_until_its_router_polls_another_one() {
-    // Traefik may choose the paused hub again, once in six times. The task serves for 10 s, long enough for three attempts.
+    // Traefik may choose the paused hub again, once in six times. The task serves for 18 s, long enough for four attempts.
     let demo = LabStack::demo_with_hubs(6).unwrap();
     let polled = |hub: &Container| demo.lab().routers_of(hub).unwrap() > 0;
     let hub = hubs(&demo).into_iter().find(polled).unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use harness::Lab;
+use harness::lab::Node;
 use serde_json::Value;
 
 /// A change of a container.
@@ -29,11 +29,11 @@ pub(super) struct Event {
     pub(super) service: String,
 }
 
-/// Reads the events of all hosts from `since` until now.
-pub(super) fn since(lab: &Lab, since: SystemTime) -> Result<Vec<Event>> {
+/// Reads the events of hosts from `since` until now.
+pub(super) fn since<'a>(nodes: impl IntoIterator<Item = &'a Node>, since: SystemTime) -> Result<Vec<Event>> {
     let [since, until] = [since, SystemTime::now()].map(unix_seconds);
     let mut events = Vec::new();
-    for node in lab.nodes() {
+    for node in nodes {
         let flags = ["events", "--since", &since, "--until", &until, "--filter", "type=container"];
         for line in node.docker().list(&[&flags[..], &["--format", "{{json .}}"]].concat())? {
             let event = serde_json::from_str(&line).with_context(|| format!("reading event {line}"))?;

@@ -187,11 +187,11 @@ impl Row {
     }
 }
 
-fn signal(container: &Container, name: &str) -> Result<()> {
+pub(super) fn signal(container: &Container, name: &str) -> Result<()> {
     container.docker().run(&["kill", "--signal", name, container.id()]).map(drop)
 }
 
-fn scale_hub(deployment: &Deployment<'_>, replicas: usize) -> Result<()> {
+pub(super) fn scale_hub(deployment: &Deployment<'_>, replicas: usize) -> Result<()> {
     let scale = format!("{}={replicas}", deployment.stack.service("hub"));
     deployment.lab.docker().run(&["service", "scale", "--detach", &scale])?;
     eventually_on_engine(CHANGE_TIMEOUT, || {

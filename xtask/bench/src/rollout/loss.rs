@@ -141,7 +141,7 @@ impl Row {
             let unrouted = SystemTime::now();
             if loss == Loss::Task {
                 // The Docker client takes some time before the engine kills the task.
-                let events = events::since(lab, began)?;
+                let events = events::since(lab.nodes(), began)?;
                 let killed = events.iter().find(|event| event.action == Action::Killed);
                 began = killed.context("the engine reported no kill")?.at;
             }
@@ -172,6 +172,6 @@ impl Row {
     }
 }
 
-fn millis(from: SystemTime, to: SystemTime) -> f64 {
+pub(super) fn millis(from: SystemTime, to: SystemTime) -> f64 {
     to.duration_since(from).unwrap_or_default().as_secs_f64() * 1000.0
 }

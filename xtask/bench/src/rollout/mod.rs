@@ -13,6 +13,7 @@ use crate::table::{Table, median, median_and_max};
 mod deployment;
 mod events;
 mod faults;
+mod hubs;
 mod loss;
 mod totals;
 mod update;
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Number of rounds of losses (of tasks, hosts, the hub and Traefik) in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     loss_rounds: u16,
+    /// Number of rounds of losses of one of three hubs
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    hub_rounds: u16,
     /// Number of rounds of updates under faults (to versions that cannot be routed, or while hub or Traefik fail) in each setup
     #[arg(long, value_name = "N", default_value_t = 3)]
     fault_rounds: u16,
@@ -52,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let secrets = Secrets::new("bench", Master::random()?);
     let _inside = lab.enter()?;
 
-    let (mut updates, mut losses, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut updates, mut faults, mut losses, mut hubs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let wanted = |setup: &&Setup| args.setups.is_empty() || args.setups.contains(setup);
     let outcome = Setup::value_variants().iter().filter(wanted).try_for_each(|setup| {
         let deployment = Deployment::new(&lab, *setup, &images, &traefik, &secrets)?;
@@ -60,10 +64,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         update::measure(&deployment, rounds, &mut updates)?;
         faults::measure(&deployment, args.fault_rounds, &mut faults)?;
         loss::measure(&deployment, args.loss_rounds, &mut losses)?;
+        if *setup == Setup::Ours {
+            hubs::measure(&deployment, args.hub_rounds, &mut hubs)?;
+        }
         deployment.stack.remove(SETTLE_TIMEOUT * 2)
     });
     // Printed after an error too: the figures took hours to measure.
-    println!("{}\n{}\n{}", updates_table(&updates), faults_table(&faults), losses_table(&losses));
+    for table in [updates_table(&updates), faults_table(&faults), losses_table(&losses), hubs_table(&hubs)] {
+        println!("{table}");
+    }
     outcome
 }
 
@@ -99,6 +108,25 @@ fn losses_table(rows: &[loss::Row]) -> Table {
     for row in rows {
         let delays = [&row.unrouted, &row.replaced].map(|delays| median_and_max(spread(delays)));
         table.row(&cells(&[row.setup, row.loss, &row.rounds.to_string()], &row.totals, &delays));
+    }
+    table
+}
+
+fn hubs_table(rows: &[hubs::Row]) -> Table {
+    let figures = [
+        "failed, sent within 5 s",
+        "failed later",
+        "loss → Traefiks poll another hub, ms",
+        "loss → first new task healthy, ms",
+        "start → healthy, ms",
+    ];
+    let mut table = Table::new(&columns(&["loss of one of three hubs", "rounds"], &figures));
+    for row in rows {
+        let [early, late] = row.failed.map(|count| count.to_string());
+        let [moved, first, green] =
+            [&row.moved, &row.first_green, &row.green].map(|delays| median_and_max(spread(delays)));
+        let names = [row.loss, &row.rounds.to_string()];
+        table.row(&cells(&names, &row.totals, &[early, late, moved, first, green]));
     }
     table
 }

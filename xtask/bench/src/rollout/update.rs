@@ -90,7 +90,7 @@ pub(super) fn measure(deployment: &Deployment<'_>, rounds: u16, rows: &mut Vec<R
             deployment.wait_settled()?;
             wait_for_all(&loads, 20, LOAD_TIMEOUT)?;
             let reports = loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
-            let events = events::since(deployment.lab, since)?;
+            let events = events::since(deployment.lab.nodes(), since)?;
             for ((row, target), report) in change_rows.iter_mut().zip(&targets).zip(&reports) {
                 row.add(report, &deployment.stack.service(target.service), &events);
             }
