@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 128;
 pub(crate) enum NameError {
     /// The name is not valid UTF-8 from this byte offset.
     NotUtf8 { byte: usize },
-    /// The name contains this control character, which could change the state of a terminal.
+    /// The name contains this character, which could change the state of a terminal or the order in which text is shown.
     Control(char),
     /// The name has this number of characters.
     TooLong(usize),
@@ -31,7 +31,7 @@ fn name(path: &str) -> Result<String, NameError> {
     let segment = path.rsplit('/').next().unwrap_or_default();
     let decoded = percent_decode(segment);
     let name = str::from_utf8(&decoded).map_err(|error| NameError::NotUtf8 { byte: error.valid_up_to() })?;
-    if let Some(control) = name.chars().find(|c| c.is_control()) {
+    if let Some(control) = name.chars().find(|&c| c.is_control() || is_bidi_control(c)) {
         return Err(NameError::Control(control));
     }
     match name.chars().count() {
@@ -39,6 +39,11 @@ fn name(path: &str) -> Result<String, NameError> {
         1..=MAX_LENGTH => Ok(capitalized(name)),
         length => Err(NameError::TooLong(length)),
     }
+}
+
+/// Whether a character changes the direction of the text around it: Unicode's property `Bidi_Control`.
+const fn is_bidi_control(letter: char) -> bool {
+    matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Converts the first letter to title case and the rest to lower case.
@@ -165,6 +170,21 @@ mod tests {
         assert_eq!(name("/%7F"), Err(NameError::Control('\u{7F}')));
         assert_eq!(name("/%C2%85"), Err(NameError::Control('\u{85}')));
         assert_eq!(NameError::Control('\n').to_string(), "control character U+000A in the name");
+    }
+
+    #[test]
+    fn bidirectional_control_characters_are_rejected() {
+        let controls = ['\u{61C}', '\u{200E}', '\u{200F}'].into_iter();
+        let controls = controls.chain('\u{202A}'..='\u{202E}').chain('\u{2066}'..='\u{2069}');
+        assert_eq!(
+            controls.clone().filter(|&c| name(&format!("/a{c}b")) == Err(NameError::Control(c))).count(),
+            12
+        );
+        assert_eq!(name("/a%E2%80%AEb"), Err(NameError::Control('\u{202E}')));
+        // Their neighbours, and letters of scripts that are written from right to left.
+        for letter in ['\u{200D}', '\u{2010}', '\u{202F}', '\u{206A}', 'א', 'ع'] {
+            assert!(name(&format!("/a{letter}b")).is_ok(), "{letter:?}");
+        }
     }
 
     #[test]
