@@ -30,7 +30,7 @@ use crate::faults::Faults;
 use crate::metrics::Metrics;
 use crate::{
     AppInfo, Connection, Identity, Peer, Readiness, ReadinessState, Request, Response, Service, Transport,
-    status, text,
+    Upgraded, status, text,
 };
 
 /// Operational endpoints: `/healthz`, `/readyz`, `/metrics` and `/version`; on an admin port also `/log-level` and `/faults`.
@@ -260,6 +260,19 @@ impl<S: Service> Service for MainOrAdmin<S> {
         match self {
             Self::Main(service) => service.call(request, connection).await,
             Self::Admin(admin) => admin.call(request, connection).await,
+        }
+    }
+
+    fn tcp_port(&self) -> Option<u16> {
+        match self {
+            Self::Main(service) => service.tcp_port(),
+            Self::Admin(_) => None,
+        }
+    }
+
+    async fn serve_tcp(&self, stream: Upgraded, connection: &Connection) {
+        if let Self::Main(service) = self {
+            service.serve_tcp(stream, connection).await;
         }
     }
 

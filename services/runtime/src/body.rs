@@ -194,7 +194,7 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// A client's byte stream after an upgrade from HTTP/1.
+/// A client's byte stream without HTTP: after an upgrade from HTTP/1, or on [`Service::tcp_port`](crate::Service::tcp_port).
 ///
 /// The server's timeouts do not apply to it any more. The drain closes it at its end.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::io::{ConnectionState, Io, Phase};
 use crate::listener::Accepted;
 use crate::metrics::{MethodIndex, RouteIndex, ThreadCounters};
 use crate::protocol::{Handler, Protocol};
-use crate::server::Server;
+use crate::server::{Port, Server};
 use crate::timeouts::Timeouts;
 use crate::{Connection, Established, Service, Stream, Transport, Upgraded};
 
@@ -63,6 +63,7 @@ impl<S: Service> Drop for ConnectionContext<S> {
 /// request is being received or answered.
 pub(crate) async fn serve<S: Service>(
     socket: Accepted,
+    port: Port,
     context: ConnectionContext<S>,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -79,6 +80,11 @@ pub(crate) async fn serve<S: Service>(
         },
     };
     let io = Io::new(stream, Arc::clone(&context.state));
+    if port == Port::Tcp {
+        let tcp = context.server.service.serve_tcp(Upgraded::new(io, closing), &context.connection);
+        // Boxed, so that it does not enlarge the future of every connection.
+        return Box::pin(tcp).await;
+    }
     let shared = Arc::clone(&context);
     let handler = service_fn(move |request| handle(Arc::clone(&shared), request));
     let max_header_bytes = context.server.limits.max_header_bytes;

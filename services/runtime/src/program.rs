@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::admin::MainOrAdmin;
 use crate::args::{Invocation, ServerArgs, parse};
 use crate::descriptors::{ADMIN_CONNECTIONS, raise_limit};
-use crate::server::{block_on, new_runtime};
+use crate::server::{Listeners, block_on, new_runtime, run_with};
 use crate::{AppInfo, Context, DrainReport, Limits, Listener, Service, run};
 
 /// Time limit of each step of a request to the running service: connect, send, receive.
@@ -26,6 +26,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The flag and variable of the service's port.
 const PORT: &str = "--port or SERVICE_PORT";
+/// The flag and variable of the port for connections without HTTP.
+const TCP_PORT: &str = "--tcp-port or SERVICE_TCP_PORT";
 /// The flag and variable of the admin port.
 const ADMIN_PORT: &str = "--admin-port or SERVICE_ADMIN_PORT";
 
@@ -139,19 +141,21 @@ async fn serve_until_signal<S: Service>(
     }
     let starting = context.latch();
     let service = new(&context)?;
-    let listener = match &args.socket {
+    let http = match &args.socket {
         Some(path) => listen_unix(path)?,
         None => listen_tcp(args.service_address(), PORT)?,
     };
+    let tcp = service.tcp_port().map(|port| listen_tcp((args.address, port).into(), TCP_PORT)).transpose()?;
+    let listeners = Listeners { http, tcp };
     let admin = if app.admin_port { Some(listen_tcp(args.admin_address(), ADMIN_PORT)?) } else { None };
-    log_addresses(args, &listener, admin.as_ref());
+    log_addresses(args, &listeners, admin.as_ref());
     if let Some(listener) = admin {
         spawn_admin::<S>(app, listener, &context);
     }
     inject_process_faults(args, &context);
     drop(starting);
     let shutdown = signals.shutdown(args.fault_injection.ignore_sigterm);
-    let report = run(listener, MainOrAdmin::Main(service), &context, shutdown).await;
+    let report = run_with(listeners, MainOrAdmin::Main(service), &context, shutdown).await;
     log_drain(args, report);
     if args.fault_injection.hang_on_drain {
         pending::<()>().await;
@@ -173,11 +177,12 @@ fn listen_unix(path: &Path) -> Result<Listener, Failure> {
     Listener::unix(path).map_err(|error| failure(format_args!("listening on {}", path.display()), &error))
 }
 
-fn log_addresses(args: &ServerArgs, listener: &Listener, admin: Option<&Listener>) {
-    let address = listener.address().map(tracing::field::display);
+fn log_addresses(args: &ServerArgs, listeners: &Listeners, admin: Option<&Listener>) {
+    let address = listeners.http.address().map(tracing::field::display);
     let socket = args.socket.as_deref().map(|path| tracing::field::display(path.display()));
+    let tcp = listeners.tcp.as_ref().and_then(Listener::address).map(tracing::field::display);
     let admin = admin.and_then(Listener::address).map(tracing::field::display);
-    tracing::info!(address, socket, admin, "listening");
+    tracing::info!(address, socket, tcp, admin, "listening");
 }
 
 /// Serves the admin port until the process exits: it has no drain.

@@ -50,20 +50,34 @@ where
     S: Service,
     H: Future,
 {
+    run_with(Listeners { http: listener, tcp: None }, service, context, shutdown).await
+}
+
+/// As [`run`], with a listener for the service's [TCP port](Service::tcp_port).
+pub(crate) async fn run_with<S, H>(
+    listeners: Listeners,
+    service: S,
+    context: &Context,
+    shutdown: impl Future<Output = H>,
+) -> DrainReport
+where
+    S: Service,
+    H: Future,
+{
     let server = Arc::new(context.server(service));
-    let mut listener = listener;
+    let mut listeners = listeners;
     let mut connections = Connections::new(Arc::clone(&server), context.max_connections());
-    let abort = connections.accept_until(&mut listener, shutdown).await;
+    let abort = connections.accept_until(&mut listeners, shutdown).await;
 
     server.readiness.drain();
     let answered_before = server.metrics.answered();
     tracing::info!(in_flight = server.metrics.in_flight(), "draining");
     server.service.on_drain();
     let drain = async {
-        connections.accept_until(&mut listener, sleep(server.limits.linger)).await;
-        match listener.close() {
-            Ok(queue) => queue.into_iter().for_each(|(socket, peer)| connections.spawn(socket, peer)),
-            Err(error) => tracing::warn!("accepting the last connections: {}", reason(&error)),
+        connections.accept_until(&mut listeners, sleep(server.limits.linger)).await;
+        connections.accept_last(Port::Http, listeners.http);
+        if let Some(tcp) = listeners.tcp {
+            connections.accept_last(Port::Tcp, tcp);
         }
         connections.closing.send_replace(true);
         connections.join_all().await;
@@ -76,6 +90,21 @@ where
     let aborted = server.metrics.in_flight();
     connections.tasks.shutdown().await;
     DrainReport { drained: server.metrics.answered() - answered_before, aborted }
+}
+
+/// The listeners of a service.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    pub(crate) http: Listener,
+    /// Listener for connections without HTTP.
+    pub(crate) tcp: Option<Listener>,
+}
+
+/// The port of a service that a client is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Http,
+    Tcp,
 }
 
 /// State shared by all connections of a server.
@@ -118,15 +147,27 @@ impl<S: Service> Connections<S> {
     }
 
     /// Accepts connections until `end` resolves.
-    async fn accept_until<T>(&mut self, listener: &mut Listener, end: impl Future<Output = T>) -> T {
+    async fn accept_until<T>(&mut self, listeners: &mut Listeners, end: impl Future<Output = T>) -> T {
+        let Listeners { http, tcp } = listeners;
         let counters = Arc::clone(&self.server.metrics.threads()[0]);
         let mut end = pin!(end);
         loop {
             tokio::select! {
                 output = &mut end => return output,
                 Some(_) = self.tasks.join_next() => {}
-                (socket, peer) = listener.accept(&counters) => self.spawn(socket, peer),
+                (socket, peer) = http.accept(&counters) => self.spawn(Port::Http, socket, peer),
+                Some((socket, peer)) = async { Some(tcp.as_mut()?.accept(&counters).await) } => {
+                    self.spawn(Port::Tcp, socket, peer);
+                }
             }
+        }
+    }
+
+    /// Stops listening, and accepts the connections in the kernel's queue.
+    fn accept_last(&mut self, port: Port, listener: Listener) {
+        match listener.close() {
+            Ok(queue) => queue.into_iter().for_each(|(socket, peer)| self.spawn(port, socket, peer)),
+            Err(error) => tracing::warn!("accepting the last connections: {}", reason(&error)),
         }
     }
 
@@ -142,7 +183,7 @@ impl<S: Service> Connections<S> {
 
     /// Serves a connection on the next thread, or closes it if there are too many. The client can try another server at once;
     /// in the kernel's queue it would wait.
-    fn spawn(&mut self, socket: Accepted, peer: Peer) {
+    fn spawn(&mut self, port: Port, socket: Accepted, peer: Peer) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         if !self.admits(peer) {
             self.server.metrics.threads()[0].connection_rejected();
@@ -167,7 +208,7 @@ impl<S: Service> Connections<S> {
         let connection = Connection::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), peer);
         let context =
             ConnectionContext::new(Arc::clone(&self.server), connection, Arc::clone(&counters[thread]));
-        let task = serve(socket, context, self.closing.subscribe());
+        let task = serve(socket, port, context, self.closing.subscribe());
         match other {
             None => self.tasks.spawn(task),
             Some(other) => self.tasks.spawn_on(task, other),

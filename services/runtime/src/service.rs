@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use http::Method;
 
-use crate::{Request, Response, Transport};
+use crate::{Request, Response, Transport, Upgraded};
 
 /// A service: responds to requests.
 ///
@@ -41,6 +41,16 @@ pub trait Service: Send + Sync + 'static {
 
     /// Responds to one request. The future is dropped when the client disconnects.
     fn call(&self, request: Request, connection: &Connection) -> impl Future<Output = Response> + Send;
+
+    /// Port for connections without HTTP, if any; [`Service::serve_tcp`] serves them. The flag `--tcp-port` should set it.
+    fn tcp_port(&self) -> Option<u16> {
+        None
+    }
+
+    /// Serves a connection to [`Service::tcp_port`] until it closes. The future is dropped at the end of the drain.
+    fn serve_tcp(&self, _stream: Upgraded, _connection: &Connection) -> impl Future<Output = ()> + Send {
+        future::ready(())
+    }
 
     /// Layer between clients' sockets and HTTP, if any.
     fn transport(&self) -> Option<&dyn Transport> {
