@@ -1,4 +1,4 @@
-//! TLS with optional client certificates.
+//! TLS, which requests a certificate from clients.
 
 use std::fmt::Write;
 use std::io;
@@ -8,9 +8,16 @@ use std::sync::Arc;
 use clap::Args;
 use cli::Failure;
 use runtime::Stream;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::TLS13;
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, ServerConfig, ServerConnection,
+    SignatureScheme,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tls::files;
@@ -36,14 +43,19 @@ pub struct TlsArgs {
     /// PEM file with the private key of the certificate (P-256, RSA or Ed25519)
     #[arg(long, env = "SERVICE_KEY", value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
-    /// PEM file with trusted CA certificates for clients; clients must then present a certificate
+    /// PEM file with trusted CA certificates for clients, which must then present a certificate; without it they may, and it
+    /// is shown unverified
     #[arg(long, env = "SERVICE_CACERT", value_name = "FILE", requires = "cert")]
     pub cacert: Option<PathBuf>,
 }
 
 /// The TLS server.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    /// Whether the certificates of clients are verified.
+    verifies_clients: bool,
+}
 
 impl Tls {
     /// Reads the files. Returns `None` without `--cert`.
@@ -54,19 +66,18 @@ impl Tls {
         let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?;
-        let clients = match &args.cacert {
-            None => versions.with_no_client_auth(),
+        let verifier = match &args.cacert {
+            None => Arc::new(AnyCertificate(provider)),
             Some(path) => {
                 let roots = files::roots("client CA certificates", path)?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                let verifier =
-                    verifier.map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?;
-                versions.with_client_cert_verifier(verifier)
+                verifier.map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?
             }
         };
+        let clients = versions.with_client_cert_verifier(verifier);
         let mut config = clients.with_cert_resolver(Arc::new(certificate));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Some(Self(Arc::new(config))))
+        Ok(Some(Self { config: Arc::new(config), verifies_clients: args.cacert.is_some() }))
     }
 
     /// Performs the handshake.
@@ -80,9 +91,54 @@ impl Tls {
             stream.shutdown().await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "HTTP request without TLS"));
         }
-        let stream = TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await?;
-        let session = Session::new(stream.get_ref().1);
+        let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await?;
+        let session = Session::new(stream.get_ref().1, self.verifies_clients);
         Ok((Stream::layered(stream), session))
+    }
+}
+
+/// Requests a certificate from clients and accepts any or none, but verifies that a client holds the key of its own.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not supported".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -106,10 +162,13 @@ pub struct Session {
     /// SHA-256 of the client's own certificate in hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Whether a trusted CA has issued the client's certificate, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
 }
 
 impl Session {
-    fn new(connection: &ServerConnection) -> Self {
+    fn new(connection: &ServerConnection, verifies_clients: bool) -> Self {
         let certificates = connection.peer_certificates().unwrap_or_default();
         Self {
             version: match connection.protocol_version() {
@@ -124,6 +183,7 @@ impl Session {
             server_name: connection.server_name().map(str::to_owned),
             subjects: certificates.iter().map(|der| subject(der)).collect(),
             fingerprint: certificates.first().map(|der| fingerprint(der)),
+            verified: (!certificates.is_empty()).then_some(verifies_clients),
         }
     }
 }

@@ -116,7 +116,27 @@ fn client_certificate_is_shown() {
         let fingerprint = printed.trim().rsplit('=').next().unwrap().replace(':', "").to_lowercase();
         assert!(answer.contains("\"subjects\":[\"CN=viktor,O=Swarmlings\""), "{kind:?}: {answer}");
         assert!(answer.contains(&format!("\"fingerprint\":\"{fingerprint}\"")), "{kind:?}: {answer}");
+        assert!(answer.contains("\"verified\":true"), "{kind:?}: {answer}");
     }
+}
+
+#[test]
+fn without_cacert_any_client_certificate_is_shown_and_none_is_needed() {
+    let (made, others) = (Certificates::new(P256), Certificates::new(P256));
+    made.issue("server", P256, "/CN=echo");
+    let server = start(&made.flags("server"));
+    let (ca, url) = (made.path("ca.pem"), server.url("https", "/api"));
+    for kind in [P256, RSA, ED25519] {
+        others.issue("client", kind, "/CN=viktor");
+        let (cert, key) = (others.path("client.pem"), others.path("client.key"));
+        let answer = curl(&["--cacert", &ca, "--cert", &cert, "--key", &key, &url]);
+        assert!(answer.contains("\"subjects\":[\"CN=viktor\""), "{kind:?}: {answer}");
+        assert!(answer.contains("\"verified\":false"), "{kind:?}: {answer}");
+        let answer = curl(&["--cacert", &ca, "--cert", &cert, "--key", &key, &server.url("https", "/")]);
+        assert!(answer.contains("Certificate[0] Subject: CN=viktor\n"), "{kind:?}: {answer}");
+    }
+    let answer = curl(&["--cacert", &ca, &url]);
+    assert!(answer.contains("\"tls\":{") && !answer.contains("\"verified\""), "{answer}");
 }
 
 #[test]
