@@ -1,12 +1,14 @@
 //! `stacks/demo.yml` on a Docker engine with a swarm of one node.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::ensure;
 use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, wait_for_all};
+use harness::service_process::connect;
 use harness::traefik::{DASHBOARD, DASHBOARD_USER};
 use harness::{Load, LoadOptions, Loopback, SwarmStack, TraefikApi, apache, eventually, http};
 use serde_json::Value;
@@ -75,6 +77,30 @@ fn dashboard_asks_for_a_password() {
     .unwrap();
     // An update is green only if the hub, too, reads the API.
     stack.stack().force_update("hello").unwrap();
+}
+
+#[test]
+fn tcp_connections_name_their_task_and_client() {
+    let stack = SwarmStack::deploy().unwrap();
+    let address = Loopback::at(Ipv4Addr::UNSPECIFIED.into()).free().unwrap();
+    stack.extend("stacks/echo-tcp.yml", &[("TCP_PORT", &address.port().to_string())]).unwrap();
+    let mut slots = BTreeSet::new();
+    eventually(LONG, || {
+        let mut stream = connect((Ipv4Addr::LOCALHOST, address.port()).into());
+        stream.write_all(b"hello\n")?;
+        let (mut greeting, mut echo) = (String::new(), String::new());
+        let mut stream = BufReader::new(stream);
+        stream.read_line(&mut greeting)?;
+        stream.read_line(&mut echo)?;
+        assert_eq!(echo, "hello\n");
+        let greeting: Value = serde_json::from_str(&greeting)?;
+        let (task, slot) = (greeting["task"].as_str().unwrap(), greeting["slot"].as_str().unwrap());
+        assert!(task.contains(&format!("_echo.{slot}.")), "{greeting}");
+        slots.insert(slot.to_owned());
+        ensure!(slots.len() == 2, "only {slots:?}");
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]

@@ -6,8 +6,10 @@ use clap::{ArgAction, Args};
 use cli::{integer, parse_bool};
 
 use crate::forwarding::TrustedProxy;
+use crate::tcp::TcpArgs;
 use crate::transport::TransportArgs;
 use crate::websocket::WebSocketArgs;
+use crate::weights::WeightedCodes;
 
 /// Flags of the service.
 #[derive(Args, Clone, Debug)]
@@ -32,9 +34,15 @@ pub struct EchoArgs {
     /// Maximum delay or response duration that a request can choose
     #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "DURATION", default_value = "10m", value_parser = parse::go_duration)]
     pub max_delay: Duration,
+    /// Status code of `/` and all other paths, such as `503` or, picked by weight, `200:9,503` [default: 200]
+    #[arg(long, env = "SERVICE_DEFAULT_STATUS", value_name = "CODES")]
+    pub default_status: Option<WeightedCodes>,
     /// WebSocket flags.
     #[command(flatten)]
     pub websocket: WebSocketArgs,
+    /// Flags of the TCP port.
+    #[command(flatten)]
+    pub tcp: TcpArgs,
     /// Flags of the layers below HTTP.
     #[command(flatten)]
     pub transport: TransportArgs,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::Version;
 use http::header::HeaderName;
 use http::request::Parts;
+use http::{HeaderMap, Version};
 use runtime::{Body, Bytes, HeaderValue, Response, StatusCode, header, text};
 use tokio::time::sleep;
 
@@ -13,6 +13,7 @@ use crate::api::json;
 use crate::body_stream::{Lines, Shutdown, Source, Step, stream_body};
 use crate::content::{Noise, Text};
 use crate::headers;
+use crate::overrides::set_status;
 use crate::params::{self, at_most};
 use crate::query::Query;
 use crate::random::Random;
@@ -77,9 +78,7 @@ impl Handlers {
 
     /// Responds after a delay, which is random within a range.
     pub(crate) async fn delay(self, parameter: &str) -> Answer {
-        let (first, last) = params::times(parameter, self.max_delay)?;
-        let spread = u64::try_from(last.saturating_sub(first).as_nanos()).unwrap_or(u64::MAX);
-        let delay = first + Duration::from_nanos(Random::with_random_seed().below(spread.saturating_add(1)));
+        let delay = pick(params::times(parameter, self.max_delay)?);
         sleep(delay).await;
         Ok(text(format!("after {}\n", parse::format_go_duration(delay))))
     }
@@ -131,18 +130,14 @@ impl Handlers {
     }
 
     /// Returns bytes that are spread evenly over a duration.
-    pub(crate) async fn drip(self, query: Query<'_>) -> Answer {
+    pub(crate) fn drip(self, query: Query<'_>) -> Answer {
         let size = query.read("numbytes", |size| params::size(size, self.max_bytes))?.unwrap_or(10);
-        let delay = query.read("delay", |delay| params::seconds(delay, self.max_delay))?.unwrap_or_default();
-        let left = self.max_delay.saturating_sub(delay);
-        let default = Duration::from_secs(2).min(left);
-        let duration = query.read("duration", |duration| params::seconds(duration, left))?.unwrap_or(default);
+        let default = Duration::from_secs(2).min(self.max_delay);
+        let duration = query.read("duration", |duration| params::seconds(duration, self.max_delay))?;
+        let duration = duration.unwrap_or(default);
         let code = query.read("code", weights::code)?.unwrap_or_default();
-        sleep(delay).await;
-        let drip = Drip { size, sent: 0, duration };
-        let body = if is_without_body(code) { Body::empty() } else { stream_body(drip, None) };
-        let mut response = with_type(OCTETS, body);
-        *response.status_mut() = code;
+        let mut response = with_type(OCTETS, stream_body(Drip { size, sent: 0, duration }, None));
+        set_status(&mut response, code);
         Ok(response)
     }
 
@@ -156,26 +151,35 @@ impl Handlers {
 pub(crate) fn status(parameter: &str) -> Answer {
     let codes: WeightedCodes = parameter.parse()?;
     let code = codes.pick(Random::with_random_seed().below(codes.total()));
-    let mut response = match code.canonical_reason() {
-        _ if is_without_body(code) => Response::new(Body::empty()),
-        Some(reason) => text(format!("{} {reason}\n", code.as_str())),
-        None => text(format!("{}\n", code.as_str())),
-    };
-    *response.status_mut() = code;
-    match code.as_u16() {
-        301 | 302 | 303 | 307 | 308 => insert(&mut response, header::LOCATION, "/"),
-        401 => insert(&mut response, header::WWW_AUTHENTICATE, "Basic realm=\"echo\""),
-        407 => insert(&mut response, header::PROXY_AUTHENTICATE, "Basic realm=\"echo\""),
-        _ => {}
-    }
+    let mut response = text(match code.canonical_reason() {
+        Some(reason) => format!("{} {reason}\n", code.as_str()),
+        None => format!("{}\n", code.as_str()),
+    });
+    set_status(&mut response, code);
     Ok(response)
 }
 
 /// Returns the request headers as JSON.
-pub(crate) fn headers(parts: &Parts) -> String {
-    let mut all: BTreeMap<_, _> = headers::sorted(parts).into_iter().collect();
-    all.insert("Host".to_owned(), vec![headers::host(parts)]);
-    json(&BTreeMap::from([("headers", all)]))
+pub(crate) fn headers(parts: &Parts) -> Response {
+    let mut all = headers::sorted(parts);
+    all.push(("Host".to_owned(), vec![headers::host(parts)]));
+    headers_as_json(all)
+}
+
+/// Returns the headers of the response as JSON, as far as the request sets them.
+pub(crate) fn response_headers(headers: &HeaderMap) -> Response {
+    headers_as_json(headers::all(headers))
+}
+
+fn headers_as_json(headers: impl IntoIterator<Item = (String, Vec<String>)>) -> Response {
+    let headers: BTreeMap<_, _> = headers.into_iter().collect();
+    with_type("application/json", json(&BTreeMap::from([("headers", headers)])))
+}
+
+/// Returns a random duration from the first to the second one.
+pub(crate) fn pick((first, last): (Duration, Duration)) -> Duration {
+    let spread = u64::try_from(last.saturating_sub(first).as_nanos()).unwrap_or(u64::MAX);
+    first + Duration::from_nanos(Random::with_random_seed().below(spread.saturating_add(1)))
 }
 
 /// Formats a line of a stream as JSON.
@@ -198,10 +202,6 @@ pub(crate) fn protocol(version: Version) -> &'static str {
         Version::HTTP_3 => "HTTP/3.0",
         _ => "HTTP/1.1",
     }
-}
-
-fn is_without_body(code: StatusCode) -> bool {
-    matches!(code.as_u16(), 204 | 205 | 304)
 }
 
 /// Returns a response with this content type.

@@ -21,14 +21,9 @@ pub fn canonical(name: &str) -> String {
 pub(crate) fn sorted(parts: &request::Parts) -> Vec<(String, Vec<String>)> {
     let headers = &parts.headers;
     let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    let is_left_out = |name: &header::HeaderName| {
-        name == header::HOST || name == header::TRANSFER_ENCODING || (name == header::TRAILER && is_chunked)
-    };
-    let mut sorted: Vec<_> = headers
-        .keys()
-        .filter(|name| !is_left_out(name))
-        .map(|name| (canonical(name.as_str()), headers.get_all(name).iter().map(text).collect::<Vec<_>>()))
-        .collect();
+    let is_left_out =
+        |name: &str| name == "Host" || name == "Transfer-Encoding" || (name == "Trailer" && is_chunked);
+    let mut sorted: Vec<_> = all(headers).filter(|(name, _)| !is_left_out(name)).collect();
     if parts.version == Version::HTTP_2 {
         if let Some((_, cookies)) = sorted.iter_mut().find(|(name, _)| name == "Cookie") {
             *cookies = vec![cookies.join("; ")];
@@ -40,6 +35,11 @@ pub(crate) fn sorted(parts: &request::Parts) -> Vec<(String, Vec<String>)> {
     }
     sorted.sort();
     sorted
+}
+
+/// Returns all headers with their canonical names.
+pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<String>)> {
+    headers.keys().map(|name| (canonical(name.as_str()), headers.get_all(name).iter().map(text).collect()))
 }
 
 /// Returns the text of a header value; bytes that are not UTF-8 are replaced.

@@ -52,12 +52,12 @@ pub fn time(text: &str, max: Duration) -> Result<Duration, String> {
     if time > max { Err(invalid(text, &at_most(max))) } else { Ok(time) }
 }
 
-/// Parses a duration, or a range of durations such as `2s-5s`.
+/// Parses [seconds], or a range of them such as `2s-5s`.
 pub fn times(text: &str, max: Duration) -> Result<(Duration, Duration), String> {
     match text.split_once('-').filter(|(first, _)| !first.is_empty()) {
-        None => time(text, max).map(|time| (time, time)),
+        None => seconds(text, max).map(|time| (time, time)),
         Some((first, last)) => {
-            let (first, last) = (time(first, max)?, time(last, max)?);
+            let (first, last) = (seconds(first, max)?, seconds(last, max)?);
             if first > last {
                 return Err(invalid(text, &"the shorter duration first"));
             }
@@ -114,12 +114,13 @@ mod tests {
     fn durations_may_be_ranges() {
         assert_eq!(times("10ms", MINUTE), Ok((Duration::from_millis(10), Duration::from_millis(10))));
         assert_eq!(times("2s-5s", MINUTE), Ok((Duration::from_secs(2), Duration::from_secs(5))));
+        assert_eq!(times("0.5-1", MINUTE), Ok((Duration::from_millis(500), Duration::from_secs(1))));
         for (text, named) in [
             ("5s-2s", "\"5s-2s\": expected the shorter duration first"),
-            ("2-5s", "\"2\": expected a duration such as"),
-            ("2s-", "\"\": expected a duration such as"),
+            ("2x-5s", "\"2x\": expected a duration such as"),
+            ("2s-", "\"\": expected seconds, or a duration of at most 1m"),
             ("1s-61s", "\"61s\": expected a duration of at most 1m (--max-delay)"),
-            ("", "\"\": expected a duration such as"),
+            ("", "\"\": expected seconds, or a duration of at most 1m"),
         ] {
             let error = times(text, MINUTE).unwrap_err();
             assert!(error.starts_with(named), "{text}: {error}");

@@ -1,7 +1,7 @@
 //! Routes by path.
 
 /// Names of all routes, also for metrics: paths, with parameters in braces.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     // Server and request, as whoami shows them. Also all other paths.
     "/",
     // Server and request as JSON.
@@ -28,6 +28,8 @@ pub const NAMES: [&str; 17] = [
     "/sse",
     // The request headers.
     "/headers",
+    // The headers of the response.
+    "/response-headers",
     // Bytes spread over a time.
     "/drip",
     // The connection is closed.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use cli::Failure;
 use http::header::HeaderName;
@@ -9,8 +10,8 @@ use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use runtime::{
-    Body, BodyError, Connection, Context, HeaderValue, Identity, Method, Request, RequestBody, Response,
-    Service, StatusCode, Transport, header, status, text,
+    Body, Connection, Context, HeaderValue, Identity, Method, Request, RequestBody, Response, Service,
+    StatusCode, Transport, Upgraded, header, status, text,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -22,11 +23,13 @@ use crate::body_stream::Shutdown;
 use crate::forwarding::{ForwardingChain, IncomingRequest, TransportInfo, forwarding_chain, remote};
 use crate::handlers::{Handlers, with_type};
 use crate::headers::{host, request_uri, sorted};
+use crate::overrides::Overrides;
 use crate::query::Query;
 use crate::route::{NAMES, route};
+use crate::tcp::Greeting;
 use crate::transport::Layers;
 use crate::whoami::{Framing, ServerInfo};
-use crate::{handlers, health, params, websocket, whoami};
+use crate::{handlers, health, params, tcp, websocket, whoami};
 
 /// `OpenAPI` description of the service.
 const OPENAPI: &str = include_str!("../openapi.yaml");
@@ -65,7 +68,6 @@ impl Echo {
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {
         let (parts, body) = request.into_parts();
-        let (route, parameter) = route(parts.uri.path());
         if self.args.verbose {
             tracing::info!(
                 remote = %self.remote(connection),
@@ -75,28 +77,56 @@ impl Echo {
                 "request"
             );
         }
-        match NAMES[route] {
-            "/" => self.whoami(&parts, body, connection).await,
-            "/health" if parts.method == Method::POST => self.set_health(body).await,
-            // The body is read even if it is not used: otherwise the connection could not be reused.
-            name => match discard(body).await {
-                Ok(()) => {
-                    self.answer_route(name, parameter, &parts, connection).await.unwrap_or_else(bad_request)
-                }
-                Err(error) => error.response(),
-            },
-        }
+        self.answer_route(&parts, body, connection).await.unwrap_or_else(|error| error)
     }
 
+    /// Returns the response of the path's handler with the changes that the query asks for, or an error response.
     async fn answer_route(
+        &self,
+        parts: &Parts,
+        body: RequestBody,
+        connection: &Connection,
+    ) -> Result<Response, Response> {
+        let (route, parameter) = route(parts.uri.path());
+        let name = NAMES[route];
+        let query = Query::new(parts.uri.query());
+        let overrides = match Overrides::parse(query, self.args.max_delay, name == "/response-headers") {
+            Ok(overrides) if name == "/" => overrides.or_status(self.args.default_status.as_ref()),
+            Ok(overrides) => overrides,
+            Err(error) => {
+                discard(body).await?;
+                return Err(bad_request(error));
+            }
+        };
+        if overrides.delay.1 > Duration::ZERO {
+            sleep(handlers::pick(overrides.delay)).await;
+        }
+        let max_delay = self.args.max_delay.saturating_sub(overrides.delay.1);
+        let handlers = Handlers { max_bytes: self.args.max_bytes, max_delay };
+        let mut response = match name {
+            "/" => self.whoami(parts, body, handlers, connection).await?,
+            "/health" if parts.method == Method::POST => self.set_health(body).await?,
+            // The body is read even if it is not used: otherwise the connection could not be reused.
+            _ => {
+                discard(body).await?;
+                let response = self.call_handler(name, parameter, parts, handlers, connection, &overrides);
+                response.await.map_err(bad_request)?
+            }
+        };
+        overrides.apply(&mut response);
+        Ok(response)
+    }
+
+    async fn call_handler(
         &self,
         name: &str,
         parameter: &str,
         parts: &Parts,
+        handlers: Handlers,
         connection: &Connection,
+        overrides: &Overrides,
     ) -> Result<Response, String> {
         let query = Query::new(parts.uri.query());
-        let handlers = Handlers { max_bytes: self.args.max_bytes, max_delay: self.args.max_delay };
         let parameter = crate::query::decode(parameter, false).unwrap_or_else(|| parameter.to_owned());
         Ok(match name {
             "/api" => self.api(parts, query, connection),
@@ -110,8 +140,9 @@ impl Echo {
             "/bytes/{size}" => handlers.bytes(&parameter, query)?,
             "/stream/{count}" => handlers.stream(&parameter, query, self.line())?,
             "/sse" => handlers.sse(query, parts.headers.get("last-event-id"), self.drained(), self.line())?,
-            "/headers" => with_type("application/json", handlers::headers(parts)),
-            "/drip" => handlers.drip(query).await?,
+            "/headers" => handlers::headers(parts),
+            "/response-headers" => handlers::response_headers(overrides.headers()),
+            "/drip" => handlers.drip(query)?,
             "/hops" => text(self.forwarding_chain(parts, connection).to_string()),
             "/hang" => {
                 self.drained().await;
@@ -122,14 +153,20 @@ impl Echo {
         })
     }
 
-    async fn whoami(&self, parts: &Parts, body: RequestBody, connection: &Connection) -> Response {
+    async fn whoami(
+        &self,
+        parts: &Parts,
+        body: RequestBody,
+        handlers: Handlers,
+        connection: &Connection,
+    ) -> Result<Response, Response> {
         let query = Query::new(parts.uri.query());
         // As in whoami, an invalid duration is ignored.
         let wait = query.get("wait").filter(|text| parse::go_duration(text).is_ok());
         if let Some(wait) = wait {
-            match params::time(&wait, self.args.max_delay) {
+            match params::time(&wait, handlers.max_delay) {
                 Ok(wait) => sleep(wait).await,
-                Err(error) => return bad_request(format!("wait={error}")),
+                Err(error) => return Err(bad_request(format!("wait={error}"))),
             }
         }
         let framing = Framing::of(parts, body.is_end_stream());
@@ -147,10 +184,7 @@ impl Echo {
         let tail =
             self.environment(query).flat_map(|(name, value)| [name, "=".to_owned(), value, "\n".to_owned()]);
         let tail = tail.collect();
-        match whoami::body(head, framing, body, tail).await {
-            Ok(body) => text(body),
-            Err(error) => error.response(),
-        }
+        whoami::body(head, framing, body, tail).await.map(text).map_err(|error| error.response())
     }
 
     fn api(&self, parts: &Parts, query: Query<'_>, connection: &Connection) -> Response {
@@ -176,19 +210,12 @@ impl Echo {
         with_type("application/json", json(&data))
     }
 
-    async fn set_health(&self, body: RequestBody) -> Response {
-        let code = match body.bytes().await {
-            Ok(body) => health::parse(&body),
-            Err(error) => return error.response(),
-        };
-        match code {
-            Ok(code) => {
-                self.health.store(code.as_u16(), Ordering::Relaxed);
-                tracing::info!(code = code.as_u16(), "health status set");
-                empty(StatusCode::OK)
-            }
-            Err(error) => bad_request(error),
-        }
+    async fn set_health(&self, body: RequestBody) -> Result<Response, Response> {
+        let body = body.bytes().await.map_err(|error| error.response())?;
+        let code = health::parse(&body).map_err(bad_request)?;
+        self.health.store(code.as_u16(), Ordering::Relaxed);
+        tracing::info!(code = code.as_u16(), "health status set");
+        Ok(empty(StatusCode::OK))
     }
 
     fn environment(&self, query: Query<'_>) -> impl Iterator<Item = (String, String)> + use<> {
@@ -213,6 +240,22 @@ impl Echo {
 
     fn remote(&self, connection: &Connection) -> String {
         remote(connection.peer, connection.transport_info(), &self.args.trusted_proxy)
+    }
+
+    /// Returns the first line of a TCP connection.
+    fn greeting(&self, connection: &Connection) -> String {
+        let identity = self.context.identity();
+        json(&Greeting {
+            hostname: &identity.host,
+            name: self.args.name.as_deref(),
+            remote_addr: self.remote(connection),
+            tls: connection.transport_info::<TransportInfo>().and_then(|origin| origin.tls.as_ref()),
+            task: identity.task.as_deref(),
+            slot: identity.slot.as_deref(),
+            node: identity.node.as_deref(),
+            version: self.context.version(),
+            state: self.context.readiness().state().as_str(),
+        })
     }
 
     /// Returns the formatter of stream lines.
@@ -252,12 +295,25 @@ impl Service for Echo {
     }
 
     fn try_sync(&self, request: &Request) -> Option<Response> {
-        let is_bench = request.uri().path() == "/bench" && request.body().is_end_stream();
+        let uri = request.uri();
+        let is_bench = uri.path() == "/bench" && uri.query().is_none() && request.body().is_end_stream();
         (is_bench && !self.args.verbose).then(|| self.add_identity(bench()))
     }
 
     async fn call(&self, request: Request, connection: &Connection) -> Response {
         self.add_identity(self.answer(request, connection).await)
+    }
+
+    fn tcp_port(&self) -> Option<u16> {
+        self.args.tcp.tcp_port
+    }
+
+    async fn serve_tcp(&self, stream: Upgraded, connection: &Connection) {
+        if self.args.verbose {
+            tracing::info!(remote = %self.remote(connection), "TCP connection");
+        }
+        let greeting = if self.args.tcp.tcp_greeting { self.greeting(connection) } else { String::new() };
+        tcp::echo(stream, greeting, self.context.limits()).await;
     }
 
     fn transport(&self) -> Option<&dyn Transport> {
@@ -297,11 +353,11 @@ fn empty(code: StatusCode) -> Response {
 }
 
 /// Reads a body to its end.
-async fn discard(mut body: RequestBody) -> Result<(), BodyError> {
+async fn discard(mut body: RequestBody) -> Result<(), Response> {
     while !body.is_end_stream()
         && let Some(frame) = body.frame().await
     {
-        frame?;
+        frame.map_err(|error| error.response())?;
     }
     Ok(())
 }

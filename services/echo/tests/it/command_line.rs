@@ -7,6 +7,7 @@ fn bad_usage_exits_64_and_names_the_flag() {
         (["--trusted-proxy", "10.0.0.0/8,"], "\"\": expected a network"),
         (["--max-bytes", "1MB"], "--max-bytes"),
         (["--max-delay", "10"], "expected a duration such as 10ms"),
+        (["--default-status", "99"], "\"99\": expected a status code from 200 to 999"),
     ] {
         let output = run(command().args(args));
         let said = String::from_utf8(output.stderr).unwrap();
@@ -23,7 +24,15 @@ fn help_lists_every_flag_with_its_variable() {
     let help = String::from_utf8(output.stdout).unwrap();
     // Help is wrapped, so a flag's text may take several lines.
     let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for flag in ["--name", "--verbose", "--expose-env", "--trusted-proxy", "--max-bytes", "--max-delay"] {
+    for flag in [
+        "--name",
+        "--verbose",
+        "--expose-env",
+        "--trusted-proxy",
+        "--max-bytes",
+        "--max-delay",
+        "--default-status",
+    ] {
         let text = words.split(" --").find(|text| text.starts_with(&flag[2..])).unwrap();
         let variable = flag.trim_start_matches("--").replace('-', "_").to_uppercase();
         let variable =

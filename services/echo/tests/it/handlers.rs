@@ -111,7 +111,8 @@ fn invalid_parameters_are_reported() {
         ("/status/abc", "\"abc\": expected a status code from 200 to 999"),
         ("/status/", "\"\": expected a status code from 200 to 999"),
         ("/status/200:x", "\"200:x\": expected a weight from 0 to 1000000, such as 3 or 0.25"),
-        ("/delay/5", "\"5\": expected a duration such as 10ms, 1.5s or 1m30s"),
+        ("/delay/5x", "\"5x\": expected a duration such as 10ms, 1.5s or 1m30s"),
+        ("/delay/5", "\"5\": expected seconds, or a duration of at most 1s (--max-delay)"),
         ("/delay/1s-2s", "\"2s\": expected a duration of at most 1s (--max-delay)"),
         ("/?wait=2s", "wait=\"2s\": expected a duration of at most 1s (--max-delay)"),
         (

@@ -14,8 +14,12 @@ mod forwarding;
 mod handlers;
 /// HTTP/2 and HTTP/1 on one port.
 mod http2;
+/// Changes to any response that the query asks for.
+mod overrides;
 /// The PROXY protocol.
 mod proxy_protocol;
+/// TCP connections without HTTP.
+mod tcp;
 /// TLS and client certificates.
 mod tls;
 /// WebSocket.

@@ -12,14 +12,20 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
+/// Sends a handshake and returns the response head.
+fn shake_hands(server: &Server, path: &str) -> (Client, String) {
+    let mut client = Client::connect(server.address);
+    client.send(format!(
+        "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    ));
+    let head = client.head();
+    (client, head)
+}
+
 /// A client that has completed the handshake and sends raw frames.
 fn open(server: &Server) -> Client {
-    let mut client = Client::connect(server.address);
-    client.send(
-        "GET /echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
-    let head = client.head();
+    let (client, head) = shake_hands(server, "/echo");
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     assert!(head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
     client
@@ -65,6 +71,20 @@ fn messages_are_echoed_with_their_type() {
         client.send(message(opcode, payload));
         assert_eq!(received(&mut client), (opcode, payload.to_vec()));
     }
+}
+
+#[test]
+fn query_changes_the_response_to_a_handshake() {
+    let server = Server::start(&[]);
+    let (mut client, head) = shake_hands(&server, "/echo?header=set-cookie:a=b");
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("\r\nset-cookie: a=b\r\n"), "{head}");
+    client.send(message(TEXT, b"hello"));
+    assert_eq!(received(&mut client), (TEXT, b"hello".to_vec()));
+    let (mut client, head) = shake_hands(&server, "/echo?status=503");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    // The connection stays one of HTTP.
+    client.send("GET /close HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.expect_end();
 }
 
 #[test]
