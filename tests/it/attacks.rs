@@ -10,15 +10,22 @@ use harness::certificates::{Certificates, P256};
 use harness::{Binaries, Fleet, FleetOptions, Signal, TIMEOUT, eventually, process};
 use serde_json::{Value, json};
 
-/// A fleet, and what an attacker sends to its hub.
+/// Flags of a hub whose leases stay after the connection of each request.
+const LONG_LEASES: [&str; 4] = ["--ttl", "1h", "--lost-after", "1h"];
+
+/// A fleet, and requests of an attacker to its hub.
 struct Scene {
     fleet: Fleet,
 }
 
 impl Scene {
     fn start(hub_arguments: &[&str]) -> Self {
+        Self::start_with(hub_arguments, FleetOptions::default())
+    }
+
+    fn start_with(hub_arguments: &[&str], options: FleetOptions) -> Self {
         let hub_arguments = hub_arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut fleet = Fleet::spawn(FleetOptions { hub_arguments, ..FleetOptions::default() }).unwrap();
+        let mut fleet = Fleet::spawn(FleetOptions { hub_arguments, ..options }).unwrap();
         fleet.traefik.wait_ready().unwrap();
         Self { fleet }
     }
@@ -70,8 +77,7 @@ const RULE: (&str, &str) = ("http.routers.victim.rule", "Host(`victim.lan`)");
 
 #[test]
 fn token_of_a_service_does_not_act_for_another_one() {
-    // Leases stay after the connection of each request.
-    let scene = Scene::start(&["--ttl", "1h", "--lost-after", "1h"]);
+    let scene = Scene::start(&LONG_LEASES);
     let (victim, attacker) = (scene.token(&["service", "victim"]), scene.token(&["service", "attacker"]));
     assert_eq!(scene.refusal("victim", &victim, &[RULE]), "");
     let before = scene.instances();
@@ -109,7 +115,12 @@ fn allowed_network_is_for_sidecars_on_two_networks() {
 fn labels_of_a_services_own_token_reach_no_other_service() {
     let mut scene = Scene::start(&[]);
     let master = scene.fleet.hub.token().unwrap();
-    let victim = [RULE, ("http.serverstransports.victim.insecureskipverify", "true")];
+    let victim = [
+        RULE,
+        ("http.routers.victim.service", "victim"),
+        ("http.services.victim.loadbalancer.server.port", "9"),
+        ("http.serverstransports.victim.insecureskipverify", "true"),
+    ];
     assert_eq!(scene.refusal("victim", &master, &victim), "");
     let attacker = scene.token(&["service", "attacker"]);
     let router = ("http.routers.attacker.rule", "Host(`attacker.lan`)");
@@ -126,7 +137,10 @@ fn labels_of_a_services_own_token_reach_no_other_service() {
     }
     // The same names with equal options would add its servers to those of the other service.
     let reason = scene.refusal("attacker", &attacker, &victim);
-    assert!(reason.contains("already belongs to service victim"), "{reason}");
+    assert!(
+        reason.contains("already belongs to service victim") && reason.contains("shares no name"),
+        "{reason}"
+    );
     assert_eq!(scene.refusal("attacker", &attacker, &[router]), "");
     let log = scene.fleet.hub.process().log().clone();
     assert_eq!(log.count("Without --policy FILE"), 1, "the missing policy is reported once");
@@ -184,7 +198,9 @@ fn invalid_policy_is_an_error_at_the_start() {
 
 #[test]
 fn forged_acknowledgement_confirms_nothing() {
-    let mut scene = Scene::start(&[]);
+    // Without Traefik's API, the request for a beacon is the only proof.
+    let options = FleetOptions { is_api_hidden: true, ..FleetOptions::default() };
+    let mut scene = Scene::start_with(&LONG_LEASES, options);
     let master = scene.fleet.hub.token().unwrap();
     let confirmed = |scene: &Scene| {
         let (_, lease) = scene.register("victim", &master, &[RULE]);
@@ -202,7 +218,7 @@ fn forged_acknowledgement_confirms_nothing() {
     // Each connection and generation that the hub can have by now. The responses are delayed: do not wait.
     let nonce = "0".repeat(64);
     let forged: Vec<_> = (0..20)
-        .flat_map(|connection| (1..6).map(move |generation| (connection, generation)))
+        .flat_map(|connection| (1..10).map(move |generation| (connection, generation)))
         .map(|(connection, generation)| {
             let path =
                 format!("/traefik/beacon?connection={connection}&generation={generation}&nonce={nonce}");
@@ -213,6 +229,9 @@ fn forged_acknowledgement_confirms_nothing() {
         .collect();
     let without = "/traefik/beacon?connection=1&generation=1";
     assert_eq!(scene.send("GET", without, &master, &Value::Null).0, 400);
+    // The answer to a beacon of another hub comes at once.
+    let wrong = format!("{without}&nonce={nonce}");
+    assert_eq!(scene.send("GET", &wrong, &master, &Value::Null).0, 404);
     assert_eq!(state(&scene), "pending");
     drop(forged);
     scene.fleet.traefik.process().signal(Signal::CONT).unwrap();

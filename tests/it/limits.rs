@@ -260,18 +260,26 @@ fn names_from_clients_cannot_forge_log_lines() {
     let mut fleet = Fleet::start().unwrap();
     let token = fleet.hub.token().unwrap();
     let forged = "x\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}";
-    let body = serde_json::json!({
-        "service": forged, "host": forged, "address": "127.0.0.1", "port": 8080, "started": 1, "health": "healthy",
-        "labels": {"traefik.http.routers.a.rule": "Path(`/a`)", (format!("traefik.http.routers.{forged}.x")): forged},
-    });
-    let url = format!("{}/v1/instances/a.1?wait=5s", fleet.hub.url());
-    let request = ureq::http::Request::put(url).header("authorization", format!("Bearer {token}"));
-    let request = request.body(body.to_string()).unwrap();
-    assert_eq!(http::agent(TIMEOUT, false).run(request).unwrap().status(), 200);
+    let key = format!("traefik.http.routers.{forged}.x");
+    for labels in [
+        serde_json::json!({"traefik.http.routers.a.rule": "Path(`/a`)", (key): forged}),
+        // Valid, with a warning.
+        serde_json::json!({"traefik.docker.lbswarm": "true"}),
+    ] {
+        let body = serde_json::json!({
+            "service": forged, "host": forged, "address": "127.0.0.1", "port": 8080, "started": 1, "health": "healthy",
+            "labels": labels,
+        });
+        let url = format!("{}/v1/instances/a.1?wait=5s", fleet.hub.url());
+        let request = ureq::http::Request::put(url).header("authorization", format!("Bearer {token}"));
+        let request = request.body(body.to_string()).unwrap();
+        assert_eq!(http::agent(TIMEOUT, false).run(request).unwrap().status(), 200);
+    }
     let poll = format!("{}/traefik?wait=1ms&router=a%0Aforged%1B", fleet.hub.url());
     let request = ureq::http::Request::get(poll).header("authorization", format!("Bearer {token}"));
     http::agent(TIMEOUT, false).run(request.body(()).unwrap()).unwrap();
     fleet.hub.process().log().wait_for("refused", TIMEOUT).unwrap();
+    fleet.hub.process().log().wait_for("has no effect", TIMEOUT).unwrap();
     fleet.hub.process().log().wait_for("a\\nforged", TIMEOUT).unwrap();
     for line in fleet.hub.process().log().lines() {
         assert!(line.starts_with("20") && !line.starts_with("2026-01-01"), "{line}");
