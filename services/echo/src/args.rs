@@ -31,7 +31,7 @@ pub struct EchoArgs {
     #[arg(long, env = "SERVICE_MAX_BYTES", value_name = "N", default_value = "1073741824")]
     #[arg(value_parser = integer::<u64>(0..=u64::MAX))]
     pub max_bytes: u64,
-    /// Maximum delay or response duration that a request can choose
+    /// Maximum delay and response duration that a request can choose, together
     #[arg(long, env = "SERVICE_MAX_DELAY", value_name = "DURATION", default_value = "10m", value_parser = parse::go_duration)]
     pub max_delay: Duration,
     /// Status code of `/` and all other paths, such as `503` or, picked by weight, `200:9,503` [default: 200]

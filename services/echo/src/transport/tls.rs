@@ -43,8 +43,8 @@ pub struct TlsArgs {
     /// PEM file with the private key of the certificate (P-256, RSA or Ed25519)
     #[arg(long, env = "SERVICE_KEY", value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
-    /// PEM file with trusted CA certificates for clients, which must then present a certificate; without it they may, and it
-    /// is shown unverified
+    /// PEM file with trusted CA certificates for clients, which must then present a certificate; without it, a certificate is
+    /// optional and not verified
     #[arg(long, env = "SERVICE_CACERT", value_name = "FILE", requires = "cert")]
     pub cacert: Option<PathBuf>,
 }
