@@ -50,6 +50,7 @@ fn protocol_registry_and_rendering_are_pure() {
         "hub/src/leases.rs",
         "hub/src/rawdata.rs",
         "hub/src/plans.rs",
+        "hub/src/prometheus.rs",
         "hub/src/registry.rs",
         "hub/src/reports.rs",
         "hub/src/routers.rs",

@@ -35,6 +35,7 @@ mod histogram;
 mod io;
 mod listener;
 mod metrics;
+mod process;
 mod program;
 mod protocol;
 mod readiness;

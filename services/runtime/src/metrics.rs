@@ -76,6 +76,7 @@ impl Metrics {
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let name = "process_start_time_seconds";
         metric(out, name, "gauge", "Start time of the program, in Unix time.", started);
+        crate::process::render(out);
 
         let routes = self.routes.get().copied().unwrap_or_default();
         let routes = || routes.iter().copied().chain([OTHER]).enumerate();

@@ -12,6 +12,7 @@
 //! | `GET /v1/instances` | all instances | reader |
 //! | `GET /v1/events` | state of the hub, latest events and all instances, then each change, as server-sent events | reader |
 //! | `GET /v1/status` | state of the hub, and its routers | reader |
+//! | `GET /prometheus` | all tasks, for Prometheus' HTTP service discovery | reader |
 //! | `GET /` | a page for people, which follows the events | reader |
 //! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) | none |
 
@@ -40,7 +41,7 @@ use crate::limits::{Limits, Permit};
 use crate::query::{MAX_WAIT, Query};
 use crate::routers::Poll;
 use crate::state::BEACON_PATH;
-use crate::{events, metrics};
+use crate::{events, metrics, prometheus};
 
 /// Traefik's default for `providersThrottleDuration`.
 const TRAEFIK_THROTTLE: Duration = Duration::from_secs(2);
@@ -50,12 +51,13 @@ const INSTANCE: &str = "/v1/instances/{id}";
 const MANAGER: &str = "/v1/managers/{node}";
 const EVENTS: &str = "/v1/events";
 const STATUS: &str = "/v1/status";
+const TARGETS: &str = "/prometheus";
 const PAGE: &str = "/";
 const STYLE: &str = "/page.css";
 const SCRIPT: &str = "/page.js";
 const UNKNOWN: &str = "*";
 
-const ROUTES: [&str; 12] = [
+const ROUTES: [&str; 13] = [
     CONFIGURATION,
     BEACON_PATH,
     INSTANCES,
@@ -64,6 +66,7 @@ const ROUTES: [&str; 12] = [
     HEARTBEAT,
     EVENTS,
     STATUS,
+    TARGETS,
     PAGE,
     STYLE,
     SCRIPT,
@@ -164,6 +167,15 @@ impl Api {
             STATUS => {
                 query.finish()?;
                 Ok(json(StatusCode::OK, &self.hub.state().status(now())))
+            }
+            TARGETS => {
+                query.finish()?;
+                let state = self.hub.state();
+                let instances = state.registry.instances.iter();
+                let targets: Vec<_> = instances
+                    .filter_map(|(id, instance)| prometheus::target(id, &instance.registration))
+                    .collect();
+                Ok(json(StatusCode::OK, &targets))
             }
             PAGE => Ok(page("text/html; charset=utf-8", include_str!("page/index.html"))),
             STYLE => Ok(page("text/css; charset=utf-8", include_str!("page/page.css"))),
@@ -340,7 +352,7 @@ impl Api {
 fn roles(route: &str) -> &'static [Role] {
     match route {
         CONFIGURATION => &[Role::Router],
-        INSTANCES | EVENTS | STATUS | PAGE | STYLE | SCRIPT => &[Role::Reader],
+        INSTANCES | EVENTS | STATUS | TARGETS | PAGE | STYLE | SCRIPT => &[Role::Reader],
         INSTANCE | HEARTBEAT => &[Role::Service, Role::Agent, Role::Manager],
         MANAGER => &[Role::Manager],
         _ => &[],

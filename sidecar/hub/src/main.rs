@@ -7,7 +7,7 @@
 //! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
 //! - [`limits`]: bounds on what clients hold
-//! - [`journal`]: the latest events
+//! - [`journal`]: the latest events; [`prometheus`]: tasks as targets
 //! - `hub labels`: in the package `traefik-v1`
 
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ mod limits;
 mod metrics;
 mod plans;
 mod policy;
+mod prometheus;
 mod query;
 mod rawdata;
 mod registry;

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) lost_after: Duration,
     /// Lifetime of an agent's lease after its connection closed. The containers may outlive the agent.
     pub(crate) agent_lost_after: Duration,
-    /// Lifetime of the routers of a service without instances.
+    /// Lifetime of the routers of a service without instances, unless a manager lists the service.
     pub(crate) keep_empty: Duration,
     /// Services that are exposed, and their default rule.
     pub(crate) exposure: Exposure,
@@ -47,6 +47,9 @@ const TTL_PER_INSTANCE: Duration = Duration::from_millis(10);
 
 /// Maximum lifetime of a lease, unless the flag sets a longer one. Clients send a heartbeat each third of it.
 const MAX_TTL: Duration = Duration::from_secs(30);
+
+/// Minimum time after which a service without instances is looked up again among those that managers publish.
+const RECHECK: Duration = Duration::from_secs(1);
 
 /// All instances.
 #[derive(Debug)]
@@ -489,6 +492,13 @@ impl Registry {
         let mut changed = !lost.is_empty();
         while let Some((until, name)) = self.empty_until.pop_front_if(|(until, _)| *until <= now) {
             if self.services.get(&name).is_some_and(|service| service.empty_until == Some(until)) {
+                if self.specs.lists(&name) {
+                    // It has no replicas now. A request may be what another program waits for to start one.
+                    let until = now + self.settings.keep_empty.max(RECHECK);
+                    self.services.entry(name.clone()).or_default().empty_until = Some(until);
+                    self.empty_until.push_back((until, name));
+                    continue;
+                }
                 let service = self.services.remove(&name);
                 let rendered = service.and_then(|service| service.plan.rendered);
                 self.former.extend(rendered.map(|config| (name, config)));

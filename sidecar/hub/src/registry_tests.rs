@@ -226,6 +226,24 @@ fn service_without_instances_keeps_its_router_for_keep_empty() {
     assert_eq!(scene.document(), serde_json::json!({}));
 }
 
+#[test]
+fn service_without_replicas_keeps_its_router_while_a_manager_lists_it() {
+    let mut scene = Scene::new();
+    scene.healthy("s.1", A);
+    scene.document();
+    let spec = ServiceSpec { version: 1, labels: read_labels(A), templated: true, settled: true };
+    let listed = Services { services: [("s".to_owned(), spec)].into() };
+    scene.registry.publish(scene.now, "manager".parse().unwrap(), listed);
+    assert!(scene.registry.withdraw(scene.now, &"s.1".parse().unwrap(), 0));
+    for _ in 0..3 {
+        scene.pass(KEEP_EMPTY * 2);
+        assert_eq!(scene.document()["http"]["routers"]["a"]["rule"], "Path(`/a`)");
+    }
+    scene.registry.publish(scene.now, "manager".parse().unwrap(), Services::default());
+    scene.pass(KEEP_EMPTY * 2);
+    assert_eq!(scene.document(), serde_json::json!({}));
+}
+
 /// A definition of each kind, with another value for the same option.
 const DEFINITIONS: &[(&str, &str, &str)] = &[
     ("http.routers.x.rule", "Path(`/x`)", "Path(`/y`)"),

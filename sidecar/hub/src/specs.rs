@@ -95,6 +95,11 @@ impl Specs {
         !is_task && self.latest(&registration.service).is_some()
     }
 
+    /// Returns whether a manager lists the service, so that the swarm has it.
+    pub(crate) fn lists(&self, service: &str) -> bool {
+        self.latest(service).is_some()
+    }
+
     /// Returns the specification with the highest version.
     fn latest(&self, service: &str) -> Option<&ServiceSpec> {
         let specs = self.managers.values().filter_map(|(manager, _)| manager.services.get(service));

@@ -14,6 +14,13 @@ use serde::{Deserialize, Serialize, Serializer};
 #[serde(try_from = "String")]
 pub struct InstanceId(Arc<str>);
 
+impl InstanceId {
+    /// Returns its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for InstanceId {
     type Err = String;
 

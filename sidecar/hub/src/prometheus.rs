@@ -1,0 +1,78 @@
+//! Targets for Prometheus' HTTP service discovery. Pure.
+//!
+//! Each task with a sidecar is a target at the admin port of the project's services. Labels of the service change that:
+//! `prometheus.port`, `prometheus.path`, and `prometheus.scrape=false`. A container that an agent registered is a target if it has
+//! `prometheus.port`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+
+use protocol::{InstanceId, Registration};
+use serde::Serialize;
+
+/// Admin port of the project's services.
+const ADMIN_PORT: u16 = 9090;
+
+/// A target with its labels, as Prometheus reads it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Target<'a> {
+    targets: [String; 1],
+    labels: BTreeMap<&'static str, &'a str>,
+}
+
+/// Returns the target of an instance, if it has one.
+pub(crate) fn target<'a>(id: &'a InstanceId, registration: &'a Registration) -> Option<Target<'a>> {
+    let label = |key| registration.labels.0.get(key).map(String::as_str);
+    if label("prometheus.scrape") == Some("false") {
+        return None;
+    }
+    let port = match label("prometheus.port") {
+        Some(port) => port.parse::<NonZeroU16>().ok()?.get(),
+        None => registration.source.is_sidecar().then_some(ADMIN_PORT)?,
+    };
+    let texts = [
+        ("service", Some(&*registration.service)),
+        ("task", Some(id.as_str())),
+        ("node", registration.node.as_deref()),
+        ("slot", registration.slot.as_deref()),
+        ("__metrics_path__", label("prometheus.path")),
+    ];
+    let labels = texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
+    Some(Target { targets: [SocketAddr::new(registration.address, port).to_string()], labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Health, Source};
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::tests::registration;
+
+    #[test]
+    fn labels_choose_port_and_path_or_no_target() {
+        let id = "s.1".parse().unwrap();
+        let found = |source, labels: &[(&str, &str)]| {
+            let registration = Registration {
+                node: Some("worker-1".to_owned()),
+                slot: Some("1".to_owned()),
+                source,
+                ..registration("s.1", Health::Starting, labels)
+            };
+            target(&id, &registration).map(|target| serde_json::to_value(target).unwrap())
+        };
+        let labels = json!({"service": "s", "task": "s.1", "node": "worker-1", "slot": "1"});
+        let expected = json!({"targets": ["10.0.1.1:9090"], "labels": labels});
+        assert_eq!(found(Source::Sidecar, &[]), Some(expected));
+        assert_eq!(found(Source::Agent, &[]), None);
+        let own = [("prometheus.port", "81"), ("prometheus.path", "/m")];
+        let target = found(Source::Agent, &own).unwrap();
+        assert_eq!(
+            (&target["targets"][0], &target["labels"]["__metrics_path__"]),
+            (&json!("10.0.1.1:81"), &json!("/m"))
+        );
+        assert_eq!(found(Source::Sidecar, &[("prometheus.scrape", "false")]), None);
+        assert_eq!(found(Source::Sidecar, &[("prometheus.port", "x")]), None);
+    }
+}
