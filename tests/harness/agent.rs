@@ -84,6 +84,8 @@ pub struct WatchedEngineOptions {
     pub agent_arguments: Vec<String>,
     /// Additional flags of the hub.
     pub hub_arguments: Vec<String>,
+    /// Whether the hub has a certificate.
+    pub has_tls: bool,
 }
 
 /// The shared engine with an agent, and the test's own hub and Traefik, as processes on this machine. Dropping it removes
@@ -116,6 +118,7 @@ impl WatchedEngine {
         let mut fleet = Fleet::spawn(FleetOptions {
             binaries: Some(binaries.clone()),
             hub_arguments: options.hub_arguments,
+            has_tls: options.has_tls,
             ..FleetOptions::default()
         })?;
         fleet.traefik.wait_ready()?;
@@ -125,6 +128,7 @@ impl WatchedEngine {
         arguments.push(fleet.hub.token_file(&fleet.hub.master()?.role("manager"))?.into_os_string());
         arguments.extend(["--log-level".into(), "debug".into()]);
         arguments.extend(docker.into_iter().flat_map(|docker| ["--docker".into(), docker.into()]));
+        arguments.extend(fleet.hub.ca_flags().into_iter().map(OsString::from));
         arguments.extend(options.agent_arguments.into_iter().map(OsString::from));
         let agent = Agent::start(&binaries, arguments)?;
         let name = format!("agent-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));

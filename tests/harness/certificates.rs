@@ -62,13 +62,33 @@ impl Certificates {
         ["server.pem", "server.key"].map(|name| self.path(name))
     }
 
+    /// Issues a certificate as [`Self::issue_for_address`] does, which expired in 2020.
+    pub fn issue_expired(&self, address: IpAddr, kind: &[&str]) -> [String; 2] {
+        let [cert, key] = self.issue_for_address(address, kind);
+        let database = self.write("index.txt", "");
+        let config = format!(
+            "[ca]\ndefault_ca=ca\ndatabase={database}\nnew_certs_dir={}\nrand_serial=yes\ndefault_md=sha256\npolicy=any\n[any]\nCN=supplied\n",
+            self.directory.path().display()
+        );
+        let [config, csr, extensions] =
+            [self.write("ca.conf", &config), self.path("server.csr"), self.path("server.ext")];
+        let (ca, ca_key) = (self.path("ca.pem"), self.path("ca.key"));
+        let issue = ["ca", "-batch", "-notext", "-config", &config, "-in", &csr, "-out", &cert];
+        let dates = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"];
+        openssl(
+            &[&issue[..], &dates, &["-cert", &ca, "-keyfile", &ca_key, "-extfile", &extensions]].concat(),
+        );
+        [cert, key]
+    }
+
     /// Returns the flags of a server with this certificate: `--cert FILE --key FILE`.
     pub fn flags(&self, name: &str) -> [String; 4] {
         let [cert, key] = ["pem", "key"].map(|end| self.path(&format!("{name}.{end}")));
         ["--cert".to_owned(), cert, "--key".to_owned(), key]
     }
 
-    fn issue_for(&self, name: &str, kind: &[&str], subject: &str, names: &str) {
+    /// Issues `NAME.pem` and its key `NAME.key` for these names, such as `DNS:hub`.
+    pub fn issue_for(&self, name: &str, kind: &[&str], subject: &str, names: &str) {
         self.make_key(name, kind);
         let [key, csr, cert] = ["key", "csr", "pem"].map(|end| self.path(&format!("{name}.{end}")));
         openssl(&["req", "-new", "-subj", subject, "-key", &key, "-out", &csr]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::certificates::{Certificates, P256};
 use crate::hub::HubOptions;
 use crate::loopback::free_at_source;
 use crate::stack_file::ServiceDefinition;
@@ -33,6 +34,8 @@ pub struct FleetOptions {
     pub api: Option<SocketAddr>,
     /// Further flags for the hub.
     pub hub_arguments: Vec<String>,
+    /// Whether the hub has a certificate, and its clients use HTTPS.
+    pub has_tls: bool,
     /// Log level of Traefik; that of [`TraefikOptions::new`] by default.
     pub traefik_log_level: Option<&'static str>,
     /// Whether Traefik's API is open only to the hub, as in the demo. Then instances cannot be [routed](Fleet::wait_routed).
@@ -57,6 +60,7 @@ pub struct Fleet {
     binaries: Binaries,
     spawn: SpawnOptions,
     _directory: TempDir,
+    _certificates: Option<Certificates>,
 }
 
 impl Fleet {
@@ -75,12 +79,21 @@ impl Fleet {
         let traefik = options.traefik.map_or_else(tools::traefik, Ok)?;
         let directory = tempfile::tempdir().context("creating a directory for the fleet")?;
 
+        let address = loopback.free()?;
+        let certificates = options.has_tls.then(|| Certificates::new(P256));
+        // As in the demo.
+        let mut arguments = vec!["--default-certificate".to_owned()];
+        arguments.extend(options.hub_arguments);
+        if let Some(certificates) = &certificates {
+            let [cert, key] = certificates.issue_for_address(address.ip(), P256);
+            arguments.extend(["--cert".to_owned(), cert, "--key".to_owned(), key]);
+        }
         let hub = HubOptions {
             program: binaries.path("hub"),
-            address: loopback.free()?,
+            address,
             token_file: directory.path().join("token"),
-            // As in the demo.
-            arguments: [vec!["--default-certificate".to_owned()], options.hub_arguments].concat(),
+            ca: certificates.as_ref().map(|certificates| certificates.path("ca.pem")),
+            arguments,
         };
         let master = Master::random()?;
         write_token(&hub.token_file, master.as_str())?;
@@ -92,13 +105,23 @@ impl Fleet {
         let api = options.api.map_or_else(free_at_source, Ok)?;
         let mut traefik = TraefikOptions::new(traefik, entry, api, hub.url());
         traefik.token = Some(master.role("router"));
+        traefik.hub_ca.clone_from(&hub.options().ca);
         traefik.log_level = options.traefik_log_level.unwrap_or(traefik.log_level);
         traefik.is_api_insecure = !options.is_api_secure;
         traefik.told_api_port = traefik.told_api_port.filter(|_| !options.is_api_hidden);
         traefik.files = options.files;
         traefik.entry_middleware = options.entry_middleware;
         let traefik = Traefik::spawn(traefik, options.spawn)?;
-        Ok(Self { traefik, hub, loopback, binaries, spawn: options.spawn, _directory: directory })
+        let spawn = options.spawn;
+        Ok(Self {
+            traefik,
+            hub,
+            loopback,
+            binaries,
+            spawn,
+            _directory: directory,
+            _certificates: certificates,
+        })
     }
 
     /// Starts another hub with the same port and token, and waits until it answers.
@@ -164,7 +187,7 @@ impl Fleet {
             labels: Vec::new(),
             hub: self.hub.url(),
             token_file: self.hub.token_file(self.hub.master()?.as_str())?,
-            sidecar_arguments: Vec::new(),
+            sidecar_arguments: self.hub.ca_flags(),
             command,
             environment: Vec::new(),
         })

@@ -24,6 +24,8 @@ pub struct HubOptions {
     pub address: SocketAddr,
     /// File with its master token.
     pub token_file: PathBuf,
+    /// File with the CA of its certificate, if it has one.
+    pub ca: Option<String>,
     /// Further flags.
     pub arguments: Vec<String>,
 }
@@ -45,9 +47,20 @@ impl Hub {
         Ok(hub)
     }
 
-    /// URL of the hub: `http://IP:PORT`.
+    /// URL of the hub: `http://IP:PORT`, or `https://IP:PORT` if it has a certificate.
     pub fn url(&self) -> String {
+        let scheme = if self.options.ca.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.options.address)
+    }
+
+    /// URL of the hub without TLS, for requests that need no token.
+    pub fn plain_url(&self) -> String {
         format!("http://{}", self.options.address)
+    }
+
+    /// Flags with which a client trusts its certificate.
+    pub fn ca_flags(&self) -> Vec<String> {
+        self.options.ca.iter().flat_map(|ca| ["--hub-ca".to_owned(), ca.clone()]).collect()
     }
 
     /// Options that it was started with.
@@ -80,7 +93,7 @@ impl Hub {
         &mut self.process
     }
 
-    /// Returns the list of instances: `GET /v1/instances`.
+    /// Returns the list of instances: `GET /v1/instances`. The hub must not have a certificate.
     pub fn instances(&self) -> Result<Vec<Value>> {
         match http::json_as_reader(&self.master()?, &format!("{}/v1/instances", self.url()))? {
             Value::Array(instances) => Ok(instances),
@@ -115,7 +128,7 @@ impl Hub {
     }
 
     fn wait_ready(&mut self) -> Result<()> {
-        let url = format!("{}/healthz", self.url());
+        let url = format!("{}/healthz", self.plain_url());
         self.process.wait_until(START_TIMEOUT, || http::get_ok(&url)).map(drop)
     }
 }

@@ -39,6 +39,8 @@ pub struct TraefikOptions {
     pub entry_middleware: Option<&'static str>,
     /// URL of the hub, such as `http://127.0.0.1:8080`.
     pub hub: String,
+    /// File with the CA of the hub's certificate, if it has one.
+    pub hub_ca: Option<String>,
     /// Token for the hub.
     pub token: Option<String>,
     /// Name of this router at the hub.
@@ -65,6 +67,7 @@ impl TraefikOptions {
             files: None,
             entry_middleware: None,
             hub,
+            hub_ca: None,
             token: None,
             router: "traefik".to_owned(),
             wait: Duration::from_secs(4),
@@ -85,6 +88,7 @@ impl TraefikOptions {
         let headers = self.token.as_ref();
         let headers = headers.map(|token| format!("    headers: {{Authorization: 'Bearer {token}'}}\n"));
         let headers = headers.unwrap_or_default();
+        let tls = self.hub_ca.as_ref().map(|ca| format!("    tls: {{ca: '{ca}'}}\n")).unwrap_or_default();
         let middleware = self.entry_middleware.map(|name| format!(", http: {{middlewares: ['{name}']}}"));
         let middleware = middleware.unwrap_or_default();
         let [wait, poll, throttle] =
@@ -97,7 +101,7 @@ impl TraefikOptions {
              log: {{level: {level}, noColor: true}}\n\
              providers:\n  providersThrottleDuration: {throttle}ms\n  http:\n    \
              endpoint: '{hub}/traefik?wait={wait}ms&throttle={throttle}ms&router={router}{told}'\n    \
-             pollInterval: {poll}ms\n    pollTimeout: 10s\n{headers}{files}"
+             pollInterval: {poll}ms\n    pollTimeout: 10s\n{headers}{tls}{files}"
         )
     }
 }

@@ -50,6 +50,8 @@ mod restart;
 mod scenario;
 /// `stacks/demo.yml` on a Docker engine: responses, updates under load, privileges.
 mod swarm;
+/// HTTPS between the hub and its clients.
+mod tls;
 /// Flags and environment variables.
 mod usage;
 /// Labels of Traefik 1 in Traefik 3.

@@ -19,6 +19,7 @@ fn hub_matches_its_openapi_description() {
         program: Binaries::find().unwrap().path("hub"),
         address: Loopback::new().free().unwrap(),
         token_file: directory.path().join("token"),
+        ca: None,
         // The instances below send no heartbeat.
         arguments: ["--ttl", "1h", "--lost-after", "1h"].map(str::to_owned).into(),
     };

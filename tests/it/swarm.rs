@@ -1,11 +1,13 @@
 //! `stacks/demo.yml` on a Docker engine with a swarm of one node.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::ensure;
+use harness::certificates::{Certificates, P256};
 use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, wait_for_all};
 use harness::service_process::connect;
@@ -116,6 +118,39 @@ fn load_runs_as_a_job_and_prints_its_report() {
     for host in hosts(&stack, "ping") {
         assert!(logs.contains(&host), "no response from {host}: {logs}");
     }
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all runs it"]
+fn running_demo_changes_to_https() {
+    let stack = SwarmStack::deploy().unwrap();
+    let made = Certificates::new(P256);
+    made.issue_for("hub", P256, "/CN=hub", "DNS:hub,DNS:tasks.hub");
+    let read = |name: &str| fs::read(made.path(name)).unwrap();
+    let (docker, name) = (stack.docker(), stack.stack().name());
+    let (ca, label) = (format!("{name}_hub_ca"), format!("--label=com.docker.stack.namespace={name}"));
+    docker.run_with_input(&["config", "create", &label, &ca, "-"], &read("ca.pem")).unwrap();
+    // The name that the harness gives to the secret.
+    let secret = format!("{name}_{name}_hub_tls");
+    let certificate = [read("hub.pem"), read("hub.key")].concat();
+    docker.run_with_input(&["secret", "create", &secret, "-"], &certificate).unwrap();
+    let before = hosts(&stack, "hello");
+    stack.extend("stacks/tls.yml", &[("SWARMLINGS_HUB_CA", &ca)]).unwrap();
+    eventually_on_engine(LONG, || hosts(&stack, "hello").iter().all(|host| !before.contains(host))).unwrap();
+
+    let [hub] = &stack.stack().containers_of("hub").unwrap()[..] else { panic!("there is one hub") };
+    let inside = stack.engine().enter_container(hub).unwrap();
+    let list = inside.with(|| http::json_as_reader(stack.master(), "http://127.0.0.1:8080/v1/instances"));
+    let error = format!("{:#}", list.unwrap_err());
+    assert!(error.contains("the hub expects HTTPS here"), "{error}");
+
+    stack.wait_body("/plain/hello/viktor").unwrap();
+    let options = LoadOptions { rate: 200, instance: HELLO, ..LoadOptions::default() };
+    let load = Load::start(stack.url("/plain/hello/viktor"), &options).unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    stack.stack().force_update("hello").unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    load.pass().unwrap();
 }
 
 #[test]

@@ -1,25 +1,27 @@
-//! TLS 1.3 in pure Rust for rustls: [`provider`] and PEM [`files`].
+//! TLS 1.3 in pure Rust for rustls: [`provider`], settings of a [`client`] and a [`server`], and PEM [`files`].
 //!
 //! The providers that come with rustls build C and assembly, which needs a C compiler for each target. The algorithms
 //! here are those of `RustCrypto` and dalek; this crate adapts them to rustls.
 //!
-//! | | |
-//! |---|---|
-//! | cipher suites | AES-128-GCM and ChaCha20-Poly1305, both with SHA-256 |
-//! | key exchange | X25519, P-256 |
-//! | own keys | P-256, RSA, Ed25519 |
-//! | peers' signatures | P-256, RSA, Ed25519; P-384 with the feature `p384` |
+//! | | [`provider`] | [`small_provider`] |
+//! |---|---|---|
+//! | cipher suites | AES-128-GCM and ChaCha20-Poly1305, both with SHA-256 | AES-128-GCM |
+//! | key exchange | X25519, P-256 | P-256 |
+//! | own keys | P-256, RSA, Ed25519 | P-256 |
+//! | peers' signatures | P-256, RSA, Ed25519; P-384 with the feature `p384` | P-256 with SHA-256 |
 
 use std::sync::Arc;
 
 use rustls::crypto::tls13::HkdfUsingHmac;
-use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom};
 use rustls::{CipherSuite, CipherSuiteCommon, SupportedCipherSuite, Tls13CipherSuite};
 
 mod aead;
+pub mod client;
 pub mod files;
 mod hash;
 mod key_exchange;
+pub mod server;
 mod sign;
 mod verify;
 
@@ -32,6 +34,21 @@ pub fn provider() -> Arc<CryptoProvider> {
         secure_random: &SystemRandom,
         key_provider: &sign::Keys,
     })
+}
+
+/// Returns cryptography for the hub and its clients. It takes about 200 kB less than [`provider`], and the sidecar is in each image.
+pub fn small_provider() -> Arc<CryptoProvider> {
+    Arc::new(small(&sign::P256Keys))
+}
+
+fn small(key_provider: &'static dyn KeyProvider) -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![AES_128_GCM],
+        kx_groups: vec![&key_exchange::P256],
+        signature_verification_algorithms: verify::SMALL,
+        secure_random: &SystemRandom,
+        key_provider,
+    }
 }
 
 const AES_128_GCM: SupportedCipherSuite = SupportedCipherSuite::Tls13(&Tls13CipherSuite {

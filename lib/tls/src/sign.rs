@@ -17,25 +17,43 @@ pub(crate) struct Keys;
 
 impl KeyProvider for Keys {
     fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
-        let key = match &key {
-            PrivateKeyDer::Sec1(der) => p256::SecretKey::from_sec1_der(der.secret_sec1_der()).ok().map(ecdsa),
+        let other = || match &key {
             PrivateKeyDer::Pkcs1(der) => {
-                rsa::PrivateKey::from_pkcs1_der(der.secret_pkcs1_der()).ok().map(rsa_pss)
+                rsa::PrivateKey::from_pkcs1_der(der.secret_pkcs1_der()).ok().and_then(rsa_pss)
             }
             PrivateKeyDer::Pkcs8(der) => {
                 let der = der.secret_pkcs8_der();
-                p256::SecretKey::from_pkcs8_der(der).ok().map(ecdsa).or_else(|| {
-                    rsa::PrivateKey::from_pkcs8_der(der)
-                        .ok()
-                        .map(rsa_pss)
-                        .or_else(|| ed25519_dalek::SigningKey::from_pkcs8_der(der).ok().map(ed25519))
-                })
+                let ed25519 = || ed25519_dalek::SigningKey::from_pkcs8_der(der).ok().and_then(ed25519);
+                rsa::PrivateKey::from_pkcs8_der(der).ok().and_then(rsa_pss).or_else(ed25519)
             }
             _ => None,
         };
-        let error = || Error::General("malformed or unsupported key; use P-256, RSA or Ed25519".into());
-        key.flatten().map(|key| Arc::new(key) as _).ok_or_else(error)
+        loaded(p256(&key).or_else(other), "P-256, RSA or Ed25519")
     }
+}
+
+/// Loads keys on the curve P-256 only.
+#[derive(Debug)]
+pub(crate) struct P256Keys;
+
+impl KeyProvider for P256Keys {
+    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        loaded(p256(&key), "P-256")
+    }
+}
+
+fn loaded(key: Option<Key>, supported: &str) -> Result<Arc<dyn SigningKey>, Error> {
+    let error = || Error::General(format!("malformed or unsupported key; use {supported}"));
+    key.map(|key| Arc::new(key) as _).ok_or_else(error)
+}
+
+fn p256(key: &PrivateKeyDer<'_>) -> Option<Key> {
+    let secret = match key {
+        PrivateKeyDer::Sec1(der) => p256::SecretKey::from_sec1_der(der.secret_sec1_der()).ok(),
+        PrivateKeyDer::Pkcs8(der) => p256::SecretKey::from_pkcs8_der(der.secret_pkcs8_der()).ok(),
+        _ => None,
+    };
+    secret.and_then(ecdsa)
 }
 
 /// A private key of any supported algorithm.

@@ -46,6 +46,12 @@ pub(crate) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorith
     ],
 };
 
+/// Those of [`small_provider`](crate::small_provider).
+pub(crate) const SMALL: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[ECDSA_SHA256],
+    mapping: &[(SignatureScheme::ECDSA_NISTP256_SHA256, &[ECDSA_SHA256])],
+};
+
 const ECDSA_SHA256: &dyn SignatureVerificationAlgorithm =
     &Algorithm(alg_id::ECDSA_P256, alg_id::ECDSA_SHA256, ecdsa::<Sha256>);
 const ECDSA_SHA384: &dyn SignatureVerificationAlgorithm =

@@ -19,12 +19,15 @@ use crate::node::Settings;
 #[derive(Parser)]
 #[command(name = "agent", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// URL of the hub (required)
+    /// URL of the hub, http://HOST:PORT or https://HOST:PORT (required)
     #[arg(long, env = "AGENT_HUB", value_name = "URL", value_parser = url::parse_hub)]
     hub: Option<Url>,
     /// File with the hub's token, read again for each connection
     #[arg(long, env = "AGENT_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// PEM file with the CA certificates that an https hub's certificate may have, read again for each connection
+    #[arg(long, env = "AGENT_HUB_CA", value_name = "FILE")]
+    hub_ca: Option<PathBuf>,
     #[arg(help = DOCKER, long, env = "AGENT_DOCKER", value_name = "URL")]
     docker: Option<Engine>,
     /// Network on which the router reaches containers, unless a label names another
@@ -62,11 +65,11 @@ impl Args {
     /// Returns the hub.
     ///
     /// # Errors
-    /// There is no `--hub`, or the token file cannot be read.
+    /// There is no `--hub`, or a file cannot be used.
     pub(crate) fn hub(&self) -> Result<Hub, Failure> {
         let url = self.hub.clone().ok_or_else(|| Failure::usage("missing --hub or AGENT_HUB"))?;
-        let hub = Hub { url, token_file: self.token_file.clone() };
-        hub.authorization().map_err(Failure::usage)?;
+        let hub = Hub { url, token_file: self.token_file.clone(), ca_file: self.hub_ca.clone() };
+        hub.check()?;
         Ok(hub)
     }
 

@@ -16,7 +16,7 @@ fn bad_usage_exits_64_and_names_the_cause() {
     for (args, environment, cause) in [
         (&[][..], &[][..], "missing --hub or AGENT_HUB"),
         (&[], &[("AGENT_HUB", "")], "missing --hub or AGENT_HUB"),
-        (&["--hub", "https://h"], &[], "hubs do not speak TLS"),
+        (&["--hub", "https://h"], &[], "https://h:443 needs --hub-ca"),
         (&["--hub", "http://h", "--nope"], &[], "--nope"),
         (&["--hub", "http://h"], &[("AGENT_DOCKER", "/run/docker.sock")], "missing scheme"),
         (

@@ -10,6 +10,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -35,6 +36,11 @@ pub fn reason(error: &Error) -> String {
     error.downcast_ref().map_or_else(|| error.to_string(), cli::reason)
 }
 
+/// A byte stream that carries HTTP: TCP, or TLS over TCP. Not a type parameter, so that the program contains hyper's client once.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// An open connection. Dropping it closes it.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -48,29 +54,19 @@ pub struct Connection {
 impl Connection {
     /// Connects to the first address of the URL's host that accepts, with `timeout` for each address.
     pub async fn open(url: &Url, timeout: Duration) -> Result<Self, Error> {
-        Self::new(connect(url, timeout).await?).await
-    }
-
-    /// Connects to the first address that accepts, with `timeout` for each address. The connection stays open between requests, and
-    /// the kernel closes it if the server's host is lost.
-    pub async fn open_to(addresses: &[SocketAddr], timeout: Duration) -> Result<Self, Error> {
-        let stream = connect_to(addresses, timeout).await?;
-        sockopt::set_socket_keepalive(&stream, true)?;
-        sockopt::set_tcp_keepidle(&stream, PROBE_INTERVAL)?;
-        sockopt::set_tcp_keepintvl(&stream, PROBE_INTERVAL)?;
-        sockopt::set_tcp_keepcnt(&stream, LOST_PROBES)?;
-        Self::new(stream).await
-    }
-
-    async fn new(stream: TcpStream) -> Result<Self, Error> {
+        let stream = connect(url, timeout).await?;
         stream.set_nodelay(true)?;
-        let local_ip = stream.local_addr()?.ip().to_canonical();
+        Self::new(stream.local_addr()?.ip(), Box::new(stream)).await
+    }
+
+    /// Sends requests on `stream`.
+    pub(crate) async fn new(local_ip: IpAddr, stream: Box<dyn Stream>) -> Result<Self, Error> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(async move {
             // The pending request reports the same error.
             let _ = connection.await;
         });
-        Ok(Self { sender, driver, local_ip, is_busy: false })
+        Ok(Self { sender, driver, local_ip: local_ip.to_canonical(), is_busy: false })
     }
 
     /// Waits until the server closes the connection.
@@ -121,6 +117,17 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Connects to `address`. The connection stays open between requests, and the kernel closes it if the server's host is lost.
+pub(crate) async fn connect_lasting(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = connect_to(&[address], timeout).await?;
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepintvl(&stream, PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&stream, LOST_PROBES)?;
+    Ok(stream)
 }
 
 /// Connects to the first address of the URL's host that accepts, with `timeout` for each address.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cli::{Token, TokenError};
+use cli::{Failure, Token, TokenError};
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -19,7 +19,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::from_slice;
 use tokio::time::timeout;
 
-use crate::connection::{Connection, Error, reason};
+use crate::connection::{Connection, Error, Stream, connect_lasting, reason};
+use crate::tls::Tls;
 use crate::url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ pub struct Hub {
     pub url: Url,
     /// File with the hub's token. Each new connection reads it.
     pub token_file: Option<PathBuf>,
+    /// PEM file with the CA certificates that are trusted if the URL is `https`. Each new connection reads it.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A connection to a hub, with the token that was valid when it was opened.
@@ -57,6 +60,8 @@ pub enum HubError {
     Resolve(io::Error),
     /// The connection failed.
     Connect(Error),
+    /// TLS is not possible: the cause and the remedy.
+    Tls(String),
     /// The address is a virtual IP: the hub was reached at another one.
     VirtualIp(IpAddr),
     /// A connection to this other address leads to the same hub.
@@ -78,8 +83,14 @@ pub enum HubError {
 }
 
 impl Hub {
+    /// Checks the files at the start, when an error is bad usage. Later it is an error of the connection, which is retried.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.authorization().map_err(Failure::usage)?;
+        Tls::new(self).map_err(Failure::usage).map(drop)
+    }
+
     /// Reads the token file and returns the `authorization` header; `None` without a token file.
-    pub fn authorization(&self) -> Result<Option<HeaderValue>, TokenError> {
+    fn authorization(&self) -> Result<Option<HeaderValue>, TokenError> {
         let Some(file) = &self.token_file else { return Ok(None) };
         let header = Token::read(file)?.header();
         let mut value = HeaderValue::try_from(header).expect("a token has no control characters");
@@ -90,7 +101,17 @@ impl Hub {
     /// Opens a connection to `address`. The first request on it shows whether there is a hub that accepts the token.
     pub(crate) async fn connect_to(&self, address: SocketAddr) -> Result<Session, HubError> {
         let authorization = self.authorization().map_err(HubError::Token)?;
-        let connection = Connection::open_to(&[address], CONNECT_TIMEOUT).await.map_err(HubError::Connect)?;
+        let tls = Tls::new(self).map_err(|error| HubError::Tls(error.to_string()))?;
+        let stream = connect_lasting(address, CONNECT_TIMEOUT).await?;
+        let local_ip = stream.local_addr()?.ip();
+        let stream: Box<dyn Stream> = match tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let handshake = timeout(RESPONSE_TIMEOUT, tls.handshake(stream));
+                Box::new(handshake.await.unwrap_or(Err(HubError::Timeout))?)
+            }
+        };
+        let connection = Connection::new(local_ip, stream).await.map_err(HubError::Connect)?;
         let (hub, host) = (String::new(), self.url.authority());
         let mut session = Session { connection, hub, reached: None, authorization, host };
         let Heartbeat { hub, address, .. } = session.heartbeat().await?;
@@ -181,6 +202,7 @@ impl HubError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Token(_)
+            | Self::Tls(_)
             | Self::VirtualIp(_)
             | Self::Unreachable(_)
             | Self::Unauthorized
@@ -202,6 +224,7 @@ impl fmt::Display for HubError {
             Self::Token(error) => error.fmt(f),
             Self::Resolve(error) => write!(f, "resolving hub: {}", cli::reason(error)),
             Self::Connect(error) => write!(f, "connecting: {}", reason(error)),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::VirtualIp(reached) => write!(
                 f,
                 "this is a virtual IP, which leads to any of several hubs (this time {reached}); set `endpoint_mode: dnsrr` \
@@ -216,6 +239,12 @@ impl fmt::Display for HubError {
             Self::Refused(status, reason) => write!(f, "status {}: {reason}", status.as_u16()),
             Self::InvalidResponse(error) => write!(f, "invalid response: {error}"),
         }
+    }
+}
+
+impl From<io::Error> for HubError {
+    fn from(error: io::Error) -> Self {
+        Self::Connect(error.into())
     }
 }
 

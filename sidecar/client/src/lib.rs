@@ -18,6 +18,7 @@ mod hub;
 mod hubs;
 mod renewal;
 pub mod resolver;
+mod tls;
 pub mod url;
 
 pub use hub::{Hub, HubError, Session};

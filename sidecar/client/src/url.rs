@@ -1,4 +1,4 @@
-//! URLs of hubs and probes: `http://HOST[:PORT][/PATH]` and `tcp://HOST:PORT`.
+//! URLs of hubs and probes: `http://HOST[:PORT][/PATH]`, `https://HOST[:PORT]` and `tcp://HOST:PORT`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -22,6 +22,8 @@ pub struct Url {
 pub enum Scheme {
     /// HTTP/1.1 without TLS.
     Http,
+    /// HTTP/1.1 over TLS, for hubs only.
+    Https,
     /// Any protocol over TCP: a probe only checks that the connection is accepted.
     Tcp,
 }
@@ -47,8 +49,9 @@ impl FromStr for Url {
         let (scheme, rest) = text.split_once("://").ok_or("missing scheme; expected http://HOST:PORT")?;
         let scheme = match scheme {
             "http" => Scheme::Http,
+            "https" => Scheme::Https,
             "tcp" => Scheme::Tcp,
-            other => return Err(format!("unknown scheme {other:?}; expected http or tcp")),
+            other => return Err(format!("unknown scheme {other:?}; expected http, https or tcp")),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
@@ -68,8 +71,11 @@ impl FromStr for Url {
             Some(_) => {
                 return Err(format!("invalid port {:?}; expected 1 to 65535", port.unwrap_or_default()));
             }
-            None if scheme == Scheme::Http => 80,
-            None => return Err("missing port; expected tcp://HOST:PORT".to_owned()),
+            None => match scheme {
+                Scheme::Http => 80,
+                Scheme::Https => 443,
+                Scheme::Tcp => return Err("missing port; expected tcp://HOST:PORT".to_owned()),
+            },
         };
         if scheme == Scheme::Tcp && !path.is_empty() {
             return Err(format!("unexpected path {path:?} in a tcp URL"));
@@ -93,25 +99,33 @@ fn parse_host(host: &str) -> Result<String, String> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.scheme {
-            Scheme::Http if self.path == "/" => write!(f, "http://{}", self.authority()),
-            Scheme::Http => write!(f, "http://{}{}", self.authority(), self.path),
-            Scheme::Tcp => write!(f, "tcp://{}", self.authority()),
-        }
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::Tcp => "tcp",
+        };
+        let path = if self.path == "/" { "" } else { &self.path };
+        write!(f, "{scheme}://{}{path}", self.authority())
     }
 }
 
-/// Parses the URL of a hub: plain HTTP, without a path.
+/// Parses the URL of a hub, which has no path.
 pub fn parse_hub(text: &str) -> Result<Url, String> {
-    if text.starts_with("https://") {
-        return Err("hubs do not speak TLS; expected http://HOST:PORT".to_owned());
-    }
     let url: Url = text.parse()?;
-    if url.scheme == Scheme::Http && url.path == "/" {
+    if url.scheme != Scheme::Tcp && url.path == "/" {
         Ok(url)
     } else {
-        Err("expected http://HOST:PORT without a path".to_owned())
+        Err("expected http://HOST:PORT or https://HOST:PORT without a path".to_owned())
     }
+}
+
+/// Parses the URL of a probe.
+pub fn parse_probe(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse()?;
+    if url.scheme == Scheme::Https {
+        return Err("probes do not support https; expected http or tcp".to_owned());
+    }
+    Ok(url)
 }
 
 #[cfg(test)]
@@ -130,13 +144,20 @@ mod tests {
             (Scheme::Tcp, "::1", "[::1]:5432")
         );
         assert_eq!(parse_hub("http://hub:8080/").unwrap().to_string(), "http://hub:8080");
+        let url = parse_hub("https://hub").unwrap();
+        assert_eq!((url.scheme, url.authority().as_str()), (Scheme::Https, "hub:443"));
     }
 
     #[test]
     fn displayed_url_parses_to_the_same_url() {
-        for text in
-            ["http://hub:80", "http://a:1/b/", "http://a:1/?b", "http://[::1]:80/b", "tcp://[::1]:5432"]
-        {
+        for text in [
+            "http://hub:80",
+            "http://a:1/b/",
+            "http://a:1/?b",
+            "http://[::1]:80/b",
+            "https://hub:8080",
+            "tcp://[::1]:5432",
+        ] {
             assert_eq!(text.parse::<Url>().unwrap().to_string(), text);
         }
     }
@@ -145,7 +166,7 @@ mod tests {
     fn error_names_the_invalid_part() {
         for (text, expected) in [
             ("127.0.0.1:9090", "missing scheme"),
-            ("https://a", "scheme \"https\""),
+            ("ftp://a", "scheme \"ftp\""),
             ("http://", "missing host"),
             ("http://:80", "missing host"),
             ("http://a:b", "port \"b\""),
@@ -166,8 +187,10 @@ mod tests {
             let error = text.parse::<Url>().unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");
         }
-        for text in ["tcp://a:1", "http://a/b"] {
-            assert_eq!(parse_hub(text).unwrap_err(), "expected http://HOST:PORT without a path");
+        for text in ["tcp://a:1", "http://a/b", "https://a/b"] {
+            let error = parse_hub(text).unwrap_err();
+            assert_eq!(error, "expected http://HOST:PORT or https://HOST:PORT without a path");
         }
+        assert!(parse_probe("https://a").unwrap_err().contains("do not support https"));
     }
 }

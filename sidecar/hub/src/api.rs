@@ -15,6 +15,8 @@
 //! | `GET /prometheus` | all tasks, for Prometheus' HTTP service discovery | reader |
 //! | `GET /` | a page for people, which follows the events | reader |
 //! | `GET /healthz` `/readyz` `/metrics` `/version` | the runtime's endpoints, with the hub's own [`metrics`](crate::metrics) | none |
+//!
+//! A hub with a certificate answers requests that need a token only over TLS, and all others with or without, on the same port.
 
 use std::fmt;
 use std::io;
@@ -32,6 +34,7 @@ use runtime::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
 use crate::address;
@@ -102,21 +105,50 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time after which the kernel closes the connection of a client that does not answer.
 const LOST_AFTER: Duration = Duration::from_secs(3);
 
-/// Accepts connections within the limits. Gives each the address at which the client reached the hub, a [`SocketAddr`], and has
-/// it end if the client's host is lost.
-pub(crate) struct Accept(pub(crate) Limits);
+/// Accepts connections within the limits, each with its [`Link`], and closes it if the client's host is lost.
+pub(crate) struct Accept {
+    pub(crate) limits: Limits,
+    /// TLS, if the hub has a certificate.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+/// A connection below HTTP.
+struct Link {
+    /// Address at which the client reached the hub.
+    local: SocketAddr,
+    /// Whether the connection lacks the TLS that the hub has.
+    lacks_tls: bool,
+}
 
 impl Transport for Accept {
     fn establish(&self, stream: Stream, peer: Peer) -> EstablishFuture<'_> {
-        if let Err(error) = self.0.open(peer) {
-            return Box::pin(async { Err(io::Error::other(error.message)) });
+        let admitted = self.limits.open(peer);
+        Box::pin(async move {
+            admitted.map_err(|error| io::Error::other(error.message))?;
+            self.establish(stream).await
+        })
+    }
+}
+
+impl Accept {
+    async fn establish(&self, mut stream: Stream) -> io::Result<Established> {
+        stream.detect_lost_peer(PROBE_INTERVAL, LOST_AFTER)?;
+        let local = stream.local_addr();
+        let mut lacks_tls = false;
+        if let Some(tls) = &self.tls {
+            if stream.read_ahead().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            // Every HTTP method starts with a capital letter, and no TLS record does.
+            lacks_tls = stream.prefix().first().is_some_and(u8::is_ascii_uppercase);
+            if !lacks_tls {
+                stream = Stream::layered(tls.accept(stream).await?);
+            }
         }
         // An IPv4 client of a socket for both families has a mapped address.
-        let local = stream.local_addr().map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
-        let info = local.map(|local| Box::new(local) as Box<_>);
-        let result =
-            stream.detect_lost_peer(PROBE_INTERVAL, LOST_AFTER).map(|()| Established { stream, info });
-        Box::pin(async { result })
+        let local = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
+        let info = local.map(|local| Box::new(Link { local, lacks_tls }) as Box<_>);
+        Ok(Established { stream, info })
     }
 }
 
@@ -133,9 +165,14 @@ impl Api {
         let path = head.uri.path();
         let query = Query::new(head.uri.query());
         let route = ROUTES[self.route(path)];
+        let link = connection.transport_info::<Link>();
         // A health check carries no token. Without its nonce it acknowledges nothing.
         let identity = match route {
             BEACON_PATH => Identity::Insecure,
+            _ if link.is_some_and(|link| link.lacks_tls) => {
+                let cause = format_args!("the hub expects HTTPS here; use https:// in its URL");
+                return Err(self.reject(connection, StatusCode::BAD_REQUEST, cause));
+            }
             _ => self.identify(head.headers.get(header::AUTHORIZATION), roles(route), connection)?,
         };
         let allowed = match route {
@@ -161,7 +198,7 @@ impl Api {
             }
             EVENTS => {
                 query.finish()?;
-                let permit = self.accept.0.follower(connection.peer)?;
+                let permit = self.accept.limits.follower(connection.peer)?;
                 Ok(events::stream(Arc::clone(&self.hub), permit))
             }
             STATUS => {
@@ -182,25 +219,25 @@ impl Api {
             SCRIPT => Ok(page("text/javascript; charset=utf-8", include_str!("page/page.js"))),
             HEARTBEAT => {
                 query.finish()?;
-                let address = connection.transport_info::<SocketAddr>().map(SocketAddr::ip);
+                let address = link.map(|link| link.local.ip());
                 Ok(json(StatusCode::OK, &self.hub.heartbeat(connection.id, address)))
             }
             MANAGER => {
                 let node = id_in(path)?;
                 query.finish()?;
-                let _permit = self.accept.0.registration(connection.peer, size(&head.headers))?;
+                let _permit = self.accept.limits.registration(connection.peer, size(&head.headers))?;
                 let services: Services = read(body, "services").await?;
                 self.hub.publish(node, services);
                 Ok(json(StatusCode::OK, &serde_json::Map::new()))
             }
             _ if head.method == Method::PUT => {
-                let permit = self.accept.0.registration(connection.peer, size(&head.headers))?;
+                let permit = self.accept.limits.registration(connection.peer, size(&head.headers))?;
                 self.register(&identity, id_in(path)?, connection, query, (body, permit)).await
             }
             _ => {
                 let id = id_in(path)?;
                 let response = self.withdraw(&identity, &id, connection, query).await?;
-                self.accept.0.withdrawn(connection.peer, &id);
+                self.accept.limits.withdrawn(connection.peer, &id);
                 Ok(response)
             }
         }
@@ -223,13 +260,13 @@ impl Api {
         let document = if wait.is_none() && name.is_none() && api.is_none() {
             self.hub.state().public_document()
         } else {
-            let Some(local) = connection.transport_info::<SocketAddr>() else {
+            let Some(Link { local, .. }) = connection.transport_info() else {
                 return Err(ApiError::bad_request(
                     "a router polls over TCP, so that it can request the beacon",
                 ));
             };
             let name = name.unwrap_or_else(|| connection.peer.to_string());
-            self.accept.0.count_router(connection.peer)?;
+            self.accept.limits.count_router(connection.peer)?;
             if !self.hub.state().routers.admits(connection.id, &name) {
                 return Err(ApiError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -291,7 +328,7 @@ impl Api {
                 ApiError::new(StatusCode::FORBIDDEN, format_args!("registration: {cause}"))
             })?;
         }
-        self.accept.0.registered(connection.peer, id.clone(), permit);
+        self.accept.limits.registered(connection.peer, id.clone(), permit);
         let lease = self.hub.register(identity, &id, connection.id, registration, wait).await;
         Ok(json(StatusCode::OK, &lease.map_err(|denied| ApiError::denied(denied, identity, &id))?))
     }
@@ -322,16 +359,10 @@ impl Api {
         connection: &Connection,
     ) -> Result<Identity, ApiError> {
         let roles_text = one_of(roles);
-        let rejected = |status, cause: fmt::Arguments<'_>| {
-            if let Some(more) = self.rejections.admit() {
-                warn!(peer = %connection.peer, more, "request rejected: {cause}");
-            }
-            self.hub.state().counters.unauthorized += 1;
-            ApiError::new(status, cause)
-        };
         let identity = self.auth.authenticate(header.map(HeaderValue::as_bytes)).map_err(|cause| {
             let needs = if roles.is_empty() { String::new() } else { format!(" of role {roles_text}") };
-            rejected(
+            self.reject(
+                connection,
                 StatusCode::UNAUTHORIZED,
                 format_args!(
                     "{cause}: send the header authorization: Bearer TOKEN with a token{needs}; `hub token` prints it"
@@ -344,7 +375,16 @@ impl Api {
         let cause = format_args!(
             "the token is that of {identity}; this request needs role {roles_text}, for which `hub token` prints a token"
         );
-        Err(rejected(StatusCode::FORBIDDEN, cause))
+        Err(self.reject(connection, StatusCode::FORBIDDEN, cause))
+    }
+
+    /// Counts and logs a request without the right to what it asks for.
+    fn reject(&self, connection: &Connection, status: StatusCode, cause: fmt::Arguments<'_>) -> ApiError {
+        if let Some(more) = self.rejections.admit() {
+            warn!(peer = %connection.peer, more, "request rejected: {cause}");
+        }
+        self.hub.state().counters.unauthorized += 1;
+        ApiError::new(status, cause)
     }
 }
 
@@ -389,7 +429,7 @@ impl Service for Api {
 
     fn on_disconnect(&self, connection: &Connection) {
         self.hub.disconnected(connection.id);
-        self.accept.0.close(connection.peer);
+        self.accept.limits.close(connection.peer);
     }
 
     fn on_drain(&self) {

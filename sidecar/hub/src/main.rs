@@ -12,12 +12,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use cli::{Failure, LogLimit, parse_bool};
 use parse::{Cidr, bounded_duration, positive_duration};
 use runtime::{AppInfo, Context, Subcommand, app_info, main_with};
+use tls::{server, small_provider};
 use tracing::warn;
 use traefik::{Constraints, DefaultRule, Exposure};
 
@@ -69,6 +71,12 @@ struct Flags {
     /// Accept all requests without a token
     #[arg(long, env = "HUB_INSECURE", value_parser = parse_bool, help_heading = "Hub")]
     insecure: bool,
+    /// PEM file with the hub's certificate and its chain; enables HTTPS, and is reloaded when it changes
+    #[arg(long, env = "HUB_CERT", value_name = "FILE", requires = "key", help_heading = "Hub")]
+    cert: Option<PathBuf>,
+    /// PEM file with the private key of the certificate, a P-256 key
+    #[arg(long, env = "HUB_KEY", value_name = "FILE", requires = "cert", help_heading = "Hub")]
+    key: Option<PathBuf>,
     /// JSON file with the hosts, paths and entry points of services with tokens of their own; SECURITY.md describes it
     #[arg(long, env = "HUB_POLICY", value_name = "FILE", help_heading = "Hub")]
     policy: Option<PathBuf>,
@@ -120,6 +128,9 @@ fn main() -> ExitCode {
 fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let auth = read_token(flags.token_file.as_deref(), flags.insecure)?;
     let policy = flags.policy.as_deref().map(policy::Policy::read).transpose()?.unwrap_or_default();
+    let tls = flags.cert.as_deref().zip(flags.key.as_deref());
+    let tls = tls.map(|(cert, key)| server::config(small_provider(), cert, key, None)).transpose();
+    let tls = tls.map_err(Failure::usage)?;
     let settings = registry::Settings {
         policy,
         ttl: flags.ttl,
@@ -158,7 +169,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         auth,
         allowed_addresses: flags.allow_address,
         admin: context.admin().clone(),
-        accept: api::Accept(limits),
+        accept: api::Accept { limits, tls: tls.map(|config| Arc::new(config).into()) },
         rejections: LogLimit::new(),
     })
 }

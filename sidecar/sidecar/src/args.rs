@@ -72,7 +72,7 @@ Without --hub there is no sidecar, so the command probes the service itself.";
 /// Flags that `run` and `healthcheck` share.
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
-    /// URL of the hub
+    /// URL of the hub, http://HOST:PORT or https://HOST:PORT
     #[arg(long, env = "SIDECAR_HUB", value_name = "URL", value_parser = url::parse_hub)]
     #[arg(help_heading = "Hub")]
     pub(crate) hub: Option<Url>,
@@ -87,7 +87,7 @@ pub(crate) struct ServiceArgs {
     pub(crate) host: Option<String>,
     /// URL to probe: http://HOST:PORT/PATH succeeds with a 2xx response, tcp://HOST:PORT with a connection
     #[arg(long, env = "SIDECAR_PROBE", value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
-    #[arg(help_heading = "Health")]
+    #[arg(value_parser = url::parse_probe, help_heading = "Health")]
     pub(crate) probe: Url,
     /// Maximum time for a probe
     #[arg(long, env = "SIDECAR_PROBE_TIMEOUT", value_name = "DURATION", value_parser = positive_duration)]
@@ -102,6 +102,9 @@ pub(crate) struct RunArgs {
     /// File with the hub's token, read again for each connection
     #[arg(long, env = "SIDECAR_TOKEN_FILE", value_name = "FILE", help_heading = "Hub")]
     pub(crate) token_file: Option<PathBuf>,
+    /// PEM file with the CA certificates that an https hub's certificate may have, read again for each connection
+    #[arg(long, env = "SIDECAR_HUB_CA", value_name = "FILE", help_heading = "Hub")]
+    pub(crate) hub_ca: Option<PathBuf>,
     /// Swarm slot of the task
     #[arg(long, env = "SIDECAR_SLOT", value_name = "SLOT", value_parser = NonEmptyStringValueParser::new(), help_heading = "Task")]
     slot: Option<String>,

@@ -47,7 +47,8 @@ pub(crate) async fn probe(args: &ServiceArgs) -> Result<(), String> {
     let result = timeout(limit, async {
         match url.scheme {
             Scheme::Tcp => connect(url, limit).await.map(|_| StatusCode::OK).map_err(Error::from),
-            Scheme::Http => get(url, limit).await,
+            // The flag accepts no `https`.
+            Scheme::Http | Scheme::Https => get(url, limit).await,
         }
     });
     match result.await {

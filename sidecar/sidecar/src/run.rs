@@ -29,9 +29,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     args.log.init();
     let Some(url) = hub else { return client::block_on(process::run_as_init(args))? };
     let instance = args.instance()?;
-    let hub = Hub { url, token_file: args.token_file.clone() };
-    // At the start, an unreadable token file is bad usage. Later it is an error of the connection, which is retried.
-    hub.authorization().map_err(Failure::usage)?;
+    let hub = Hub { url, token_file: args.token_file.clone(), ca_file: args.hub_ca.clone() };
+    hub.check()?;
     client::block_on(supervise(args, hub, instance))?
 }
 

@@ -13,7 +13,6 @@ use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::version::TLS13;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, ServerConfig, ServerConnection,
     SignatureScheme,
@@ -24,10 +23,6 @@ use tls::files;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode;
-
-mod certificate;
-
-use certificate::Certificate;
 
 /// Response to a request without TLS.
 const HTTP_WITHOUT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n\
@@ -62,20 +57,16 @@ impl Tls {
     pub fn load(args: &TlsArgs) -> Result<Option<Self>, Failure> {
         let (Some(cert), Some(key)) = (&args.cert, &args.key) else { return Ok(None) };
         let provider = tls::provider();
-        let certificate = Certificate::load(cert, key, Arc::clone(&provider))?;
-        let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?;
         let verifier = match &args.cacert {
-            None => Arc::new(AnyCertificate(provider)),
+            None => Arc::new(AnyCertificate(Arc::clone(&provider))),
             Some(path) => {
-                let roots = files::roots("client CA certificates", path)?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                let roots = Arc::new(files::roots("client CA certificates", path)?);
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
                 verifier.map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?
             }
         };
-        let clients = versions.with_client_cert_verifier(verifier);
-        let mut config = clients.with_cert_resolver(Arc::new(certificate));
+        let mut config = tls::server::config(provider, cert, key, Some(verifier))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Some(Self { config: Arc::new(config), verifies_clients: args.cacert.is_some() }))
     }

@@ -223,6 +223,7 @@ fn start_hubs(binaries: &Binaries, count: usize, directory: &Path) -> Result<Vec
             program: binaries.path("hub"),
             address: ([0, 0, 0, 0], free_at_source()?.port()).into(),
             token_file: token_file.clone(),
+            ca: None,
             arguments: ["--default-certificate", "--ttl", "3s"].map(str::to_owned).into(),
         };
         Hub::start(options, Some(Duration::from_millis(300)), SpawnOptions::default())

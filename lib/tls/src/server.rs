@@ -1,4 +1,4 @@
-//! The server certificate, which is reloaded when its files change.
+//! Settings of a server. Its certificate is reloaded when its files change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,18 +8,37 @@ use std::time::SystemTime;
 
 use cli::Failure;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
-use tls::files::{self, failure};
+use rustls::version::TLS13;
+use rustls::{Error, InconsistentKeys, ServerConfig};
 use x509_cert::der::Decode;
+
+use crate::files::{self, failure};
 
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";
 
+/// Returns the settings of a server with the certificate chain and the key in these PEM files. `clients` verifies the certificates of
+/// clients, if the server requests any.
+pub fn config(
+    provider: Arc<CryptoProvider>,
+    cert: &Path,
+    key: &Path,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, Failure> {
+    let certificate = Certificate::load(cert, key, Arc::clone(&provider))?;
+    let versions = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| Failure::new(format_args!("configuring TLS: {error}")))?;
+    let clients = clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth);
+    Ok(versions.with_client_cert_verifier(clients).with_cert_resolver(Arc::new(certificate)))
+}
+
 /// A certificate and its key, with the files that they come from.
 #[derive(Debug)]
-pub(super) struct Certificate {
+struct Certificate {
     cert: PathBuf,
     key: PathBuf,
     provider: Arc<CryptoProvider>,
@@ -30,7 +49,7 @@ pub(super) struct Certificate {
 type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Certificate {
-    pub(super) fn load(cert: &Path, key: &Path, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+    fn load(cert: &Path, key: &Path, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
         // Taken before reading, so that a change during the read is detected later.
         let stamps = [cert, key].map(stamp);
         let certified = Arc::new(read(cert, key, &provider)?);
