@@ -111,8 +111,9 @@ pub struct Args {
     #[arg(help_heading = REQUESTS)]
     pub unchecked: bool,
 
-    /// Source of the instance name in a response: header:NAME or body:REGEX (first group, or the whole match)
-    #[arg(long, env = "LOAD_INSTANCE", value_name = "KEY", default_value = "header:x-served-by")]
+    /// Source of the instance name in a response: header:NAME (the first of several that it has) or body:REGEX (first group,
+    /// or the whole match)
+    #[arg(long, env = "LOAD_INSTANCE", value_name = "KEY", default_value_t)]
     #[arg(help_heading = REPORT)]
     pub instance: InstanceKey,
     /// Report outages at least this long

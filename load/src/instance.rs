@@ -9,11 +9,14 @@ use regex_lite::Regex;
 /// Number of bytes of a body that are searched for the name of an instance.
 pub(crate) const SEARCHED_BYTES: usize = 64 * 1024;
 
+/// Header fields that name the instance by default. Swarmlings' services send the first one in a swarm.
+const DEFAULT: [&str; 2] = ["x-instance", "x-served-by"];
+
 /// Where a response names its instance.
 #[derive(Clone, Debug)]
 pub enum InstanceKey {
-    /// In this header field (lower case).
-    Header(String),
+    /// In the first of these header fields (lower case) that the response has.
+    Header(Vec<String>),
     /// In the body: the first group of the regular expression, or its whole match if it has no group.
     Body(BodyKey),
 }
@@ -69,16 +72,16 @@ fn literal_prefix(expression: &str) -> String {
 
 impl Default for InstanceKey {
     fn default() -> Self {
-        Self::Header("x-served-by".to_owned())
+        Self::Header(DEFAULT.map(str::to_owned).to_vec())
     }
 }
 
 impl InstanceKey {
-    /// Name of the header field, if the key is one.
-    pub(crate) fn header(&self) -> Option<&str> {
+    /// Names of the header fields, by preference.
+    pub(crate) fn headers(&self) -> &[String] {
         match self {
-            Self::Header(name) => Some(name),
-            Self::Body(_) => None,
+            Self::Header(names) => names,
+            Self::Body(_) => &[],
         }
     }
 
@@ -96,13 +99,22 @@ impl FromStr for InstanceKey {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some(("header", name)) => HeaderName::from_str(name.trim())
-                .map(|name| Self::Header(name.as_str().to_owned()))
-                .map_err(|_| format!("invalid header name {name:?}")),
+            Some(("header", names)) => {
+                let parse = |name: &str| {
+                    let parsed = HeaderName::from_str(name.trim());
+                    parsed
+                        .map(|name| name.as_str().to_owned())
+                        .map_err(|_| format!("invalid header name {name:?}"))
+                };
+                names.split(',').map(parse).collect::<Result<_, _>>().map(Self::Header)
+            }
             Some(("body", expression)) => Regex::new(expression)
                 .map(|regex| Self::Body(BodyKey { prefix: literal_prefix(expression), expression: regex }))
                 .map_err(|error| format!("invalid regular expression {expression:?}: {error}")),
-            _ => Err("expected header:NAME or body:REGEX, for example header:x-served-by".to_owned()),
+            _ => {
+                Err("expected header:NAME or body:REGEX, for example header:x-instance,x-served-by"
+                    .to_owned())
+            }
         }
     }
 }
@@ -110,7 +122,7 @@ impl FromStr for InstanceKey {
 impl fmt::Display for InstanceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Header(names) => write!(f, "header:{}", names.join(",")),
             Self::Body(key) => write!(f, "body:{}", key.expression),
         }
     }
@@ -164,8 +176,9 @@ mod tests {
 
     #[test]
     fn header_name_is_case_insensitive() {
-        let key: InstanceKey = "header:X-Served-By".parse().unwrap();
-        assert_eq!((key.header(), key.to_string().as_str()), (Some("x-served-by"), "header:x-served-by"));
+        let key: InstanceKey = "header:X-Task, X-Served-By".parse().unwrap();
+        assert_eq!(key.headers(), ["x-task", "x-served-by"]);
+        assert_eq!(key.to_string(), "header:x-task,x-served-by");
     }
 
     #[test]

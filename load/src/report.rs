@@ -113,7 +113,7 @@ pub struct Settings {
     pub timeout: f64,
     /// Statuses of successful responses, for example `2xx`.
     pub expect: String,
-    /// Key of instances, for example `header:x-served-by`.
+    /// Key of instances, for example `header:x-instance,x-served-by`.
     pub instance: String,
 }
 

@@ -73,7 +73,8 @@ pub fn headline(report: &Report) -> String {
 }
 
 fn first_line(report: &Report) -> String {
-    let mut parts = vec![headline(report), rate(report.rate)];
+    let mut parts: Vec<_> = headline(report).split(" · ").map(str::to_owned).collect();
+    parts.push(rate(report.rate));
     if report.retried > 0 {
         parts.push(format!("{} retried", count(report.retried)));
     }
@@ -85,7 +86,7 @@ fn first_line(report: &Report) -> String {
         EndReason::Running => parts.push("still running".to_owned()),
         EndReason::Duration | EndReason::Requests => {}
     }
-    wrap("", &parts.join(" · "))
+    wrap_parts("", &parts)
 }
 
 /// Part of an interrupted run that took place: `interrupted after 3 s of 10 s`.
@@ -103,8 +104,10 @@ fn latency(report: &Report) -> Option<String> {
     let [p50, p90, p95, p99, p999, max] =
         [latency.p50, latency.p90, latency.p95, latency.p99, latency.p999, latency.max].map(time);
     (latency.count > 0).then(|| {
-        let text = format!("p50 {p50} · p90 {p90} · p95 {p95} · p99 {p99} · p99.9 {p999} · max {max}");
-        wrap("latency ", &text)
+        let names = ["p50", "p90", "p95", "p99", "p99.9", "max"];
+        let values = [p50, p90, p95, p99, p999, max];
+        let parts: Vec<_> = names.iter().zip(values).map(|(name, value)| format!("{name} {value}")).collect();
+        wrap_parts("latency ", &parts)
     })
 }
 
@@ -115,7 +118,7 @@ fn phases(report: &Report) -> Option<String> {
     let shown = all.iter().filter(|(_, latency)| latency.count > 0);
     let texts: Vec<_> =
         shown.map(|(name, latency)| format!("{name} {}, {}", time(latency.p50), time(latency.p99))).collect();
-    (!texts.is_empty()).then(|| wrap("phases (p50, p99) ", &texts.join(" · ")))
+    (!texts.is_empty()).then(|| wrap_parts("phases (p50, p99) ", &texts))
 }
 
 /// Table of results by URL, if there are several.
@@ -274,6 +277,13 @@ fn shorten(text: &str, width: usize) -> String {
     letters.into_iter().collect()
 }
 
+/// Wraps parts, between which there are dots, after a prefix. A part stays in one line.
+fn wrap_parts(prefix: &str, parts: &[String]) -> String {
+    const UNBROKEN: &str = "\u{a0}";
+    let parts: Vec<_> = parts.iter().map(|part| part.replace(' ', UNBROKEN)).collect();
+    wrap(prefix, &parts.join(&format!("{UNBROKEN}· "))).replace(UNBROKEN, " ")
+}
+
 /// Wraps text at [`WIDTH`] columns, after a prefix. Further lines are indented.
 fn wrap(prefix: &str, text: &str) -> String {
     let mut wrapped = prefix.to_owned();
@@ -307,12 +317,12 @@ mod tests {
         report.ended = EndReason::Interrupted;
         report.seconds = 3.1;
         let sentence = headline(&report);
-        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · interrupted"));
-        assert!(text(&report).contains("\n  after 3.1 s of 10 s\n"), "{}", text(&report));
+        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s ·"));
+        assert!(text(&report).contains("\n  interrupted after 3.1 s of 10 s\n"), "{}", text(&report));
         // The rest continues in the second line.
         report.abandoned = 1234;
-        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s · 1,234"));
-        assert!(text(&report).contains("\n  abandoned · interrupted after 3.1 s of 10 s\n"));
+        assert_eq!(first_line(&report), format!("{sentence} · 2,000/s ·"));
+        assert!(text(&report).contains("\n  1,234 abandoned · interrupted after 3.1 s of 10 s\n"));
     }
 
     #[test]

@@ -46,11 +46,11 @@ pub(super) enum Framing {
 }
 
 /// Decodes the head of a response at the start of `bytes`. Returns `None` if it is incomplete. An interim response (1xx) is
-/// a head without a body. Puts the value of the field `name` (lower case) into `value`.
+/// a head without a body. Puts the value of the first of the fields `names` (lower case) that it has into `value`.
 pub(super) fn head(
     bytes: &[u8],
     is_head: bool,
-    name: Option<&str>,
+    names: &[String],
     value: &mut Vec<u8>,
 ) -> Result<Option<Head>, RequestError> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
@@ -70,6 +70,7 @@ pub(super) fn head(
     let mut content_length = None;
     let mut is_chunked = None;
     value.clear();
+    let mut preferred = names.len();
     for field in response.headers.iter() {
         if field.name.eq_ignore_ascii_case("content-length") {
             let number = parse_length(field.value)?;
@@ -84,9 +85,9 @@ pub(super) fn head(
             let has = |word: &[u8]| words(field.value).any(|one| one.eq_ignore_ascii_case(word));
             keep_alive = !has(b"close") && (keep_alive || has(b"keep-alive"));
         }
-        if let Some(name) = name
-            && field.name.eq_ignore_ascii_case(name)
+        if let Some(index) = names[..preferred].iter().position(|name| field.name.eq_ignore_ascii_case(name))
         {
+            preferred = index;
             value.clear();
             value.extend_from_slice(field.value);
         }
@@ -266,7 +267,7 @@ mod tests {
     use crate::report::ErrorClass;
 
     fn read(text: &str) -> Result<Option<Head>, RequestError> {
-        head(text.as_bytes(), false, None, &mut Vec::new())
+        head(text.as_bytes(), false, &[], &mut Vec::new())
     }
 
     #[test]
@@ -292,17 +293,23 @@ mod tests {
             assert_eq!((head.length, head.framing, head.keep_alive), (text.len(), framing, keep_alive));
         }
         let response = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-        assert_eq!(head(response, true, None, &mut Vec::new()).unwrap().unwrap().framing, Framing::None);
+        assert_eq!(head(response, true, &[], &mut Vec::new()).unwrap().unwrap().framing, Framing::None);
     }
 
     #[test]
     fn header_value_is_found_case_insensitively() {
+        let names = ["x-instance", "x-served-by"].map(str::to_owned);
         let mut value = b"old".to_vec();
         let response = b"HTTP/1.1 200 OK\r\nX-Served-By: ping-1\r\ncontent-length: 0\r\n\r\nrest";
-        let head = head(response, false, Some("x-served-by"), &mut value).unwrap().unwrap();
+        let head = head(response, false, &names, &mut value).unwrap().unwrap();
         assert_eq!((head.length, &*value), (response.len() - 4, &b"ping-1"[..]));
-        super::head(b"HTTP/1.1 200 OK\r\n\r\n", false, Some("x-served-by"), &mut value).unwrap();
+        super::head(b"HTTP/1.1 200 OK\r\n\r\n", false, &names, &mut value).unwrap();
         assert!(value.is_empty());
+        for fields in ["X-Instance: a\r\nx-served-by: b", "x-served-by: b\r\nx-instance: a"] {
+            let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+            super::head(response.as_bytes(), false, &names, &mut value).unwrap();
+            assert_eq!(value, b"a", "the first name is preferred: {fields}");
+        }
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Http1 {
     ) -> Result<Head, RequestError> {
         loop {
             if !self.buffer.is_empty()
-                && let Some(head) = codec::head(&self.buffer, is_head, key.header(), name)?
+                && let Some(head) = codec::head(&self.buffer, is_head, key.headers(), name)?
             {
                 if head.status >= 200 {
                     return Ok(head);
@@ -180,7 +180,7 @@ impl Http1 {
 /// Removes interim responses from the buffer. Returns whether the head of the final response is in it, or something invalid.
 fn has_final_head(buffer: &mut Vec<u8>) -> bool {
     loop {
-        match codec::head(buffer, false, None, &mut Vec::new()) {
+        match codec::head(buffer, false, &[], &mut Vec::new()) {
             Ok(None) => return false,
             Ok(Some(head)) if head.status < 200 && head.status != 101 => drop(buffer.drain(..head.length)),
             Ok(Some(_)) | Err(_) => return true,

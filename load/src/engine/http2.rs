@@ -154,7 +154,7 @@ async fn upload(stream: &mut SendStream<Bytes>, mut body: Bytes) {
 async fn receive(head: Head<RecvStream>, plan: &Plan, name: &mut Vec<u8>) -> Result<Response, h2::Error> {
     let key = &plan.instance;
     name.clear();
-    if let Some(value) = key.header().and_then(|name| head.headers().get(name)) {
+    if let Some(value) = key.headers().iter().find_map(|name| head.headers().get(name)) {
         name.extend_from_slice(value.as_bytes());
     }
     let status = head.status().as_u16();

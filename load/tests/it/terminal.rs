@@ -88,7 +88,7 @@ fn view_adapts_to_the_terminal_and_is_erased_before_the_report() {
 
     let (code, stdout) = terminal.interrupt();
     assert_eq!(code, Some(0), "{stdout}");
-    assert!(stdout.contains(" · interrupted"), "{stdout}");
+    assert!(stdout.contains("interrupted after "), "{stdout}");
     // All lines that were drawn are erased.
     terminal.shows(|drawing| drawing.concat().is_empty());
     let written = terminal.written();

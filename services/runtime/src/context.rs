@@ -120,10 +120,12 @@ impl Context {
         self.admin.set_service(&service);
         self.metrics.set_routes(service.routes());
         // Leaked, so that the clone in each response needs no reference count, which threads would have to share.
-        let host = Bytes::from_static(self.identity.host.clone().leak().as_bytes());
+        let leaked =
+            |text: String| HeaderValue::from_maybe_shared(Bytes::from_static(text.leak().as_bytes()));
         Server {
             service,
-            served_by: HeaderValue::from_maybe_shared(host).unwrap_or(HeaderValue::from_static("")),
+            served_by: leaked(self.identity.host.clone()).unwrap_or(HeaderValue::from_static("")),
+            instance: self.identity.instance().and_then(|name| leaked(name).ok()),
             limits: self.limits.clone(),
             readiness: self.readiness.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -148,6 +150,13 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Name of the task without the random part, and the node: `ping.1@leader`.
+    fn instance(&self) -> Option<String> {
+        let (task, node) = (self.task.as_deref()?, self.node.as_deref()?);
+        let name = task.rsplit_once('.').map(|(name, _)| name).filter(|name| name.contains('.'));
+        Some(format!("{}@{node}", name.unwrap_or(task)))
+    }
+
     /// Removes control characters.
     fn printable(self) -> Self {
         let printable = |text: String| text.replace(char::is_control, "");

@@ -23,6 +23,9 @@ use crate::{Body, BodyError, Request, RequestBody, Response, Service, status};
 /// Header that names the responding host.
 static SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
+/// Header that names the Swarm task and its node.
+static INSTANCE: HeaderName = HeaderName::from_static("x-instance");
+
 /// The rest of the way to a response.
 enum Step {
     Respond(Response),
@@ -129,6 +132,9 @@ fn finalize<S: Service>(
     }
     let headers = response.headers_mut();
     headers.insert(&SERVED_BY, server.served_by.clone());
+    if let Some(instance) = &server.instance {
+        headers.insert(&INSTANCE, instance.clone());
+    }
     // HTTP/2 has frames for this purpose instead of a header.
     if (state.is_unread() || server.readiness.is_draining()) && !state.is_multiplexed() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -113,6 +113,8 @@ pub(crate) struct Server<S> {
     pub(crate) service: Arc<S>,
     /// Value of the header `x-served-by`.
     pub(crate) served_by: HeaderValue,
+    /// Value of the header `x-instance`: task and node, if they are known.
+    pub(crate) instance: Option<HeaderValue>,
     pub(crate) limits: Limits,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,

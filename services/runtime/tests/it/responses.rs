@@ -1,4 +1,4 @@
-use runtime::{Body, Request, Response, text};
+use runtime::{Body, Context, Identity, Request, Response, app_info, text};
 
 use crate::server::{BodyLength, Event, Holding, Server, limits};
 
@@ -22,6 +22,23 @@ fn responses_name_their_host() {
     let server = Server::start(limits(), hello);
     assert_eq!(server.connect().get("/").header("x-served-by"), Some("test-1"));
     assert_eq!(server.connect().ask("POST", "/").header("x-served-by"), Some("test-1"));
+}
+
+#[test]
+fn responses_name_task_and_node_if_both_are_known() {
+    for (task, node, expected) in [
+        (Some("demo_ping.1.u2w0"), Some("leader"), Some("demo_ping.1@leader")),
+        (Some("ping"), Some("leader"), Some("ping@leader")),
+        (Some("demo_ping.1.u2w0"), None, None),
+        (None, Some("leader"), None),
+    ] {
+        let [task, node] = [task, node].map(|name| name.map(str::to_owned));
+        let identity = Identity { host: "test-1".to_owned(), task, slot: None, node };
+        let context = Context::new(app_info!("A service under test"), identity, limits());
+        let response = Server::with_context(&context, hello).connect().get("/");
+        assert_eq!(response.header("x-instance"), expected);
+        assert_eq!(response.header("x-served-by"), Some("test-1"));
+    }
 }
 
 #[test]
