@@ -35,11 +35,15 @@ fn registration() -> Value {
 }
 
 /// Requests with the roles that may send them. A body of the service `ping`.
-const ALLOWED: [(&str, &str, &[&str]); 9] = [
+const ALLOWED: [(&str, &str, &[&str]); 13] = [
     ("GET", "/traefik", &["router"]),
     ("GET", "/traefik?wait=1ms&router=r", &["router"]),
     ("GET", "/v1/instances", &["reader"]),
     ("GET", "/v1/events", &["reader"]),
+    ("GET", "/v1/status", &["reader"]),
+    ("GET", "/prometheus", &["reader"]),
+    ("GET", "/", &["reader"]),
+    ("GET", "/page.js", &["reader"]),
     ("PUT", "/v1/instances/ping.1", &["service.ping", "agent", "manager"]),
     ("POST", "/v1/heartbeat", &["service.ping", "service.hello", "agent", "manager"]),
     ("PUT", "/v1/managers/n", &["manager"]),

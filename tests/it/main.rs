@@ -40,6 +40,8 @@ mod options;
 mod page;
 /// Traefik paused during updates and stops.
 mod pauses;
+/// Prometheus, with the hub's targets.
+mod prometheus;
 /// Modules that do no I/O and read no clock.
 mod purity;
 /// Traefik's API: its reports, which only the hub can read.

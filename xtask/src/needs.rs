@@ -22,7 +22,7 @@ const AUDITABLE: &str = "0.7.7";
 const DENY: &str = "0.20.2";
 
 /// Programs for tests, each with its Debian package.
-const FOR_TESTS: [(&str, &str); 12] = [
+const FOR_TESTS: [(&str, &str); 13] = [
     ("buildah", "buildah"),
     ("skopeo", "skopeo"),
     ("qemu-aarch64-static", "qemu-user-static"),
@@ -30,6 +30,7 @@ const FOR_TESTS: [(&str, &str); 12] = [
     nginx::PROGRAM,
     apache::PROGRAM,
     proxy::PROGRAM,
+    ("prometheus", "prometheus"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("python3", "python3"),
