@@ -26,10 +26,10 @@ const RELEASE_PLATFORMS: [&str; 3] = ["linux/386", "linux/amd64", "linux/arm64"]
 const SOURCE: &str = "https://example.org/swarmlings.git";
 
 /// Maximum sizes of programs in bytes. whoami without gRPC has 7,800,000.
-const PROGRAMS: [(&str, u64); 2] = [("ping", 1_100_000), ("sidecar", 1_300_000)];
+const PROGRAMS: [(&str, u64); 2] = [("ping", 1_100_000), ("sidecar", 1_500_000)];
 
 /// Maximum size of ping's image in bytes, unpacked and compressed. whoami's: 7,800,000 and 3,200,000.
-const PING_IMAGE: [u64; 2] = [2_400_000, 1_200_000];
+const PING_IMAGE: [u64; 2] = [2_500_000, 1_300_000];
 
 /// The directory that `cargo xtask images --output` wrote, and the table that it printed.
 pub(crate) struct Published {
