@@ -16,7 +16,7 @@ const MAX_HEADERS: usize = 64;
 
 /// Headers that a request cannot set: those of the connection and of the body's length, those that identify the task, and the
 /// one with which other sites could read the credentials in a browser's request.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 16] = [
     "access-control-allow-credentials",
     "connection",
     "content-length",
@@ -26,6 +26,7 @@ const RESERVED: [&str; 15] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-instance",
     "x-node",
     "x-served-by",
     "x-slot",

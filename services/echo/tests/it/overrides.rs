@@ -102,6 +102,18 @@ fn response_headers_are_those_of_the_query() {
 }
 
 #[test]
+fn headers_that_identify_the_task_cannot_be_set() {
+    let echo = Echo::start(&["--task", "echo.1.abc", "--slot", "1", "--node", "leader"]);
+    let answer = echo.get("/bench");
+    let lines = answer.head.lines().filter(|line| line.starts_with("x-"));
+    let names: Vec<_> = lines.filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    assert!(names.len() >= 7, "{names:?}");
+    for name in names {
+        assert_eq!(echo.get(&format!("/?header={name}:1")).code, 400, "{name}");
+    }
+}
+
+#[test]
 fn connection_stays_usable_after_an_invalid_parameter() {
     let echo = Echo::start(&[]);
     let mut stream = echo.connect();
