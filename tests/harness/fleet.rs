@@ -86,6 +86,9 @@ impl Fleet {
         arguments.extend(options.hub_arguments);
         if let Some(certificates) = &certificates {
             let [cert, key] = certificates.issue_for_address(address.ip(), P256);
+            if arguments.iter().any(|argument| argument == "--page-path") {
+                arguments.extend(["--page-ca".to_owned(), certificates.path("ca.pem")]);
+            }
             arguments.extend(["--cert".to_owned(), cert, "--key".to_owned(), key]);
         }
         let hub = HubOptions {

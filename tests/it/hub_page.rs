@@ -140,6 +140,26 @@ fn page_shows_the_life_of_tasks_behind_traefik() {
 }
 
 #[test]
+fn page_of_a_hub_with_a_certificate_is_served_over_https_behind_traefik() {
+    let options = FleetOptions {
+        hub_arguments: ["--page-path", "/hub"].map(str::to_owned).into(),
+        has_tls: true,
+        ..FleetOptions::default()
+    };
+    let mut fleet = Fleet::spawn(options).unwrap();
+    fleet.traefik.wait_ready().unwrap();
+    let _task = launch(fleet.spec("ping", "ping-1").unwrap());
+    let url = format!("{}/hub/", fleet.traefik.url());
+    let authorization = format!("Bearer {}", fleet.hub.master().unwrap().role("reader"));
+    eventually(LONG, || {
+        let page = harness::http::request("GET", &url, &[("authorization", &authorization)])?;
+        ensure!(page.status == 200 && page.body.contains("Swarmlings"), "{}: {}", page.status, page.body);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn page_with_a_thousand_tasks_is_usable_and_names_are_never_html() {
     let scene = Scene::start(&["--agent-lost-after", "10m", "--ttl", "10m"]);
     scene.register(MALICIOUS, 1, &json!({"traefik.http.routers.a.rule": MALICIOUS}));

@@ -189,7 +189,7 @@ impl Api {
             return Ok(response);
         }
         match route {
-            CONFIGURATION => self.configuration(connection, query).await,
+            CONFIGURATION => self.configuration(connection, head.headers.get(header::HOST), query).await,
             BEACON_PATH => self.beacon(query).await,
             INSTANCES => {
                 query.finish()?;
@@ -246,6 +246,7 @@ impl Api {
     async fn configuration(
         &self,
         connection: &Connection,
+        host: Option<&HeaderValue>,
         mut query: Query<'_>,
     ) -> Result<Response, ApiError> {
         let wait = query.wait()?;
@@ -277,7 +278,9 @@ impl Api {
                 (Some(port), Peer::Tcp(peer)) => Some(SocketAddr::new(peer.ip().to_canonical(), port.get())),
                 _ => None,
             };
-            let poll = Poll { name, throttle, host: local.to_string(), api };
+            let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let name_of_hub = host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned();
+            let poll = Poll { name, throttle, host: local.to_string(), name_of_hub, api };
             self.hub.poll(connection.id, &poll, wait.unwrap_or_default()).await
         };
         match document {

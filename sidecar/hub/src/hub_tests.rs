@@ -26,7 +26,7 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         policy: crate::policy::Policy::default(),
     };
     let hub = Hub::new(
-        Options { host: "hub".to_owned(), warm_up: WARM_UP, certificate: None, page: None },
+        Options { host: "hub".to_owned(), warm_up: WARM_UP, certificate: None, page: None, page_ca: None },
         settings,
         Key::new(b"random"),
         TraefikApi::new(Key::new(b"token")),
@@ -101,7 +101,7 @@ async fn request_beacon(hub: &Arc<Hub>, (connection, generation, nonce): (u64, u
 
 async fn poll(hub: &Arc<Hub>, connection: u64, wait: Duration) -> Option<String> {
     let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
-    let poll = Poll { name, throttle: THROTTLE, host, api: None };
+    let poll = Poll { name, throttle: THROTTLE, host, name_of_hub: "hub".to_owned(), api: None };
     let document = hub.poll(connection, &poll, wait).await?;
     Some(String::from_utf8(document.into()).unwrap())
 }
@@ -340,7 +340,13 @@ async fn new_hub_does_not_wait_for_tasks_that_have_stopped() {
     hub.register(&Identity::Master, &id(1), 1, registration(1), Duration::ZERO).await.unwrap();
     hub.withdraw(&Identity::Master, &id(1), 1, Duration::ZERO).await.unwrap();
     let (name, host) = ("traefik".to_owned(), "hub:8080".to_owned());
-    let poll = Poll { name, throttle: THROTTLE, host, api: Some(([10, 0, 1, 9], 8080).into()) };
+    let poll = Poll {
+        name,
+        throttle: THROTTLE,
+        host,
+        name_of_hub: "hub".to_owned(),
+        api: Some(([10, 0, 1, 9], 8080).into()),
+    };
     let servers = [1, 2].map(|number| format!("http://10.0.1.{number}:8080"));
     let missing = hub.update(|state, now| {
         state.routers.poll(now, 99, &poll);

@@ -109,6 +109,9 @@ struct Flags {
     /// Path under which Traefik serves the hub's page, which asks for a token of role reader as password, such as /hub
     #[arg(long, env = "HUB_PAGE_PATH", value_name = "PATH", value_parser = page_prefix, help_heading = "Traefik")]
     page_path: Option<String>,
+    /// File in Traefik's container with the CA of the hub's certificate, for the page of a hub with --cert
+    #[arg(long, env = "HUB_PAGE_CA", value_name = "FILE", help_heading = "Traefik")]
+    page_ca: Option<String>,
     /// Traefik's defaultRule, for services without a router rule, such as Host(`{{ normalize .Name }}.lan`)
     #[arg(long, env = "HUB_DEFAULT_RULE", value_name = "TEMPLATE", help_heading = "Traefik")]
     default_rule: Option<DefaultRule>,
@@ -131,6 +134,12 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let tls = flags.cert.as_deref().zip(flags.key.as_deref());
     let tls = tls.map(|(cert, key)| server::config(small_provider(), cert, key, None)).transpose();
     let tls = tls.map_err(Failure::usage)?;
+    let has_tls = tls.is_some();
+    if has_tls && flags.page_path.is_some() && flags.page_ca.is_none() {
+        return Err(Failure::usage(
+            "--page-path with --cert needs --page-ca, the file in Traefik's container with the CA of the certificate",
+        ));
+    }
     let settings = registry::Settings {
         policy,
         ttl: flags.ttl,
@@ -155,6 +164,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
         warm_up: flags.warm_up,
         certificate,
         page: flags.page_path,
+        page_ca: flags.page_ca.filter(|_| has_tls),
     };
     let random =
         random_key().map_err(|error| Failure::new(format_args!("generating a random key: {error}")))?;

@@ -60,6 +60,8 @@ pub(crate) struct Poll {
     pub(crate) throttle: Duration,
     /// Host and port at which it reached the hub.
     pub(crate) host: String,
+    /// Name under which it looked the hub up.
+    pub(crate) name_of_hub: String,
     /// Address of its API.
     pub(crate) api: Option<SocketAddr>,
 }
@@ -430,14 +432,22 @@ mod tests {
         let throttle = Duration::from_millis(100);
         let host = "10.0.1.2:8080".to_owned();
         let now = routers.started;
-        routers.poll(now, connection, &Poll { name: "traefik".to_owned(), throttle, host, api: None })
+        routers.poll(
+            now,
+            connection,
+            &Poll { name: "traefik".to_owned(), throttle, host, name_of_hub: String::new(), api: None },
+        )
     }
 
     /// Has a router with an API poll on `connection`, and request the beacon of generation 1.
     fn with_api(routers: &mut Routers, now: Instant, connection: u64) {
         let api = Some(([10, 0, 1, 3], 8080).into());
         let name = format!("traefik.{connection}");
-        routers.poll(now, connection, &Poll { name, throttle: Duration::ZERO, host: String::new(), api });
+        routers.poll(
+            now,
+            connection,
+            &Poll { name, throttle: Duration::ZERO, host: String::new(), name_of_hub: String::new(), api },
+        );
         routers.sent(now, connection, 1);
         assert!(routers.acknowledge(now, connection, 1), "its API has to be asked");
     }

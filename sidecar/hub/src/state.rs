@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) certificate: Option<Certificate>,
     /// Prefix of paths under which routers serve the hub's page.
     pub(crate) page: Option<String>,
+    /// File of the routers with the CA of the hub's certificate, if they reach the page over HTTPS.
+    pub(crate) page_ca: Option<String>,
 }
 
 /// State of the hub.
@@ -247,7 +249,8 @@ impl State {
             own.add_api(&self.api.user(address));
         }
         if let Some(prefix) = &self.options.page {
-            own.add_page(prefix, &poll.host);
+            let tls = self.options.page_ca.as_deref().map(|ca| (&*poll.name_of_hub, ca));
+            own.add_page(prefix, &poll.host, tls);
         }
         if let Some(Certificate { chain, key }) = &self.options.certificate {
             own.add_default_certificate(chain, key);

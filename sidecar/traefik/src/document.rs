@@ -205,14 +205,20 @@ impl Document {
     }
 
     /// Adds a router that serves the hub's page under `prefix`, such as `/hub/`, on the default entry points. The hub is reached
-    /// at `host`.
-    pub fn add_page(&mut self, prefix: &str, host: &str) {
+    /// at `host`; with `tls` over HTTPS, where it has the certificate of that name, from the CA in that file of the router.
+    pub fn add_page(&mut self, prefix: &str, host: &str, tls: Option<(&str, &str)>) {
         let rule = format!("PathPrefix(`{prefix}`)");
         let router = json!({"rule": rule, "middlewares": [PAGE], "service": PAGE});
         self.insert("http", "routers", PAGE, &router);
         let prefix = prefix.trim_end_matches('/');
         self.insert("http", "middlewares", PAGE, &json!({"stripprefix": {"prefixes": [prefix]}}));
-        let balancer = json!({"servers": [{"url": format!("http://{host}")}]});
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut balancer = json!({"servers": [{"url": format!("{scheme}://{host}")}]});
+        if let Some((name, ca)) = tls {
+            balancer["serverstransport"] = PAGE.into();
+            let transport = json!({"servername": name, "rootcas": [ca]});
+            self.insert("http", "serverstransports", PAGE, &transport);
+        }
         self.insert("http", "services", PAGE, &json!({"loadbalancer": balancer}));
     }
 
