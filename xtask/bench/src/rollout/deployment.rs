@@ -41,7 +41,12 @@ impl Setup {
 
     fn variables(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Ours => &[("HUBS", "1"), ("SIDECAR_HUB", "http://hub:8080"), ("SERVICE_LINGER", "250ms")],
+            Self::Ours => &[
+                ("HUBS", "1"),
+                ("HUB_ORDER", "start-first"),
+                ("SIDECAR_HUB", "http://hub:8080"),
+                ("SERVICE_LINGER", "250ms"),
+            ],
             Self::Tuned => &[("SIDECAR_HUB", ""), ("SERVICE_LINGER", "3s")],
             Self::Shipped => &[
                 ("SIDECAR_HUB", ""),
