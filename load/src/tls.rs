@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use cli::Failure;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tls::files;
 
@@ -17,9 +17,9 @@ const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Creates settings that trust the CA certificates in `file`, by default those of the system. With `insecure`, any server
 /// certificate is accepted.
 pub fn config(file: Option<&Path>, insecure: bool) -> Result<ClientConfig, Failure> {
-    let provider = tls::provider();
+    let provider = tls::provider_with_tls12();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13])
+        .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| Failure::new(format_args!("creating TLS settings: {error}")))?;
     if insecure {
         let verifier = Arc::new(AnyCertificate(provider));
@@ -61,11 +61,11 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not supported".to_owned()))
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(

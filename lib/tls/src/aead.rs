@@ -15,7 +15,7 @@ use rustls::crypto::cipher::{
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
 /// Length of an authentication tag in bytes.
-const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 
 pub(crate) const AES_128_GCM: RecordCipher<Aes128Gcm> = RecordCipher(PhantomData);
 pub(crate) const CHACHA20_POLY1305: RecordCipher<ChaCha20Poly1305> = RecordCipher(PhantomData);
@@ -29,8 +29,11 @@ struct Direction<C> {
     iv: Iv,
 }
 
-/// A cipher that TLS 1.3 can use.
-trait Cipher: AeadInOut + AeadCore<NonceSize = U12, TagSize = U16> + KeyInit + Send + Sync + 'static {}
+/// A cipher that TLS can use.
+pub(crate) trait Cipher:
+    AeadInOut + AeadCore<NonceSize = U12, TagSize = U16> + KeyInit + Send + Sync + 'static
+{
+}
 
 impl<C> Cipher for C where
     C: AeadInOut + AeadCore<NonceSize = U12, TagSize = U16> + KeyInit + Send + Sync + 'static

@@ -1,4 +1,5 @@
-//! TLS 1.3 in pure Rust for rustls: [`provider`], settings of a [`client`] and a [`server`], and PEM [`files`].
+//! TLS 1.3 in pure Rust for rustls: [`provider`], settings of a [`client`] and a [`server`], and PEM [`files`]. With the
+//! feature `tls12`, TLS 1.2 for clients.
 //!
 //! The providers that come with rustls build C and assembly, which needs a C compiler for each target. The algorithms
 //! here are those of `RustCrypto` and dalek; this crate adapts them to rustls.
@@ -23,6 +24,8 @@ mod hash;
 mod key_exchange;
 pub mod server;
 mod sign;
+#[cfg(feature = "tls12")]
+mod tls12;
 mod verify;
 
 /// Returns the cryptography for rustls' clients and servers.
@@ -49,6 +52,14 @@ fn small(key_provider: &'static dyn KeyProvider) -> CryptoProvider {
         secure_random: &SystemRandom,
         key_provider,
     }
+}
+
+/// Returns the cryptography for clients that also speak TLS 1.2.
+#[cfg(feature = "tls12")]
+pub fn provider_with_tls12() -> Arc<CryptoProvider> {
+    let mut provider = Arc::unwrap_or_clone(provider());
+    provider.cipher_suites.extend(tls12::SUITES);
+    Arc::new(provider)
 }
 
 const AES_128_GCM: SupportedCipherSuite = SupportedCipherSuite::Tls13(&Tls13CipherSuite {

@@ -52,6 +52,32 @@ fn http_2_works_with_and_without_tls() {
 }
 
 #[test]
+fn tls_1_2_works() {
+    let rsa = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+    for (key, cipher) in [
+        (P256, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        (P256, "ECDHE-ECDSA-CHACHA20-POLY1305"),
+        (&rsa[..], "ECDHE-RSA-AES128-GCM-SHA256"),
+        (&rsa[..], "ECDHE-RSA-CHACHA20-POLY1305"),
+    ] {
+        let made = Certificates::new(P256);
+        let nginx = Nginx::start("https", |conf, ip| {
+            let [cert, key] = made.issue_for_address(ip, key);
+            let tls = format!(
+                "ssl http2; ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2; \
+                 ssl_ciphers {cipher};"
+            );
+            conf.replace("backlog=1024;", &tls)
+        });
+        for trust in [&["--ca", &made.path("ca.pem")][..], &["--insecure"]] {
+            let (code, report) = load(&nginx.url, &[trust, &["--requests", "20"]].concat());
+            assert_eq!((code, &report["ok"]), (0, &20.into()), "{cipher}: {}", report["failures"]);
+            assert_eq!(report["asked"]["http"], "2");
+        }
+    }
+}
+
+#[test]
 fn p384_keys_are_accepted() {
     // The second is openssl's default.
     for (authority, hash, server) in
