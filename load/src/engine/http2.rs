@@ -189,8 +189,9 @@ impl SharedHttp2 {
         number: usize,
         progress: &Progress,
     ) -> Result<Http2, RequestError> {
-        // A clone, since the original waits for the stream that it has opened last.
-        let usable = || self.current.borrow().clone().filter(|http2| http2.clone().is_usable());
+        // A clone waits for no stream, unlike a handle that has opened one.
+        let usable =
+            || self.current.borrow().clone().and_then(|mut http2| http2.is_usable().then_some(http2));
         if let Some(http2) = usable() {
             return Ok(http2);
         }
