@@ -78,11 +78,17 @@ fn task_that_stops_while_a_hub_is_paused_serves_until_its_router_polls_another_o
     let demo = LabStack::demo_with_hubs(6).unwrap();
     let polled = |hub: &Container| demo.lab().routers_of(hub).unwrap() > 0;
     let hub = hubs(&demo).into_iter().find(polled).unwrap();
-    let stopped = demo.stack().containers_of("hello").unwrap().remove(0);
     let loads = loads(&demo, demo.lab().nodes(), "/plain/hello/viktor", HELLO);
     hub.docker().run(&["kill", "--signal", "STOP", hub.id()]).unwrap();
-    stopped.docker().run(&["stop", "--time", "30", stopped.id()]).unwrap();
+    let scale = |replicas: usize| {
+        let scale = format!("{}={replicas}", demo.stack().service("hello"));
+        demo.lab().docker().run(&["service", "scale", "--detach", &scale]).unwrap();
+        eventually_on_engine(LONG, || demo.stack().containers_of("hello").unwrap().len() == replicas)
+            .unwrap();
+    };
+    scale(1);
     pass_all(loads, 100, LONG).unwrap();
+    scale(2);
     resume(&demo, &hub);
 }
 

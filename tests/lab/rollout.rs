@@ -4,7 +4,7 @@ use harness::LabStack;
 use harness::load::{HELLO, PONG, pass_all, wait_for_all};
 use harness::{Load, LoadOptions, eventually, http};
 
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_mins(2);
 
 #[test]
 fn updates_of_services_and_hub_fail_no_request() {

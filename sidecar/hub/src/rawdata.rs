@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use traefik::BEACON;
+use traefik::{BEACON, PAGE};
 
 /// Suffix of the names that come from the HTTP provider, which is the hub.
 const PROVIDER: &str = "@http";
@@ -123,7 +123,8 @@ pub(crate) fn parse(json: &[u8]) -> serde_json::Result<Report> {
                 }
                 continue;
             }
-            if kind != "udp.services" {
+            // The server of the page is the hub that sent it.
+            if kind != "udp.services" && name != PAGE {
                 let servers = servers.into_iter().flat_map(|server| [server.url, server.address]);
                 report.servers.extend(servers.filter(|server| !server.is_empty()));
             }
@@ -161,6 +162,7 @@ mod tests {
                 "swarmlings-beacon@http": {
                     "loadBalancer": {"servers": [{"url": "http://10.0.1.9:80"}], "healthCheck": {"path": "/beacon?x=1"}},
                 },
+                "swarmlings-page@http": {"loadBalancer": {"servers": [{"url": "http://10.0.1.9:80"}]}},
                 "api@internal": {"status": "enabled"},
             },
             "tcpServices": {"db@http": {"loadBalancer": {"servers": [{"address": "10.0.1.3:5432"}]}}},
