@@ -16,6 +16,9 @@ use registry::{Registry, Settings};
 use reports::Reports;
 
 #[allow(dead_code)]
+#[path = "../../sidecar/hub/src/journal.rs"]
+mod journal;
+#[allow(dead_code)]
 #[path = "../../sidecar/hub/src/key.rs"]
 mod key;
 #[allow(dead_code)]
@@ -111,7 +114,7 @@ fuzz_target!(|text: &str| {
         registry.update(&Confirmed);
         let json = registry.document.to_json();
         let document: Value = serde_json::from_str(&json).expect("the document is JSON");
-        registry.set_generation(number as u64);
+        registry.set_generation(now, number as u64);
         KNOWN.check(&document);
         let routing = registry.routing(&id, &Confirmed);
         let is_refused = matches!(routing, Routing::Refused { .. });
@@ -172,7 +175,7 @@ fn registration(text: &str, number: usize) -> Registration {
         // Later instances started later.
         age_ms: 10_000 * (MAX_INSTANCES - number) as u64,
         health: Health::Healthy,
-        labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()).into(),
         source: protocol::Source::Sidecar,
         ticket: None,
     }

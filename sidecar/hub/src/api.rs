@@ -49,6 +49,9 @@ use crate::{events, metrics, prometheus};
 /// Traefik's default for `providersThrottleDuration`.
 const TRAEFIK_THROTTLE: Duration = Duration::from_secs(2);
 
+/// Error of requests that need to know all instances.
+const WARMING_UP: &str = "the hub is warming up after its start";
+
 const CONFIGURATION: &str = "/traefik";
 const INSTANCE: &str = "/v1/instances/{id}";
 const MANAGER: &str = "/v1/managers/{node}";
@@ -102,6 +105,8 @@ pub(crate) struct Api {
 
 /// Interval at which the kernel probes silent clients.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum length of a name in a registration, in bytes. Docker's names are shorter.
+const MAX_NAME: usize = 255;
 /// Time after which the kernel closes the connection of a client that does not answer.
 const LOST_AFTER: Duration = Duration::from_secs(3);
 
@@ -208,6 +213,10 @@ impl Api {
             TARGETS => {
                 query.finish()?;
                 let state = self.hub.state();
+                if !state.is_ready() {
+                    // Prometheus keeps the targets that it has.
+                    return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, WARMING_UP));
+                }
                 let instances = state.registry.instances.iter();
                 let targets: Vec<_> = instances
                     .filter_map(|(id, instance)| prometheus::target(id, &instance.registration))
@@ -285,9 +294,7 @@ impl Api {
         };
         match document {
             Some(document) => Ok(response(StatusCode::OK, "application/json", document)),
-            None => {
-                Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is warming up after its start"))
-            }
+            None => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, WARMING_UP)),
         }
     }
 
@@ -314,6 +321,15 @@ impl Api {
         let registration: Registration = read(body, "registration").await?;
         if registration.service.is_empty() {
             return Err(ApiError::bad_request("registration: empty service name"));
+        }
+        // Events repeat these names.
+        let names = [Some(&registration.service), registration.node.as_ref(), registration.slot.as_ref()];
+        if let Some(name) = names.into_iter().flatten().find(|name| name.len() > MAX_NAME) {
+            let message = format!(
+                "registration: service, node and slot have at most {MAX_NAME} bytes, not {}",
+                name.len()
+            );
+            return Err(ApiError::bad_request(message));
         }
         if !identity.acts_for(&registration.service) {
             return Err(ApiError::forbidden(identity, format_args!("service {}", registration.service)));

@@ -204,7 +204,7 @@ impl Hub {
             let mut withdrawal = state.routers.confirmation(without);
             withdrawal.expects_router = state.routers.expects_more(now());
             if withdrawal.pending.is_empty() && !withdrawal.confirmed.is_empty() {
-                state.registry.unrouted(now(), id);
+                state.is_unpublished |= state.registry.unrouted(now(), id);
             }
             (over || withdrawal.pending.is_empty()).then_some(withdrawal)
         });
@@ -225,6 +225,9 @@ impl Hub {
             let last_sent = state.routers.poll(now, connection, poll);
             if state.routers.len() != before {
                 info!(router = poll.name, "router polls");
+                if before == 0 {
+                    state.registry.forget_delays();
+                }
                 // A router that reconnects is not warned of again.
                 if poll.api.is_none() && !std::mem::replace(&mut state.routers.is_missing_api_logged, true) {
                     warn!(

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::{Change, Event, InstanceId};
-use runtime::exposition::{family, sample};
 
 use crate::registry::Instance;
 
 /// Number of events that are kept: those of an update of 200 tasks, or the last of a larger one.
 const KEPT: usize = 1000;
+
+/// Maximum length of the reason for a refusal in an event, in bytes. The list of instances has the whole reason.
+const MAX_REASON: usize = 1024;
 
 /// The latest events, and durations since the start of the hub.
 #[derive(Debug, Default)]
@@ -25,7 +27,13 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Records a change of an instance at `at`, in milliseconds since the Unix epoch.
-    pub(crate) fn record(&mut self, at: u64, id: &InstanceId, instance: &Instance, change: Change) {
+    pub(crate) fn record(&mut self, at: u64, id: &InstanceId, instance: &Instance, mut change: Change) {
+        if let Change::Refused { reason } = &mut change
+            && reason.len() > MAX_REASON
+        {
+            reason.truncate(reason.floor_char_boundary(MAX_REASON));
+            reason.push('…');
+        }
         let registration = &instance.registration;
         let (service, node) = (registration.service.clone(), registration.node.clone());
         self.push(Event { number: self.count, at, service, instance: id.clone(), node, change });
@@ -88,16 +96,14 @@ impl Durations {
         self.sum += duration;
     }
 
-    /// Appends the histogram in Prometheus' text format.
-    pub(crate) fn write(&self, out: &mut String, name: &str, help: &str) {
-        family(out, name, "histogram", help);
-        let bucket = format!("{name}_bucket");
-        for ((_, bound), count) in BOUNDS.iter().zip(self.counts) {
-            sample(out, &bucket, &[("le", bound)], count);
-        }
-        sample(out, &bucket, &[("le", "+Inf")], self.count);
-        sample(out, &format!("{name}_sum"), &[], self.sum.as_secs_f64());
-        sample(out, &format!("{name}_count"), &[], self.count);
+    /// Returns the number of durations up to each bound, with the bound in seconds.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        BOUNDS.iter().map(|(_, text)| *text).zip(self.counts)
+    }
+
+    /// Number of durations, and their sum.
+    pub(crate) fn total(&self) -> (u64, Duration) {
+        (self.count, self.sum)
     }
 }
 
@@ -111,11 +117,8 @@ mod tests {
         for millis in [100, 101, 40_000] {
             durations.observe(Duration::from_millis(millis));
         }
-        let mut text = String::new();
-        durations.write(&mut text, "a", "b.");
-        for line in ["a_bucket{le=\"0.1\"} 1", "a_bucket{le=\"0.25\"} 2", "a_bucket{le=\"30\"} 2"] {
-            assert!(text.contains(line), "{line} in {text}");
-        }
-        assert!(text.ends_with("a_bucket{le=\"+Inf\"} 3\na_sum 40.201\na_count 3\n"), "{text}");
+        let buckets: Vec<_> = durations.buckets().collect();
+        assert_eq!((buckets[0], buckets[1], buckets[7]), (("0.1", 1), ("0.25", 2), ("30", 2)));
+        assert_eq!(durations.total(), (3, Duration::from_millis(40_201)));
     }
 }

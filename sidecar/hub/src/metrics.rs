@@ -6,6 +6,7 @@ use std::time::Instant;
 use protocol::{Health, Routing};
 use runtime::exposition::{family, metric, sample};
 
+use crate::journal::Durations;
 use crate::state::State;
 
 /// Appends the hub's metrics in Prometheus' text format.
@@ -34,13 +35,15 @@ pub(crate) fn write(out: &mut String, state: &State, now: Instant) {
     let outdated = state.registry.instances.values().filter(|instance| instance.stale).count() as u64;
     let counters = state.counters;
     let journal = &state.registry.journal;
-    journal.routed.write(
+    histogram(
         out,
+        &journal.routed,
         "hub_healthy_to_routed_seconds",
         "Time from the first healthy registration of a task until every router sends requests to it.",
     );
-    journal.unrouted.write(
+    histogram(
         out,
+        &journal.unrouted,
         "hub_withdrawn_to_unrouted_seconds",
         "Time from the withdrawal of a task until no router sends requests to it.",
     );
@@ -69,4 +72,14 @@ pub(crate) fn write(out: &mut String, state: &State, now: Instant) {
     ] {
         metric(out, name, kind, help, value);
     }
+}
+
+fn histogram(out: &mut String, durations: &Durations, name: &str, help: &str) {
+    family(out, name, "histogram", help);
+    let (bucket, (count, sum)) = (format!("{name}_bucket"), durations.total());
+    for (bound, count) in durations.buckets().chain([("+Inf", count)]) {
+        sample(out, &bucket, &[("le", bound)], count);
+    }
+    sample(out, &format!("{name}_sum"), &[], sum.as_secs_f64());
+    sample(out, &format!("{name}_count"), &[], count);
 }

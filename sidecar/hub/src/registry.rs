@@ -418,13 +418,22 @@ impl Registry {
         true
     }
 
-    /// Records that all routers have stopped sending requests to a withdrawn instance.
-    pub(crate) fn unrouted(&mut self, now: Instant, id: &InstanceId) {
+    /// Records that all routers have stopped sending requests to a withdrawn instance. Returns whether that is new.
+    pub(crate) fn unrouted(&mut self, now: Instant, id: &InstanceId) -> bool {
         let at = self.unix_millis(now);
-        let Some(former) = self.withdrawn.get_mut(id) else { return };
-        if let (Some(since), Some(event)) = (former.pending.take(), &former.event) {
-            self.journal.unrouted.observe(now.saturating_duration_since(since));
-            self.journal.follow(at, event, Change::Unrouted);
+        let Some(former) = self.withdrawn.get_mut(id) else { return false };
+        let (Some(since), Some(event)) = (former.pending.take(), &former.event) else { return false };
+        self.journal.unrouted.observe(now.saturating_duration_since(since));
+        self.journal.follow(at, event, Change::Unrouted);
+        true
+    }
+
+    /// Forgets when instances became healthy: no router polled this hub, so that none could acknowledge them.
+    pub(crate) fn forget_delays(&mut self) {
+        for id in self.unconfirmed.keys() {
+            if let Some(instance) = self.instances.get_mut(id) {
+                instance.healthy_at = None;
+            }
         }
     }
 
@@ -685,6 +694,7 @@ impl Registry {
                 if instance.refusal != reason {
                     instance.refusal.clone_from(&reason);
                     instance.changed_at = at;
+                    instance.healthy_at = instance.healthy_at.map(|_| now);
                     let change = reason.clone().map_or(Change::Accepted, |reason| Change::Refused { reason });
                     self.journal.record(at, id, instance, change);
                     changes.push((name.clone(), id.clone(), reason));

@@ -207,7 +207,9 @@ impl Document {
     /// Adds a router that serves the hub's page under `prefix`, such as `/hub/`, on the default entry points. The hub is reached
     /// at `host`; with `tls` over HTTPS, where it has the certificate of that name, from the CA in that file of the router.
     pub fn add_page(&mut self, prefix: &str, host: &str, tls: Option<(&str, &str)>) {
-        let rule = format!("PathPrefix(`{prefix}`)");
+        // Not the hub's other paths, which clients of Traefik do not need.
+        let paths = ["", "page.css", "page.js", "v1/events"].map(|path| format!("Path(`{prefix}{path}`)"));
+        let rule = paths.join(" || ");
         let router = json!({"rule": rule, "middlewares": [PAGE], "service": PAGE});
         self.insert("http", "routers", PAGE, &router);
         let prefix = prefix.trim_end_matches('/');

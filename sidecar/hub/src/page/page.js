@@ -52,10 +52,11 @@ function follow() {
   on('instance', (value) => { instances.set(value.id, value); });
   on('gone', (id) => { instances.delete(id); });
   on('event', (value) => {
+    if (value.number <= (events.at(-1)?.number ?? -1)) return;
     events.push(value);
     if (events.length > KEPT_EVENTS) events.shift();
     if (value.change === 'withdrawn') draining.set(value.instance, value);
-    if (value.change === 'stopped') draining.delete(value.instance);
+    if (['stopped', 'started', 'healthy'].includes(value.change)) draining.delete(value.instance);
   });
 }
 
