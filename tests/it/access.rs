@@ -291,6 +291,8 @@ fn errors_name_the_invalid_input() {
         ("PUT", "/v1/instances/a", with("address", json!("0.0.0.0")), 400, "0.0.0.0"),
         ("PUT", "/v1/instances/a", with("health", json!("fine")), 400, "fine"),
         ("PUT", "/v1/instances/a", with("service", json!("")), 400, "service"),
+        ("PUT", "/v1/instances/a", with("node", json!("n".repeat(256))), 400, "at most 255 bytes, not 256"),
+        ("PUT", "/v1/instances/a", with("slot", json!("n".repeat(256))), 400, "at most 255 bytes, not 256"),
         ("POST", "/v1/instances/a", registration(), 405, "PUT, DELETE"),
         ("PUT", "/v1/managers/a%2Fb", json!({"services": {}}), 400, "instance ID"),
         ("PUT", "/v1/managers/a", json!({}), 400, "services: missing field `services`"),

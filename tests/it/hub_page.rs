@@ -106,6 +106,13 @@ fn page_shows_the_life_of_tasks_behind_traefik() {
         Ok(())
     })
     .unwrap();
+    for other in ["metrics", "v1/instances", "traefik", "healthz"] {
+        assert_eq!(
+            harness::http::get(&format!("{page}{other}")).unwrap().status,
+            404,
+            "{other} is not of the page"
+        );
+    }
     scene.open(&entry, "/hub/");
     scene.wait_for("#summary", "1 of 1 tasks routed");
     scene.wait_for("#routers", "up to date, API reports");

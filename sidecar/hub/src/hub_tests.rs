@@ -357,6 +357,29 @@ async fn new_hub_does_not_wait_for_tasks_that_have_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn delays_count_only_while_a_router_polls_and_reasons_in_events_are_short() {
+    let hub = hub(&Readiness::default());
+    keep_alive(&hub, 1);
+    sleep(WARM_UP + THROTTLE).await;
+    keep_alive(&hub, 2);
+    sleep(Duration::from_hours(1)).await;
+    route(&hub);
+    sleep(THROTTLE * 10).await;
+    assert_eq!(hub.state().routing(&id(2)), Routing::Confirmed);
+    assert_eq!(hub.state().registry.journal.routed.total().0, 0, "it waited for a router, which is no delay");
+    let rule = ("traefik.http.routers.ping.rule".to_owned(), "x".repeat(10_000));
+    let wrong = Registration { labels: Labels([rule].into()).into(), ..registration(3) };
+    hub.register(&Identity::Master, &id(3), 3, wrong, Duration::ZERO).await.unwrap();
+    sleep(THROTTLE).await;
+    let state = hub.state();
+    let refused = state.registry.journal.since(0).find_map(|event| match &event.change {
+        protocol::Change::Refused { reason } => Some(reason.len()),
+        _ => None,
+    });
+    assert!(refused.is_some_and(|length| length < 1100), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn new_hub_probes_a_bounded_number_of_servers_at_the_same_time() {
     let running = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
