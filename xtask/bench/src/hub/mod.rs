@@ -384,8 +384,10 @@ fn report(binaries: &Binaries, columns: &[(usize, Figures)]) -> Result<String> {
     let cut_off = |f: &Figures| f.cut_off.map_or(NO_FIGURE.to_owned(), |seconds| format!("{seconds:.2}"));
     row("host cut off → all out, s", "5", &cut_off);
     row("lost leases and failed requests", "0", &|f| f.errors.to_string());
-    let versions =
-        [version(&binaries.path("hub"), &["--version"])?, version(&tools::traefik()?, &["version"])?];
+    let versions = [
+        version(&binaries.path("hub"), &["--version"])?,
+        version(&tools::traefik()?, &["version"])?.replace("Version:     ", "Traefik"),
+    ];
     let description = description("the hub", &versions)?;
     Ok(format!(
         "## A hub with many instances\n\n\
