@@ -34,6 +34,13 @@ pub(crate) struct Data<'a> {
     #[serde(flatten)]
     pub(crate) forwarding: ForwardingChain,
 
+    #[serde(flatten)]
+    pub(crate) task: Replica<'a>,
+}
+
+/// The replica that responds.
+#[derive(Serialize)]
+pub(crate) struct Replica<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) task: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::addresses::Addresses;
-use crate::api::{Data, json};
+use crate::api::{Data, Replica, json};
 use crate::args::EchoArgs;
 use crate::body_stream::Shutdown;
 use crate::forwarding::{ForwardingChain, IncomingRequest, TransportInfo, forwarding_chain, remote};
@@ -201,11 +201,7 @@ impl Echo {
             protocol: handlers::protocol(parts.version),
             tls: connection.transport_info::<TransportInfo>().and_then(|origin| origin.tls.as_ref()),
             forwarding: self.forwarding_chain(parts, connection),
-            task: self.context.identity().task.as_deref(),
-            slot: self.context.identity().slot.as_deref(),
-            node: self.context.identity().node.as_deref(),
-            version: self.context.version(),
-            state: self.context.readiness().state().as_str(),
+            task: self.task(),
         };
         with_type("application/json", json(&data))
     }
@@ -244,18 +240,24 @@ impl Echo {
 
     /// Returns the first line of a TCP connection.
     fn greeting(&self, connection: &Connection) -> String {
-        let identity = self.context.identity();
         json(&Greeting {
-            hostname: &identity.host,
+            hostname: self.context.host(),
             name: self.args.name.as_deref(),
             remote_addr: self.remote(connection),
             tls: connection.transport_info::<TransportInfo>().and_then(|origin| origin.tls.as_ref()),
+            task: self.task(),
+        })
+    }
+
+    fn task(&self) -> Replica<'_> {
+        let identity = self.context.identity();
+        Replica {
             task: identity.task.as_deref(),
             slot: identity.slot.as_deref(),
             node: identity.node.as_deref(),
             version: self.context.version(),
             state: self.context.readiness().state().as_str(),
-        })
+        }
     }
 
     /// Returns the formatter of stream lines.

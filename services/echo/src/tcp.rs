@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::api::Replica;
 use crate::transport::tls::Session;
 
 /// Size of a read in bytes.
@@ -44,14 +45,8 @@ pub(crate) struct Greeting<'a> {
     pub(crate) remote_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<&'a Session>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) task: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) slot: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) node: Option<&'a str>,
-    pub(crate) version: &'static str,
-    pub(crate) state: &'static str,
+    #[serde(flatten)]
+    pub(crate) task: Replica<'a>,
 }
 
 /// Sends `greeting`, then every byte of the client, until the client has sent its last byte, is idle, or reads nothing.

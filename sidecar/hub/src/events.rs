@@ -101,7 +101,8 @@ impl Events {
     }
 }
 
-/// Responds with the state of the hub, the latest events and all instances, then with their changes. The stream ends if the client is too slow, so that it starts over.
+/// Responds with the state of the hub, the latest events and all instances, then with their changes. The stream ends if the
+/// client is too slow, so that it starts over.
 pub(crate) fn stream(hub: Arc<Hub>, permit: Permit) -> Response {
     let (mut sender, body) = Channel::<Bytes>::new(1);
     tokio::spawn(async move {

@@ -203,12 +203,13 @@ impl Hub {
             without = without.min(state.upcoming_generation().max(1));
             let mut withdrawal = state.routers.confirmation(without);
             withdrawal.expects_router = state.routers.expects_more(now());
-            if withdrawal.pending.is_empty() && !withdrawal.confirmed.is_empty() {
-                state.is_unpublished |= state.registry.unrouted(now(), id);
-            }
             (over || withdrawal.pending.is_empty()).then_some(withdrawal)
         });
-        Ok(withdrawal.await)
+        let withdrawal = withdrawal.await;
+        if withdrawal.pending.is_empty() && !withdrawal.confirmed.is_empty() {
+            self.update(|state, now| (state.registry.unrouted(now, id).then_some(Effect::Events), ()));
+        }
+        Ok(withdrawal)
     }
 
     /// Responds to a router with the configuration, once it differs from the last response on this connection, or
@@ -363,7 +364,7 @@ impl Hub {
     pub(crate) fn disconnected(&self, connection: u64) {
         self.update(|state, now| {
             state.disconnected(now, connection);
-            (Some(Effect::Connection), ())
+            (Some(Effect::Events), ())
         });
     }
 

@@ -26,8 +26,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Records a change of an instance at `at`, in milliseconds since the Unix epoch.
-    pub(crate) fn record(&mut self, at: u64, id: &InstanceId, instance: &Instance, mut change: Change) {
+    /// Records a change of an instance at `at`, in milliseconds since the Unix epoch. Returns the event.
+    pub(crate) fn record(
+        &mut self,
+        at: u64,
+        id: &InstanceId,
+        instance: &Instance,
+        mut change: Change,
+    ) -> &Event {
         if let Change::Refused { reason } = &mut change
             && reason.len() > MAX_REASON
         {
@@ -36,7 +42,7 @@ impl Journal {
         }
         let registration = &instance.registration;
         let (service, node) = (registration.service.clone(), registration.node.clone());
-        self.push(Event { number: self.count, at, service, instance: id.clone(), node, change });
+        self.push(Event { number: self.count, at, service, instance: id.clone(), node, change })
     }
 
     /// Records what follows from an earlier event.
@@ -44,17 +50,13 @@ impl Journal {
         self.push(Event { number: self.count, at, change, ..earlier.clone() });
     }
 
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Event) -> &Event {
         self.count += 1;
         if self.events.len() == KEPT {
             self.events.pop_front();
         }
         self.events.push_back(event);
-    }
-
-    /// Returns the latest event.
-    pub(crate) fn last(&self) -> Option<&Event> {
-        self.events.back()
+        &self.events[self.events.len() - 1]
     }
 
     /// Number of events that happened so far.

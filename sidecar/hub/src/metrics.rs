@@ -1,7 +1,7 @@
 //! The hub's own metrics.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::{Health, Routing};
 use runtime::exposition::{family, metric, sample};
@@ -53,14 +53,15 @@ pub(crate) fn write(out: &mut String, state: &State, now: Instant) {
         "gauge",
         "Time for which a router has not used the latest configuration.",
     );
-    let mut behind: BTreeMap<&str, f64> = BTreeMap::new();
-    for (name, _, _, since, _) in state.routers.states(state.generation) {
-        let seconds = since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
-        let longest = behind.entry(name).or_default();
-        *longest = longest.max(seconds);
+    let status = state.status(now);
+    let mut behind: BTreeMap<String, Duration> = BTreeMap::new();
+    for router in status.routers {
+        let time = router.behind_since.map(|since| Duration::from_millis(status.now.saturating_sub(since)));
+        let longest = behind.entry(router.name).or_default();
+        *longest = time.unwrap_or_default().max(*longest);
     }
-    for (name, seconds) in behind {
-        sample(out, "hub_router_behind_seconds", &[("router", name)], seconds);
+    for (name, time) in behind {
+        sample(out, "hub_router_behind_seconds", &[("router", &name)], time.as_secs_f64());
     }
     for (name, kind, help, value) in [
         ("hub_stale_instances", "gauge", "Instances whose service has other labels now.", outdated),

@@ -141,9 +141,10 @@ struct WithdrawnInstance {
     started: u64,
     /// End of the time for which that task cannot register again.
     until: Instant,
-    /// Time of the withdrawal, and its event, until all routers have acknowledged it.
+    /// Time of the withdrawal, until all routers have acknowledged it.
     pending: Option<Instant>,
-    event: Option<Event>,
+    /// The withdrawal.
+    event: Event,
 }
 
 /// Error of a registration: the same task has been withdrawn.
@@ -406,8 +407,7 @@ impl Registry {
         let Some(instance) = self.remove(now, id) else { return false };
         self.leases.remove(id);
         let until = now + WITHDRAWN_FOR;
-        self.journal.record(self.unix_millis(now), id, &instance, Change::Withdrawn);
-        let event = self.journal.last().cloned();
+        let event = self.journal.record(self.unix_millis(now), id, &instance, Change::Withdrawn).clone();
         // The connection of an agent has many instances, and does not end with one of them.
         if instance.registration.source == Source::Sidecar {
             self.draining.insert(connection, id.clone());
@@ -422,9 +422,9 @@ impl Registry {
     pub(crate) fn unrouted(&mut self, now: Instant, id: &InstanceId) -> bool {
         let at = self.unix_millis(now);
         let Some(former) = self.withdrawn.get_mut(id) else { return false };
-        let (Some(since), Some(event)) = (former.pending.take(), &former.event) else { return false };
+        let Some(since) = former.pending.take() else { return false };
         self.journal.unrouted.observe(now.saturating_duration_since(since));
-        self.journal.follow(at, event, Change::Unrouted);
+        self.journal.follow(at, &former.event, Change::Unrouted);
         true
     }
 
@@ -456,8 +456,8 @@ impl Registry {
     /// sidecars end after `lost_after`.
     pub(crate) fn disconnected(&mut self, now: Instant, connection: u64, lost_after: Duration) {
         let drained = self.draining.remove(&connection).and_then(|id| self.withdrawn.get(&id));
-        if let Some(event) = drained.and_then(|former| former.event.as_ref()) {
-            self.journal.follow(self.unix_millis(now), event, Change::Stopped);
+        if let Some(former) = drained {
+            self.journal.follow(self.unix_millis(now), &former.event, Change::Stopped);
         }
         for (id, expires) in self.leases.disconnected(connection) {
             let source = self.instances.get(&id).map(|instance| instance.registration.source);

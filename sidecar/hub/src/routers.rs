@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use protocol::Withdrawal;
+use protocol::{RouterStatus, Withdrawal};
 
 use crate::rawdata::Report;
 use crate::reports::Reports;
@@ -225,17 +225,18 @@ impl Routers {
         }
     }
 
-    /// Returns the names of the routers, whether each is connected, the generation that it has acknowledged, since when it lacks
-    /// `generation`, and whether its API reports.
-    pub(crate) fn states(
+    /// Describes the routers. They should have `generation`; `unix_millis` converts times.
+    pub(crate) fn statuses(
         &self,
         generation: u64,
-    ) -> impl Iterator<Item = (&str, bool, Option<u64>, Option<Instant>, bool)> {
-        self.polling.values().map(move |router| {
-            let is_behind = router.acknowledged < Some(generation);
-            let has_api = router.api.report.is_some() && !router.api.has_failed;
-            let behind_since = is_behind.then_some(router.behind_since);
-            (router.poll.name.as_str(), router.gone_at.is_none(), router.acknowledged, behind_since, has_api)
+        unix_millis: impl Fn(Instant) -> u64,
+    ) -> impl Iterator<Item = RouterStatus> {
+        self.polling.values().map(move |router| RouterStatus {
+            name: router.poll.name.clone(),
+            connected: router.gone_at.is_none(),
+            generation: router.acknowledged,
+            behind_since: (router.acknowledged < Some(generation)).then(|| unix_millis(router.behind_since)),
+            api: router.api.report.is_some() && !router.api.has_failed,
         })
     }
 

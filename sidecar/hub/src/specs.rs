@@ -92,7 +92,7 @@ impl Specs {
     /// of the service's tasks. Labels of Compose, which an image can carry, may give a container any name.
     pub(crate) fn is_foreign(&self, registration: &Registration) -> bool {
         let is_task = registration.source == Source::Sidecar || registration.slot.is_some();
-        !is_task && self.latest(&registration.service).is_some()
+        !is_task && self.lists(&registration.service)
     }
 
     /// Returns whether a manager lists the service, so that the swarm has it.

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use cli::constant_time_eq;
-use protocol::{Instance, InstanceId, RouterStatus, Routing, Status};
+use protocol::{Instance, InstanceId, Routing, Status};
 use runtime::{Bytes, Latch};
 use tracing::{info, warn};
 use traefik::{Document, redact_document};
@@ -84,8 +84,8 @@ pub(crate) struct State {
 /// Change by an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
-    /// A connection, which only events tell.
-    Connection,
+    /// What only events tell, such as a connection that closed.
+    Events,
     /// An acknowledgement by a router, or a phase of the hub. Requests wait for these.
     Progress,
     /// The instances, and so perhaps the configuration.
@@ -328,19 +328,16 @@ impl State {
 
     /// Returns what people should know of the hub itself.
     pub(crate) fn status(&self, now: Instant) -> Status {
-        let router = |(name, connected, generation, behind, api): (&str, _, _, Option<Instant>, _)| {
-            let behind_since = behind.map(|at| self.registry.unix_millis(at));
-            RouterStatus { name: name.to_owned(), connected, generation, behind_since, api }
-        };
+        let unix_millis = |at| self.registry.unix_millis(at);
         Status {
             hub: self.id(),
             host: self.options.host.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            now: self.registry.unix_millis(now),
-            started: self.registry.unix_millis(self.started),
+            now: unix_millis(now),
+            started: unix_millis(self.started),
             ready: self.is_ready(),
             generation: self.generation,
-            routers: self.routers.states(self.generation).map(router).collect(),
+            routers: self.routers.statuses(self.generation, unix_millis).collect(),
         }
     }
 
