@@ -715,4 +715,24 @@ mod tests {
         with_api(&mut routers, now + EXPECTED_FOR, 3);
         assert!(routers.is_known(3), "the hub is not new");
     }
+
+    #[test]
+    fn router_is_behind_since_the_first_generation_that_it_lacks() {
+        let now = Instant::now();
+        let mut routers = Routers::new(now);
+        poll(&mut routers, 1);
+        let behind = |routers: &Routers, generation| {
+            routers.statuses(generation, |at| (at - now).as_secs()).next().unwrap().behind_since
+        };
+        let after = |seconds| now + Duration::from_secs(seconds);
+        routers.published(after(1), 1);
+        assert_eq!(behind(&routers, 1), Some(0), "since its first poll");
+        routers.sent(after(1), 1, 1);
+        routers.acknowledge(after(2), 1, 1);
+        routers.advance(after(3));
+        assert_eq!(behind(&routers, 1), None);
+        routers.published(after(5), 2);
+        routers.published(after(7), 3);
+        assert_eq!(behind(&routers, 3), Some(5));
+    }
 }
