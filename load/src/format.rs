@@ -87,6 +87,22 @@ pub fn rate(rate: f64) -> String {
     format!("{}/s", count(whole))
 }
 
+/// Sums up instances that are not shown, by their shares and failed requests: `and 35 more: 0.8 % to 1.2 % each`.
+pub(crate) fn rest(shares: impl IntoIterator<Item = f64>, failed: u64) -> String {
+    let (mut number, mut least, mut most) = (0, f64::INFINITY, 0.0_f64);
+    for share in shares {
+        (number, least, most) = (number + 1, least.min(share), most.max(share));
+    }
+    let (least, most) = (percent(least), percent(most));
+    let shares = if least == most { least } else { format!("{least} to {most}") };
+    let each = if number == 1 { "" } else { " each" };
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {} failed", count(failed)),
+    };
+    format!("and {} more: {shares}{each}{failed}", count(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +123,13 @@ mod tests {
             (percent(0.3341), rate(2000.4), rate(0.5)),
             ("33.4 %".into(), "2,000/s".into(), "0.5/s".into())
         );
+    }
+
+    #[test]
+    fn hidden_instances_are_summed_up() {
+        assert_eq!(rest([0.012, 0.008, 0.01], 0), "and 3 more: 0.8 % to 1.2 % each");
+        assert_eq!(rest([0.01; 1200], 7), "and 1,200 more: 1.0 % each, 7 failed");
+        assert_eq!(rest([0.01], 0), "and 1 more: 1.0 %");
     }
 
     #[test]

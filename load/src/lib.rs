@@ -21,6 +21,7 @@ mod pace;
 pub mod page;
 pub mod plan;
 pub mod presence;
+mod printable;
 pub mod recorder;
 pub mod report;
 #[cfg(test)]

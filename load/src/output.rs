@@ -1,15 +1,16 @@
 //! Writes the report to stdout and files.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use cli::{Failure, reason};
+use rustix::termios::tcgetwinsize;
 
 use crate::args::Args;
 use crate::page::page;
 use crate::report::Report;
-use crate::text::text;
+use crate::text::{WIDTH, text_within};
 
 /// Destinations of the report. Files are created before the run, so that an invalid path does not waste it.
 #[derive(Debug)]
@@ -46,8 +47,15 @@ impl Output {
             text.push(b'\n');
             json.write(&text)?;
         }
-        if has_stdout { Ok(()) } else { Destination::stdout().write(text(report).as_bytes()) }
+        if has_stdout { Ok(()) } else { print(&text_within(report, columns())) }
     }
+}
+
+/// Number of columns of the terminal, if stdout is one that reports it.
+fn columns() -> usize {
+    let stdout = io::stdout();
+    let size = if stdout.is_terminal() { tcgetwinsize(&stdout).ok() } else { None };
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(WIDTH)
 }
 
 /// Writes text to stdout.

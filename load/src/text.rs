@@ -1,61 +1,73 @@
-//! The report as text of at most 80 columns.
+//! The report as text.
 
 use crate::format::{brief, bytes, count, moment, percent, rate, time};
-use crate::report::{Choice, EndReason, ErrorClass, Instance, Report, Verdict};
+use crate::printable::{printable, shorten, width};
+use crate::report::{Choice, EndReason, ErrorClass, Report, Verdict};
 use crate::statistics::float;
 
-/// Maximum width of the text.
-const WIDTH: usize = 80;
+mod instances;
+
+/// Width of the text, unless the terminal is narrower.
+pub(crate) const WIDTH: usize = 80;
+
+/// Width of the narrowest text. On a narrower terminal lines wrap.
+const MIN_WIDTH: usize = 40;
 
 /// Maximum width of the name of an instance.
 const NAME_WIDTH: usize = 20;
 
-/// Maximum width of a URL in a table.
-const URL_WIDTH: usize = 44;
-
-/// Maximum width of a chart over time.
-const CHART_WIDTH: usize = 56;
-
 /// Maximum number of outages and of failures that are shown.
 const MAX_SHOWN: usize = 10;
 
-/// Formats the whole report.
+/// Formats the whole report for 80 columns.
 pub fn text(report: &Report) -> String {
-    let mut lines = vec![first_line(report)];
-    lines.extend(latency(report));
-    lines.extend(phases(report));
+    text_within(report, WIDTH)
+}
+
+/// Formats the whole report for this number of columns, from 40 to 80.
+pub fn text_within(report: &Report, columns: usize) -> String {
+    let columns = columns.clamp(MIN_WIDTH, WIDTH);
+    let wrap = |prefix: &str, text: &str| wrap(prefix, text, columns);
+    let mut lines = vec![first_line(report, columns)];
+    lines.extend(latency(report, columns));
+    lines.extend(phases(report, columns));
     if report.bytes > 0 {
         let rate = bytes(float(report.bytes) / float(report.ok.max(1)) * report.ok_rate);
-        lines.push(format!("received {} in successful responses, {rate}/s", bytes(float(report.bytes))));
+        let received = format!("{} in successful responses, {rate}/s", bytes(float(report.bytes)));
+        lines.push(wrap("received ", &received));
     }
-    lines.extend(urls(report));
+    lines.extend(urls(report, columns));
     if !report.instances.is_empty() {
         lines.push(String::new());
-        lines.extend(instances(report));
+        lines.extend(instances::instances(report, columns));
     }
-    lines.extend(evenness(report));
+    lines.extend(evenness(report).map(|(prefix, text)| wrap(prefix, &text)));
     lines.extend(report.handovers.iter().map(|handover| {
         let kind = if handover.overlap < 0.0 { "gap" } else { "overlap" };
-        format!(
-            "handover {} → {}: {} → {} ({kind} {})",
+        let text = format!(
+            "{} → {}: {} → {} ({kind} {})",
             short(handover.left.as_deref()),
             short(handover.joined.as_deref()),
             moment(handover.left_at),
             moment(handover.joined_at),
             time(handover.overlap.abs())
-        )
+        );
+        wrap("handover ", &text)
     }));
-    lines.extend(statuses(report));
-    lines.extend(outages(report));
-    lines.extend(failures(report));
-    lines.extend(report.warnings.iter().map(|warning| wrap("warning: ", warning)));
+    lines.extend(statuses(report).map(|list| wrap_list("statuses: ", &list, ", ", columns)));
+    lines.extend(outages(report, columns));
+    lines.extend(failures(report, columns));
+    lines.extend(report.warnings.iter().map(|warning| wrap("warning: ", &printable(warning))));
     lines.extend(report.assertions.iter().map(|assertion| {
         let verdict = match assertion.verdict {
             Verdict::Met => "met",
             Verdict::NotMet => "NOT MET",
             Verdict::NotAssessable => "NOT ASSESSABLE",
         };
-        format!("--{} {}: {verdict} ({})", assertion.name, assertion.wanted, assertion.got)
+        wrap(
+            &format!("--{} ", assertion.name),
+            &format!("{}: {verdict} ({})", assertion.wanted, assertion.got),
+        )
     }));
     lines.join("\n") + "\n"
 }
@@ -72,7 +84,7 @@ pub fn headline(report: &Report) -> String {
     format!("{} · {} {requests} · {failed} failed · {gap}", brief(report.seconds), count(report.requests))
 }
 
-fn first_line(report: &Report) -> String {
+fn first_line(report: &Report, columns: usize) -> String {
     let mut parts: Vec<_> = headline(report).split(" · ").map(str::to_owned).collect();
     parts.push(rate(report.rate));
     if report.retried > 0 {
@@ -86,7 +98,7 @@ fn first_line(report: &Report) -> String {
         EndReason::Running => parts.push("still running".to_owned()),
         EndReason::Duration | EndReason::Requests => {}
     }
-    wrap_parts("", &parts)
+    wrap_parts("", &parts, columns)
 }
 
 /// Part of an interrupted run that took place: `interrupted after 3 s of 10 s`.
@@ -99,7 +111,7 @@ pub(crate) fn progress(report: &Report) -> String {
     format!("interrupted after {time}{}", requests.unwrap_or_default())
 }
 
-fn latency(report: &Report) -> Option<String> {
+fn latency(report: &Report, columns: usize) -> Option<String> {
     let latency = &report.latency;
     let [p50, p90, p95, p99, p999, max] =
         [latency.p50, latency.p90, latency.p95, latency.p99, latency.p999, latency.max].map(time);
@@ -107,121 +119,74 @@ fn latency(report: &Report) -> Option<String> {
         let names = ["p50", "p90", "p95", "p99", "p99.9", "max"];
         let values = [p50, p90, p95, p99, p999, max];
         let parts: Vec<_> = names.iter().zip(values).map(|(name, value)| format!("{name} {value}")).collect();
-        wrap_parts("latency ", &parts)
+        wrap_parts("latency ", &parts, columns)
     })
 }
 
 /// Medians and 99th percentiles of the phases.
-fn phases(report: &Report) -> Option<String> {
+fn phases(report: &Report, columns: usize) -> Option<String> {
     let phases = &report.phases;
     let all = [("connect", &phases.connect), ("TLS", &phases.tls), ("first byte", &phases.first_byte)];
     let shown = all.iter().filter(|(_, latency)| latency.count > 0);
     let texts: Vec<_> =
         shown.map(|(name, latency)| format!("{name} {}, {}", time(latency.p50), time(latency.p99))).collect();
-    (!texts.is_empty()).then(|| wrap_parts("phases (p50, p99) ", &texts))
+    (!texts.is_empty()).then(|| wrap_parts("phases (p50, p99) ", &texts, columns))
 }
 
 /// Table of results by URL, if there are several.
-fn urls(report: &Report) -> Vec<String> {
+fn urls(report: &Report, columns: usize) -> Vec<String> {
     if report.urls.len() < 2 {
         return Vec::new();
     }
-    let mut lines =
-        vec![String::new(), format!("{:>9} {:>7} {:>7} {:>7}  URL", "ok", "failed", "p50", "p99")];
+    let row = |[ok, failed, p50, p99]: [&str; 4], url: &str| {
+        let p50 = if columns < WIDTH { String::new() } else { format!(" {p50:>7}") };
+        let figures = format!("{ok:>9} {failed:>7}{p50} {p99:>7}  ");
+        let url = shorten(url, columns - figures.chars().count());
+        figures + &url
+    };
+    let mut lines = vec![String::new(), row(["ok", "failed", "p50", "p99"], "URL")];
     for (result, target) in report.urls.iter().zip(&report.settings.urls).take(MAX_SHOWN) {
         let quantile = |seconds| if result.ok > 0 { time(seconds) } else { "–".to_owned() };
         let [p50, p99] = [result.latency.p50, result.latency.p99].map(quantile);
-        let url = shorten(&target.url, URL_WIDTH);
-        lines.push(format!("{:>9} {:>7} {p50:>7} {p99:>7}  {url}", count(result.ok), count(result.failed)));
+        lines.push(row([&count(result.ok), &count(result.failed), &p50, &p99], &target.url));
     }
     lines.extend(more(report.settings.urls.len() as u64));
     lines
 }
 
-fn instances(report: &Report) -> Vec<String> {
-    let widest = report.instances.iter().map(|one| short(one.name.as_deref()).chars().count()).max();
-    let width = widest.unwrap_or(0).max("instance".len());
-    let row = |cells: [&str; 7], mark: &str| {
-        let [name, share, p50, p99, failed, first, last] = cells;
-        format!("{name:<width$} {share:>7} {p50:>7} {p99:>7} {failed:>7} {first:>7} {last:>7}{mark}")
-    };
-    let mut lines = vec![row(["instance", "share", "p50", "p99", "failed", "first", "last"], "")];
-    for one in &report.instances {
-        let mark = match (one.joined, one.left) {
-            (false, false) => "",
-            (true, false) => " ← joined",
-            (false, true) => " ← left",
-            (true, true) => " ← transient",
-        };
-        let quantile = |seconds| if one.ok > 0 { time(seconds) } else { "–".to_owned() };
-        let cells = [
-            &short(one.name.as_deref()),
-            &percent(one.share),
-            &quantile(one.latency.p50),
-            &quantile(one.latency.p99),
-            &count(one.failed),
-            &moment(one.first),
-            &moment(one.last),
-        ];
-        lines.push(row(cells.map(String::as_str), mark));
-    }
-    let spans = report.timeline.ok.len();
-    if spans > 2 {
-        let seconds = report.timeline.width * float(spans.div_ceil(CHART_WIDTH) as u64);
-        lines.push(String::new());
-        lines.push(format!("{:<width$} successful responses per {seconds:.0} s", ""));
-        lines.extend(report.instances.iter().map(|one| chart(one, width, report)));
-    }
-    lines.push(String::new());
-    lines
-}
-
-/// Bar chart of the successful responses of an instance.
-fn chart(instance: &Instance, width: usize, report: &Report) -> String {
-    const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let spans_per_bar = report.timeline.ok.len().div_ceil(CHART_WIDTH);
-    let sums = |one: &Instance| {
-        one.ok_over_time.chunks(spans_per_bar).map(|spans| spans.iter().sum()).collect::<Vec<u64>>()
-    };
-    let highest = report.instances.iter().flat_map(&sums).max().unwrap_or(0).max(1);
-    let bars: String = sums(instance)
-        .into_iter()
-        .map(|sum| HEIGHTS[usize::try_from((sum * 8).div_ceil(highest)).unwrap_or(0).min(8)])
-        .collect();
-    format!("{:<width$} {}", short(instance.name.as_deref()), bars.trim_end())
-}
-
-fn evenness(report: &Report) -> Option<String> {
+fn evenness(report: &Report) -> Option<(&'static str, String)> {
     let Some(even) = report.evenness else {
         let reason = report.no_evenness.as_ref().filter(|_| report.instances.len() > 1)?;
-        return Some(wrap("evenness: ", &format!("not assessable, since {reason}")));
+        return Some(("evenness: ", format!("not assessable, since {reason}")));
     };
     let p = if even.p < 0.0001 { "< 0.0001".to_owned() } else { format!("= {:.2}", even.p) };
     let (chi_squared, degrees) = (even.chi_squared, even.degrees);
     let of = if even.of == Choice::Connections { "of connections " } else { "" };
-    Some(format!("evenness {of}χ² {chi_squared:.2} ({degrees} df), p {p} · skew {}", percent(even.imbalance)))
+    let skew = percent(even.imbalance);
+    Some(("evenness ", format!("{of}χ² {chi_squared:.2} ({degrees} df), p {p} · skew {skew}")))
 }
 
 /// Statuses of all responses, unless they are all 200.
-fn statuses(report: &Report) -> Option<String> {
+fn statuses(report: &Report) -> Option<Vec<String>> {
     let mut all = report.ok_by_status.clone();
     report.failures.by_status.iter().for_each(|(status, number)| *all.entry(*status).or_default() += number);
     let list: Vec<_> = all.iter().map(|(status, number)| format!("{status} × {}", count(*number))).collect();
-    all.keys().any(|status| *status != 200).then(|| wrap("statuses: ", &list.join(", ")))
+    all.keys().any(|status| *status != 200).then_some(list)
 }
 
-fn outages(report: &Report) -> Vec<String> {
+fn outages(report: &Report, columns: usize) -> Vec<String> {
     let outages = &report.outages;
     if outages.count == 0 {
         return Vec::new();
     }
     let plural = if outages.count == 1 { "" } else { "s" };
-    let mut lines = vec![format!(
+    let summary = format!(
         "{} outage{plural} of {} or more, {} in total:",
         count(outages.count),
         time(outages.threshold),
         time(outages.total)
-    )];
+    );
+    let mut lines = vec![wrap("", &summary, columns)];
     lines.extend(outages.listed.iter().take(MAX_SHOWN).map(|outage| {
         let length = time(outage.to - outage.from);
         format!("  {length} from {} to {}", moment(outage.from), moment(outage.to))
@@ -230,7 +195,7 @@ fn outages(report: &Report) -> Vec<String> {
     lines
 }
 
-fn failures(report: &Report) -> Vec<String> {
+fn failures(report: &Report, columns: usize) -> Vec<String> {
     let failures = &report.failures;
     if report.failed == 0 {
         return Vec::new();
@@ -241,16 +206,17 @@ fn failures(report: &Report) -> Vec<String> {
     let classes: Vec<_> =
         classes.map(|(class, number)| format!("{} {}", count(*number), class.name())).collect();
     if !classes.is_empty() {
-        lines.push(format!("failed: {}", classes.join(", ")));
+        lines.push(wrap_list("failed: ", &classes, ", ", columns));
     }
     if let Some(unsent) = failures.by_class.get(&ErrorClass::Unsent) {
         let share = percent(float(*unsent) / float(report.requests));
-        lines.push(format!("unsent: {} requests ({share}) were due, but not sent", count(*unsent)));
+        let unsent = format!("{} requests ({share}) were due, but not sent", count(*unsent));
+        lines.push(wrap("unsent: ", &unsent, columns));
     }
     lines.extend(failures.listed.iter().take(MAX_SHOWN).map(|failed| {
         let from =
             failed.instance.as_deref().map(|name| format!(" from {}", short(Some(name)))).unwrap_or_default();
-        format!("  at {:.3} s: {}{from}", failed.at, failed.text)
+        wrap(&format!("  at {:.3} s: ", failed.at), &format!("{}{from}", printable(&failed.text)), columns)
     }));
     lines.extend(more(failures.listed.len() as u64 + failures.unlisted));
     lines
@@ -261,39 +227,38 @@ fn more(total: u64) -> Option<String> {
     Some(format!("  and {} more", count(hidden)))
 }
 
-/// The name of an instance in at most [`NAME_WIDTH`] characters, without control characters.
+/// The name of an instance in at most [`NAME_WIDTH`] columns.
 fn short(name: Option<&str>) -> String {
     shorten(name.unwrap_or("(unnamed)"), NAME_WIDTH)
 }
 
-/// Text in at most `width` characters, without control characters.
-fn shorten(text: &str, width: usize) -> String {
-    let safe = text.chars().map(|letter| if letter.is_control() { '?' } else { letter });
-    let mut letters: Vec<char> = safe.collect();
-    if letters.len() > width {
-        letters.truncate(width - 1);
-        letters.push('…');
-    }
-    letters.into_iter().collect()
-}
-
 /// Wraps parts, between which there are dots, after a prefix. A part stays in one line.
-fn wrap_parts(prefix: &str, parts: &[String]) -> String {
-    const UNBROKEN: &str = "\u{a0}";
-    let parts: Vec<_> = parts.iter().map(|part| part.replace(' ', UNBROKEN)).collect();
-    wrap(prefix, &parts.join(&format!("{UNBROKEN}· "))).replace(UNBROKEN, " ")
+fn wrap_parts(prefix: &str, parts: &[String], columns: usize) -> String {
+    wrap_list(prefix, parts, " · ", columns)
 }
 
-/// Wraps text at [`WIDTH`] columns, after a prefix. Further lines are indented.
-fn wrap(prefix: &str, text: &str) -> String {
+/// Wraps parts with separators after a prefix. A part stays in one line. Lines are broken at the last space of a separator.
+fn wrap_list(prefix: &str, parts: &[String], separator: &str, columns: usize) -> String {
+    const UNBROKEN: &str = "\u{a0}";
+    let unbroken = |text: &str| text.replace(' ', UNBROKEN);
+    let parts: Vec<_> = parts.iter().map(|part| unbroken(part)).collect();
+    let separator = unbroken(separator.trim_end()) + " ";
+    wrap(prefix, &parts.join(&separator), columns).replace(UNBROKEN, " ")
+}
+
+/// Wraps text at this number of columns, after a prefix. Further lines are indented.
+fn wrap(prefix: &str, text: &str, columns: usize) -> String {
     let mut wrapped = prefix.to_owned();
-    let mut column = prefix.chars().count();
+    let mut column = width(prefix);
     for (index, word) in text.split(' ').enumerate() {
-        let length = word.chars().count();
-        if index > 0 && column + 1 + length > WIDTH {
+        let length = width(word);
+        // The prefix ends with a space.
+        let space = usize::from(index > 0);
+        if column > 2 && column + space + length > columns {
+            wrapped.truncate(wrapped.trim_end().len());
             wrapped.push_str("\n  ");
             column = 2;
-        } else if index > 0 {
+        } else if space > 0 {
             wrapped.push(' ');
             column += 1;
         }
@@ -305,7 +270,10 @@ fn wrap(prefix: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::report::{Handover, UrlResult, WeightedUrl};
     use crate::sample::sample;
 
     #[test]
@@ -331,5 +299,61 @@ mod tests {
         assert_eq!(headline(&report), "10 s · 20,000 requests · 1 failed · longest gap 300 ms");
         (report.ok, report.requests) = (0, 1);
         assert_eq!(headline(&report), "10 s · 1 request · 1 failed · no successful response");
+    }
+
+    /// A report with much of everything, from servers that choose difficult names.
+    fn full() -> Report {
+        let mut report = sample();
+        let long = "名前の長いサービス.2@\u{202e}a-host-with-a-very-long-name.example";
+        report.instances[0].name = Some(long.to_owned());
+        (report.instances[0].left, report.instances[1].joined) = (true, true);
+        report.instances[1].failed = 12_345;
+        report.failed = 12_346;
+        report.failures.by_class = BTreeMap::from([
+            (ErrorClass::Refused, 5),
+            (ErrorClass::Timeout, 1000),
+            (ErrorClass::Unsent, 1234),
+            (ErrorClass::Status5xx, 12_000),
+        ]);
+        report.failures.by_status = BTreeMap::from([(500, 4000), (502, 4000), (503, 4000)]);
+        report.failures.listed[0].instance = Some(long.to_owned());
+        report.failures.listed[0].text = "connecting to 127.0.0.1:80: connection\u{200b} refused".to_owned();
+        report.handovers = vec![Handover {
+            left: Some(long.to_owned()),
+            left_at: 123.4,
+            joined: Some("ping.2@worker-1".to_owned()),
+            joined_at: 124.5,
+            overlap: -1.1,
+        }];
+        report.bytes = 123_456_789;
+        report.phases.connect = report.latency.clone();
+        report.phases.first_byte = report.latency.clone();
+        let url = WeightedUrl { url: format!("http://swarm/{}/ping", "long/".repeat(30)), weight: 1 };
+        report.settings.urls.push(url);
+        report.urls = vec![UrlResult { ok: 5, failed: 1, latency: report.latency.clone() }; 2];
+        report.warnings = vec!["the load generator did not run for 500 ms in total".to_owned()];
+        report
+    }
+
+    #[test]
+    fn text_fits_the_terminal() {
+        for columns in [40, 60, 79, 80] {
+            let text = text_within(&full(), columns);
+            for line in text.lines() {
+                assert!(width(line) <= columns, "{line:?} has more than {columns} columns:\n{text}");
+            }
+            for part in ["ping.2@worker-1", "12,345", "…", "handover", "/ping", "503 × 4,000"] {
+                assert!(text.contains(part), "{part} is not in\n{text}");
+            }
+        }
+        assert_eq!(text_within(&full(), 10), text_within(&full(), 40));
+        assert_eq!(text_within(&full(), 500), text(&full()));
+    }
+
+    #[test]
+    fn invisible_and_bidirectional_characters_are_replaced() {
+        let text = text(&full());
+        assert!(text.contains("connection\u{fffd} refused"), "{text}");
+        assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text}");
     }
 }

@@ -105,6 +105,7 @@ fn statistics_and_reports_of_load_are_pure() {
         "page.rs",
         "plan.rs",
         "presence.rs",
+        "printable.rs",
         "recorder.rs",
         "report.rs",
         "statistics.rs",
@@ -112,6 +113,7 @@ fn statistics_and_reports_of_load_are_pure() {
         "summary.rs",
         "target.rs",
         "text.rs",
+        "text/instances.rs",
         "timeline.rs",
     ];
     assert_pure("load/src", &pure, 1500);

@@ -1,8 +1,9 @@
 //! The live view as lines of text.
 
-use super::line::{Line, Style, fit, printable, width};
+use super::line::{Line, Style};
 use super::snapshot::{Activity, InstanceState, Snapshot};
-use crate::format::{brief, count, percent, rate};
+use crate::format::{brief, count, percent, rate, rest};
+use crate::printable::{fit, printable, width};
 use crate::statistics::float;
 
 /// Maximum number of failures that are shown.
@@ -97,7 +98,8 @@ fn head(snapshot: &Snapshot, width: usize) -> Vec<Line> {
     }
 
     let highest = snapshot.rates.iter().copied().fold(0.0, f64::max);
-    lines.push(sparkline("rate", &snapshot.rates, format!("≤ {}", rate(highest)), width));
+    let highest = if highest > 0.0 { format!("≤ {}", rate(highest)) } else { "no response".to_owned() };
+    lines.push(sparkline("rate", &snapshot.rates, highest, width));
     let p99 = brief(last(&snapshot.p99));
     let latency = if width < 60 { p99 } else { format!("p50 {} · p99 {p99}", brief(snapshot.p50)) };
     lines.push(sparkline("p99", &snapshot.p99, latency, width));
@@ -142,7 +144,7 @@ fn instances(instances: &[InstanceState], width: usize, height: usize) -> Vec<Li
     }
     let column_width = (width + 2) / columns - 2;
     let layout = Layout {
-        name_width: instances.iter().map(|one| super::line::width(&name(one))).max().unwrap_or(0),
+        name_width: instances.iter().map(|one| crate::printable::width(&name(one))).max().unwrap_or(0),
         highest_share: instances.iter().map(|one| one.share).fold(0.0, f64::max),
         has_failures: instances.iter().any(|one| one.failed > 0),
     };
@@ -158,9 +160,9 @@ fn instances(instances: &[InstanceState], width: usize, height: usize) -> Vec<Li
     };
     let mut lines: Vec<Line> = (0..rows).map(row).collect();
     if !hidden.is_empty() {
-        let share = hidden.iter().map(|(_, one)| one.share).sum();
-        let text = format!("  and {} more, {}", count(hidden.len() as u64), percent(share));
-        lines.push(Line::new().with(Style::Dim, text));
+        let failed = hidden.iter().map(|(_, one)| one.failed).sum();
+        let text = rest(hidden.iter().map(|(_, one)| one.share), failed);
+        lines.push(Line::new().with(Style::Dim, format!("  {text}")));
     }
     lines
 }

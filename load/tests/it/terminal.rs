@@ -99,3 +99,22 @@ fn view_adapts_to_the_terminal_and_is_erased_before_the_report() {
         "{last:?}, {end:?}"
     );
 }
+
+#[test]
+fn report_fits_a_narrow_terminal() {
+    let server = TestServer::ok();
+    let pty = Pty::open(40, 24).unwrap();
+    let mut load = command(env!("CARGO_BIN_EXE_load"));
+    load.args([&server.url(), "--requests", "100", "--max-failed", "0", "--quiet"]);
+    let streams = Streams { stdout: Some(pty.program.try_clone().unwrap().into()), ..Streams::default() };
+    let mut load = Process::spawn_with("load", &mut load, SpawnOptions::default(), streams).unwrap();
+    assert_eq!(load.wait(TIMEOUT).unwrap().code(), Some(0));
+    // Reading ends when nothing has the terminal open.
+    let Pty { mut master, program } = pty;
+    drop(program);
+    let mut text = Vec::new();
+    let _ = master.read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("100 requests") && text.contains("--max-failed"), "{text}");
+    assert!(text.lines().all(|line| line.trim_end().chars().count() <= 40), "{text}");
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::live::line::width;
+use crate::printable::width;
 use crate::report::{ErrorClass, FailedRequest};
 
 fn active(name: &str, share: f64) -> InstanceState {
@@ -117,7 +117,7 @@ fn many_instances_are_shown_in_columns() {
     assert_eq!(wide.matches("ping.").count(), 30, "{wide}");
     assert!(wide.contains("failed  5xx 2"), "{wide}");
     let narrow = drawn(&many(30), 40, 24).join("\n");
-    assert!(narrow.contains(" more, "), "{narrow}");
+    assert!(narrow.contains(" more: 3.3 % each"), "{narrow}");
     let high = drawn(&many(30), 40, 60).join("\n");
     assert_eq!(high.matches("● ping.").count(), 30, "{high}");
 }
