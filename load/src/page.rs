@@ -3,8 +3,8 @@
 //! A script in the page draws it from the report's JSON, which is embedded. The script inserts all strings as text nodes,
 //! since some come from servers, and the content security policy forbids network access.
 
+use crate::format::{brief, count};
 use crate::report::Report;
-use crate::text::headline;
 
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -20,7 +20,7 @@ const SCRIPT: &str = concat!(
 pub fn page(report: &Report) -> String {
     // Serializing a report cannot fail. The browser would report an empty string on its console.
     let json = serde_json::to_string(report).unwrap_or_default();
-    let (headline, json) = (escape_html(&headline(report)), escape_script(&json));
+    let (title, json) = (escape_html(&title(report)), escape_script(&json));
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + json.len());
     let mut rest = TEMPLATE;
     while let Some((before, (name, after))) =
@@ -31,11 +31,28 @@ pub fn page(report: &Report) -> String {
             "style" => STYLE,
             "script" => SCRIPT,
             "report" => &json,
-            _ => &headline,
+            _ => &title,
         });
         rest = after;
     }
     page + rest
+}
+
+/// Summarises the report: `120,000 requests in 60 s, none failed, longest gap between responses 3 ms`.
+fn title(report: &Report) -> String {
+    // Numbers stay in one line with their units.
+    let time = |seconds| brief(seconds).replace(' ', "\u{a0}");
+    let requests = if report.requests == 1 { "request" } else { "requests" };
+    let failed = match report.failed {
+        0 => "none failed".to_owned(),
+        failed if failed == report.requests && failed > 1 => "all failed".to_owned(),
+        failed => format!("{} failed", count(failed)),
+    };
+    let gap = match report.ok {
+        0 => String::new(),
+        _ => format!(", longest gap between responses {}", time(report.outages.longest)),
+    };
+    format!("{} {requests} in {}, {failed}{gap}", count(report.requests), time(report.seconds))
 }
 
 /// Escapes JSON so that an HTML parser finds neither the end of the script nor a comment in it. These characters occur only
@@ -87,10 +104,19 @@ mod tests {
     }
 
     #[test]
-    fn title_and_heading_are_the_headline() {
-        let page = page(&sample());
-        let sentence = "10 s · 20,000 requests · 1 failed · longest gap 300 ms";
-        assert!(page.contains(&format!("<title>{sentence}</title>")));
-        assert!(page.contains(&format!("<h1>{sentence}</h1>")));
+    fn title_summarises_the_run() {
+        let mut report = sample();
+        let shown = title(&report).replace('\u{a0}', " ");
+        assert_eq!(shown, "20,000 requests in 10 s, 1 failed, longest gap between responses 300 ms");
+        let page = page(&report);
+        for element in ["title", "h1"] {
+            assert!(page.contains(&format!("<{element}>{}</{element}>", title(&report))));
+        }
+        report.failed = 0;
+        assert!(title(&report).contains(", none failed, "));
+        (report.requests, report.ok, report.failed) = (200, 0, 200);
+        assert_eq!(title(&report), "200 requests in 10\u{a0}s, all failed");
+        (report.requests, report.failed) = (1, 1);
+        assert_eq!(title(&report), "1 request in 10\u{a0}s, 1 failed");
     }
 }

@@ -73,7 +73,7 @@ pub fn text_within(report: &Report, columns: usize) -> String {
 }
 
 /// Summarises the report in one sentence: `60 s · 120,000 requests · 0 failed · longest gap 3 ms`.
-pub fn headline(report: &Report) -> String {
+fn headline(report: &Report) -> String {
     let requests = if report.requests == 1 { "request" } else { "requests" };
     let failed = count(report.failed);
     let gap = if report.ok == 0 {

@@ -4,9 +4,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::Browser;
+use harness::{Browser, TIMEOUT, eventually};
 use load::page::page;
-use load::report::{ErrorClass, Outages, Report};
+use load::report::{ErrorClass, Outages, Report, Timeline};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,8 +36,13 @@ const SECTIONS: [&str; 10] = [
 const MALICIOUS: [&str; 3] = [
     "</script><script>document.title = 'taken over'</script>",
     "<img src=http://127.0.0.1:9/x onerror=\"document.title = 'taken over'\">",
-    "<!-- <script> {{style}} \u{2028}\u{1b}[31m & \"quoted\" 'name' ]]>",
+    "<!-- <script> {{style}} \u{2028}\u{1b}[31m\u{202e}\u{200b} & \"quoted\" 'name' ]]>",
 ];
+
+/// Text as the page shows it: without invisible and bidirectional characters.
+fn shown(text: &str) -> String {
+    text.replace(['\u{2028}', '\u{1b}', '\u{202e}', '\u{200b}'], "\u{fffd}")
+}
 
 /// A browser, and a directory for pages.
 struct Pages {
@@ -79,11 +84,27 @@ impl Pages {
         for wrong in ["NaN", "undefined", "Infinity", "[object"] {
             assert!(!shown.contains(wrong), "{name} has {wrong}: {shown}");
         }
+        self.check(name, width);
+    }
+
+    /// Checks the charts: no invalid number, no label over another one or beyond the edge.
+    fn check(&self, name: &str, width: u32) {
         let wrong = self.run(
             "return [...document.querySelectorAll('svg *')].filter((one) => [...one.attributes]
                 .some((it) => /NaN|undefined|Infinity/.test(it.value))).map((one) => one.outerHTML)",
         );
         assert_eq!(wrong, json!([]), "{name}");
+        let overlapping = self.run(
+            "return [...document.querySelectorAll('.chart > svg')].flatMap((chart) => {
+                const texts = [...chart.querySelectorAll('text')].map((one) => [one.textContent, one.getBoundingClientRect()]);
+                return texts.flatMap(([words, box], index) => texts.slice(index + 1)
+                    .filter(([, other]) => Math.min(box.right, other.right) - Math.max(box.left, other.left) > 1
+                        && Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top) > 3)
+                    .map(([others]) => `${words} | ${others}`))
+                    .concat(texts.filter(([, box]) => box.left < 0 || box.right > innerWidth).map(([words]) => `${words} | edge`));
+            })",
+        );
+        assert_eq!(overlapping, json!([]), "{name} at {width}");
     }
 
     fn run(&self, script: &str) -> Value {
@@ -147,7 +168,7 @@ fn update() -> Run {
 fn charts_have_a_lane_for_each_instance() {
     let pages = Pages::new();
     let report = report(&update());
-    for (width, scheme) in [(1100, "dark"), (720, "print"), (400, "dark"), (900, "light")] {
+    for (width, scheme) in [(1100, "dark"), (720, "print"), (360, "dark"), (900, "light")] {
         pages.open("update", &report, width, scheme);
         for chart in ["#timeline-chart", "#distribution-chart"] {
             assert_eq!(pages.count(&format!("{chart} .lane")), 6, "{chart} at {width}");
@@ -161,14 +182,14 @@ fn charts_have_a_lane_for_each_instance() {
         assert_eq!(pages.count("#failures tbody tr"), report.failures.listed.len() as u64);
     }
     // From the top to the chart of latency over time.
-    let end = "return Math.round(document.querySelector('#latency h3 + .chart').getBoundingClientRect().bottom + scrollY)";
+    let end = "return Math.round(document.querySelector('#latency-chart').getBoundingClientRect().bottom + scrollY)";
     let height = pages.run(end).as_u64().unwrap();
     let picture = pages.browser.screenshot(Some((900, u32::try_from(height).unwrap() + 14))).unwrap();
     assert!(picture.len() > 50_000, "the screenshot has only {} bytes", picture.len());
     if let Some(directory) = directory() {
         fs::write(directory.join("load.png"), png::recompress(&picture)).unwrap();
     }
-    assert_eq!(pages.text("h1"), load::text::headline(&report));
+    assert!(pages.text("h1").starts_with("120,004 requests in "), "{}", pages.text("h1"));
     assert!(pages.text("#assertions").contains("1 of 3 assertions failed"), "{}", pages.text("#assertions"));
 }
 
@@ -184,17 +205,17 @@ fn malicious_names_are_shown_as_text() {
     report.settings.urls[0].url = MALICIOUS[1].to_owned();
     report.settings.method = MALICIOUS[0].to_owned();
     report.assertions[0].got = MALICIOUS[1].to_owned();
-    pages.open("malicious", &report, 400, "light");
+    pages.open("malicious", &report, 360, "light");
     pages.run("document.querySelectorAll('details').forEach((one) => { one.open = true })");
     assert_eq!(pages.text("title"), pages.text("h1"));
     assert_eq!(pages.count("img, main script, script"), 2, "only those of the page");
     let names: Vec<_> = report.instances.iter().map(|one| one.name.as_deref().unwrap()).collect();
     assert!(MALICIOUS.iter().all(|name| names.contains(name)), "{names:?}");
     for (place, name) in names.iter().enumerate() {
-        assert_eq!(pages.text(&format!("#instances tbody tr:nth-child({}) th", place + 1)), *name);
+        assert_eq!(pages.text(&format!("#instances tbody tr:nth-child({}) th", place + 1)), shown(name));
     }
     for (place, name) in MALICIOUS.iter().enumerate() {
-        assert_eq!(pages.text(&format!("#warnings li:nth-child({})", place + 1)), *name);
+        assert_eq!(pages.text(&format!("#warnings li:nth-child({})", place + 1)), shown(name));
     }
     assert_eq!(pages.text("#failures tbody td:nth-child(3)"), MALICIOUS[0]);
     assert!(pages.text("#where").contains(MALICIOUS[1]));
@@ -255,7 +276,7 @@ fn page_handles_missing_and_excessive_data() {
 
     let nameless =
         report(&quiet(10, 100, vec![SimulatedInstance { name: None, from: 0.0, to: end, p50: 1.0 }]));
-    pages.open("nameless", &nameless, 400, "dark");
+    pages.open("nameless", &nameless, 360, "dark");
     assert!(pages.text("#instances").contains("(no name)"));
 
     let mut once = report(&quiet(1, 1, vec![named("ping.1@leader", 0.0, end, 1.0)]));
@@ -264,13 +285,23 @@ fn page_handles_missing_and_excessive_data() {
     (once.seconds, once.settings.rate, once.settings.requests, once.settings.duration) =
         (0.0012, None, Some(1), None);
     pages.open("once", &once, 1100, "light");
-    pages.open("once", &once, 400, "light");
+    pages.open("once", &once, 360, "light");
 
     let place = |number: u32| named(&format!("ping.{number}@worker-{}", number % 7), 0.0, end, 1.0);
     let crowd = report(&quiet(60, 1000, (1..=100).map(place).collect()));
     pages.open("crowd", &crowd, 1100, "light");
-    assert_eq!(pages.count("#timeline-chart .lane"), 100);
-    pages.open("crowd", &crowd, 400, "dark");
+    assert_eq!(pages.count("#timeline-chart .lane"), 20);
+    pages.open("crowd", &crowd, 360, "dark");
+    assert_eq!(pages.count(".lane"), 40, "of two charts");
+    for (section, lanes) in [("timeline", 80), ("latency", 80), ("instances", 0)] {
+        let summary = pages.text(&format!("#{section} .more summary"));
+        assert!(summary.starts_with("80 more: 0.9 % to 1."), "{summary}");
+        pages.run(&format!("document.querySelector('#{section} .more').open = true"));
+        let drawn = || Ok::<_, String>(pages.count(&format!("#{section} .more .lane")) == lanes);
+        eventually(TIMEOUT, drawn).unwrap();
+    }
+    assert_eq!(pages.count("#instances tbody tr"), 100);
+    pages.check("crowd", 360);
 
     let long = |number: u32| {
         named(&format!("a-service-with-a-name.{number}.{}@node", "very-".repeat(40)), 0.0, end, 1.0)
@@ -282,5 +313,78 @@ fn page_handles_missing_and_excessive_data() {
     lengthy.outages = vec![(100.0, 100.4, 20), (101.5, 101.8, 20), (400.0, 430.0, 5)];
     let lengthy = report(&lengthy);
     pages.open("lengthy", &lengthy, 1100, "light");
-    pages.open("lengthy", &lengthy, 400, "light");
+    pages.open("lengthy", &lengthy, 360, "light");
+}
+
+#[test]
+fn column_without_responses_has_no_peak() {
+    let pages = Pages::new();
+    let end = f64::INFINITY;
+    let mut run = update();
+    (run.seconds, run.failures) = (20, Vec::new());
+    run.instances = vec![named("ping.1@leader", 0.0, end, 1.0), named("ping.2@worker-1", 0.0, end, 1.0)];
+    // All requests of two seconds fail.
+    run.outages = vec![(5.0, 7.0, 1)];
+    let mut report = report(&run);
+    pages.open("outage", &report, 1100, "light");
+    let shown = pages.text("#timeline-chart");
+    assert!(!shown.contains("up to"), "{shown}");
+    // After another outage, all delayed responses arrive at once.
+    report.timeline.ok[9] *= 12;
+    pages.open("outage", &report, 1100, "light");
+    let shown = pages.text("#timeline-chart");
+    assert!(shown.contains("▲ up to 23,"), "{shown}");
+}
+
+#[test]
+fn stragglers_after_the_end_have_a_maximum_only() {
+    let pages = Pages::new();
+    let mut run = update();
+    (run.seconds, run.failures, run.outages) = (20, Vec::new(), Vec::new());
+    let mut report = report(&run);
+    let latencies = |timeline: &mut Timeline, count, time| {
+        timeline.ok.push(count);
+        [&mut timeline.p50, &mut timeline.p99, &mut timeline.max]
+            .into_iter()
+            .for_each(|list| list.push(time));
+    };
+    latencies(&mut report.timeline, 3, 0.9);
+    report.instances[0].last = 20.9;
+    pages.open("stragglers", &report, 1100, "light");
+    let points = |kind| {
+        let script = format!(
+            "return document.querySelector('#latency-chart .l{kind}').getAttribute('d').split(/[ML]/).length - 1"
+        );
+        pages.run(&script).as_u64().unwrap()
+    };
+    assert_eq!([0, 1, 2].map(points), [20, 20, 21]);
+    let last = "const key = (key) => document.querySelector('#latency-chart svg').dispatchEvent(new KeyboardEvent('keydown', { key }));
+        for (let step = 0; step < 30; step++) key('ArrowRight');
+        return document.getElementById('tip').innerText";
+    let tip = pages.run(last);
+    let tip = tip.as_str().unwrap();
+    assert_eq!(tip.matches("too few responses").count(), 2, "{tip}");
+    assert!(tip.contains("900 ms"), "{tip}");
+    // The same number is not few in a slow run.
+    report.timeline.ok.iter_mut().for_each(|count| *count = 3);
+    pages.open("stragglers", &report, 1100, "light");
+    assert_eq!([0, 1, 2].map(points), [21, 21, 21]);
+}
+
+#[test]
+fn statuses_and_phases_are_shown() {
+    let pages = Pages::new();
+    let mut report = report(&update());
+    report.ok_by_status = [(200, 119_000), (204, 979)].into();
+    report.phases.connect = report.latency.clone();
+    report.phases.tls = report.latency.clone();
+    pages.open("phases", &report, 360, "light");
+    let statuses = pages.text("#statuses");
+    for part in ["✓ 200 × 119,000", "✓ 204 × 979", "✗ 502 × ", "✗ 503 × 1"] {
+        assert!(statuses.contains(part), "{part} is not in {statuses}");
+    }
+    let latency = pages.text("#latency");
+    for part in ["TCP connection", "TLS handshake", "first byte of the response"] {
+        assert!(latency.contains(part), "{part} is not in {latency}");
+    }
 }

@@ -29,7 +29,7 @@ const line = (x1, y1, x2, y2, kind) => svg('line', { x1, y1, x2, y2, class: kind
 
 /** A name that is shortened to fit, with the full name as its tooltip. */
 function label(x, y, name, room, anchor = 'start') {
-  const shown = text(x, y, fitting(name, room), 'name', anchor);
+  const shown = text(x, y, fitting(name, room), 'name halo', anchor);
   shown.append(svg('title', {}, name));
   return shown;
 }
@@ -186,15 +186,23 @@ function withTooltip(drawing, parts, x, top, bottom, describe) {
   return drawing;
 }
 
-/** A container whose chart is drawn for its current width. */
+/** A container whose chart is drawn for its current width, unless it is folded. */
 function chart(draw, id) {
   const node = html('div', { class: 'chart', id });
-  charts.push(() => node.clientWidth && node.replaceChildren(draw(node.clientWidth)));
+  charts.push(() => !node.closest('details:not([open])') && node.clientWidth && node.replaceChildren(draw(node.clientWidth)));
   return node;
 }
 
 const drawing = (width, height, words, ...parts) =>
   svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': words }, HATCH(), parts);
+
+/** Content for the folded instances, with their summary. Its chart is drawn when it is opened. */
+function unfolding(...content) {
+  if (!FOLDED.length) return null;
+  const details = html('details', { class: 'more' }, html('summary', {}, foldedWords()), content);
+  details.addEventListener('toggle', () => drawAll());
+  return details;
+}
 
 /** A collapsed table that is created when it is opened. */
 function asTable(words, make) {

@@ -1,7 +1,19 @@
 'use strict';
 // The report, and the formats of numbers.
 
-const report = JSON.parse(document.getElementById('data').textContent);
+/** Replaces characters that are invisible or change the direction of text, so that a name cannot look like another one. */
+const visible = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, '\ufffd');
+
+const report = JSON.parse(document.getElementById('data').textContent, (_, value) => (typeof value === 'string' ? visible(value) : value));
+report.instances.forEach((instance, index) => { instance.colour = index % 8; });
+
+/** Instances that are shown at once, first those with failures and those that joined or left. The others can be unfolded. */
+const [SHOWN, FOLDED] = (() => {
+  const isNotable = (one) => one.failed || one.joined || one.left;
+  const all = report.instances;
+  const shown = new Set([...all.filter(isNotable), ...all.filter((one) => !isNotable(one))].slice(0, 20));
+  return [all.filter((one) => shown.has(one)), all.filter((one) => !shown.has(one))];
+})();
 
 function create(space, name, attributes, children) {
   const node = document.createElementNS(space, name);
@@ -56,6 +68,14 @@ const END = Math.max(
   ...report.failures.listed.map((failed) => failed.at),
   0.001,
 );
+
+/** Sums up the folded instances. */
+function foldedWords() {
+  const shares = FOLDED.map((one) => one.share);
+  const [least, most] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
+  const failed = total(FOLDED.map((one) => one.failed));
+  return `${count(FOLDED.length)} more: ${least === most ? least : `${least} to ${most}`}${FOLDED.length > 1 ? ' each' : ''}${failed ? `, ${count(failed)} failed` : ''}`;
+}
 
 const total = (list) => list.reduce((sum, one) => sum + one, 0);
 

@@ -30,57 +30,80 @@ function hanging(bars, top, height) {
   return area(bars.map((bar) => ({ ...bar, low: top, high: top + Math.max(4, (height * bar.number) / most) })), top, 'fail');
 }
 
+/** Places for the lanes of some instances below `start`. */
+function lanesBelow(start, instances, above) {
+  const height = laneHeight(instances.length), space = height > 20 ? 8 : 3;
+  const low = (index) => start + (index + 1) * (height + above + space);
+  return { height, low, bottom: instances.length ? low(instances.length - 1) + 4 : start };
+}
+
+/** Lanes of successful and failed responses of some instances, all to the same scale; and their labels, to be drawn above everything. */
+function drawLanes(instances, lanes, parts, x, { narrow, left, right }) {
+  const tallest = highest(report.instances.flatMap((instance) => parts.map((column) => rateIn(instance.ok_over_time, column)))).top;
+  const lane = lanes.height;
+  const labels = svg('g', {});
+  const drawn = instances.map((instance, index) => {
+    const low = lanes.low(index), name = nameOf(instance.name);
+    const high = (value) => scale(0, tallest, low, low - lane + (lane > 20 ? 2 : 0))(Math.min(value, tallest));
+    const group = svg('g', { class: 'lane' }, line(left, low, right, low, 'base'),
+      area(parts.map((column) => ({ from: x(column.from), to: x(column.to), high: high(rateIn(instance.ok_over_time, column)) })), low, `f${instance.colour}`),
+      hanging(failureBars(instance.failed_over_time, parts, x, (failed) => failed.instance === instance.name && instance.failed), low - lane, lane * 0.5));
+    const words = instance.failed ? `${percent(instance.share)} · ${count(instance.failed)} ✕` : percent(instance.share);
+    if (narrow) {
+      labels.append(label(left, low - lane - 4, name, right - left - 110), text(right, low - lane - 4, words, 'soft halo', 'end'));
+    } else {
+      labels.append(label(left - 10, low - lane / 2 + 4, name, left - 14, 'end'), text(right + 8, low - lane / 2 + 4, percent(instance.share), 'soft'));
+    }
+    if (instance.joined) labels.append(...joinMark(x(instance.first), low, lane, `joined ${moment(instance.first)}`, left, right));
+    if (instance.left) labels.append(...leaveMark(x(instance.last), low, lane, `left ${moment(instance.last)}`, right));
+    return group;
+  });
+  return [drawn, labels];
+}
+
+/** Rows of a tooltip: the rates of some instances in a column, and events. */
+function ratesIn(column, instances, events) {
+  const rows = instances.map((instance) => [`f${instance.colour}`, nameOf(instance.name), rateIn(instance.ok_over_time, column), sumIn(instance.failed_over_time, column)])
+    .filter(([, , good, bad]) => good || bad).sort((one, next) => next[2] - one[2]);
+  const shown = rows.slice(0, 9).map(([kind, name, good, bad]) => [kind, name, bad ? `${rate(good)}, ${count(bad)} failed` : rate(good)]);
+  if (rows.length > 9) shown.push([null, `and ${rows.length - 9} more`, rate(total(rows.slice(9).map((row) => row[2])))]);
+  return [...shown, ...events];
+}
+
 function drawTimeline(width) {
   const { instances, timeline } = report;
-  const names = instances.map((instance) => nameOf(instance.name));
-  const { narrow, left, right, above } = layout(width);
+  const sides = layout(width);
+  const { narrow, left, right, above } = sides;
   const parts = columns((right - left) / 2);
   const x = scale(0, END, left, right);
-  const top = 22, strip = 14, stack = narrow ? 84 : 104, lane = laneHeight(instances.length), space = lane > 20 ? 8 : 3;
+  const top = 22, strip = 14, stack = narrow ? 84 : 104;
   const stackTop = top + strip, stackBottom = stackTop + stack;
-  const laneBottom = (index) => stackBottom + 14 + (index + 1) * (lane + above + space);
-  const bottom = instances.length ? laneBottom(instances.length - 1) + 4 : stackBottom;
+  const lanes = lanesBelow(stackBottom + 14, SHOWN, above);
+  const { bottom } = lanes;
 
   const all = parts.map((column) => rateIn(timeline.ok, column));
   const { top: most, above: over } = highest(all);
   const y = (value) => scale(0, most, stackBottom, stackTop + 2)(Math.min(value, most));
   const base = parts.map(() => 0);
-  // With number instances, layers would be thinner than their borders.
-  const stacked = instances.length > 16 ? [[timeline.ok, 'all']] : instances.map((instance, index) => [instance.ok_over_time, `f${index % 8} rim`]);
+  // With many instances, layers would be thinner than their borders.
+  const stacked = instances.length > 16 ? [[timeline.ok, 'all']] : instances.map((instance) => [instance.ok_over_time, `f${instance.colour} rim`]);
   const layers = stacked.map(([list, kind]) => area(parts.map((column, at) => {
     const low = base[at];
     base[at] += rateIn(list, column);
     return { from: x(column.from), to: x(column.to), low: y(low), high: y(base[at]) };
   }), stackBottom, kind));
-  const peak = parts[all.indexOf(over)];
+  const peak = over > 0 && parts[all.indexOf(over)];
   const beyond = peak && text(Math.min(x(peak.to) + 4, right - 90), stackTop + 12, `▲ up to ${rate(over)}`, 'soft halo');
 
-  const tallest = highest(instances.flatMap((instance) => parts.map((column) => rateIn(instance.ok_over_time, column)))).top;
-  const lanes = instances.map((instance, index) => {
-    const low = laneBottom(index);
-    const high = (value) => scale(0, tallest, low, low - lane + (lane > 20 ? 2 : 0))(Math.min(value, tallest));
-    const group = svg('g', { class: 'lane' }, line(left, low, right, low, 'base'),
-      area(parts.map((column) => ({ from: x(column.from), to: x(column.to), high: high(rateIn(instance.ok_over_time, column)) })), low, `f${index % 8}`),
-      hanging(failureBars(instance.failed_over_time, parts, x, (failed) => failed.instance === instance.name && instance.failed), low - lane, lane * 0.5));
-    const words = instance.failed ? `${percent(instance.share)} · ${count(instance.failed)} ✕` : percent(instance.share);
-    if (narrow) {
-      group.append(label(left, low - lane - 4, names[index], right - left - 110), text(right, low - lane - 4, words, 'soft', 'end'));
-    } else {
-      group.append(label(left - 10, low - lane / 2 + 4, names[index], left - 14, 'end'), text(right + 8, low - lane / 2 + 4, percent(instance.share), 'soft'));
-    }
-    if (instance.joined) group.append(...joinMark(x(instance.first), low, lane, `joined ${moment(instance.first)}`, left, right));
-    if (instance.left) group.append(...leaveMark(x(instance.last), low, lane, `left ${moment(instance.last)}`, right));
-    return group;
-  });
-
-  const laneOf = (name) => names.indexOf(nameOf(name));
+  const laneOf = (name) => SHOWN.findIndex((instance) => instance.name === name);
   const hands = report.handovers.map((handover) => {
     const [from, to] = [laneOf(handover.left), laneOf(handover.joined)];
     if (from < 0 || to < 0) return null;
     const [x1, x2] = [x(handover.left_at), x(handover.joined_at)];
     // From the end of one lane to the start of the other.
     const down = to > from;
-    const [y1, y2] = down ? [laneBottom(from), laneBottom(to) - lane + 1] : [laneBottom(from) - lane, laneBottom(to) + 1];
+    const { low, height } = lanes;
+    const [y1, y2] = down ? [low(from), low(to) - height + 1] : [low(from) - height, low(to) + 1];
     const bend = (y1 + y2) / 2;
     const words = `handover ${handoverWords(handover)}`;
     return svg('path', { class: 'hand', d: `M${x1},${y1}C${x1},${bend} ${x2},${bend} ${x2},${y2}`, 'marker-end': 'url(#arrow)' }, svg('title', {}, words));
@@ -91,22 +114,34 @@ function drawTimeline(width) {
   const failed = timeline.ok.map((_, index) => total(Object.values(timeline.failed).map((list) => list[index] ?? 0)));
   const ended = END - report.seconds > END * 0.02 && [line(x(report.seconds), stackTop, x(report.seconds), bottom, 'ended'),
     text(x(report.seconds) - 4, stackTop + 10, 'end of run', 'soft halo', 'end')];
-  const levels = [most / 2, most].map((value) => [
+  const levels = (narrow ? [most] : [most / 2, most]).map((value) => [
     line(left, y(value), right, y(value), 'grid'),
     narrow ? text(left, y(value) - 3, rate(value), 'soft halo') : text(left - 10, y(value) + 4, rate(value), 'soft', 'end'),
   ]);
-  const words = `Responses over time, by instance: ${plural(instances.length, 'instance')} over ${time(END)}, ${plural(report.gaps.count, 'outage')}, ${plural(report.handovers.length, 'handover')}`;
+  const words = `Successful responses over time: ${plural(instances.length, 'instance')} over ${time(END)}, ${plural(report.gaps.count, 'outage')}, ${plural(report.handovers.length, 'handover')}`;
+  const [drawn, labels] = drawLanes(SHOWN, lanes, parts, x, sides);
   const result = drawing(width, bottom + 22, words, arrow, timeAxis(x, left, right, stackTop, bottom), narrow ? null : levels,
     narrow ? null : text(left - 10, stackBottom + 4, '0', 'soft', 'end'),
     layers, beyond, narrow && levels, line(left, stackBottom, right, stackBottom, 'axis'), hanging(failureBars(failed, parts, x, () => true), top, strip),
-    lanes, outages(x, top, bottom, left, right, true), hands, ended);
-  return withTooltip(result, parts, x, top, bottom, (column) => {
-    const rows = instances.map((instance, index) => [`f${index % 8}`, names[index], rateIn(instance.ok_over_time, column), sumIn(instance.failed_over_time, column)])
-      .filter(([, , good, bad]) => good || bad).sort((one, next) => next[2] - one[2]);
-    const shown = rows.slice(0, 9).map(([kind, name, good, bad]) => [kind, name, bad ? `${rate(good)}, ${count(bad)} failed` : rate(good)]);
-    if (rows.length > 9) shown.push([null, `and ${rows.length - 9} more`, rate(total(rows.slice(9).map((row) => row[2])))]);
-    return { title: between(column), rows: [[null, 'all', rate(rateIn(timeline.ok, column))], ...shown, ...eventsIn(column)] };
-  });
+    drawn, outages(x, top, bottom, left, right, true), hands, labels, ended);
+  return withTooltip(result, parts, x, top, bottom, (column) => ({
+    title: between(column),
+    rows: [[null, 'all', rate(rateIn(timeline.ok, column))], ...ratesIn(column, instances, eventsIn(column))],
+  }));
+}
+
+/** Lanes of the instances that drawTimeline has no room for. */
+function drawFolded(width) {
+  const sides = layout(width);
+  const { left, right, above } = sides;
+  const parts = columns((right - left) / 2);
+  const x = scale(0, END, left, right);
+  const lanes = lanesBelow(0, FOLDED, above);
+  const { bottom } = lanes;
+  const [drawn, labels] = drawLanes(FOLDED, lanes, parts, x, sides);
+  const result = drawing(width, bottom + 22, `Successful responses over time of ${plural(FOLDED.length, 'more instance')}`,
+    timeAxis(x, left, right, 0, bottom), drawn, outages(x, 0, bottom, left, right, false), labels);
+  return withTooltip(result, parts, x, 0, bottom, (column) => ({ title: between(column), rows: ratesIn(column, FOLDED, []) }));
 }
 
 const handoverWords = (handover) => `${nameOf(handover.left)} → ${nameOf(handover.joined)}, ${handover.overlap >= 0

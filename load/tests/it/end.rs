@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::TIMEOUT;
 use load::report::{EndReason, ErrorClass, Verdict};
-use load::text::{headline, text};
+use load::text::text;
 
 use crate::run::{Running, refusal, report, run};
 use crate::server::{Action, TestServer};
@@ -219,9 +219,9 @@ fn html_page_shows_the_same_report() {
     let (code, report) = report(&[&server.url(), "--requests", "20", "--html", html]);
     assert_eq!((code, report.ok), (0, 20));
     let page = std::fs::read_to_string(&file).unwrap();
-    let title = format!("<title>{}</title>", headline(&report));
+    let title = "<title>20 requests in ";
     assert!(
-        page.starts_with("<!doctype html>") && page.contains(&title),
+        page.starts_with("<!doctype html>") && page.contains(title),
         "no {title:?} in {} bytes",
         page.len()
     );
