@@ -344,9 +344,9 @@ fn stragglers_after_the_end_have_a_maximum_only() {
     let mut report = report(&run);
     let latencies = |timeline: &mut Timeline, count, time| {
         timeline.ok.push(count);
-        [&mut timeline.p50, &mut timeline.p99, &mut timeline.max]
-            .into_iter()
-            .for_each(|list| list.push(time));
+        for list in [&mut timeline.p50, &mut timeline.p99, &mut timeline.max] {
+            list.push(time);
+        }
     };
     latencies(&mut report.timeline, 3, 0.9);
     report.instances[0].last = 20.9;
