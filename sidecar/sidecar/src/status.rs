@@ -46,6 +46,8 @@ impl Status {
             None => Err(state.to_owned()),
         };
         match (self.health, &self.route) {
+            // Swarm stops a task whose health check fails, with a second signal that would skip the withdrawal.
+            _ if self.stopping && self.green => Ok("stopping"),
             _ if self.stopping => Err("stopping".to_owned()),
             (Health::Starting, _) => because("starting"),
             (Health::Unhealthy, _) => because("unhealthy"),
@@ -108,7 +110,7 @@ impl SharedStatus {
         Some(self.get().route).filter(|route| *route != before)
     }
 
-    /// Makes the health check fail from now on.
+    /// Makes the health check of a task that has not been green yet fail from now on.
     pub(crate) fn stop(&self) {
         self.0.send_modify(|status| status.stopping = true);
     }
@@ -151,7 +153,15 @@ mod tests {
             status.set_health(Health::Healthy, None);
             assert!(status.check().is_ok());
             status.stopping = true;
-            assert_eq!(failure(&status), "stopping");
+            assert_eq!(status.check(), Ok("stopping"));
         }
+    }
+
+    #[test]
+    fn task_that_stops_before_it_was_green_never_turns_green() {
+        let mut status = Status { stopping: true, ..Status::default() };
+        status.set_health(Health::Healthy, None);
+        status.set_route(Route::Confirmed);
+        assert_eq!(failure(&status), "stopping");
     }
 }
