@@ -155,7 +155,7 @@ fn password_of_basic_authentication_is_a_token() {
     let fleet = Fleet::start().unwrap();
     let url = format!("{}/v1/instances", fleet.hub.url());
     let missing = http::get(&url).unwrap();
-    assert_eq!(missing.status, 401);
+    assert_eq!((missing.status, missing.header("connection")), (401, Some("close")));
     // A browser then asks for the password.
     assert!(missing.header("www-authenticate").unwrap().contains("Basic"), "{:?}", missing.headers);
     let reader = fleet.hub.master().unwrap().role("reader");

@@ -162,6 +162,8 @@ impl Accept {
 pub(crate) struct ApiError {
     status: StatusCode,
     pub(crate) message: String,
+    /// Whether the connection closes after the response.
+    closes: bool,
 }
 
 impl Api {
@@ -203,7 +205,7 @@ impl Api {
             }
             EVENTS => {
                 query.finish()?;
-                let permit = self.accept.limits.follower(connection.peer)?;
+                let permit = self.accept.limits.follower(connection.peer).map_err(ApiError::closing)?;
                 Ok(events::stream(Arc::clone(&self.hub), permit))
             }
             STATUS => {
@@ -276,12 +278,10 @@ impl Api {
                 ));
             };
             let name = name.unwrap_or_else(|| connection.peer.to_string());
-            self.accept.limits.count_router(connection.peer)?;
+            self.accept.limits.count_router(connection.peer).map_err(ApiError::closing)?;
             if !self.hub.state().routers.admits(connection.id, &name) {
-                return Err(ApiError::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "too many routers that polled within the last seconds",
-                ));
+                let message = "too many routers that polled within the last seconds";
+                return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).closing());
             }
             let api = match (api, connection.peer) {
                 (Some(port), Peer::Tcp(peer)) => Some(SocketAddr::new(peer.ip().to_canonical(), port.get())),
@@ -380,13 +380,10 @@ impl Api {
         let roles_text = one_of(roles);
         let identity = self.auth.authenticate(header.map(HeaderValue::as_bytes)).map_err(|cause| {
             let needs = if roles.is_empty() { String::new() } else { format!(" of role {roles_text}") };
-            self.reject(
-                connection,
-                StatusCode::UNAUTHORIZED,
-                format_args!(
-                    "{cause}: send the header authorization: Bearer TOKEN with a token{needs}; `hub token` prints it"
-                ),
-            )
+            let cause = format_args!(
+                "{cause}: send the header authorization: Bearer TOKEN with a token{needs}; `hub token` prints it"
+            );
+            self.reject(connection, StatusCode::UNAUTHORIZED, cause).closing()
         })?;
         if roles.is_empty() || identity.has_role(roles) {
             return Ok(identity);
@@ -489,11 +486,19 @@ impl ApiError {
     }
 
     pub(crate) fn new(status: StatusCode, message: impl fmt::Display) -> Self {
-        Self { status, message: message.to_string() }
+        Self { status, message: message.to_string(), closes: false }
+    }
+
+    /// Closes the connection, so that a client beyond a bound, or without a token, holds no memory.
+    fn closing(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     fn response(self) -> Response {
         let mut response = json(self.status, &ErrorBody { error: self.message });
+        if self.closes {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             // A browser asks for the password. Chromium reads only the first scheme of each header field.
             for scheme in ["Basic realm=\"swarmlings\"", "Bearer"] {
