@@ -56,6 +56,7 @@ pub(super) fn head(
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default()
+        .allow_obsolete_multiline_headers_in_responses(true)
         .parse_response_with_uninit_headers(&mut response, bytes, &mut fields)
         .map_err(|error| RequestError::protocol(format_args!("invalid response head: {error}")))?;
     let length = match parsed {
@@ -66,7 +67,7 @@ pub(super) fn head(
         httparse::Status::Partial => return Ok(None),
     };
     let status = response.code.unwrap_or_default();
-    let mut keep_alive = response.version == Some(1);
+    let (mut keep_alive, mut closes) = (response.version == Some(1), false);
     let mut content_length = None;
     let mut is_chunked = None;
     value.clear();
@@ -83,7 +84,8 @@ pub(super) fn head(
             is_chunked = Some(last.eq_ignore_ascii_case(b"chunked"));
         } else if field.name.eq_ignore_ascii_case("connection") {
             let has = |word: &[u8]| words(field.value).any(|one| one.eq_ignore_ascii_case(word));
-            keep_alive = !has(b"close") && (keep_alive || has(b"keep-alive"));
+            closes |= has(b"close");
+            keep_alive |= has(b"keep-alive");
         }
         if let Some(index) = names[..preferred].iter().position(|name| field.name.eq_ignore_ascii_case(name))
         {
@@ -99,7 +101,7 @@ pub(super) fn head(
         (_, Some(false), _) | (_, None, None) => Framing::UntilClose,
         (_, None, Some(length)) => Framing::Length(length),
     };
-    keep_alive &= framing != Framing::UntilClose;
+    keep_alive &= !closes && framing != Framing::UntilClose;
     Ok(Some(Head { length, status, framing, keep_alive }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -230,6 +231,10 @@ impl SharedHttp2 {
 
 fn classify(error: &h2::Error) -> RequestError {
     if let Some(error) = error.get_io() {
+        // With a text, h2 means the end of the connection; without one, the error is that of a system call.
+        if error.kind() == io::ErrorKind::BrokenPipe && error.get_ref().is_some() {
+            return RequestError::new(ErrorClass::Closed, "the server closed the HTTP/2 connection");
+        }
         return RequestError::io("HTTP/2 connection", error);
     }
     let reason = error.reason().map_or_else(|| error.to_string(), |reason| reason.description().to_owned());

@@ -10,17 +10,17 @@ use load::report::{ErrorClass, Report};
 
 use crate::run::report;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
 
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
-const INTERNAL_ERROR: u32 = 2;
-const REFUSED_STREAM: u32 = 7;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
+pub(crate) const REFUSED_STREAM: u32 = 7;
 
 /// Reaction to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +89,19 @@ impl Server {
     }
 }
 
-fn write_frame(stream: &mut TcpStream, kind: u8, flags: u8, id: u32, payload: &[u8]) -> Option<()> {
+pub(crate) fn write_frame(
+    stream: &mut TcpStream,
+    kind: u8,
+    flags: u8,
+    id: u32,
+    payload: &[u8],
+) -> Option<()> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &id.to_be_bytes()].concat();
     stream.write_all(&[&head, payload].concat()).ok()
 }
 
-fn read_frame(stream: &mut TcpStream) -> Option<(u8, u8, u32)> {
+pub(crate) fn read_frame(stream: &mut TcpStream) -> Option<(u8, u8, u32)> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -206,7 +212,7 @@ fn errors_of_the_server_and_errors_that_load_detects_are_told_apart() {
     for (action, class, text) in [
         (Action::Reset(INTERNAL_ERROR), ErrorClass::Reset, "the server reset the HTTP/2 stream: "),
         (Action::Break, ErrorClass::Protocol, "invalid HTTP/2 from the server: "),
-        (Action::Close, ErrorClass::Reset, "HTTP/2 connection: "),
+        (Action::Close, ErrorClass::Closed, "the server closed the HTTP/2 connection"),
     ] {
         let server = Server::start(100, move |_, _| action);
         let report = server.report(&["--connections", "1", "--requests", "2"]);
