@@ -74,7 +74,8 @@ pub fn compare(old: &Value, new: &Value, threshold: f64) -> Comparison {
         let is_worse = if figure.more_is_better {
             ratio < 1.0 / (1.0 + threshold)
         } else {
-            after > before * (1.0 + threshold)
+            // A latency of 0 is that of a run without a successful response.
+            before > 0.0 && ratio > 1.0 + threshold
         };
         let is_worse = is_worse && figure.is_checked;
         is_regression |= is_worse;
@@ -99,6 +100,11 @@ pub fn compare(old: &Value, new: &Value, threshold: f64) -> Comparison {
         }
     }
     for (name, report) in [("old", old), ("new", new)] {
+        if number(report, "/ok").unwrap_or(0.0) <= 0.0 {
+            lines.push(format!(
+                "warning: latency is not compared, since the {name} run has no successful response"
+            ));
+        }
         if report.get("ended") == Some(&Value::from("interrupted")) {
             lines.push(format!("warning: the {name} run was interrupted"));
         }
@@ -115,7 +121,7 @@ fn number(report: &Value, path: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Report;
+    use crate::report::{Latency, Report};
     use crate::sample::sample;
 
     fn compared(change: impl FnOnce(&mut Report)) -> Comparison {
@@ -143,6 +149,32 @@ mod tests {
             assert_eq!(compared.is_regression, is_regression, "{}", compared.text);
             assert_eq!(compared.text.contains(" ← worse"), is_regression, "{}", compared.text);
         }
+    }
+
+    #[test]
+    fn latency_is_not_compared_with_that_of_a_run_without_success() {
+        let fail = |report: &mut Report| {
+            (report.ok, report.ok_rate, report.failed) = (0, 0.0, report.requests);
+            report.latency = Latency::default();
+        };
+        let json = |report: &Report| parse(&serde_json::to_vec(report).unwrap()).unwrap();
+        let (good, mut failed) = (sample(), sample());
+        fail(&mut failed);
+        let warning = |name| {
+            format!("\nwarning: latency is not compared, since the {name} run has no successful response\n")
+        };
+        let compared = compare(&json(&failed), &json(&good), 0.1);
+        assert!(!compared.is_regression && compared.text.contains(&warning("old")), "{}", compared.text);
+        assert!(
+            compared.text.contains("\np99                   0 µs     4.0 ms       –\n"),
+            "{}",
+            compared.text
+        );
+        let compared = compare(&json(&good), &json(&failed), 0.1);
+        assert!(compared.is_regression && compared.text.contains(&warning("new")), "{}", compared.text);
+        assert_eq!(compared.text.matches(" ← worse").count(), 2, "the rate, and failures: {}", compared.text);
+        let compared = compare(&json(&failed), &json(&failed), 0.1);
+        assert!(!compared.is_regression, "{}", compared.text);
     }
 
     #[test]
