@@ -16,6 +16,9 @@ use registry::{Registry, Settings};
 use reports::Reports;
 
 #[allow(dead_code)]
+#[path = "../../sidecar/hub/src/explanation.rs"]
+mod explanation;
+#[allow(dead_code)]
 #[path = "../../sidecar/hub/src/journal.rs"]
 mod journal;
 #[allow(dead_code)]

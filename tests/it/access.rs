@@ -35,10 +35,13 @@ fn registration() -> Value {
 }
 
 /// Requests with the roles that may send them. A body of the service `ping`.
-const ALLOWED: [(&str, &str, &[&str]); 13] = [
+const ALLOWED: [(&str, &str, &[&str]); 16] = [
     ("GET", "/traefik", &["router"]),
     ("GET", "/traefik?wait=1ms&router=r", &["router"]),
     ("GET", "/v1/instances", &["reader"]),
+    ("GET", "/v1/services/ping", &["reader"]),
+    ("GET", "/v1/routed/hello", &["service.ping", "service.hello", "agent", "manager", "reader"]),
+    ("PUT", "/v1/updates/ping", &["manager"]),
     ("GET", "/v1/events", &["reader"]),
     ("GET", "/v1/status", &["reader"]),
     ("GET", "/prometheus", &["reader"]),

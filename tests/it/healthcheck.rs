@@ -43,6 +43,20 @@ fn wait_for_green_within(healthcheck: &mut Command, timeout: Duration) -> String
 }
 
 #[test]
+fn task_starts_after_another_service_is_routed() {
+    let fleet = Fleet::start().unwrap();
+    let mut spec = fleet.spec("hello", "hello-1").unwrap();
+    spec.sidecar_arguments.extend(["--after", "ping"].map(str::to_owned));
+    let mut healthcheck = with_task(&mut spec);
+    let mut hello = fleet.launch(spec).unwrap();
+    wait_for_red(&mut healthcheck, "starting: waiting for service ping: not routed");
+    assert!(fleet.hub.instances().unwrap().is_empty(), "it has registered");
+    let _ping = fleet.start_all("ping", 1).unwrap();
+    wait_for_green(&mut healthcheck);
+    assert!(hello.stop().unwrap().success());
+}
+
+#[test]
 fn healthcheck_is_green_only_after_traefik_routes_to_the_task() {
     let mut fleet = Fleet::start().unwrap();
     fleet.traefik.kill().unwrap();

@@ -23,6 +23,7 @@ mod fuzz;
 /// `sidecar healthcheck`: green means routed.
 mod healthcheck;
 /// The hub's page, in a browser.
+mod hub_commands;
 mod hub_page;
 /// Invalid and conflicting labels.
 mod labels;

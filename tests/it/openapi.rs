@@ -93,6 +93,12 @@ fn errors_of_the_hub_are_in_its_openapi_description() {
         ("post", "/v1/heartbeat", &reader, &none, 403),
         ("put", "/v1/managers/{node}", "", &none, 401),
         ("put", "/v1/managers/{node}", &agent, &none, 403),
+        ("put", "/v1/updates/{service}", "", &none, 401),
+        ("put", "/v1/updates/{service}", &agent, &none, 403),
+        ("get", "/v1/services/{service}", "", &none, 401),
+        ("get", "/v1/services/{service}", &agent, &none, 403),
+        ("get", "/v1/routed/{service}", "", &none, 401),
+        ("get", "/v1/routed/{service}", &master.role("router"), &none, 403),
         ("get", "/v1/instances", "", &none, 401),
         ("get", "/v1/instances", &agent, &none, 403),
         ("get", "/v1/events", "", &none, 401),
@@ -105,7 +111,11 @@ fn errors_of_the_hub_are_in_its_openapi_description() {
     let description = fs::read_to_string(description).unwrap();
     let description = &YamlLoader::load_from_str(&description).unwrap()[0];
     for (method, path, token, body, status) in expected {
-        let url = format!("{}{}", fleet.hub.url(), path.replace("{id}", "ping.1").replace("{node}", "n"));
+        let url = format!(
+            "{}{}",
+            fleet.hub.url(),
+            path.replace("{id}", "ping.1").replace("{node}", "n").replace("{service}", "s")
+        );
         let request = ureq::http::Request::builder().method(&*method.to_uppercase()).uri(url);
         let request = request.header("authorization", format!("Bearer {token}"));
         let response = http::agent(TIMEOUT, false).run(request.body(body.to_string()).unwrap()).unwrap();

@@ -55,7 +55,7 @@ Examples:
   agent --hub http://hub:8080 --network apps
 
 Requests to the engine: GET /_ping, /events, /info, /containers/json, /containers/ID/json and, on a manager of a swarm, \
-/services. A socket proxy may reject all others.
+/services, /services/NAME, /tasks. A socket proxy may reject all others.
 
 Signals: TERM and INT end the agent. Containers stay registered, and the next agent takes over their leases.
 

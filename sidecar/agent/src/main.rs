@@ -44,7 +44,7 @@ async fn run(args: &args::Args) -> Result<ExitCode, Failure> {
     info!(hub = %hub.url, %engine, "watching this node's containers");
     select! {
         never = watcher::watch(&engine, &node) => match never {},
-        never = publisher::publish(hub, &node) => match never {},
+        never = publisher::publish(hub, &engine, &node) => match never {},
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

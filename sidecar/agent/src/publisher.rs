@@ -1,7 +1,7 @@
 //! Publishes this node to all hubs. With each, one connection holds all leases while it is open.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -10,11 +10,14 @@ use client::{
     random,
 };
 use hyper::StatusCode;
-use protocol::{Heartbeat, Lease, Registration, Routing, earlier_ticket};
+use protocol::{Heartbeat, Lease, Registration, Routing, Update, earlier_ticket};
 use tokio::select;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
+use crate::engine::{Engine, EngineError};
+use crate::services::to_update;
 use crate::shared_node::{SharedNode, now};
 use crate::sync_state::{Request, SyncState};
 
@@ -22,19 +25,22 @@ use crate::sync_state::{Request, SyncState};
 type Tickets = RefCell<BTreeMap<String, String>>;
 
 /// Publishes to all hubs forever.
-pub(crate) async fn publish(hub: Hub, node: &SharedNode) -> Infallible {
+pub(crate) async fn publish(hub: Hub, engine: &Engine, node: &SharedNode) -> Infallible {
     let hubs = Hubs::new(hub);
     let (tickets, errors) = (Tickets::default(), RefCell::new(LogOnce::default()));
     let failed = |error| drop(errors.borrow_mut().log(format_args!("hub {}", hubs.url()), &error));
-    hubs.run(|member| Box::pin(publish_to(member, node, &tickets)), failed).await
+    hubs.run(|member| Box::pin(publish_to(member, engine, node, &tickets)), failed).await
 }
 
 /// Publishes to one hub, until the connection is lost and DNS no longer lists it. After each reconnect it publishes everything
 /// again.
-async fn publish_to(member: Member<'_>, node: &SharedNode, tickets: &Tickets) {
+async fn publish_to(member: Member<'_>, engine: &Engine, node: &SharedNode, tickets: &Tickets) {
     let mut publisher = Publisher {
         member,
+        engine,
         node,
+        answers: JoinSet::new(),
+        answering: BTreeSet::new(),
         state: SyncState::default(),
         tickets,
         heartbeat_interval: INITIAL_HEARTBEAT_INTERVAL,
@@ -48,6 +54,8 @@ async fn publish_to(member: Member<'_>, node: &SharedNode, tickets: &Tickets) {
         };
         member.disconnected();
         publisher.state.reset();
+        // Another run of the hub counts its questions from the beginning.
+        (publisher.answers, publisher.answering) = (JoinSet::new(), BTreeSet::new());
         publisher.forget_old_tickets();
         if matches!(error, HubError::SameHub(_)) {
             member.turn().await;
@@ -66,13 +74,21 @@ async fn publish_to(member: Member<'_>, node: &SharedNode, tickets: &Tickets) {
 
 struct Publisher<'a> {
     member: Member<'a>,
+    engine: &'a Engine,
     node: &'a SharedNode,
+    /// Answers to questions about updates of services, from the engine.
+    answers: JoinSet<Answer>,
+    /// Services about which the engine is being asked.
+    answering: BTreeSet<String>,
     state: SyncState,
     tickets: &'a Tickets,
     heartbeat_interval: Duration,
     backoff: Backoff,
     log_once: LogOnce,
 }
+
+/// A service, and its update.
+type Answer = (String, Result<Update, EngineError>);
 
 impl Publisher<'_> {
     /// Publishes on a connection until it is lost.
@@ -87,7 +103,10 @@ impl Publisher<'_> {
             let now = Instant::now();
             if next_heartbeat <= now {
                 match session.heartbeat().await {
-                    Ok(heartbeat) => self.check_heartbeat(&heartbeat),
+                    Ok(heartbeat) => {
+                        self.check_heartbeat(&heartbeat);
+                        self.ask_engine(heartbeat.asked);
+                    }
                     Err(error) => return error,
                 }
                 next_heartbeat = now + self.heartbeat_interval;
@@ -98,6 +117,22 @@ impl Publisher<'_> {
                 select! {
                     () = sleep_until(wake) => {}
                     _ = changes.changed() => {}
+                    Some(Ok((service, update))) = self.answers.join_next() => {
+                        self.answering.remove(&service);
+                        match update {
+                            Ok(update) => match session.tell_update(&service, &update).await {
+                                Err(HubError::Refused(status, reason)) if status.is_client_error() => {
+                                    debug!(service, status = status.as_u16(), reason, "the hub rejected an update");
+                                }
+                                Err(error) => return error,
+                                Ok(()) => {}
+                            },
+                            Err(EngineError::Refused(StatusCode::NOT_FOUND, _)) => {
+                                debug!(service, "the swarm does not have this service");
+                            }
+                            Err(error) => warn!(service, %error, "asking the engine for the update of a service"),
+                        }
+                    }
                     () = session.connection.closed() => return HubError::Closed,
                 }
                 continue;
@@ -110,6 +145,27 @@ impl Publisher<'_> {
                     self.state.reject(request, now.into_std());
                 }
                 Err(error) => return error,
+            }
+        }
+    }
+
+    /// Asks the engine for the updates of services, on a manager. Each answer has the number of its question.
+    fn ask_engine(&mut self, asked: BTreeMap<String, u64>) {
+        if !self.node.read().is_manager() {
+            return;
+        }
+        for (service, number) in asked {
+            if self.answering.insert(service.clone()) {
+                let engine = self.engine.clone();
+                self.answers.spawn(async move {
+                    let update = async {
+                        let api = engine.negotiate_version().await?;
+                        let (found, tasks) = api.service_with_tasks(&service).await?;
+                        Ok(to_update(number, found, tasks))
+                    };
+                    let update = update.await;
+                    (service, update)
+                });
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The swarm's services, as a manager publishes them to the hub. Pure.
 
-use protocol::{Labels, ServiceSpec, Services};
+use protocol::{Labels, ServiceSpec, Services, Update};
 use serde::Deserialize;
 
-use crate::engine::{ContainerSpec, Service};
+use crate::engine::{ContainerSpec, Service, Task};
 
 /// Variable from which a sidecar takes its labels.
 const LABELS: &str = "SIDECAR_LABELS=";
@@ -20,6 +20,27 @@ pub(crate) fn to_published(services: Vec<Service>) -> Services {
         (service.spec.name, ServiceSpec { version: service.version.index, labels, templated, settled })
     };
     Services { services: services.into_iter().map(spec).collect() }
+}
+
+/// Converts the engine's description of a service's update to the hub's format, as the answer to question `number`.
+pub(crate) fn to_update(number: u64, service: Service, tasks: Vec<Task>) -> Update {
+    let name = service.spec.name;
+    let task = |task: Task| {
+        let slot = if task.slot == 0 { task.node_id } else { task.slot.to_string() };
+        let error = if task.status.err.is_empty() { String::new() } else { format!(": {}", task.status.err) };
+        let id = format!("{name}.{slot}.{}", task.id).parse().ok()?;
+        Some((id, task.status.state + &error))
+    };
+    // Swarm creates the tasks of all nodes of a global service at the same time.
+    let on_nodes = u64::try_from(tasks.len()).unwrap_or(u64::MAX).max(1);
+    Update {
+        number,
+        version: service.version.index,
+        replicas: service.spec.mode.replicated.map_or(on_nodes, |mode| mode.replicas),
+        state: service.update_status.state,
+        message: service.update_status.message,
+        tasks: tasks.into_iter().filter_map(task).collect(),
+    }
 }
 
 /// Whether the service's sidecars have the service's labels and no others.
@@ -86,6 +107,28 @@ mod tests {
             let published = to_published(vec![service(env, command, args)]).services;
             assert_eq!(published["demo_ping"].templated, expected, "{env:?} {command:?} {args:?}");
         }
+    }
+
+    #[test]
+    fn update_names_tasks_as_swarm_does() {
+        let service = json!({
+            "Version": {"Index": 7}, "Spec": {"Name": "s", "Mode": {"Replicated": {"Replicas": 2}}},
+            "UpdateStatus": {"State": "updating", "Message": "update in progress"},
+        });
+        let tasks = json!([
+            {"ID": "a", "Slot": 1, "NodeID": "n", "Status": {"State": "running"}},
+            {"ID": "b", "NodeID": "n", "Status": {"State": "pending", "Err": "no suitable node"}},
+        ]);
+        let read = |service, tasks| {
+            to_update(3, serde_json::from_value(service).unwrap(), serde_json::from_value(tasks).unwrap())
+        };
+        let update = read(service, tasks);
+        assert_eq!((update.number, update.version, update.replicas), (3, 7, 2));
+        assert_eq!((&*update.state, &*update.message), ("updating", "update in progress"));
+        let tasks: Vec<_> = update.tasks.iter().map(|(id, state)| (id.as_str(), state.as_str())).collect();
+        assert_eq!(tasks, [("s.1.a", "running"), ("s.n.b", "pending: no suitable node")]);
+        let global = json!({"Spec": {"Name": "s", "Mode": {"Global": {}}}, "UpdateStatus": null});
+        assert_eq!(read(global, json!([])), Update { number: 3, replicas: 1, ..Update::default() });
     }
 
     #[test]

@@ -18,8 +18,6 @@ use tokio::time;
 use crate::resolver::resolve;
 use crate::url::Url;
 
-/// Maximum length of a response from the hub, in bytes.
-const MAX_BODY: usize = 64 * 1024;
 /// Maximum part of a body that is read and discarded when only the status matters, in bytes.
 const MAX_DISCARDED: usize = 1024 * 1024;
 
@@ -77,9 +75,13 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the response. If the caller cancels, the server still handles the request and the
+    /// Sends a request and waits for the response, with a body of at most `max_body` bytes. If the caller cancels, the server still handles the request and the
     /// connection stays open, but [busy](Self::is_busy).
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
+    pub async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        max_body: usize,
+    ) -> Result<(StatusCode, Bytes), Error> {
         self.sender.ready().await?;
         self.is_busy = true;
         let response = self.sender.send_request(request);
@@ -87,7 +89,7 @@ impl Connection {
         let task = tokio::spawn(async move {
             let response = response.await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_BODY).collect().await?.to_bytes();
+            let body = Limited::new(response.into_body(), max_body).collect().await?.to_bytes();
             Ok::<_, Error>((status, body))
         });
         let response = task.await??;

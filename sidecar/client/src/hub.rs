@@ -1,6 +1,6 @@
 //! Requests to a hub, on a connection that stays open.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use protocol::{
-    ErrorBody, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, Registration, Services,
-    Withdrawal,
+    ErrorBody, HEARTBEAT, Heartbeat, INSTANCES, InstanceId, Lease, MANAGERS, ROUTED, Registration, Routed,
+    Services, UPDATES, Update, Withdrawal,
 };
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -27,6 +27,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for a response, in addition to the `wait` of the request. Less than the usual time to live of a lease, so
 /// that there is time for another connection.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Maximum length of a response to a client with leases, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// Maximum length of a response with everything that the hub knows.
+const MAX_LIST: usize = 256 * 1024 * 1024;
 
 /// A hub: its URL and the token for it.
 #[derive(Clone, Debug)]
@@ -100,6 +105,14 @@ impl Hub {
 
     /// Opens a connection to `address`. The first request on it shows whether there is a hub that accepts the token.
     pub(crate) async fn connect_to(&self, address: SocketAddr) -> Result<Session, HubError> {
+        let mut session = self.open(address).await?;
+        let Heartbeat { hub, address, .. } = session.heartbeat().await?;
+        (session.hub, session.reached) = (hub, address.map(|address| address.to_canonical()));
+        Ok(session)
+    }
+
+    /// Opens a connection to `address`, for a client without leases.
+    pub async fn open(&self, address: SocketAddr) -> Result<Session, HubError> {
         let authorization = self.authorization().map_err(HubError::Token)?;
         let tls = Tls::new(self).map_err(|error| HubError::Tls(error.to_string()))?;
         let stream = connect_lasting(address, CONNECT_TIMEOUT).await?;
@@ -113,10 +126,7 @@ impl Hub {
         };
         let connection = Connection::new(local_ip, stream).await.map_err(HubError::Connect)?;
         let (hub, host) = (String::new(), self.url.authority());
-        let mut session = Session { connection, hub, reached: None, authorization, host };
-        let Heartbeat { hub, address, .. } = session.heartbeat().await?;
-        (session.hub, session.reached) = (hub, address.map(|address| address.to_canonical()));
-        Ok(session)
+        Ok(Session { connection, hub, reached: None, authorization, host })
     }
 }
 
@@ -153,6 +163,27 @@ impl Session {
         self.send::<IgnoredAny>(Method::PUT, &path, json(services), None).await.map(drop)
     }
 
+    /// Tells the update of a service, as a manager knows it.
+    pub async fn tell_update(&mut self, service: &str, update: &Update) -> Result<(), HubError> {
+        let path = format!("{UPDATES}/{}", escape(service));
+        self.send::<IgnoredAny>(Method::PUT, &path, json(update), None).await.map(drop)
+    }
+
+    /// Returns whether a service is routed.
+    pub async fn is_routed(&mut self, service: &str) -> Result<bool, HubError> {
+        let Routed { routed } = self.get(&format!("{ROUTED}/{}", escape(service)), None).await?;
+        Ok(routed)
+    }
+
+    /// Reads what the hub knows at `path`, whose response may be delayed by `wait`.
+    pub async fn get<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        wait: Option<Duration>,
+    ) -> Result<T, HubError> {
+        self.send(Method::GET, path, Vec::new(), wait).await
+    }
+
     async fn send<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -160,6 +191,7 @@ impl Session {
         body: Vec<u8>,
         wait: Option<Duration>,
     ) -> Result<T, HubError> {
+        let max_body = if method == Method::GET { MAX_LIST } else { MAX_BODY };
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -169,7 +201,8 @@ impl Session {
         }
         let request =
             request.body(Full::from(body)).map_err(|error| HubError::ConnectionLost(error.into()))?;
-        let response = timeout(wait.unwrap_or_default() + RESPONSE_TIMEOUT, self.connection.send(request));
+        let response = self.connection.send(request, max_body);
+        let response = timeout(wait.unwrap_or_default() + RESPONSE_TIMEOUT, response);
         match response.await {
             Err(_) => Err(HubError::Timeout),
             Ok(Err(error)) => Err(HubError::ConnectionLost(error)),
@@ -190,6 +223,19 @@ fn instance_path(id: &InstanceId, wait: Option<Duration>) -> String {
         Some(wait) => format!("{INSTANCES}/{id}?wait={}ms", wait.as_millis()),
         None => format!("{INSTANCES}/{id}"),
     }
+}
+
+/// Escapes a name for a path.
+pub fn escape(name: &str) -> String {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => escaped.push(byte.into()),
+            // Writing to a string cannot fail.
+            _ => drop(write!(escaped, "%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -126,7 +126,8 @@ impl Hubs {
         }
     }
 
-    async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+    /// Returns the addresses of all hubs.
+    pub async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
         let url = self.url();
         if url.host.parse::<IpAddr>().is_ok() || url.host.starts_with("tasks.") {
             return resolve(url).await;

@@ -21,7 +21,7 @@ pub mod resolver;
 mod tls;
 pub mod url;
 
-pub use hub::{Hub, HubError, Session};
+pub use hub::{Hub, HubError, Session, escape};
 pub use hubs::{Hubs, Member, Serving};
 pub use renewal::{Backoff, INITIAL_HEARTBEAT_INTERVAL, LogOnce, heartbeat_interval, random};
 

@@ -9,7 +9,10 @@
 //! | `DELETE /v1/instances/ID?wait=10s` | withdraws it; responds once every router acknowledged | that of its registration |
 //! | `POST /v1/heartbeat` | renews all leases of the connection | service, agent, manager |
 //! | `PUT /v1/managers/NODE` | replaces the services that a manager published | manager |
+//! | `PUT /v1/updates/SERVICE` | takes the update of a service, for which a heartbeat asked | manager |
 //! | `GET /v1/instances` | all instances | reader |
+//! | `GET /v1/services/SERVICE?wait=5s` | labels, configuration, reports and instances of a service; with `wait`, also its update, as a manager knows it | reader |
+//! | `GET /v1/routed/SERVICE` | whether the service is routed | service, agent, manager, reader |
 //! | `GET /v1/events` | state of the hub, latest events and all instances, then each change, as server-sent events | reader |
 //! | `GET /v1/status` | state of the hub, and its routers | reader |
 //! | `GET /prometheus` | all tasks, for Prometheus' HTTP service discovery | reader |
@@ -26,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cli::LogLimit;
-use parse::Cidr;
-use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Services};
+use parse::{Cidr, form_decode};
+use protocol::{ErrorBody, HEARTBEAT, INSTANCES, InstanceId, Registration, Routed, Services, Update};
 use runtime::{
     Admin, Body, Connection, EstablishFuture, Established, HeaderValue, Method, Peer, Request, RequestBody,
     Response, Service, StatusCode, Stream, Transport, header,
@@ -39,6 +42,7 @@ use tracing::warn;
 
 use crate::address;
 use crate::auth::{Auth, Identity, Role, one_of};
+use crate::explanation::no_such_service;
 use crate::hub::{Denied, Hub, now};
 use crate::limits::{Limits, Permit};
 use crate::query::{MAX_WAIT, Query};
@@ -55,6 +59,9 @@ const WARMING_UP: &str = "the hub is warming up after its start";
 const CONFIGURATION: &str = "/traefik";
 const INSTANCE: &str = "/v1/instances/{id}";
 const MANAGER: &str = "/v1/managers/{node}";
+const SERVICE: &str = "/v1/services/{service}";
+const ROUTED_SERVICE: &str = "/v1/routed/{service}";
+const UPDATE: &str = "/v1/updates/{service}";
 const EVENTS: &str = "/v1/events";
 const STATUS: &str = "/v1/status";
 const TARGETS: &str = "/prometheus";
@@ -63,13 +70,16 @@ const STYLE: &str = "/page.css";
 const SCRIPT: &str = "/page.js";
 const UNKNOWN: &str = "*";
 
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 16] = [
     CONFIGURATION,
     BEACON_PATH,
     INSTANCES,
     INSTANCE,
     MANAGER,
     HEARTBEAT,
+    SERVICE,
+    ROUTED_SERVICE,
+    UPDATE,
     EVENTS,
     STATUS,
     TARGETS,
@@ -184,7 +194,7 @@ impl Api {
         };
         let allowed = match route {
             INSTANCE => "PUT, DELETE",
-            MANAGER => "PUT",
+            MANAGER | UPDATE => "PUT",
             HEARTBEAT => "POST",
             UNKNOWN => return Err(ApiError::new(StatusCode::NOT_FOUND, format!("no such path: {path}"))),
             _ => "GET, HEAD",
@@ -198,40 +208,28 @@ impl Api {
         match route {
             CONFIGURATION => self.configuration(connection, head.headers.get(header::HOST), query).await,
             BEACON_PATH => self.beacon(query).await,
-            INSTANCES => {
-                query.finish()?;
-                let instances = self.hub.state().instances();
-                Ok(json(StatusCode::OK, &instances))
-            }
             EVENTS => {
                 query.finish()?;
                 let permit = self.accept.limits.follower(connection.peer).map_err(ApiError::closing)?;
                 Ok(events::stream(Arc::clone(&self.hub), permit))
             }
-            STATUS => {
-                query.finish()?;
-                Ok(json(StatusCode::OK, &self.hub.state().status(now())))
-            }
-            TARGETS => {
-                query.finish()?;
-                let state = self.hub.state();
-                if !state.is_ready() {
-                    // Prometheus keeps the targets that it has.
-                    return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, WARMING_UP));
-                }
-                let instances = state.registry.instances.iter();
-                let targets: Vec<_> = instances
-                    .filter_map(|(id, instance)| prometheus::target(id, &instance.registration))
-                    .collect();
-                Ok(json(StatusCode::OK, &targets))
-            }
+            INSTANCES | SERVICE | ROUTED_SERVICE | STATUS | TARGETS => self.tell(route, path, query).await,
             PAGE => Ok(page("text/html; charset=utf-8", include_str!("page/index.html"))),
             STYLE => Ok(page("text/css; charset=utf-8", include_str!("page/page.css"))),
             SCRIPT => Ok(page("text/javascript; charset=utf-8", include_str!("page/page.js"))),
             HEARTBEAT => {
                 query.finish()?;
                 let address = link.map(|link| link.local.ip());
-                Ok(json(StatusCode::OK, &self.hub.heartbeat(connection.id, address)))
+                let is_manager = identity.has_role(&[Role::Manager]);
+                Ok(json(StatusCode::OK, &self.hub.heartbeat(connection.id, address, is_manager)))
+            }
+            UPDATE => {
+                let service = service_in(path)?;
+                query.finish()?;
+                let _permit = self.accept.limits.registration(connection.peer, size(&head.headers))?;
+                let update: Update = read(body, "update").await?;
+                self.hub.take_answer(&service, update);
+                Ok(json(StatusCode::OK, &serde_json::Map::new()))
             }
             MANAGER => {
                 let node = id_in(path)?;
@@ -250,6 +248,45 @@ impl Api {
                 let response = self.withdraw(&identity, &id, connection, query).await?;
                 self.accept.limits.withdrawn(connection.peer, &id);
                 Ok(response)
+            }
+        }
+    }
+
+    /// Responds with a part of the hub's state.
+    async fn tell(&self, route: &str, path: &str, mut query: Query<'_>) -> Result<Response, ApiError> {
+        let wait = if route == SERVICE { query.wait()? } else { None };
+        query.finish()?;
+        match route {
+            INSTANCES => {
+                let instances = self.hub.state().instances();
+                Ok(json(StatusCode::OK, &instances))
+            }
+            SERVICE => {
+                let service = service_in(path)?;
+                if let Some(explanation) = self.hub.explain(&service, wait).await {
+                    return Ok(json(StatusCode::OK, &explanation));
+                }
+                let state = self.hub.state();
+                let message = no_such_service(&service, state.registry.names().iter().copied());
+                Err(ApiError::new(StatusCode::NOT_FOUND, message))
+            }
+            ROUTED_SERVICE => {
+                let state = self.hub.state();
+                let routed = state.registry.is_routed(&service_in(path)?, &state.routers);
+                Ok(json(StatusCode::OK, &Routed { routed }))
+            }
+            STATUS => Ok(json(StatusCode::OK, &self.hub.state().status(now()))),
+            _ => {
+                let state = self.hub.state();
+                if !state.is_ready() {
+                    // Prometheus keeps the targets that it has.
+                    return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, WARMING_UP));
+                }
+                let instances = state.registry.instances.iter();
+                let targets: Vec<_> = instances
+                    .filter_map(|(id, instance)| prometheus::target(id, &instance.registration))
+                    .collect();
+                Ok(json(StatusCode::OK, &targets))
             }
         }
     }
@@ -408,9 +445,10 @@ impl Api {
 fn roles(route: &str) -> &'static [Role] {
     match route {
         CONFIGURATION => &[Role::Router],
-        INSTANCES | EVENTS | STATUS | TARGETS | PAGE | STYLE | SCRIPT => &[Role::Reader],
+        INSTANCES | SERVICE | EVENTS | STATUS | TARGETS | PAGE | STYLE | SCRIPT => &[Role::Reader],
         INSTANCE | HEARTBEAT => &[Role::Service, Role::Agent, Role::Manager],
-        MANAGER => &[Role::Manager],
+        ROUTED_SERVICE => &[Role::Service, Role::Agent, Role::Manager, Role::Reader],
+        MANAGER | UPDATE => &[Role::Manager],
         _ => &[],
     }
 }
@@ -512,6 +550,12 @@ impl ApiError {
 /// Parses the ID at the end of a path, after the collection.
 fn id_in(path: &str) -> Result<InstanceId, ApiError> {
     path.splitn(4, '/').last().unwrap_or_default().parse().map_err(ApiError::bad_request::<String>)
+}
+
+/// Returns the name of the service at the end of a path, after the collection.
+fn service_in(path: &str) -> Result<String, ApiError> {
+    let name = path.splitn(4, '/').last().unwrap_or_default();
+    form_decode(name).map_err(|_| ApiError::bad_request(format!("{name}: not valid UTF-8 after decoding")))
 }
 
 /// Returns the size of a body as its client says, or the largest one.

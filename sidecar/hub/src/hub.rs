@@ -1,12 +1,12 @@
 //! The hub's shared state, and requests that wait for it to change.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Withdrawal};
+use protocol::{Heartbeat, InstanceId, Lease, Registration, Routing, Services, Update, Withdrawal};
 use runtime::{Bytes, Latch};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -15,7 +15,9 @@ use tracing::{info, warn};
 
 use crate::auth::Identity;
 use crate::events::Events;
+use crate::explanation::Explanation;
 use crate::key::Key;
+use crate::questions::Questions;
 use crate::rawdata::Report;
 use crate::registry::{Registry, Settings, Withdrawn};
 use crate::routers::{Poll, Question, Routers};
@@ -87,6 +89,7 @@ impl Hub {
             seen: HashSet::new(),
             events: Events::default(),
             counters: Counters::default(),
+            questions: Questions::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -149,9 +152,10 @@ impl Hub {
         Ok(lease.await)
     }
 
-    /// Renews all leases of `connection`, which reached the hub at `address`.
-    pub(crate) fn heartbeat(&self, connection: u64, address: Option<IpAddr>) -> Heartbeat {
+    /// Renews all leases of `connection`, which reached the hub at `address`. If it `is_manager`, the response has questions.
+    pub(crate) fn heartbeat(&self, connection: u64, address: Option<IpAddr>, is_manager: bool) -> Heartbeat {
         self.update(|state, now| {
+            let asked = if is_manager { state.questions.unanswered(now) } else { BTreeMap::new() };
             let (leases, ttl) = state.registry.heartbeat(now, connection);
             let heartbeat = Heartbeat {
                 generation: state.generation,
@@ -159,6 +163,7 @@ impl Hub {
                 leases,
                 hub: state.id(),
                 address,
+                asked,
             };
             (None, heartbeat)
         })
@@ -173,6 +178,30 @@ impl Hub {
             }
             (changed.then_some(Effect::Registry), ())
         });
+    }
+
+    /// Records the update of a service, as a manager knows it.
+    pub(crate) fn take_answer(&self, service: &str, update: Update) {
+        self.update(|state, _| {
+            state.questions.answered(service, update);
+            (Some(Effect::Progress), ())
+        });
+    }
+
+    /// Returns what the hub knows of a service; `None` if there is no such service. With `wait`, it asks the agents of managers for
+    /// the service's update, and waits for an answer for up to that time.
+    pub(crate) async fn explain(&self, service: &str, wait: Option<Duration>) -> Option<Explanation> {
+        let number = self.update(|state, now| {
+            let asks = wait.is_some() && state.registry.explain(service).is_some();
+            (None, asks.then(|| state.questions.ask(now, service)))
+        });
+        let explanation = self.wait_until(&self.progress, now() + wait.unwrap_or_default(), |state, over| {
+            let update = number.and_then(|number| state.questions.answer(service, number)).cloned();
+            let is_waiting = number.is_some() && update.is_none() && state.registry.has_manager();
+            let explain = || state.explain(service).map(|known| Explanation { update, ..known });
+            (over || !is_waiting).then(explain)
+        });
+        explanation.await
     }
 
     /// Withdraws an instance. Responds once every router uses a configuration without it, or after `wait`.

@@ -8,6 +8,7 @@
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
 //! - [`limits`]: bounds on what clients hold
 //! - [`journal`]: the latest events; [`prometheus`]: tasks as targets
+//! - [`command`]: `hub ps`, `hub explain` and `hub wait`, which ask hubs for an [`explanation`]; [`questions`] to agents for `hub wait`
 //! - `hub labels`: in the package `traefik-v1`
 
 use std::path::{Path, PathBuf};
@@ -29,7 +30,9 @@ mod address;
 mod api;
 mod auth;
 mod certificate;
+mod command;
 mod events;
+mod explanation;
 mod hub;
 mod journal;
 mod key;
@@ -40,6 +43,7 @@ mod plans;
 mod policy;
 mod prometheus;
 mod query;
+mod questions;
 mod rawdata;
 mod registry;
 mod reports;
@@ -55,9 +59,18 @@ const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provi
          hub --insecure --port 8081  try it on one machine, without a token\n  \
          hub token service ping      print the token for the sidecars of the service ping\n  \
          hub healthcheck             for the HEALTHCHECK of an image\n  \
+         hub ps                      list tasks, and whether they are routed\n  \
+         hub explain demo_ping       show what becomes of a service's labels\n  \
+         hub wait demo_ping          wait until an update is routed\n  \
          hub labels stack.yml        translate labels of Traefik 1 to Traefik 3",
     )
-    .subcommands(&[Subcommand::of::<auth::TokenCommand>(), Subcommand::of::<traefik_v1::LabelsCommand>()])
+    .subcommands(&[
+        Subcommand::of::<auth::TokenCommand>(),
+        Subcommand::of::<command::ps::PsCommand>(),
+        Subcommand::of::<command::explain::ExplainCommand>(),
+        Subcommand::of::<command::wait::WaitCommand>(),
+        Subcommand::of::<traefik_v1::LabelsCommand>(),
+    ])
     // Not readiness: sidecars only find a hub that is healthy, and the warm-up needs their registrations.
     .healthcheck_path("/healthz")
     .without_admin_port();

@@ -32,6 +32,17 @@ pub(crate) fn write(out: &mut String, state: &State, now: Instant) {
         let labels = [("service", service), ("health", health), ("routing", routing)];
         sample(out, "hub_instances", &labels, count);
     }
+    let mut refusals: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for instance in state.registry.instances.values() {
+        if let Some(kind) = instance.refusal_kind() {
+            *refusals.entry((&instance.registration.service, kind)).or_default() += 1;
+        }
+    }
+    let help = "Instances that are refused: wrong labels, other services, or Traefik's report.";
+    family(out, "hub_refusals", "gauge", help);
+    for ((service, kind), count) in refusals {
+        sample(out, "hub_refusals", &[("service", service), ("kind", kind)], count);
+    }
     let outdated = state.registry.instances.values().filter(|instance| instance.stale).count() as u64;
     let counters = state.counters;
     let journal = &state.registry.journal;

@@ -21,6 +21,9 @@ const CLEARLY_NEWER: Duration = Duration::from_secs(1);
 /// Suffix of the names of definitions that are tried.
 const TRIAL_SUFFIX: &str = "-swarmlings-trial";
 
+/// Beginning of the reason for a refusal that a router reports.
+pub(crate) const REPORTED: &str = "Traefik reports for ";
+
 /// Kinds of definitions that only services with equal definitions share. Of other kinds, each service may have its own
 /// under the same name.
 const EXCLUSIVE: [&str; 3] = ["routers", "services", "stores"];
@@ -273,7 +276,7 @@ fn is_newer(generation: &Generation, in_use: &Generation) -> bool {
 fn error_of(config: &ServiceConfig, since: Option<u64>, reports: &impl Reports) -> Option<String> {
     config.claims().find_map(|(protocol, kind, name, _)| {
         let error = reports.error(since?, protocol, kind, name)?;
-        let message = format!("Traefik reports for traefik.{protocol}.{kind}.{name}: {error}");
+        let message = format!("{REPORTED}traefik.{protocol}.{kind}.{name}: {error}");
         // Labels cannot be the cause: there the hub replaces these providers.
         let is_static = ["@docker", "@swarm"].iter().any(|provider| error.contains(provider));
         let remedy = if is_static { "; in Traefik's own configuration write @http" } else { "" };

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use protocol::{Change, Event, Health, InstanceId, Labels, Registration, Routing, Services, Source};
 use traefik::{
     Backend, Diagnostic, Document, Draft, Exposure, LabelErrors, Reference, Secrets, ServiceConfig,
+    redact_document,
 };
 
+use crate::explanation::{Explanation, LabelSet};
 use crate::journal::Journal;
 use crate::key::Key;
 use crate::leases::Leases;
-use crate::plans::{Members, Plan, decide, scope};
+use crate::plans::{Members, Plan, REPORTED, decide, scope};
 use crate::policy::Policy;
 use crate::reports::Reports;
 use crate::specs::Specs;
@@ -716,6 +718,53 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Returns the names of all services, with and without instances.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        self.services.keys().map(String::as_str).chain(self.specs.names()).collect()
+    }
+
+    /// Returns whether a manager has published services.
+    pub(crate) fn has_manager(&self) -> bool {
+        self.specs.has_manager()
+    }
+
+    /// Returns whether routers send requests to an instance of `service`.
+    pub(crate) fn is_routed(&self, service: &str, reports: &impl Reports) -> bool {
+        let members = self.services.get(service).into_iter().flat_map(|service| &service.members);
+        members.into_iter().any(|id| self.routing(id, reports) == Routing::Confirmed)
+    }
+
+    /// Returns the IDs of the instances of `service`, and what the hub makes of their labels; `None` if there is no such
+    /// service.
+    pub(crate) fn explain(&self, name: &str) -> Option<(Vec<&InstanceId>, Explanation)> {
+        let version = self.specs.version(name);
+        let Some(service) = self.services.get(name) else {
+            return version.map(|_| (Vec::new(), Explanation { version, ..Explanation::default() }));
+        };
+        let mut explanation = Explanation { version, ..Explanation::default() };
+        let (mut ids, mut backends) = (Vec::new(), Vec::new());
+        for (id, instance) in service.members.iter().filter_map(|id| self.instances.get_key_value(id)) {
+            let (labels, _) = self.specs.resolve_labels(&instance.registration);
+            let labels = traefik_v1::redact(&labels).unwrap_or_else(|| labels.into_owned());
+            match explanation.labels.iter_mut().find(|set| set.labels == labels) {
+                Some(set) => set.instances.push(id.clone()),
+                None => explanation.labels.push(LabelSet { labels, instances: vec![id.clone()] }),
+            }
+            ids.push(id);
+            backends.extend(instance.backend().filter(|_| instance.is_healthy()));
+        }
+        let mut draft = Draft::default();
+        if let Some(config) = &service.plan.rendered {
+            draft.add(config, &backends);
+        }
+        let document = redact_document(&draft.finish().to_json());
+        explanation.configuration = serde_json::from_str(&document).unwrap_or_default();
+        explanation.warnings = service.reported.iter().cloned().collect();
+        Some((ids, explanation))
+    }
+}
+
 impl Instance {
     /// Returns the registration without the values that only routers may receive.
     pub(crate) fn public_registration(&self) -> Registration {
@@ -723,6 +772,17 @@ impl Instance {
             None => self.registration.clone(),
             Some(labels) => Registration { labels: Arc::clone(labels), ..self.registration.clone() },
         }
+    }
+
+    /// Returns the kind of its refusal: its `labels` are wrong, they conflict with those of another `service` or need them, or
+    /// `traefik` rejects them.
+    pub(crate) fn refusal_kind(&self) -> Option<&'static str> {
+        let reason = self.refusal.as_ref()?;
+        Some(match &self.config {
+            Err(_) => "labels",
+            Ok(_) if reason.starts_with(REPORTED) => "traefik",
+            Ok(_) => "service",
+        })
     }
 
     /// Returns whether its labels give this configuration.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{RouterStatus, Withdrawal};
 
+use crate::explanation::RouterReport;
 use crate::rawdata::Report;
 use crate::reports::Reports;
 
@@ -238,6 +239,20 @@ impl Routers {
             behind_since: (router.acknowledged < Some(generation)).then(|| unix_millis(router.behind_since)),
             api: router.api.report.is_some() && !router.api.has_failed,
         })
+    }
+
+    /// Returns what each router with an API last reported about definitions whose names, such as `http.routers.ping`, are
+    /// among `names`.
+    pub(crate) fn reports_on(&self, names: &BTreeSet<String>) -> Vec<RouterReport> {
+        let reports =
+            self.polling.values().filter_map(|router| Some((router, &router.api.report.as_ref()?.1)));
+        let reports = reports.map(|(router, report)| {
+            let all = report.errors.iter().chain(&report.warnings);
+            let own = all.filter(|(name, _)| names.contains(*name));
+            let messages = own.map(|(name, error)| format!("{name}: {error}")).collect();
+            RouterReport { router: router.poll.name.clone(), messages }
+        });
+        reports.filter(|report| !report.messages.is_empty()).collect()
     }
 
     /// Records the response to a poll on `connection`.

@@ -100,6 +100,21 @@ impl Specs {
         self.latest(service).is_some()
     }
 
+    /// Returns the version of the service's specification.
+    pub(crate) fn version(&self, service: &str) -> Option<u64> {
+        self.latest(service).map(|spec| spec.version)
+    }
+
+    /// Returns the names of all services.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.managers.values().flat_map(|(services, _)| services.services.keys().map(String::as_str))
+    }
+
+    /// Returns whether a manager has published services.
+    pub(crate) fn has_manager(&self) -> bool {
+        !self.managers.is_empty()
+    }
+
     /// Returns the specification with the highest version.
     fn latest(&self, service: &str) -> Option<&ServiceSpec> {
         let specs = self.managers.values().filter_map(|(manager, _)| manager.services.get(service));

@@ -14,10 +14,12 @@ use traefik::{Document, redact_document};
 use crate::auth::Identity;
 use crate::certificate::Certificate;
 use crate::events::Events;
+use crate::explanation::Explanation;
 use crate::hub::Denied;
 use crate::key::Key;
+use crate::questions::Questions;
 use crate::rawdata::Report;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::routers::{Poll, Question, Routers};
 use crate::traefik_api::TraefikApi;
 
@@ -79,6 +81,7 @@ pub(crate) struct State {
     pub(crate) seen: HashSet<SocketAddr>,
     pub(crate) events: Events,
     pub(crate) counters: Counters,
+    pub(crate) questions: Questions,
 }
 
 /// Change by an update.
@@ -346,6 +349,22 @@ impl State {
         self.beacon_key.derive("hub", "")
     }
 
+    /// Returns what the hub knows of a service; `None` if there is no such service.
+    pub(crate) fn explain(&self, service: &str) -> Option<Explanation> {
+        let (ids, mut explanation) = self.registry.explain(service)?;
+        let known = ids.iter().filter_map(|id| self.registry.instances.get_key_value(*id));
+        explanation.instances = known.map(|(id, instance)| self.describe(id, instance)).collect();
+        let mut names = BTreeSet::new();
+        for (protocol, kinds) in explanation.configuration.as_object().into_iter().flatten() {
+            for (kind, definitions) in kinds.as_object().into_iter().flatten() {
+                let definitions = definitions.as_object().into_iter().flatten();
+                names.extend(definitions.map(|(name, _)| format!("{protocol}.{kind}.{name}")));
+            }
+        }
+        explanation.reports = self.routers.reports_on(&names);
+        Some(explanation)
+    }
+
     /// Returns all instances, ordered by ID.
     pub(crate) fn instances(&self) -> Vec<Instance> {
         self.instances_after(None).collect()
@@ -354,16 +373,19 @@ impl State {
     /// Returns the instances whose IDs come after `id`, or all of them, ordered by ID.
     pub(crate) fn instances_after(&self, id: Option<&InstanceId>) -> impl Iterator<Item = Instance> {
         let start = id.map_or(Bound::Unbounded, Bound::Excluded);
-        self.registry.instances.range::<InstanceId, _>((start, Bound::Unbounded)).map(|(id, instance)| {
-            Instance {
-                id: id.clone(),
-                registration: instance.public_registration(),
-                routing: self.routing(id),
-                connected: self.registry.is_connected(id),
-                stale: instance.stale,
-                changed_at: instance.changed_at,
-            }
-        })
+        let instances = self.registry.instances.range::<InstanceId, _>((start, Bound::Unbounded));
+        instances.map(|(id, instance)| self.describe(id, instance))
+    }
+
+    fn describe(&self, id: &InstanceId, instance: &registry::Instance) -> Instance {
+        Instance {
+            id: id.clone(),
+            registration: instance.public_registration(),
+            routing: self.routing(id),
+            connected: self.registry.is_connected(id),
+            stale: instance.stale,
+            changed_at: instance.changed_at,
+        }
     }
 }
 

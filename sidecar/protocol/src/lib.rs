@@ -7,6 +7,8 @@
 //! | `GET /v1/instances` | | list of [`Instance`] |
 //! | `POST /v1/heartbeat` | | [`Heartbeat`]: renews all leases of the connection |
 //! | `PUT /v1/managers/NODE` | [`Services`] | empty object |
+//! | `PUT /v1/updates/SERVICE` | [`Update`] | empty object |
+//! | `GET /v1/routed/SERVICE` | | [`Routed`] |
 //!
 //! Every request carries a token as `authorization: Bearer TOKEN`: that of the service, or of another role. A response that is not 2xx has an
 //! [`ErrorBody`], unless the request was malformed HTTP or its body too large.
@@ -37,6 +39,12 @@ pub const HEARTBEAT: &str = "/v1/heartbeat";
 
 /// Path of the swarm's managers. A single manager publishes to `MANAGERS/NODE`.
 pub const MANAGERS: &str = "/v1/managers";
+
+/// Path of updates. A manager's agent tells that of a service at `UPDATES/SERVICE`, when a [`Heartbeat`] asks for it.
+pub const UPDATES: &str = "/v1/updates";
+
+/// Path that tells whether a service is routed: `ROUTED/SERVICE`.
+pub const ROUTED: &str = "/v1/routed";
 
 /// Everything that the hub has to know about a task. Each renewal repeats it in full, so a hub that lost its state
 /// recovers it from the next one.
@@ -169,6 +177,39 @@ pub struct Heartbeat {
     /// to another hub each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// Services of which a manager's agent should tell the [`Update`], each with the number of the question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<String, u64>,
+}
+
+/// State of a service's latest update, as a manager knows it after it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// Number of the question.
+    #[serde(deserialize_with = "number::integer")]
+    pub number: u64,
+    /// Swarm's version index of the service.
+    #[serde(deserialize_with = "number::integer")]
+    pub version: u64,
+    /// Number of tasks that the service should have. A global service has at least one, and its nodes decide the number.
+    #[serde(deserialize_with = "number::integer")]
+    pub replicas: u64,
+    /// Swarm's state of the update, such as `updating`; empty before the first update.
+    #[serde(default)]
+    pub state: String,
+    /// Swarm's description of that state.
+    #[serde(default)]
+    pub message: String,
+    /// Tasks of the current specification that should run, with Swarm's state of each: `running`, or `pending: no suitable node`.
+    #[serde(default)]
+    pub tasks: BTreeMap<InstanceId, String>,
+}
+
+/// Whether a service is routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routed {
+    /// Whether every router that polls the hub sends requests to at least one task of the service.
+    pub routed: bool,
 }
 
 /// Services of the swarm as one manager knows them. They replace everything that this manager published before.

@@ -14,6 +14,7 @@ use parse::{bounded_duration, positive_duration};
 use protocol::{Health, InstanceId, Labels, Registration, Source};
 use rustix::process::Signal;
 
+use crate::after::After;
 use crate::signals;
 
 /// Init process of a task: registers the service with the hub, and withdraws it before it stops
@@ -39,6 +40,8 @@ Examples:
   sidecar run --hub http://hub:8080 --token-file /run/secrets/token -- /ping
   sidecar run --hub http://hub:8080 --port 5432 \\
     --probe tcp://127.0.0.1:5432 -- postgres
+  sidecar run --hub http://hub:8080 --after demo_api --after db:5432 \\
+    -- /worker
   sidecar run --hub http://hub:8080 \\
     --label 'traefik.http.routers.web.rule=Path(`/`)' -- nginx
 
@@ -129,6 +132,19 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SIDECAR_ROUTED_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
     #[arg(default_value = "30s", help_heading = "Routing")]
     pub(crate) routed_timeout: Duration,
+    /// Start the service once SERVICE is routed, as the hub knows, or HOST:PORT accepts TCP connections; repeatable
+    #[arg(
+        long,
+        env = "SIDECAR_AFTER",
+        value_name = "SERVICE|HOST:PORT",
+        value_delimiter = ',',
+        help_heading = "Starting"
+    )]
+    pub(crate) after: Vec<After>,
+    /// Time for --after; then the sidecar exits with 1
+    #[arg(long, env = "SIDECAR_AFTER_TIMEOUT", value_name = "DURATION", value_parser = bounded_duration)]
+    #[arg(default_value = "60s", help_heading = "Starting")]
+    pub(crate) after_timeout: Duration,
     /// Time between probes
     #[arg(long, env = "SIDECAR_PROBE_INTERVAL", value_name = "DURATION", value_parser = positive_duration)]
     #[arg(default_value = "1s", help_heading = "Health")]

@@ -2,6 +2,7 @@
 //!
 //! - [`args`]: flags and environment
 //! - [`run`]: `sidecar run`, from the start of the service to the exit code
+//! - [`after`]: conditions for the start of the service
 //! - [`process`], [`signals`], [`terminal`], [`interpreter`]: duties of PID 1
 //! - [`probe`]: health of the service
 //! - [`leases`]: registration with all [hubs](client), one [`lease`] with each; [`answers`]: the route that follows
@@ -10,6 +11,7 @@
 
 use std::process::ExitCode;
 
+mod after;
 mod answers;
 mod args;
 mod healthcheck;

@@ -16,9 +16,11 @@ use rustix::process::{
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use crate::after;
 use crate::args::RunArgs;
 use crate::interpreter;
 use crate::signals::{self, Signals};
+use crate::status::SharedStatus;
 use crate::terminal::Terminal;
 
 /// Exit codes of a shell for a command that cannot be executed, and for one that does not exist.
@@ -59,9 +61,8 @@ pub(crate) struct Child {
 }
 
 impl Process {
-    /// Starts the service, after catching signals and becoming the parent of orphans.
-    pub(crate) fn start(args: &RunArgs) -> Result<Self, Failure> {
-        let signals = Signals::catch().map_err(|error| Failure::new(format!("catching signals: {error}")))?;
+    /// Starts the service, after becoming the parent of orphans.
+    pub(crate) fn start(args: &RunArgs, signals: Signals) -> Result<Self, Failure> {
         // PID 1 adopts orphans anyway.
         if !getpid().is_init()
             && let Err(error) = set_child_subreaper(Some(getpid()))
@@ -107,11 +108,8 @@ impl Process {
         }
     }
 
-    /// Returns whether the signal asks the service to end. WINCH does so for Apache, and on a terminal it only tells of
-    /// another size.
     fn is_stop(&self, signal: Signal) -> bool {
-        let is_default = || signal == Signal::WINCH && self.terminal.is_none();
-        signals::ends_process(signal) || self.stop_signal.map_or_else(is_default, |stop| stop == signal)
+        is_stop(signal, self.stop_signal, || self.terminal.is_some())
     }
 
     /// Ends all processes that the service left behind, so that none outlives the task: with TERM, and after
@@ -186,9 +184,20 @@ impl Child {
     }
 }
 
+/// Returns whether the signal asks the service to end. WINCH does so for Apache, and on a terminal it only tells of another
+/// size.
+pub(crate) fn is_stop(signal: Signal, stop_signal: Option<Signal>, on_terminal: impl Fn() -> bool) -> bool {
+    let is_default = || signal == Signal::WINCH && !on_terminal();
+    signals::ends_process(signal) || stop_signal.map_or_else(is_default, |stop| stop == signal)
+}
+
 /// Runs the service without a hub, as an init: forwards signals, reaps processes, and ends those that are left.
 pub(crate) async fn run_as_init(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let mut process = Process::start(args)?;
+    let mut signals = Signals::catch()?;
+    if let Some(signal) = after::wait(args, None, &SharedStatus::default(), &mut signals).await? {
+        return Ok(ExitCode::from(signal_code(signal)));
+    }
+    let mut process = Process::start(args, signals)?;
     let status = loop {
         match process.next().await {
             Event::Exited(status) => break status,
@@ -208,6 +217,11 @@ pub(crate) fn exec(command: &[OsString]) -> Result<ExitCode, Failure> {
 pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+/// Returns the exit code for a signal that arrived before the service started: that of a service that it ends.
+pub(crate) fn signal_code(signal: Signal) -> u8 {
+    exit_code(ExitStatus::from_raw(signal.as_raw()))
 }
 
 fn build(command: &[OsString]) -> Command {

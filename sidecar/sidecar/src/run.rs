@@ -13,17 +13,25 @@ use tokio::select;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::after::After;
 use crate::args::RunArgs;
 use crate::leases::Leases;
 use crate::process::{self, Event, Process};
+use crate::signals::Signals;
 use crate::status::SharedStatus;
-use crate::{healthcheck, probe, signals};
+use crate::{after, healthcheck, probe, signals};
 
 /// Runs the service and returns its exit code. Without a hub, this process is only its init, and unless it is PID 1 the
 /// service replaces it.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let hub = args.service.hub.clone();
-    if hub.is_none() && !getpid().is_init() {
+    let waits_for_service = args.after.iter().any(|after| matches!(after, After::Service(_)));
+    if hub.is_none() && waits_for_service {
+        return Err(Failure::usage(
+            "--after SERVICE needs --hub, which knows the services; or use HOST:PORT",
+        ));
+    }
+    if hub.is_none() && !getpid().is_init() && args.after.is_empty() {
         return process::exec(&args.command);
     }
     args.log.init();
@@ -36,9 +44,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 
 async fn supervise(args: &RunArgs, hub: Hub, instance: InstanceId) -> Result<ExitCode, Failure> {
     let probe_timer = Timer::new().map_err(|error| Failure::new(format!("creating a timer: {error}")))?;
-    let mut process = Process::start(args)?;
     let status = SharedStatus::default();
+    let mut signals = Signals::catch()?;
     healthcheck::serve(&args.service, &status);
+    if let Some(signal) = after::wait(args, Some(&hub), &status, &mut signals).await? {
+        info!(signal = signals::name(signal), "stopped before the service started");
+        return Ok(ExitCode::from(process::signal_code(signal)));
+    }
+    let mut process = Process::start(args, signals)?;
     let leases = Leases::new(hub, instance, args, &status);
     let exit = select! {
         exit = run_to_the_end(args, &mut process, &leases, probe_timer) => exit,

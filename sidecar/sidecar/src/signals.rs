@@ -26,6 +26,7 @@ use std::os::fd::{FromRawFd, RawFd};
 use std::process;
 use std::ptr;
 
+use cli::Failure;
 use libc::c_long;
 use rustix::process::{Signal, kill_current_process_group};
 use tokio::io::Interest;
@@ -54,8 +55,12 @@ pub(crate) struct Signals(AsyncFd<File>);
 
 impl Signals {
     /// Catches all signals, even those that the sidecar inherited as blocked or ignored.
+    pub(crate) fn catch() -> Result<Self, Failure> {
+        Self::catch_all().map_err(|error| Failure::new(format!("catching signals: {error}")))
+    }
+
     #[allow(unsafe_code)]
-    pub(crate) fn catch() -> io::Result<Self> {
+    fn catch_all() -> io::Result<Self> {
         let caught = (1..=LAST).filter(|number| is_caught(*number)).fold(0, |set, number| set | bit(number));
         block(caught)?;
         // If CHLD stayed ignored, the kernel would reap children before their exit codes are read.

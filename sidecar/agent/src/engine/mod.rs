@@ -8,6 +8,7 @@
 //! | `/containers/json` | running containers; whether a container is a task |
 //! | `/containers/ID/json` | state, labels and addresses of a container |
 //! | `/services` | on a manager: labels of the swarm's services |
+//! | `/services/NAME`, `/tasks` | on a manager: the update of a service, while `hub wait` asks for it |
 
 mod events;
 mod types;
@@ -33,7 +34,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 pub(crate) use events::Events;
-pub(crate) use types::{ContainerSpec, Endpoint, Event, Info, Inspection, ListedContainer, Service};
+pub(crate) use types::{ContainerSpec, Endpoint, Event, Info, Inspection, ListedContainer, Service, Task};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a response. The engine delays requests for a container that it is starting.
@@ -208,6 +209,19 @@ impl Api {
     /// Lists the swarm's services. Only managers know them.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, EngineError> {
         self.get("/services").await
+    }
+
+    /// Returns a service of the swarm, and its tasks of the current specification that should run.
+    pub(crate) async fn service_with_tasks(&self, name: &str) -> Result<(Service, Vec<Task>), EngineError> {
+        // The filter that Docker's own client uses.
+        let filters =
+            serde_json::json!({"service": [name], "_up-to-date": ["true"], "desired-state": ["running"]});
+        let filters = filters.to_string();
+        let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        // In this order: tasks of a later specification are not those of this one.
+        let service = self.get(&format!("/services/{name}")).await?;
+        Ok((service, self.get(&format!("/tasks?filters={filters}")).await?))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {

@@ -134,6 +134,40 @@ pub(crate) struct Version {
 pub(crate) struct UpdateStatus {
     /// For example `updating`; empty without an update.
     pub(crate) state: String,
+    pub(crate) message: String,
+}
+
+/// Item of `GET /tasks`.
+#[derive(Clone, Debug, Default, Derive)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Task {
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
+    /// Number of the replica; 0 in global mode.
+    pub(crate) slot: u64,
+    #[serde(rename = "NodeID")]
+    pub(crate) node_id: String,
+    pub(crate) status: TaskStatus,
+}
+
+#[derive(Clone, Debug, Default, Derive)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct TaskStatus {
+    pub(crate) state: String,
+    pub(crate) err: String,
+}
+
+/// Mode of a service. That of global services and jobs has no `replicated`.
+#[derive(Clone, Debug, Default, Derive)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Mode {
+    pub(crate) replicated: Option<Replicated>,
+}
+
+#[derive(Clone, Debug, Default, Derive)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Replicated {
+    pub(crate) replicas: u64,
 }
 
 #[derive(Clone, Debug, Default, Derive)]
@@ -142,6 +176,7 @@ pub(crate) struct ServiceSpec {
     pub(crate) name: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) mode: Mode,
     /// Complete, because any change of it replaces tasks.
     pub(crate) task_template: Value,
     /// Complete, for the same reason.

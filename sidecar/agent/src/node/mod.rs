@@ -169,7 +169,7 @@ impl Node {
         is_needed.then(|| self.query_services()).flatten()
     }
 
-    fn is_manager(&self) -> bool {
+    pub(crate) fn is_manager(&self) -> bool {
         self.info.swarm.control_available
     }
 

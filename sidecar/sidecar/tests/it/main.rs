@@ -14,6 +14,8 @@ mod support {
     }
 }
 
+/// `--after`: what the service waits for before it starts.
+mod after;
 /// Start and exit code of the service.
 mod child;
 /// Signals to a process group.

@@ -262,8 +262,14 @@ impl Shared {
                 // The first request of a connection. Servers at ::1 and 127.0.0.1 with the same port are the same hub.
                 let is_local = ["::1", "127.0.0.1"].contains(&address.ip().to_string().as_str());
                 let hub = if is_local { address.port().to_string() } else { address.to_string() };
-                let greeting =
-                    Heartbeat { generation: 1, ttl_ms: 3000, leases: 0, hub, address: Some(address.ip()) };
+                let greeting = Heartbeat {
+                    generation: 1,
+                    ttl_ms: 3000,
+                    leases: 0,
+                    hub,
+                    address: Some(address.ip()),
+                    asked: [].into(),
+                };
                 let body = serde_json::to_string(&greeting).unwrap();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
                 let _ = (&*stream).write_all(format!("{head}{body}").as_bytes());
