@@ -45,10 +45,10 @@ pub(crate) fn handle<S: Service>(
     async move {
         let response = match step {
             Step::Respond(response) => response,
+            // Boxed, since hyper reserves the memory of this future for each connection.
             Step::Call(request) => {
-                guard.context.server.service.call(request, &guard.context.connection).await
+                Box::pin(guard.context.server.service.call(request, &guard.context.connection)).await
             }
-            // Boxed, so that it does not enlarge the future of every request.
             Step::InjectFault(fault, request) => Box::pin(inject_fault(fault, &guard.context, request)).await,
         };
         finalize(guard, response)
