@@ -27,6 +27,8 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 const BEACON_SERVICE: &str = "/api/http/services/swarmlings-beacon@http";
 /// Time for one request.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum duration of a connection attempt to a server that may be lost. The kernel reports an address without a host after 3 s.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Passwords for the APIs of routers. Each API has its own: a client that polls in the name of a router gets requests of the
 /// hub, but not the password of another API.
@@ -99,7 +101,7 @@ fn invalid(error: &serde_json::Error) -> ApiError {
 pub(crate) async fn refuses(server: &str) -> bool {
     use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let Some(address) = address_of(server) else { return false };
-    let connected = timeout(TIMEOUT, TcpStream::connect(address)).await;
+    let connected = timeout(REFUSAL_TIMEOUT, TcpStream::connect(address)).await;
     matches!(connected, Ok(Err(error)) if [ConnectionRefused, HostUnreachable, NetworkUnreachable].contains(&error.kind()))
 }
 
