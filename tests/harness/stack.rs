@@ -263,6 +263,21 @@ impl Stack {
         Ok(!self.services()?.is_empty())
     }
 
+    /// Services outside the stack that use its networks.
+    pub fn dependents(&self) -> Result<Vec<String>> {
+        let (own, networks) = (self.services()?, self.networks()?);
+        let all = self.docker.list(&["service", "ls", "--format", "{{.Name}}"])?;
+        let mut dependents = Vec::new();
+        for service in all.into_iter().filter(|service| !own.contains(service)) {
+            let format = "{{range .Spec.TaskTemplate.Networks}}{{.Target}} {{end}}";
+            let used = self.docker.run(&["service", "inspect", "--format", format, &service])?;
+            if used.split(' ').any(|used| networks.iter().any(|id| id == used)) {
+                dependents.push(service);
+            }
+        }
+        Ok(dependents)
+    }
+
     /// Removes the stack, and waits until its tasks, containers and networks are gone.
     pub fn remove(&self, timeout: Duration) -> Result<()> {
         let removed = self.remove_services(timeout).and_then(|()| {
@@ -329,7 +344,7 @@ impl Stack {
     }
 
     fn networks(&self) -> Result<Vec<String>> {
-        self.docker.list(&["network", "ls", "--quiet", "--filter", &self.filter()])
+        self.docker.list(&["network", "ls", "--quiet", "--no-trunc", "--filter", &self.filter()])
     }
 
     /// Filter for objects of the stack.

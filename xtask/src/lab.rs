@@ -239,16 +239,24 @@ fn deploy(args: &StackArgs, lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Copies images of the stack that only this machine's own Docker engine has to all hosts.
+/// Copies images of the stack that only this machine's own Docker engine has to all hosts. Fails if the hosts cannot get an image.
 fn copy_local_images(lab: &Lab, stack: &Stack) -> Result<()> {
-    let Ok(local) = Docker::from_environment().and_then(|local| local.architecture().map(|_| local)) else {
-        return Ok(());
+    let local = Docker::from_environment().and_then(|local| local.architecture().map(|_| local)).ok();
+    let has = |docker: &Docker, image: &str| {
+        docker.run(&["image", "inspect", "--format", "{{.Id}}", image]).is_ok()
     };
     for image in stack.images()? {
-        let is_local = || local.run(&["image", "inspect", "--format", "{{.Id}}", &image]).is_ok();
-        if image.starts_with(&lab.registry()) || !is_local() {
+        if image.starts_with(&lab.registry()) {
             continue;
         }
+        let Some(local) = local.as_ref().filter(|local| has(local, &image)) else {
+            if !has(lab.docker(), &image) {
+                lab.docker().run(&["pull", "--quiet", &image]).with_context(|| {
+                    format!("the hosts cannot get image {image}: this machine's engine does not have it")
+                })?;
+            }
+            continue;
+        };
         eprintln!("copying image {image} to the hosts");
         let file = tempfile::NamedTempFile::new().context("creating a file for an image")?;
         let path = file.path().to_string_lossy();

@@ -111,6 +111,7 @@ fn up(docker: &Docker, args: &UpArgs) -> Result<()> {
     stack::update_outdated(&stack)?;
     let urls = ["ping", "hello/viktor"].map(|path| format!("{}/{path}", base_url(&host, args.port)));
     wait_for_answers(&stack, &urls)?;
+    stack.wait_running(SETTLE_TIMEOUT)?;
     let ready = began.elapsed().as_secs_f64();
     println!("ready in {ready:.1} s   {}", urls.join("   "));
     eprintln!(
@@ -133,6 +134,13 @@ fn down(docker: &Docker, args: &DownArgs) -> Result<()> {
     }
     let stack = Stack::new(docker.clone(), &args.stack);
     let outcome = if stack.is_deployed()? { "removed stack" } else { "there is no stack" };
+    let dependents = stack.dependents()?;
+    ensure!(
+        dependents.is_empty(),
+        "other services use networks of stack {}: {}; remove them first, with `docker stack rm STACK` or `docker service rm`",
+        args.stack,
+        dependents.join(", ")
+    );
     stack.remove(SETTLE_TIMEOUT)?;
     eprintln!("{outcome} {}", args.stack);
     let (removed, used) = stack::remove_secrets(docker)?;

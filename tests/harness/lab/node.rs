@@ -19,14 +19,15 @@ use crate::{Docker, Signal, eventually};
 /// Init process of a host: runs an engine until it exits.
 ///
 /// sysfs shows the network namespace in which it was mounted, so the host mounts its own and moves the control groups there.
-/// An empty /run hides the machine's containerd, and is lost in a restart as on a real host. The lab adds the link `eth0`.
+/// An empty /run hides the machine's containerd, and is lost in a restart as on a real host. runc's temporary files go there too.
+/// The lab adds the link `eth0`.
 const HOST: &str = r#"
 mount -t tmpfs tmpfs /run && mkdir /run/groups && mount --rbind /sys/fs/cgroup /run/groups &&
 mount -t sysfs sysfs /sys && mount --rbind /run/groups /sys/fs/cgroup && umount -l /run/groups &&
 echo "$2" >/proc/sys/kernel/hostname && ip link set lo up || exit
 until ip link set eth0 up 2>/dev/null; do sleep 0.05; done
 ip address add "$3" dev eth0 || exit
-dockerd --config-file "$1" &
+TMPDIR=/run dockerd --config-file "$1" &
 wait $!
 "#;
 

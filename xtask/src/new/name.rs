@@ -42,6 +42,12 @@ impl Name {
             let file = root.join(file);
             fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
         };
+        let own = root.join(format!("services/{name}/Cargo.toml"));
+        ensure!(
+            !own.exists(),
+            "{name} is taken: it is the package in {}; choose another name, or see `cargo xtask new {name} --remove`",
+            own.display()
+        );
         let metadata = metadata(root)?;
         for package in metadata["packages"].as_array().into_iter().flatten() {
             ensure!(
