@@ -284,7 +284,10 @@ impl Api {
                 }
                 let instances = state.registry.instances.iter();
                 let targets: Vec<_> = instances
-                    .filter_map(|(id, instance)| prometheus::target(id, &instance.registration))
+                    .filter_map(|(id, instance)| {
+                        let registration = &instance.registration;
+                        prometheus::target(id, registration, &state.registry.labels_of(registration))
+                    })
                     .collect();
                 Ok(json(StatusCode::OK, &targets))
             }

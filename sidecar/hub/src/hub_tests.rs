@@ -457,3 +457,38 @@ async fn journal_tells_the_life_of_a_task_in_order() {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn withdrawn_container_of_an_agent_has_stopped() {
+    let hub = hub(&Readiness::default());
+    route(&hub);
+    keep_alive(&hub, 1);
+    sleep(WARM_UP + THROTTLE * 10).await;
+    let container = Registration { source: protocol::Source::Agent, ..registration(2) };
+    hub.register(&Identity::Master, &id(2), 1, container, WAIT).await.unwrap();
+    hub.withdraw(&Identity::Master, &id(2), 1, Duration::ZERO).await.unwrap();
+    let state = hub.state();
+    let events: Vec<_> = state.registry.journal.since(0).map(|event| event.change.clone()).collect();
+    assert_eq!(events, [Healthy, Routed, Withdrawn, Stopped], "its connection stays open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn target_of_a_container_has_the_labels_that_a_manager_published() {
+    let hub = hub(&Readiness::default());
+    let slot = Some("1".to_owned());
+    let container = Registration { source: protocol::Source::Agent, slot, ..registration(1) };
+    hub.register(&Identity::Master, &id(1), 1, container.clone(), Duration::ZERO).await.unwrap();
+    let port = || {
+        let state = hub.state();
+        let id = id(1);
+        let labels = state.registry.labels_of(&container);
+        let target = crate::prometheus::target(&id, &container, &labels);
+        target.map(|target| serde_json::to_value(target).unwrap()["targets"][0].clone())
+    };
+    assert_eq!(port(), None);
+    let labels = Labels([("prometheus.port".to_owned(), "81".to_owned())].into());
+    let spec = protocol::ServiceSpec { version: 1, labels, templated: false, settled: true };
+    let services = Services { services: [(container.service.clone(), spec)].into() };
+    hub.publish("n".parse().unwrap(), services);
+    assert!(port().unwrap().as_str().unwrap().ends_with(":81"));
+}

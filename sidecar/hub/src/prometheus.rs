@@ -4,11 +4,12 @@
 //! `prometheus.port`, `prometheus.path`, and `prometheus.scrape=false`. A container that an agent registered is a target if it has
 //! `prometheus.port`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
-use protocol::{InstanceId, Registration};
+use protocol::{InstanceId, Labels, Registration};
 use serde::Serialize;
 
 /// Admin port of the project's services.
@@ -18,12 +19,16 @@ const ADMIN_PORT: u16 = 9090;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Target<'a> {
     targets: [String; 1],
-    labels: BTreeMap<&'static str, &'a str>,
+    labels: BTreeMap<&'static str, Cow<'a, str>>,
 }
 
-/// Returns the target of an instance, if it has one.
-pub(crate) fn target<'a>(id: &'a InstanceId, registration: &'a Registration) -> Option<Target<'a>> {
-    let label = |key| registration.labels.0.get(key).map(String::as_str);
+/// Returns the target of an instance with these labels, if it has one.
+pub(crate) fn target<'a>(
+    id: &'a InstanceId,
+    registration: &'a Registration,
+    labels: &Labels,
+) -> Option<Target<'a>> {
+    let label = |key| labels.0.get(key).map(String::as_str);
     if label("prometheus.scrape") == Some("false") {
         return None;
     }
@@ -32,11 +37,11 @@ pub(crate) fn target<'a>(id: &'a InstanceId, registration: &'a Registration) -> 
         None => registration.source.is_sidecar().then_some(ADMIN_PORT)?,
     };
     let texts = [
-        ("service", Some(&*registration.service)),
-        ("task", Some(id.as_str())),
-        ("node", registration.node.as_deref()),
-        ("slot", registration.slot.as_deref()),
-        ("__metrics_path__", label("prometheus.path")),
+        ("service", Some((&*registration.service).into())),
+        ("task", Some(id.as_str().into())),
+        ("node", registration.node.as_deref().map(Cow::from)),
+        ("slot", registration.slot.as_deref().map(Cow::from)),
+        ("__metrics_path__", label("prometheus.path").map(|path| path.to_owned().into())),
     ];
     let labels = texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
     Some(Target { targets: [SocketAddr::new(registration.address, port).to_string()], labels })
@@ -60,7 +65,8 @@ mod tests {
                 source,
                 ..registration("s.1", Health::Starting, labels)
             };
-            target(&id, &registration).map(|target| serde_json::to_value(target).unwrap())
+            target(&id, &registration, &registration.labels)
+                .map(|target| serde_json::to_value(target).unwrap())
         };
         let labels = json!({"service": "s", "task": "s.1", "node": "worker-1", "slot": "1"});
         let expected = json!({"targets": ["10.0.1.1:9090"], "labels": labels});

@@ -1,5 +1,6 @@
 //! Leases, and the configuration that follows from their labels. Pure: callers pass the time in.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -224,7 +225,7 @@ impl Registry {
         let service = self.services.entry(registration.service.clone()).or_default();
         // Instances share equal labels, which would be most of their memory.
         let others = service.members.iter().filter_map(|id| self.instances.get(id));
-        let mut others = others.map(|instance| &instance.registration.labels);
+        let mut others = known.iter().chain(others).map(|instance| &instance.registration.labels);
         if let Some(labels) = others.find(|labels| **labels == registration.labels) {
             registration.labels = Arc::clone(labels);
         }
@@ -410,9 +411,10 @@ impl Registry {
         self.leases.remove(id);
         let until = now + WITHDRAWN_FOR;
         let event = self.journal.record(self.unix_millis(now), id, &instance, Change::Withdrawn).clone();
-        // The connection of an agent has many instances, and does not end with one of them.
-        if instance.registration.source == Source::Sidecar {
-            self.draining.insert(connection, id.clone());
+        match instance.registration.source {
+            Source::Sidecar => drop(self.draining.insert(connection, id.clone())),
+            // The container has ended. The agent's connection has many instances, and does not end with one of them.
+            Source::Agent => self.journal.follow(self.unix_millis(now), &event, Change::Stopped),
         }
         let started = instance.registration.started;
         self.withdrawn.insert(id.clone(), WithdrawnInstance { started, until, pending: Some(now), event });
@@ -719,6 +721,11 @@ impl Registry {
 }
 
 impl Registry {
+    /// Returns the labels that apply to a task.
+    pub(crate) fn labels_of<'a>(&self, registration: &'a Registration) -> Cow<'a, Labels> {
+        self.specs.resolve_labels(registration).0
+    }
+
     /// Returns the names of all services, with and without instances.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         self.services.keys().map(String::as_str).chain(self.specs.names()).collect()
@@ -745,7 +752,7 @@ impl Registry {
         let mut explanation = Explanation { version, ..Explanation::default() };
         let (mut ids, mut backends) = (Vec::new(), Vec::new());
         for (id, instance) in service.members.iter().filter_map(|id| self.instances.get_key_value(id)) {
-            let (labels, _) = self.specs.resolve_labels(&instance.registration);
+            let labels = self.labels_of(&instance.registration);
             let labels = traefik_v1::redact(&labels).unwrap_or_else(|| labels.into_owned());
             match explanation.labels.iter_mut().find(|set| set.labels == labels) {
                 Some(set) => set.instances.push(id.clone()),

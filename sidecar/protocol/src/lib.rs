@@ -320,7 +320,7 @@ pub enum Change {
     Withdrawn,
     /// Every router that polls this hub has stopped sending requests to it.
     Unrouted,
-    /// Its sidecar, which had withdrawn it, ended.
+    /// Its sidecar, which had withdrawn it, ended; or so did the container that an agent withdrew.
     Stopped,
     /// Its lease ended without a withdrawal.
     Lost,

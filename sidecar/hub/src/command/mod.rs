@@ -116,7 +116,7 @@ impl<T> Answers<T> {
     }
 }
 
-/// Describes why a hub did not answer. What a hub says of the request needs no address.
+/// Describes why a hub did not answer. A refusal in its own words needs no address.
 fn failure(hub: &Hub, address: SocketAddr, error: &HubError) -> Failure {
     match error {
         HubError::Refused(_, reason) => Failure::new(reason),
