@@ -174,14 +174,18 @@ impl LabStack {
         }
     }
 
+    /// Master token of the hubs.
+    pub fn master(&self) -> &Master {
+        self.shared.secrets.master()
+    }
+
     /// The list of instances of each hub.
     pub fn instances(&self) -> Result<Vec<Vec<Value>>> {
         let hubs = self.stack.containers_of("hub")?;
         let instances = hubs.iter().map(|hub| {
             let netns = self.lab().enter_container(hub)?;
-            let list = netns.with(|| {
-                http::json_as_reader(self.shared.secrets.master(), "http://127.0.0.1:8080/v1/instances")
-            })?;
+            let list =
+                netns.with(|| http::json_as_reader(self.master(), "http://127.0.0.1:8080/v1/instances"))?;
             list.as_array().cloned().context("reading the hub's instances: not a list")
         });
         instances.collect()

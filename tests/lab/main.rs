@@ -11,6 +11,10 @@ mod classic;
 mod failures;
 /// Updates of a service that cannot be routed.
 mod faulty_updates;
+/// `hub ps` and `hub wait`.
+mod hub_commands;
+/// The hub's page in a browser.
+mod hub_page;
 /// Several hubs: loss, pause and update.
 mod hubs;
 /// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
