@@ -109,6 +109,36 @@ fn paths_change_as_in_traefik_1() {
 }
 
 #[test]
+fn slash_at_the_end_of_a_path_is_redirected_as_in_traefik_1() {
+    let fleet = Fleet::start().unwrap();
+    let mut echoes = [
+        echo(
+            &fleet,
+            "without",
+            &["port=PORT", "frontend.rule=Host:s.lan;Path:/a.b,/n/{id:[0-9]+};ReplacePath:/new"],
+        ),
+        echo(
+            &fleet,
+            "with",
+            &["port=PORT", "frontend.rule=Host:s.lan;PathStrip:/b/", "frontend.auth.basic=a:b"],
+        ),
+    ];
+    fleet.wait_routed(&mut echoes).unwrap();
+    let location = |path: &str| {
+        let answer = get(&fleet, "s.lan", path, &[]);
+        (answer.status, answer.header("location").map(str::to_owned))
+    };
+    for (requested, path) in
+        [("/a.b/?c=/d/", "/a.b?c=/d/"), ("/n/1/", "/n/1"), ("/b", "/b/"), ("/b?c", "/b/?c")]
+    {
+        assert_eq!(location(requested), (301, Some(format!("http://s.lan{path}"))), "{requested}");
+    }
+    for (path, status) in [("/a.b", 200), ("/n/1?a", 200), ("/b/", 401), ("/a.b//", 404), ("/acb/", 404)] {
+        assert_eq!(location(path), (status, None), "{path}");
+    }
+}
+
+#[test]
 fn requests_match_as_in_traefik_1() {
     let fleet = Fleet::start().unwrap();
     let mut echoes = [

@@ -62,7 +62,7 @@ const APP: AppInfo = app_info!("Service registry that feeds Traefik's HTTP provi
          hub ps                      list tasks, and whether they are routed\n  \
          hub explain demo_ping       show what becomes of a service's labels\n  \
          hub wait demo_ping          wait until an update is routed\n  \
-         hub labels stack.yml        translate labels of Traefik 1 to Traefik 3",
+         hub labels --diff stack.yml translate labels of Traefik 1 and 2 to Traefik 3",
     )
     .subcommands(&[
         Subcommand::of::<auth::TokenCommand>(),

@@ -76,6 +76,9 @@ pub(crate) fn parse(key: &str) -> Option<Key> {
 
 /// Returns the error message for an unknown option, if the label was probably meant for Traefik 1.
 fn unknown(path: &str, first: &str, rest: &str, is_section: bool) -> Option<String> {
+    if path.to_ascii_lowercase().ends_with(".docker.network") {
+        return Some("segments have no network of their own; set traefik.docker.network".to_owned());
+    }
     let roots = || {
         options().iter().map(|(option, _)| *option).filter(|option| !option.contains('.')).chain(["frontend"])
     };
@@ -98,9 +101,13 @@ fn unknown(path: &str, first: &str, rest: &str, is_section: bool) -> Option<Stri
         ));
     }
     let candidates = options().iter().filter(|(_, for_segments)| segment.is_none() || *for_segments);
-    Some(match suggest(path, candidates.map(|(candidate, _)| *candidate)) {
+    let segment = segment.map(|segment| format!("{segment}.")).unwrap_or_default();
+    let suggestion = match path {
+        "backend.port" => Some("port"),
+        _ => suggest(path, candidates.map(|(candidate, _)| *candidate)),
+    };
+    Some(match suggestion {
         Some(suggestion) => {
-            let segment = segment.map(|segment| format!("{segment}.")).unwrap_or_default();
             format!("unknown option of Traefik 1; did you mean traefik.{segment}{suggestion}?")
         }
         None => "unknown option of Traefik 1".to_owned(),
@@ -186,6 +193,7 @@ mod tests {
             ("traefik.frontend.whitelist.sourceRanges", "traefik.frontend.whiteList.sourceRange"),
             ("traefik.backend.healtcheck.path", "traefik.backend.healthcheck.path"),
             ("traefik.web.fronted.rule", "traefik.web.frontend.rule"),
+            ("traefik.backend.port", "traefik.port"),
         ] {
             match parse(key) {
                 Some(Key::Unknown(message)) => {
@@ -196,6 +204,8 @@ mod tests {
         }
         let Some(Key::Unknown(message)) = parse("traefik.web.backend.healthcheck.path") else { panic!() };
         assert!(message.ends_with("traefik.backend.healthcheck.path"), "{message}");
+        let Some(Key::Unknown(message)) = parse("traefik.nexus.docker.network") else { panic!() };
+        assert!(message.ends_with("set traefik.docker.network"), "{message}");
         let Some(Key::Unknown(message)) = parse("traefik.frontend.colour") else { panic!() };
         assert_eq!(message, "unknown option of Traefik 1");
     }

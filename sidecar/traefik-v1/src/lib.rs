@@ -6,9 +6,10 @@
 //!
 //! The way of a label: [`keys`] recognises it; [`segment`] groups labels by segment (a port of a container);
 //! [`router`], with [`rule`], [`middlewares`], [`redirect`] and [`headers`], and [`service`] translate a segment through
-//! [`translator`]; [`names`] names the results.
+//! [`translator`]; [`names`] names the results. [`v2`] translates labels of Traefik 2, for the command only; [`variables`]
+//! keeps what Compose replaces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Labels;
 use traefik::{Diagnostic, Exposure, LabelErrors, REDACTED, ServiceConfig, Translation, without_credentials};
@@ -25,6 +26,8 @@ mod rule;
 mod segment;
 mod service;
 mod translator;
+mod v2;
+mod variables;
 
 pub use command::LabelsCommand;
 use translator::Translator;
@@ -55,20 +58,29 @@ pub fn read_config(
 /// Translates the labels of `service` that belong to Traefik 1. `default_rule` is a rule of Traefik 3, for frontends
 /// without a rule. If other labels define routers for Traefik 2 or 3, those of Traefik 1 have no effect.
 pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> Translation {
-    let mut translation = Translation::default();
+    translate_with_origins(service, labels, default_rule).0
+}
+
+/// Does the same, and returns for each new key the old key from which it comes.
+fn translate_with_origins(
+    service: &str,
+    labels: &Labels,
+    default_rule: Option<&str>,
+) -> (Translation, BTreeMap<String, String>) {
+    let (mut translation, mut origins) = (Translation::default(), BTreeMap::new());
     let old: Vec<_> = labels
         .0
         .iter()
         .filter_map(|(key, value)| Some((key.as_str(), value.as_str(), keys::parse(key)?)))
         .collect();
     if old.is_empty() || is_disabled(labels) {
-        return translation;
+        return (translation, origins);
     }
     if labels.0.keys().any(|key| is_router(key)) {
         let keys: Vec<_> = old.iter().map(|(key, ..)| *key).collect();
         let message = "no effect, because other labels define routers for Traefik 2 or 3";
         translation.warnings.push(Diagnostic::new(keys.join(", "), message));
-        return translation;
+        return (translation, origins);
     }
     let mut taken = BTreeSet::new();
     for segment in segment::group(old, &mut translation) {
@@ -78,6 +90,7 @@ pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> 
         let is_routed = router::translate(&mut translator, service, labels, default_rule);
         service::translate(&mut translator);
         let mut output = translator.output;
+        origins.append(&mut translator.origins);
         translation.warnings.append(&mut output.warnings);
         translation.errors.append(&mut output.errors);
         // Traefik 1 ignored a container without a rule. The diagnostics still help.
@@ -90,7 +103,7 @@ pub fn translate(service: &str, labels: &Labels, default_rule: Option<&str>) -> 
         diagnostics.sort();
         diagnostics.dedup();
     }
-    translation
+    (translation, origins)
 }
 
 /// Options of Traefik 1 whose values only routers receive.

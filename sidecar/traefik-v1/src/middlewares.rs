@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::translator::Translator;
+use crate::variables::is_open;
 
 /// Creates the middleware for `frontend.auth`. Of several kinds, Traefik 1 used the first in this order.
 pub(crate) fn auth(t: &mut Translator<'_>) -> Option<String> {
@@ -40,7 +41,7 @@ pub(crate) fn auth(t: &mut Translator<'_>) -> Option<String> {
     }
     let (colons, expected) = if kind == "basic" { (1, "USER:HASH") } else { (2, "USER:REALM:HASH") };
     if let Some(label) = t.get(&users_option)
-        && users.iter().any(|user| user.matches(':').count() < colons)
+        && users.iter().any(|user| user.matches(':').count() < colons && !is_open(user))
     {
         // The value is secret, so the message does not contain it.
         t.error(label.key, format!("expected {expected}, separated by commas"));
@@ -104,7 +105,7 @@ pub(crate) fn ip_allow_list(t: &mut Translator<'_>) -> Option<String> {
 
 fn is_range(text: &str) -> bool {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let Ok(address) = address.parse::<IpAddr>() else { return is_open(text) };
     let max = if address.is_ipv4() { 32 } else { 128 };
     bits.is_none_or(|bits| {
         bits.bytes().all(|b| b.is_ascii_digit()) && bits.parse::<u8>().is_ok_and(|b| b <= max)

@@ -23,6 +23,18 @@ pub(crate) fn has_expression(template: &str) -> bool {
     template.contains(['{', '}'])
 }
 
+/// Whether the template contains `{name}` or `{name:pattern}`, which no regular expression of Traefik 3 contains.
+pub(crate) fn has_named_group(template: &str) -> bool {
+    template.match_indices('{').any(|(at, _)| {
+        let (before, group) = (&template[..at], &template[at + 1..]);
+        let rest = group.trim_start_matches(|c: char| c.is_alphanumeric() || "_-".contains(c));
+        // `\p{Greek}` and `\x{e9}`.
+        let is_class = ["\\p", "\\P", "\\x"].iter().any(|class| before.ends_with(class));
+        let is_count = group.starts_with(|c: char| c.is_ascii_digit());
+        rest.len() < group.len() && rest.starts_with([':', '}']) && !is_class && !is_count
+    })
+}
+
 /// Returns the regular expression for `template`, without anchors.
 pub(crate) fn to_regex(template: &str, part: Part) -> Result<String, String> {
     let mut expression = String::new();

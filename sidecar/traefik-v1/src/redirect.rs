@@ -4,6 +4,21 @@ use crate::rule::Rule;
 use crate::segment::LabelValue;
 use crate::translator::Translator;
 
+/// Creates the redirects that Traefik 1 had for a slash at the end of a path.
+pub(crate) fn slashes(t: &mut Translator<'_>, rule: &Rule) -> Vec<String> {
+    let kinds = [
+        ("add-slash-redirectregex", &rule.add_slash, "", "${1}/${query}"),
+        ("slash-redirectregex", &rule.remove_slash, "/", "${1}${query}"),
+    ];
+    let kinds = kinds.into_iter().filter(|(_, paths, ..)| !paths.is_empty());
+    let create = |(kind, paths, slash, replacement): (_, &Vec<String>, _, _)| {
+        let paths = if let [path] = paths.as_slice() { path } else { &format!("(?:{})", paths.join("|")) };
+        let regex = format!(r"^(https?://[^/?]+{paths}){slash}(?P<query>\?.*)?$");
+        by_regex(t, kind, [&regex, replacement], true)
+    };
+    kinds.map(create).collect()
+}
+
 /// Creates the redirect middlewares.
 pub(crate) fn translate(t: &mut Translator<'_>, rule: Option<&Rule>) -> Vec<String> {
     let permanent = t.is_true("frontend.redirect.permanent");
@@ -62,22 +77,34 @@ fn to_https(t: &mut Translator<'_>) -> Option<String> {
     if is_development {
         return None;
     }
-    match t.get("frontend.headers.SSLHost") {
-        Some(host) => {
-            // SSLForceHost alone redirects HTTPS requests only.
-            let scheme = match (redirect, force) {
-                (true, true) => "https?",
-                (true, false) => "http",
-                _ => "https",
-            };
-            let regex = format!("^{scheme}://[^/]+(.*)$");
-            // Traefik expands dollars in the replacement, so those of the host are doubled.
-            let replacement = format!("https://{}${{1}}", host.text.replace('$', "$$"));
-            Some(by_regex(t, "ssl-redirectregex", [&regex, &replacement], !temporary))
-        }
-        None if redirect => Some(by_scheme(t, "ssl-redirectscheme", "https", !temporary)),
-        None => None,
-    }
+    let host = t.get("frontend.headers.SSLHost").map(|host| host.text.as_str());
+    let (kind, options) = https_redirect(redirect, force, host)?;
+    let mut options: Vec<_> = options.iter().map(|(option, value)| (*option, value.as_str())).collect();
+    options.extend((!temporary).then_some(("permanent", "true")));
+    Some(t.set_middleware(&format!("ssl-{kind}"), &options))
+}
+
+/// Kind and options of the middleware that redirects to HTTPS as the headers middleware of Traefik 1 and 2 did. `force` is
+/// `SSLForceHost`, `host` is `SSLHost`.
+pub(crate) fn https_redirect(
+    redirect: bool,
+    force: bool,
+    host: Option<&str>,
+) -> Option<(&'static str, Vec<(&'static str, String)>)> {
+    let Some(host) = host.filter(|host| !host.is_empty()) else {
+        return redirect.then(|| ("redirectscheme", vec![("scheme", "https".to_owned())]));
+    };
+    // SSLForceHost alone redirects HTTPS requests only.
+    let scheme = match (redirect, force) {
+        (true, true) => "https?",
+        (true, false) => "http",
+        (false, true) => "https",
+        (false, false) => return None,
+    };
+    let regex = format!("^{scheme}://[^/]+(.*)$");
+    // Traefik expands dollars in the replacement, so those of the host are doubled.
+    let replacement = format!("https://{}${{1}}", host.replace('$', "$$"));
+    Some(("redirectregex", vec![("regex", regex), ("replacement", replacement)]))
 }
 
 fn by_scheme(t: &mut Translator<'_>, kind: &str, scheme: &str, permanent: bool) -> String {

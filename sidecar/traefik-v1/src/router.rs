@@ -17,7 +17,9 @@ pub(crate) fn translate(
 ) -> bool {
     let old_rule = old_rule(t, service, labels, default_rule);
     let rule = old_rule.as_ref().map(|(rule, _)| rule);
+    let origin = t.origin.get();
     let middlewares = middlewares(t, rule);
+    t.origin.set(origin);
     let router = format!("routers.{}", t.names.router);
     if !middlewares.is_empty() {
         t.set(format_args!("{router}.middlewares"), middlewares.join(","));
@@ -29,7 +31,10 @@ pub(crate) fn translate(
             "Traefik needs entry points of these names, and TLS in its own configuration of those that use it",
         );
     }
-    let priority = t.int("frontend.priority").filter(|priority| *priority > 0);
+    let priority = t
+        .int("frontend.priority")
+        .filter(|priority| priority.parse::<i64>() != Ok(0) && !priority.starts_with('-'));
+    t.origin.set(origin);
     let has_rule_label = old_rule.is_some() || t.has("frontend.rule") || t.has("domain");
     let (text, length) = match (old_rule, default_rule) {
         (Some((rule, length)), _) => (rule.matches, length),
@@ -38,7 +43,7 @@ pub(crate) fn translate(
     };
     // Both versions try longer rules first, but translation changes the lengths. The old length keeps the old order.
     if let Some(priority) = priority {
-        t.set(format_args!("{router}.priority"), priority.to_string());
+        t.set(format_args!("{router}.priority"), priority);
     } else if length != text.len() {
         t.set(format_args!("{router}.priority"), length.to_string());
     }
@@ -69,7 +74,8 @@ fn old_rule(
             let segment = t.segment.name.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
             t.warn(
                 &format!("traefik.{segment}frontend.rule"),
-                "no router: there is neither this label nor traefik.domain; set a rule",
+                "no router: there is neither this label nor traefik.domain; set a rule, or --default-rule, such as \
+                 'Host(`{{ normalize .Name }}.lan`)', for services that relied on Traefik 1's --docker.domain",
             );
         }
         return None;
@@ -90,7 +96,8 @@ fn old_rule(
 
 /// Creates all middlewares, outermost first.
 fn middlewares(t: &mut Translator<'_>, rule: Option<&Rule>) -> Vec<String> {
-    let mut all = errors(t);
+    let mut all = rule.map_or_else(Vec::new, |rule| redirect::slashes(t, rule));
+    all.extend(errors(t));
     all.extend(middlewares::ip_allow_list(t));
     // Traefik 1 changed the path first, and restored it for the redirect.
     all.extend(redirect::translate(t, rule));

@@ -1,6 +1,7 @@
 //! Rules of frontends: `Host:a.lan,b.lan;PathPrefixStrip:/c`.
 
-use crate::pattern::{Part, escape, has_expression, to_regex};
+use crate::pattern::{Part, escape, has_expression, has_named_group, to_regex};
+use crate::variables::is_open;
 
 /// A rule of Traefik 1: the condition, in the syntax of Traefik 3, and the changes to the path. Where a rule contains
 /// several changes of one kind, Traefik 1 used the last.
@@ -18,6 +19,10 @@ pub(crate) struct Rule {
     pub(crate) replace_regex: Option<(String, String)>,
     /// New path.
     pub(crate) replace: Option<String>,
+    /// Regular expressions of paths to which Traefik 1 redirected from the same path with a slash at its end.
+    pub(crate) remove_slash: Vec<String>,
+    /// Regular expressions of paths from which Traefik 1 redirected to the same path with a slash at its end.
+    pub(crate) add_slash: Vec<String>,
     /// Parts that have another meaning in Traefik 3.
     pub(crate) warnings: Vec<String>,
 }
@@ -59,12 +64,7 @@ impl Rule {
             let (name, arguments) = split(part)?;
             terms.extend(rule.add_matcher(name, arguments).map_err(|error| format!("{name}: {error}"))?);
         }
-        let is_alone = terms.len() == 1;
-        let joined = terms.into_iter().map(|alternatives| {
-            let joined = alternatives.join(" || ");
-            if is_alone || alternatives.len() == 1 { joined } else { format!("({joined})") }
-        });
-        rule.matches = joined.collect::<Vec<_>>().join(" && ");
+        rule.matches = joined(terms);
         if rule.matches.is_empty() {
             "PathPrefix(`/`)".clone_into(&mut rule.matches);
         }
@@ -78,6 +78,12 @@ impl Rule {
             alternatives.map(|alternatives| vec![alternatives])
         };
         let is_whole = matches!(name, "Path" | "PathStrip" | "PathStripRegex");
+        let mut path_terms = |arguments: &[String]| {
+            if is_whole {
+                return self.whole_paths(arguments);
+            }
+            Ok(vec![arguments.iter().map(|path| path_matcher(path, false)).collect::<Result<_, _>>()?])
+        };
         match name {
             "Host" => {
                 if let Some(wildcard) = arguments.iter().find(|host| host.contains('*')) {
@@ -89,17 +95,17 @@ impl Rule {
                 one_of(&host)
             }
             "HostRegexp" => one_of(&host_regexp),
-            "Path" | "PathPrefix" => one_of(&|path| path_matcher(path, is_whole)),
+            "Path" | "PathPrefix" => path_terms(&arguments),
             "PathStrip" | "PathPrefixStrip" => {
                 if let Some(path) = arguments.iter().find(|path| has_expression(path)) {
                     return Err(format!("{path:?} contains an expression; use {name}Regex"));
                 }
-                let terms = one_of(&|path| path_matcher(path, is_whole));
+                let terms = path_terms(&arguments);
                 self.strip = longest_first(arguments);
                 terms
             }
             "PathStripRegex" | "PathPrefixStripRegex" => {
-                let terms = one_of(&|path| path_matcher(path, is_whole));
+                let terms = path_terms(&arguments);
                 let regexes = longest_first(arguments);
                 let strip = |path: &String| Ok(format!("^{}", to_regex(path, Part::Path)?));
                 self.strip_regex = regexes.iter().map(strip).collect::<Result<_, String>>()?;
@@ -111,6 +117,27 @@ impl Rule {
             "Query" => arguments.iter().map(|pair| Ok(vec![query(pair)?])).collect(),
             _ => self.set_modifier(name, &arguments).map(|()| Terms::new()),
         }
+    }
+
+    /// Translates complete paths. Traefik 1 redirected requests whose path has a slash more or less at its end.
+    fn whole_paths(&mut self, paths: &[String]) -> Result<Terms, String> {
+        let mut alternatives = Vec::new();
+        for path in paths {
+            alternatives.push(path_matcher(path, true)?);
+            let base = path.strip_suffix('/').unwrap_or(path);
+            if base.is_empty() || is_open(path) {
+                continue;
+            }
+            let regex = to_regex(base, Part::Path)?;
+            if base == path {
+                alternatives.push(path_matcher(&format!("{path}/"), true)?);
+                self.remove_slash.push(regex);
+            } else {
+                alternatives.push(path_matcher(base, true)?);
+                self.add_slash.push(regex);
+            }
+        }
+        Ok(vec![alternatives])
     }
 
     /// Sets a change of the path that is not a condition.
@@ -131,6 +158,51 @@ impl Rule {
         }
         Ok(())
     }
+}
+
+/// Joins the terms of a condition.
+pub(crate) fn joined(terms: Terms) -> String {
+    let is_alone = terms.len() == 1;
+    let joined = terms.into_iter().map(|alternatives| {
+        let joined = alternatives.join(" || ");
+        if is_alone || alternatives.len() == 1 { joined } else { format!("({joined})") }
+    });
+    joined.collect::<Vec<_>>().join(" && ")
+}
+
+/// Translates a matcher of Traefik 2. Returns `None` if it means the same in Traefik 3. Without `is_v2`, it may also be one
+/// of Traefik 3.
+pub(crate) fn translate_v2(
+    name: &str,
+    arguments: &[String],
+    is_v2: bool,
+    is_tcp: bool,
+) -> Result<Option<Terms>, String> {
+    let lower = name.to_ascii_lowercase();
+    let is_template = arguments.iter().any(|argument| has_named_group(argument));
+    let one_of = |translate: &dyn Fn(&str) -> Result<String, String>| {
+        let alternatives: Result<_, _> = arguments.iter().map(|argument| translate(argument)).collect();
+        alternatives.map(|alternatives| vec![alternatives])
+    };
+    let is_several = arguments.len() > 1;
+    let terms = match lower.as_str() {
+        "hostheader" => one_of(&host),
+        "host" if is_several => one_of(&host),
+        "hostregexp" if is_v2 || is_several || is_template => one_of(&|text| template("HostRegexp", text)),
+        "hostsniregexp" if is_tcp && (is_v2 || is_several || is_template) => {
+            one_of(&|text| template("HostSNIRegexp", text))
+        }
+        "path" | "pathprefix" if is_several || is_template => {
+            one_of(&|path| path_matcher(path, lower == "path"))
+        }
+        "headers" | "headersregexp" => headers(arguments, lower == "headersregexp"),
+        "query" if is_v2 || arguments.iter().any(|pair| pair.contains('=')) => {
+            arguments.iter().map(|pair| Ok(vec![query(pair)?])).collect()
+        }
+        "method" | "clientip" | "hostsni" | "alpn" if is_several => one_of(&|text| matcher(name, &[text])),
+        _ => return Ok(None),
+    };
+    terms.map(Some).map_err(|error| format!("{name}: {error}"))
 }
 
 /// Splits a part of a rule into a matcher, in its usual spelling, and its arguments.
@@ -189,16 +261,18 @@ fn host(host: &str) -> Result<String, String> {
 }
 
 fn host_regexp(text: &str) -> Result<String, String> {
-    if !has_expression(text) {
-        return host(text);
-    }
+    if has_expression(text) { template("HostRegexp", text) } else { host(text) }
+}
+
+/// Translates a host with named groups.
+fn template(name: &str, text: &str) -> Result<String, String> {
     let regex = to_regex(text, Part::Host)?;
     require_ascii(text, &regex)?;
-    regex_matcher("HostRegexp", &[], &format!("(?i)^{regex}$"))
+    regex_matcher(name, &[], &format!("(?i)^{regex}$"))
 }
 
 fn path_matcher(path: &str, is_whole: bool) -> Result<String, String> {
-    if !path.starts_with('/') {
+    if !path.starts_with('/') && !is_open(path) {
         return Err(format!("expected a path that begins with a slash, got {path:?}"));
     }
     if has_expression(path) || path.contains('`') {

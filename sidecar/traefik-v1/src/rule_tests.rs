@@ -15,10 +15,15 @@ fn each_matcher_is_translated() {
         ("HostRegexp:a.lan", "Host(`a.lan`)"),
         ("HostRegexp: {sub:[a-z]+}.a.lan", r"HostRegexp(`(?i)^[a-z]+\.a\.lan$`)"),
         ("HostRegexp:a.lan,{sub}.a.lan", r"Host(`a.lan`) || HostRegexp(`(?i)^[^.]+\.a\.lan$`)"),
-        ("Path:/products", "Path(`/products`)"),
-        ("Path:/products/,/a/{c}/{id:[0-9]+}", "Path(`/products/`) || PathRegexp(`^/a/[^/]+/[0-9]+$`)"),
-        ("PathStrip:/products/", "Path(`/products/`)"),
-        ("PathStripRegex:/a/{id:[0-9]+}", "PathRegexp(`^/a/[0-9]+$`)"),
+        ("Path:/", "Path(`/`)"),
+        ("Path:/products", "Path(`/products`) || Path(`/products/`)"),
+        (
+            "Path:/products/,/a/{c}/{id:[0-9]+}",
+            "Path(`/products/`) || Path(`/products`) || PathRegexp(`^/a/[^/]+/[0-9]+$`) || \
+             PathRegexp(`^/a/[^/]+/[0-9]+/$`)",
+        ),
+        ("PathStrip:/products/", "Path(`/products/`) || Path(`/products`)"),
+        ("PathStripRegex:/a/{id:[0-9]+}", "PathRegexp(`^/a/[0-9]+$`) || PathRegexp(`^/a/[0-9]+/$`)"),
         ("PathPrefix:/products", "PathPrefix(`/products`)"),
         ("PathPrefix:/a/{id:[0-9]+}", "PathRegexp(`^/a/[0-9]+`)"),
         ("PathPrefixStrip: /ping", "PathPrefix(`/ping`)"),
@@ -44,7 +49,10 @@ fn each_matcher_is_translated() {
 fn semicolons_are_and_commas_are_or() {
     for (old, new) in [
         ("Host:a.lan;PathPrefix:/b", "Host(`a.lan`) && PathPrefix(`/b`)"),
-        ("Host:a.lan,b.lan;Path:/c,/d", "(Host(`a.lan`) || Host(`b.lan`)) && (Path(`/c`) || Path(`/d`))"),
+        (
+            "Host:a.lan,b.lan;Path:/c,/d",
+            "(Host(`a.lan`) || Host(`b.lan`)) && (Path(`/c`) || Path(`/c/`) || Path(`/d`) || Path(`/d/`))",
+        ),
         ("Host:a.lan,b.lan;AddPrefix:/x", "Host(`a.lan`) || Host(`b.lan`)"),
         (" host : a.lan ;; PATHPREFIX: /b ;", "Host(`a.lan`) && PathPrefix(`/b`)"),
     ] {
@@ -59,6 +67,9 @@ fn changes_of_the_path_are_separate_from_the_condition() {
     assert_eq!(rule("PathPrefixStrip:/a;PathStrip:/b").strip, ["/b"]);
     assert_eq!(rule("PathPrefixStripRegex:/{a}/x").strip_regex, ["^/[^/]+/x"]);
     assert_eq!(rule("PathStripRegex:/x.y").strip_regex, [r"^/x\.y"]);
+    assert_eq!(rule("Path:/a,/b/,/c/{n}").remove_slash, ["/a", "/c/[^/]+"]);
+    assert_eq!(rule("Path:/a,/b.c/").add_slash, [r"/b\.c"]);
+    assert_eq!(rule("PathPrefix:/a/;Path:/").add_slash, Vec::<String>::new());
     assert_eq!(rule("AddPrefix: /v1").add.as_deref(), Some("/v1"));
     assert_eq!(rule("ReplacePath: /v1").replace.as_deref(), Some("/v1"));
     let replaced = rule("ReplacePathRegex: ^/api/v2/(.*) /api/$1").replace_regex.unwrap();
@@ -90,6 +101,16 @@ fn errors_name_cause_and_remedy() {
     ] {
         let error = Rule::parse(text).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn dot_of_a_host_stays_a_dot() {
+    for (old, new) in [
+        ("HostRegexp:{sub:[a-z]+}.a.lan", r"HostRegexp(`(?i)^[a-z]+\.a\.lan$`)"),
+        ("HostRegexp:{sub:.+}", "HostRegexp(`(?i)^.+$`)"),
+    ] {
+        assert_eq!(matches(old), new, "{old}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Backends become services, and middlewares for the options that services of Traefik 3 do not have.
 
 use crate::translator::Translator;
+use crate::variables::is_open;
 
 /// Translates the backend.
 pub(crate) fn translate(t: &mut Translator<'_>) {
@@ -9,9 +10,9 @@ pub(crate) fn translate(t: &mut Translator<'_>) {
     stickiness(t, &balancer);
     health_check(t, &balancer);
     // Without a port this label is what defines the service, so it is also set to its default.
-    let pass_host = t.bool("frontend.passHostHeader").unwrap_or(true);
-    if !pass_host || !t.has("port") {
-        t.set(format_args!("{balancer}.passhostheader"), pass_host.to_string());
+    let pass_host = t.bool("frontend.passHostHeader").unwrap_or_else(|| "true".to_owned());
+    if pass_host != "true" || !t.has("port") {
+        t.set(format_args!("{balancer}.passhostheader"), pass_host);
     }
     let flush_interval = format!("{balancer}.responseforwarding.flushinterval");
     t.copy_duration("backend.responseForwarding.flushInterval", flush_interval);
@@ -30,11 +31,13 @@ fn server(t: &mut Translator<'_>, balancer: &str) {
     {
         t.set(format_args!("{balancer}.server.scheme"), scheme);
     }
-    if let Some(weight) = t.int("weight").filter(|weight| *weight != 1) {
-        t.set(format_args!("{balancer}.server.weight"), weight.to_string());
+    if let Some(weight) = t.int("weight").filter(|weight| weight != "1") {
+        t.set(format_args!("{balancer}.server.weight"), weight);
     }
     let Some(method) = t.get("backend.loadbalancer.method") else { return };
-    if method.text.eq_ignore_ascii_case("drr") {
+    if is_open(&method.text) {
+        t.warn(method.key, "no successor; Traefik 3 uses round robin");
+    } else if method.text.eq_ignore_ascii_case("drr") {
         t.warn(
             method.key,
             "no successor; Traefik 3 uses round robin; the closest to drr is loadbalancer.strategy=leasttime",

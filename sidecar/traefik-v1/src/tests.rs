@@ -265,7 +265,7 @@ fn each_segment_gets_its_own_router_and_service() {
     ]);
     assert_eq!((translation.errors, translation.warnings), (vec![], vec![]));
     let get = |key: &str| translation.labels.0.get(&format!("traefik.http.{key}")).map(String::as_str);
-    assert_eq!(get("routers.demo-ping--web.rule"), Some("Path(`/web`)"));
+    assert_eq!(get("routers.demo-ping--web.rule"), Some("Path(`/web`) || Path(`/web/`)"));
     assert_eq!(get("routers.demo-ping--web.service"), Some("demo-ping--web"));
     assert_eq!(get("services.demo-ping--web.loadbalancer.server.port"), Some("80"));
     assert_eq!(get("services.demo-ping--web.loadbalancer.passhostheader"), Some("false"));

@@ -1,6 +1,7 @@
 //! Translation of one segment: reads its options, collects labels of Traefik 3 and diagnostics.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::num::NonZeroU16;
 
@@ -10,6 +11,7 @@ use traefik::{Diagnostic, Translation};
 use crate::headers::parse_header;
 use crate::names::Names;
 use crate::segment::{LabelValue, Segment};
+use crate::variables::is_open;
 
 /// A segment on one side, the labels and diagnostics so far on the other. Option names are those of Traefik 1, without
 /// `traefik.`.
@@ -17,16 +19,25 @@ pub(crate) struct Translator<'a> {
     pub(crate) segment: &'a Segment<'a>,
     pub(crate) names: &'a Names,
     pub(crate) output: Translation,
+    /// Old label by new label.
+    pub(crate) origins: BTreeMap<String, String>,
+    /// Key of the label that was read last: the origin of what is set next.
+    pub(crate) origin: Cell<Option<&'a str>>,
 }
 
 impl<'a> Translator<'a> {
     pub(crate) fn new(segment: &'a Segment<'a>, names: &'a Names) -> Self {
-        Self { segment, names, output: Translation::default() }
+        let (output, origins, origin) = Default::default();
+        Self { segment, names, output, origins, origin }
     }
 
     /// Sets a label. `path` follows `traefik.http.`.
     pub(crate) fn set(&mut self, path: impl Display, value: impl Into<String>) {
-        self.output.labels.0.insert(format!("traefik.http.{path}"), value.into());
+        let key = format!("traefik.http.{path}");
+        if let Some(origin) = self.origin.get() {
+            self.origins.insert(key.clone(), origin.to_owned());
+        }
+        self.output.labels.0.insert(key, value.into());
     }
 
     /// Sets an option of a middleware that is named after its kind, and returns its name.
@@ -67,7 +78,11 @@ impl<'a> Translator<'a> {
     }
 
     pub(crate) fn get(&self, option: &str) -> Option<&'a LabelValue<'a>> {
-        self.segment.get(option)
+        let label = self.segment.get(option);
+        if let Some(label) = label {
+            self.origin.set(Some(label.key));
+        }
+        label
     }
 
     pub(crate) fn has(&self, option: &str) -> bool {
@@ -96,25 +111,36 @@ impl<'a> Translator<'a> {
 
     /// Reads a boolean, which is false if it is not set or invalid.
     pub(crate) fn is_true(&mut self, option: &str) -> bool {
-        self.bool(option).unwrap_or(false)
+        let value = self.bool(option);
+        if let Some(label) = self.get(option).filter(|label| is_open(&label.text)) {
+            self.error(label.key, "expected true or false; a variable cannot decide this in Traefik 3");
+        }
+        value.as_deref() == Some("true")
     }
 
-    pub(crate) fn bool(&mut self, option: &str) -> Option<bool> {
+    /// Reads a boolean. Values of variables stay.
+    pub(crate) fn bool(&mut self, option: &str) -> Option<String> {
         let label = self.get(option)?;
+        if is_open(&label.text) {
+            return Some(label.text.clone());
+        }
         let value = go_bool(&label.text);
         if value.is_none() {
             self.expected(label, "true or false");
         }
-        value
+        value.map(|value| value.to_string())
     }
 
-    pub(crate) fn int(&mut self, option: &str) -> Option<i64> {
+    pub(crate) fn int(&mut self, option: &str) -> Option<String> {
         let label = self.get(option)?;
-        let number = label.text.parse().ok();
+        if is_open(&label.text) {
+            return Some(label.text.clone());
+        }
+        let number = label.text.parse::<i64>().ok();
         if number.is_none() {
             self.expected(label, "an integer");
         }
-        number
+        number.map(|number| number.to_string())
     }
 
     /// Reads a duration. A number without a unit is in seconds.
@@ -123,7 +149,7 @@ impl<'a> Translator<'a> {
         if label.text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(format!("{}s", label.text));
         }
-        if label.text.parse::<i64>().is_ok() || go_duration(&label.text).is_ok() {
+        if is_open(&label.text) || label.text.parse::<i64>().is_ok() || go_duration(&label.text).is_ok() {
             return Some(label.text.clone());
         }
         self.expected(label, "a duration such as 500ms, 10s or 1m30s");
@@ -149,7 +175,7 @@ impl<'a> Translator<'a> {
     /// Reads one of a few words.
     pub(crate) fn one_of(&mut self, option: &str, valid: &[&str], expected: &str) -> Option<&'a str> {
         let label = self.get(option)?;
-        if valid.contains(&label.text.as_str()) {
+        if valid.contains(&label.text.as_str()) || is_open(&label.text) {
             return Some(&label.text);
         }
         self.expected(label, expected);
@@ -176,20 +202,22 @@ impl<'a> Translator<'a> {
 
     /// Copies a boolean that is true. Returns whether it is.
     pub(crate) fn copy_true(&mut self, option: &str, path: impl Display) -> bool {
-        let is_true = self.is_true(option);
-        if is_true {
-            self.set(path, "true");
+        let value = self.bool(option).filter(|value| value != "false");
+        let is_set = value.is_some();
+        if let Some(value) = value {
+            self.set(path, value);
         }
-        is_true
+        is_set
     }
 
     /// Copies an integer. Returns whether it is set.
     pub(crate) fn copy_int(&mut self, option: &str, path: impl Display) -> bool {
         let number = self.int(option);
+        let is_set = number.is_some();
         if let Some(number) = number {
-            self.set(path, number.to_string());
+            self.set(path, number);
         }
-        number.is_some()
+        is_set
     }
 
     pub(crate) fn copy_duration(&mut self, option: &str, path: impl Display) {
@@ -200,7 +228,7 @@ impl<'a> Translator<'a> {
 
     pub(crate) fn copy_port(&mut self, option: &str, path: impl Display) {
         let Some(label) = self.get(option) else { return };
-        if label.text.parse::<NonZeroU16>().is_err() {
+        if label.text.parse::<NonZeroU16>().is_err() && !is_open(&label.text) {
             self.expected(label, "a port from 1 to 65535");
         }
         self.set(path, label.text.as_str());

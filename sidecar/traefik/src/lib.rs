@@ -30,6 +30,7 @@ pub use document::{API, API_HOST, BEACON, Backend, Document, Draft, PAGE};
 pub use exposure::{Constraints, Exposure};
 pub use limits::Limits;
 pub use references::Reference;
+pub use rule::map_matchers;
 pub use secrets::{REDACTED, Secrets, redact_document, without_credentials};
 pub use service_config::ServiceConfig;
 pub use suggest::suggest;

@@ -52,6 +52,32 @@ pub(crate) fn check_routers(tree: &Tree, warnings: &mut Vec<Diagnostic>, errors:
     }
 }
 
+/// Replaces matchers of a rule, of any version, with what `map` returns for their name and arguments; the rest of the rule
+/// stays. `map` also learns whether the matcher is the whole rule. Returns `None` if the rule has a syntax error.
+///
+/// # Errors
+/// Those of `map`.
+pub fn map_matchers(
+    rule: &str,
+    map: impl Fn(&str, &[String], bool) -> Result<Option<String>, String>,
+) -> Option<Result<String, String>> {
+    let expression = expression::parse(rule).ok()?;
+    let is_whole = matches!(expression, Expression::Leaf(_));
+    let (mut mapped, mut rest) = (String::new(), rule);
+    for call in expression.leaves() {
+        let (before, after) = rest.split_once(call.text)?;
+        let arguments: Vec<_> =
+            call.arguments.iter().map(|argument| String::from_utf8_lossy(argument).into_owned()).collect();
+        let new = match map(call.name, &arguments, is_whole) {
+            Ok(new) => new,
+            Err(error) => return Some(Err(error)),
+        };
+        mapped.extend([before, new.as_deref().unwrap_or(call.text)]);
+        rest = after;
+    }
+    Some(Ok(mapped + rest))
+}
+
 /// A part of a request that a matcher can confine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {

@@ -1,6 +1,6 @@
 //! Variables in stack files: `$NAME`, `${NAME:-default}`, and `$$` for a dollar.
 
-/// Variables of a set of labels. During translation a placeholder stands for each.
+/// Variables of a file. During translation a placeholder stands for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Variables(Vec<String>);
 
@@ -32,10 +32,6 @@ impl Variables {
         hidden + rest
     }
 
-    pub(crate) fn occur_in(&self, hidden: &str) -> bool {
-        (0..self.0.len()).any(|number| hidden.contains(&placeholder(number)))
-    }
-
     /// Returns the text for a stack file, with dollars doubled.
     pub(crate) fn to_stack_file(&self, hidden: &str) -> String {
         self.restore(&hidden.replace('$', "$$"))
@@ -49,9 +45,16 @@ impl Variables {
     }
 }
 
+/// Whether a variable stands in `hidden`, so that its value is unknown.
+pub(crate) fn is_open(hidden: &str) -> bool {
+    hidden.contains(PLACEHOLDER)
+}
+
 /// Consists of letters, digits and dashes, so that it is valid and unchanged in a host, a path and a regular expression.
+const PLACEHOLDER: &str = "hub-labels-variable-";
+
 fn placeholder(number: usize) -> String {
-    format!("hub-labels-variable-{number}-stands-here")
+    format!("{PLACEHOLDER}{number}-stands-here")
 }
 
 /// Returns the length of the variable at the start of `text`, after its dollar.
@@ -94,9 +97,9 @@ mod tests {
     fn dollar_without_a_name_is_literal() {
         let mut variables = Variables::default();
         assert_eq!(variables.hide("$$1 $1 $ ${"), "$1 $1 $ ${");
-        assert!(!variables.occur_in("$1"));
+        assert!(!is_open("$1"));
         let hidden = variables.hide("x${A}");
-        assert!(variables.occur_in(&hidden));
+        assert!(is_open(&hidden));
         assert_eq!(variables.restore(&hidden), "x${A}");
     }
 }

@@ -1,0 +1,408 @@
+use traefik::Exposure;
+
+use super::report::Report;
+use super::sharing::{Naming, translate};
+use super::{diff, edit};
+
+/// Returns the new text and the lines for stderr.
+fn rewrite(text: &str) -> (String, String) {
+    let naming = Naming { stack: None, service: "service" };
+    let mut report = Report::default();
+    let edits = translate(text, &naming, &Exposure::default(), &mut report)
+        .unwrap_or_else(|error| panic!("{error}: {text}"));
+    (edit::apply(text, 0, &edits), report.lines("f"))
+}
+
+/// Asserts the new text, and that it is read without further changes.
+fn check(old: &str, new: &str) {
+    let (written, report) = rewrite(old);
+    assert_eq!(written, new, "{report}");
+    assert_eq!(rewrite(&written).0, written, "idempotent");
+}
+
+#[test]
+fn form_comments_order_and_quotes_stay() {
+    check(
+        "\
+# head
+services:
+  web:
+    image: web   # trailing
+    # above
+    labels:
+      - com.example=1
+      - \"traefik.port=80\"  # port
+      # between
+      - 'traefik.frontend.rule=PathPrefixStrip:/a'
+      - traefik.tags=x # gone
+      - \"traefik.enable=true\"
+    deploy: {replicas: 2}
+",
+        "\
+# head
+services:
+  web:
+    image: web   # trailing
+    # above
+    labels:
+      - com.example=1
+      - \"traefik.http.services.web.loadbalancer.server.port=80\"  # port
+      # between
+      - 'traefik.http.middlewares.web--stripprefix.stripprefix.prefixes=/a'
+      - 'traefik.http.routers.web.middlewares=web--stripprefix'
+      - 'traefik.http.routers.web.priority=18'
+      - 'traefik.http.routers.web.rule=PathPrefix(`/a`)'
+      - 'traefik.http.routers.web.service=web'
+      # gone
+      - \"traefik.enable=true\"
+    deploy: {replicas: 2}
+",
+    );
+}
+
+#[test]
+fn maps_lists_in_brackets_and_json_stay_what_they_are() {
+    check(
+        "services: {a: {labels: {traefik.port: 80, 'traefik.frontend.rule': 'PathPrefix:/a', b: c}}}",
+        "services: {a: {labels: {traefik.http.services.a.loadbalancer.server.port: 80, \
+         'traefik.http.routers.a.priority': '13', 'traefik.http.routers.a.rule': 'PathPrefix(`/a`)', \
+         'traefik.http.routers.a.service': 'a', b: c}}}",
+    );
+    check(
+        "services:\n  a:\n    deploy:\n      labels: [ \"traefik.tags=x\", \"traefik.frontend.rule=PathPrefix:/\",\n        \
+         \"traefik.portIndex=1\" ]\n",
+        "services:\n  a:\n    deploy:\n      labels: [ \"traefik.http.routers.a.priority=12\",\n        \
+         \"traefik.http.routers.a.rule=PathPrefix(`/`)\",\n        \"traefik.http.routers.a.service=a\",\n        \
+         \"traefik.http.services.a.loadbalancer.passhostheader=true\" ]\n",
+    );
+    check(
+        "{\"traefik.http.routers.a.rule\":\"Host(`a`,`b`)\",\"x\":\"$1\"}",
+        "{\"traefik.http.routers.a.rule\":\"Host(`a`) || Host(`b`)\",\"traefik.http.routers.a.priority\": \"13\",\"x\":\"$1\"}",
+    );
+}
+
+#[test]
+fn lines_stay_lines() {
+    check(
+        "# c\r\ntraefik.port=80\r\ntraefik.http.routers.a.tls.domains[0].main=a.lan\r\n",
+        "# c\r\ntraefik.port=80\r\ntraefik.http.routers.a.tls.domains[0].main=a.lan\r\n",
+    );
+    check(
+        "traefik.frontend.rule=PathPrefix:/a$",
+        "traefik.http.routers.service.priority=14\ntraefik.http.routers.service.rule=PathPrefix(`/a$`)\n\
+         traefik.http.routers.service.service=service\ntraefik.http.services.service.loadbalancer.passhostheader=true",
+    );
+}
+
+#[test]
+fn byte_order_mark_line_ends_and_documents_stay() {
+    check(
+        "\u{feff}services:\r\n  a:\r\n    labels:\r\n      - traefik.http.middlewares.é.ipwhitelist.sourcerange=10.0.0.1\r\n      \
+         - traefik.http.routers.a.rule=Host(`a`,`b`)\r\n---\r\nservices:\r\n  b:\r\n    labels:\r\n      \
+         - traefik.http.routers.b.rule=HostHeader(`b`)",
+        "\u{feff}services:\r\n  a:\r\n    labels:\r\n      - traefik.http.middlewares.é.ipallowlist.sourcerange=10.0.0.1\r\n      \
+         - traefik.http.routers.a.rule=Host(`a`) || Host(`b`)\r\n      - traefik.http.routers.a.priority=13\r\n---\r\n\
+         services:\r\n  b:\r\n    labels:\r\n      - traefik.http.routers.b.rule=Host(`b`)\r\n      \
+         - traefik.http.routers.b.priority=15",
+    );
+}
+
+#[test]
+fn variables_stay_in_keys_and_values_of_any_type() {
+    let (new, report) = rewrite(
+        "\
+services:
+  old:
+    labels:
+      - traefik.port=${PORT:-8080}
+      - traefik.frontend.rule=PathPrefix:${PREFIX:-/old};Host:$HOST
+      - traefik.frontend.auth.basic.users=${USERS},a:$$apr1$$x
+      - traefik.frontend.whiteList.sourceRange=${LAN:-192.168.0.0/16}
+      - traefik.frontend.priority=${PRIORITY}
+      - traefik.frontend.headers.STSSeconds=${SECONDS:-1}
+      - traefik.frontend.headers.frameDeny=${DENY}
+      - traefik.backend=${PROJECT}_web
+      - traefik.backend.loadbalancer.stickiness.secure=$X
+      - traefik.backend.healthcheck.interval=${I}
+      - traefik.backend.healthcheck.path=/
+      - traefik.weight=${W}
+  new:
+    labels:
+      - traefik.http.routers.${STACK:-a=b}-web.rule=Host(`${DOMAIN?set DOMAIN}`,`b`)
+      - traefik.http.services.${STACK:-a=b}-web.loadbalancer.server.port=${PORT:-8080}
+      - traefik.http.middlewares.${X}.headers.stsseconds=${S}
+      - traefik.enable=${ENABLE:-true}
+",
+    );
+    for line in [
+        "traefik.http.services.${PROJECT}-web.loadbalancer.server.port=${PORT:-8080}",
+        "traefik.http.routers.old.rule=PathPrefix(`${PREFIX:-/old}`) && Host(`$HOST`)",
+        "traefik.http.routers.old.priority=${PRIORITY}",
+        "traefik.http.middlewares.old--basicauth.basicauth.users=${USERS},a:$$apr1$$x",
+        "traefik.http.middlewares.old--ipallowlist.ipallowlist.sourcerange=${LAN:-192.168.0.0/16}",
+        "traefik.http.middlewares.old--headers.headers.stsseconds=${SECONDS:-1}",
+        "traefik.http.middlewares.old--headers.headers.framedeny=${DENY}",
+        "traefik.http.services.${PROJECT}-web.loadbalancer.healthcheck.interval=${I}",
+        "traefik.http.services.${PROJECT}-web.loadbalancer.server.weight=${W}",
+        "traefik.http.routers.${STACK:-a=b}-web.rule=Host(`${DOMAIN?set DOMAIN}`) || Host(`b`)",
+        "traefik.http.services.${STACK:-a=b}-web.loadbalancer.server.port=${PORT:-8080}",
+        "traefik.enable=${ENABLE:-true}",
+    ] {
+        assert!(new.contains(&format!("      - {line}\n")), "{line}\n{new}\n{report}");
+    }
+    assert!(!report.contains("error"), "{report}");
+    assert!(
+        report.contains("no priority, because a variable leaves the length of the rule open"),
+        "{report}"
+    );
+}
+
+#[test]
+fn fault_harms_only_its_service() {
+    let file = "\
+services:
+  list-of-maps:
+    labels:
+      - traefik.port: 80
+  anchored:
+    labels: {traefik.port: &port 80, traefik.tags: &tags x, traefik.frontend.rule: 'PathPrefix:/x'}
+  key:
+    labels:
+      traefik.backend: ${B}
+      traefik.frontend.rule: PathPrefix:/k
+  decided:
+    labels: ['traefik.frontend.rule=PathPrefix:/d', 'traefik.frontend.headers.SSLRedirect=${SSL}']
+  reset:
+    labels: !reset []
+  extended: {extends: {service: key}, labels: {traefik.tags: x}}
+  number: {labels: 5}
+  good:
+    labels:
+    - traefik.frontend.rule=PathPrefix:/g
+";
+    let (new, report) = rewrite(file);
+    let (before, _) = file.split_once("    - traefik.frontend").unwrap();
+    let good = "    - traefik.http.routers.good.priority=13\n    - traefik.http.routers.good.rule=PathPrefix(`/g`)\n    \
+                - traefik.http.routers.good.service=good\n    \
+                - traefik.http.services.good.loadbalancer.passhostheader=true\n";
+    assert_eq!(new, format!("{before}{good}"), "{report}");
+    for line in [
+        "f: services.list-of-maps.labels: error: expected KEY=VALUE, got a map or a list; with `KEY: VALUE`, remove the dash",
+        "f: services.anchored.labels: error: a label to change has an anchor",
+        "f: services.key.labels: error: traefik.http.services.${B}.loadbalancer.passhostheader: Compose does not replace",
+        "f: services.decided.labels: error: traefik.frontend.headers.SSLRedirect: expected true or false; a variable",
+        "f: services.reset.labels: warning: Compose combines these labels with those of other files as !reset says",
+        "f: services.extended.labels: warning: Compose adds the labels of the service that `extends` names",
+        "f: services.number.labels: error: expected a map or a list of labels",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+}
+
+#[test]
+fn shared_labels_change_where_they_stand_if_all_services_agree() {
+    check(
+        "\
+x-a: &a
+  traefik.http.middlewares.w.ipwhitelist.sourcerange: 10.0.0.0/8 # all
+x-b: &b [traefik.http.routers.x.rule=HostHeader(`x`)]
+services:
+  a:
+    labels:
+      <<: *a
+      traefik.enable: true
+  b: {labels: *b}
+  c: {labels: *b}
+  d: {labels: {<<: [*a]}}
+",
+        "\
+x-a: &a
+  traefik.http.middlewares.w.ipallowlist.sourcerange: 10.0.0.0/8 # all
+x-b: &b [traefik.http.routers.x.rule=Host(`x`), traefik.http.routers.x.priority=15]
+services:
+  a:
+    labels:
+      <<: *a
+      traefik.enable: true
+  b: {labels: *b}
+  c: {labels: *b}
+  d: {labels: {<<: [*a]}}
+",
+    );
+}
+
+#[test]
+fn shared_labels_move_to_services_that_need_different_ones() {
+    check(
+        "\
+x-a: &a
+  traefik.port: 80
+services:
+  a:
+    labels:
+      traefik.frontend.rule: PathPrefix:/a
+      <<: *a
+  b:
+    labels:
+      <<: *a
+      'traefik.frontend.rule': 'PathPrefix:/b'
+",
+        "\
+x-a: &a
+  {}
+services:
+  a:
+    labels:
+      traefik.http.routers.a.priority: '13'
+      traefik.http.routers.a.rule: PathPrefix(`/a`)
+      traefik.http.routers.a.service: a
+      <<: *a
+      traefik.http.services.a.loadbalancer.server.port: '80'
+  b:
+    labels:
+      <<: *a
+      'traefik.http.routers.b.priority': '13'
+      'traefik.http.routers.b.rule': 'PathPrefix(`/b`)'
+      'traefik.http.routers.b.service': 'b'
+      'traefik.http.services.b.loadbalancer.server.port': '80'
+",
+    );
+    let shared =
+        "x: &x [traefik.frontend.rule=PathPrefix:/a]\nservices: {a: {labels: *x}, b: {labels: *x}}\n";
+    let (new, report) = rewrite(shared);
+    assert_eq!(new, shared);
+    assert!(
+        report.contains("error: other services have these labels through an anchor or a merge"),
+        "{report}"
+    );
+    // A cycle of anchors ends.
+    rewrite("services: &s {a: &a {<<: *a, labels: {<<: *s}}}");
+}
+
+#[test]
+fn values_of_several_lines_are_replaced_completely() {
+    check(
+        "\
+services:
+  a:
+    labels:
+      traefik.frontend.rule: >- # folded
+        PathPrefix:/a;
+        Method:GET
+      traefik.frontend.auth.basic.users: |
+        a:b
+      x:
+      y: \"a
+        b\"
+  b:
+    labels:
+      - >-
+        traefik.http.routers.b.rule=Host(`a`,
+        `b`)
+      - traefik.enable=true
+",
+        "\
+services:
+  a:
+    labels:
+      traefik.http.routers.a.middlewares: a--basicauth
+      traefik.http.routers.a.priority: '25'
+      traefik.http.routers.a.rule: PathPrefix(`/a`) && Method(`GET`)
+      traefik.http.routers.a.service: a
+      traefik.http.services.a.loadbalancer.passhostheader: 'true'
+      traefik.http.middlewares.a--basicauth.basicauth.users: a:b
+      x:
+      y: \"a
+        b\"
+  b:
+    labels:
+      - traefik.http.routers.b.rule=Host(`a`) || Host(`b`)
+      - traefik.http.routers.b.priority=14
+      - traefik.enable=true
+",
+    );
+}
+
+#[test]
+fn equal_messages_appear_once_with_their_number() {
+    let file = "
+services:
+  a: {labels: {traefik.port: 80}}
+  b: {labels: {traefik.port: 80}}
+  c: {labels: {traefik.http.routers.c.rule: Host(`c`), traefik.http.routers.c.tls.certresolver: le}}
+";
+    let (_, report) = rewrite(file);
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!(lines.len(), 2, "{report}");
+    assert!(
+        lines[0].starts_with("f: services.a.labels: warning: traefik.frontend.rule: no router: "),
+        "{report}"
+    );
+    assert!(
+        lines[0].contains("--default-rule") && lines[0].ends_with("(2 times, also in services.b.labels)"),
+        "{report}"
+    );
+    assert!(lines[1].contains("note: ") && lines[1].contains("the certificate resolver \"le\""), "{report}");
+}
+
+#[test]
+fn diff_shows_changed_lines_with_context() {
+    let lines: Vec<String> = (1..=20).map(|line| format!("line {line}\n")).collect();
+    let text = lines.concat();
+    let at = |line: usize| lines[..line - 1].concat().len();
+    let edits = [
+        (at(5)..at(6), "five\n".to_owned()),
+        (at(8) - 1..at(8) - 1, "\nadded".to_owned()),
+        (at(18)..at(20), String::new()),
+    ];
+    let expected = "\
+--- f
++++ f
+@@ -2,9 +2,10 @@
+ line 2
+ line 3
+ line 4
+-line 5
++five
+ line 6
+ line 7
++added
+ line 8
+ line 9
+ line 10
+@@ -15,6 +16,4 @@
+ line 15
+ line 16
+ line 17
+-line 18
+-line 19
+ line 20
+";
+    assert_eq!(diff::unified("f", &text, &edits), expected);
+    assert_eq!(diff::unified("f", &text, &[]), "");
+    let end = diff::unified("f", "a", &[(1..1, "\nb".to_owned())]);
+    assert_eq!(
+        end,
+        "--- f\n+++ f\n@@ -1,1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n"
+    );
+}
+
+#[test]
+fn errors_name_place_and_cause() {
+    for (text, why) in [
+        ("services: 5", "services: expected a map"),
+        ("a: {b: c}", "it has no services"),
+        ("a: [", "not valid YAML: "),
+        ("words", "expected a stack file, a map"),
+        (&"[".repeat(100_000), "not valid YAML: "),
+        (&"- ".repeat(100_000), "not valid YAML: "),
+        (&"? ".repeat(100_000), "not valid YAML: "),
+    ] {
+        let naming = Naming { stack: None, service: "service" };
+        let error = translate(text, &naming, &Exposure::default(), &mut Report::default()).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    for empty in ["", "# c\n", "services:\n", "{}", "[]"] {
+        check(empty, empty);
+    }
+}
