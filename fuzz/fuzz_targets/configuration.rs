@@ -180,6 +180,7 @@ fn registration(text: &str, number: usize) -> Registration {
         health: Health::Healthy,
         labels: Labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()).into(),
         source: protocol::Source::Sidecar,
+        published: std::collections::BTreeMap::new(),
         ticket: None,
     }
 }

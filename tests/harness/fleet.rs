@@ -28,6 +28,8 @@ pub struct FleetOptions {
     pub binaries: Option<Binaries>,
     /// Binary of Traefik; [`tools::traefik`] by default.
     pub traefik: Option<PathBuf>,
+    /// Address of the hub.
+    pub hub: Option<SocketAddr>,
     /// Address of Traefik's entry point.
     pub entry: Option<SocketAddr>,
     /// Address of Traefik's API and dashboard.
@@ -79,7 +81,7 @@ impl Fleet {
         let traefik = options.traefik.map_or_else(tools::traefik, Ok)?;
         let directory = tempfile::tempdir().context("creating a directory for the fleet")?;
 
-        let address = loopback.free()?;
+        let address = or_free(options.hub)?;
         let certificates = options.has_tls.then(|| Certificates::new(P256));
         // As in the demo.
         let mut arguments = vec!["--default-certificate".to_owned()];

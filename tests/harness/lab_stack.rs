@@ -93,6 +93,14 @@ impl LabStack {
         Ok(article)
     }
 
+    /// The lab without a stack of its own, for containers outside of the swarm.
+    pub fn bare() -> Result<Self> {
+        let mut bare = Self::new("bare")?;
+        bare.is_kept = true;
+        bare.lab().wait_ready(SETTLE_TIMEOUT)?;
+        Ok(bare)
+    }
+
     /// Deploys another stack file on this stack's network, and waits until it runs. Removes it at the end of the test.
     pub fn join(&mut self, file: &str, name: &str, variables: &[(&str, &str)]) -> Result<Stack> {
         let joined = self.lab().stack(name);

@@ -343,7 +343,12 @@ fn in_stack_files_only_agents_without_ports_have_docker_sock_and_no_api_is_insec
         }
     }
     holders.sort();
-    let expected =
-        ["agent.yml: agent", "article.yml: agent", "classic.yml: traefik", "compose-agent.yml: agent"];
+    let expected = [
+        "agent.yml: agent",
+        "article.yml: agent",
+        "classic.yml: traefik",
+        "compose-agent.yml: agent",
+        "published.yml: agent",
+    ];
     assert_eq!(holders, expected);
 }

@@ -23,6 +23,8 @@ use crate::options::examples;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+static UNPUBLISHED: BTreeMap<String, NonZeroU16> = BTreeMap::new();
+
 /// Services with random labels in one document.
 const SERVICES: usize = 40;
 
@@ -225,7 +227,10 @@ fn add_random(
         }
         claimed.extend(own);
         let port = NonZeroU16::new(backend.port()).unwrap();
-        document.add(&config, &[Backend { address: backend.ip(), port, config: &config }]);
+        document.add(
+            &config,
+            &[Backend { address: backend.ip(), port, published: &UNPUBLISHED, config: &config }],
+        );
         accepted.push(format!("{labels:?}"));
     }
     accepted
@@ -258,7 +263,10 @@ fn random_labels_never_harm_another_service() {
         let victim = config("victim", labels).unwrap();
         let mut document = Draft::default();
         let port = NonZeroU16::new(address.port()).unwrap();
-        document.add(&victim, &[Backend { address: address.ip(), port, config: &victim }]);
+        document.add(
+            &victim,
+            &[Backend { address: address.ip(), port, published: &UNPUBLISHED, config: &victim }],
+        );
         let accepted = add_random(&mut document, &mut random, address, &victim);
         count += accepted.len();
         *served.lock().unwrap() = document.finish().to_json();

@@ -19,6 +19,8 @@ mod hub_page;
 mod hubs;
 /// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
 mod nginx;
+/// `stacks/published.yml`: published ports of hosts without a common network.
+mod published;
 /// Updates, scaling and changes of labels under load.
 mod rollout;
 /// The article's scenario on three hosts.

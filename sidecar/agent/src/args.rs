@@ -13,7 +13,7 @@ use client::url::{self, Url};
 use parse::bounded_duration;
 
 use crate::engine::Engine;
-use crate::node::Settings;
+use crate::node::{Published, Settings};
 
 /// Registers this node's containers with the hub, for images without a sidecar
 #[derive(Parser)]
@@ -38,6 +38,11 @@ pub(crate) struct Args {
     /// [default: the address that the hub or the swarm knows for this node]
     #[arg(long, env = "AGENT_HOST_ADDRESS", value_name = "IP", value_parser = ip_address)]
     host_address: Option<IpAddr>,
+    /// Register published ports at this address of the host, for hosts that share no network with the router; `auto` is the
+    /// address of --host-address
+    #[arg(long, env = "AGENT_PUBLISHED", value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "auto")]
+    #[arg(value_parser = published)]
+    published: Option<Published>,
     /// Time after the stop timeout of a container until, if it still runs, it is routed again
     #[arg(long, env = "AGENT_STOP_MARGIN", value_name = "DURATION", value_parser = bounded_duration, default_value = "30s")]
     stop_margin: Duration,
@@ -53,6 +58,7 @@ Examples:
   agent --hub http://hub:8080 --token-file /run/secrets/token
   agent --hub http://hub:8080 --docker tcp://socket-proxy:2375
   agent --hub http://hub:8080 --network apps
+  agent --hub http://192.168.2.1:8081 --published 192.168.2.2
 
 Requests to the engine: GET /_ping, /events, /info, /containers/json, /containers/ID/json and, on a manager of a swarm, \
 /services, /services/NAME, /tasks. A socket proxy may reject all others.
@@ -60,6 +66,13 @@ Requests to the engine: GET /_ping, /events, /info, /containers/json, /container
 Signals: TERM and INT end the agent. Containers stay registered, and the next agent takes over their leases.
 
 Exit code: 0 after TERM or INT, 64 for invalid usage.";
+
+fn published(text: &str) -> Result<Published, String> {
+    match text {
+        "auto" => Ok(Published::Auto),
+        address => Ok(Published::Address(ip_address(address)?)),
+    }
+}
 
 impl Args {
     /// Returns the hub.
@@ -93,6 +106,7 @@ impl Args {
         Settings {
             network: self.network.clone(),
             host_address: self.host_address,
+            published: self.published,
             stop_margin: self.stop_margin,
         }
     }
@@ -114,6 +128,7 @@ mod tests {
             (&["--docker", "unix://run/docker.sock"], "expected an absolute path"),
             (&["--host-address", "here"], "--host-address"),
             (&["--host-address", ""], "--host-address"),
+            (&["--published", "here"], "--published"),
             (&["--network", ""], "a value is required for '--network <NAME>'"),
             (&["extra"], "unexpected argument"),
         ] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::{Health, InstanceId, Labels};
 
-use crate::engine::{Endpoint, Inspection};
+use crate::engine::{Endpoint, Inspection, PortBinding};
 use crate::{signal, timestamp};
 
 const SWARM_SERVICE: &str = "com.docker.swarm.service.name";
@@ -56,6 +56,8 @@ pub(crate) struct Container {
     pub(crate) health: Health,
     pub(crate) labels: Labels,
     pub(crate) location: NetworkLocation,
+    /// Published ports by the port in the container, such as `80/tcp`, with the host's address, unless it is any.
+    pub(crate) published: BTreeMap<String, Vec<(Option<IpAddr>, NonZeroU16)>>,
     stop_signal: u8,
     /// Time from the stop signal to SIGKILL; `None` if unlimited.
     pub(crate) stop_timeout: Option<Duration>,
@@ -113,6 +115,14 @@ pub(crate) fn read(inspection: Inspection) -> Inspected {
     } else {
         NetworkLocation::Networks(addresses(&inspection.network_settings.networks).collect())
     };
+    let binding = |binding: &PortBinding| {
+        let address = binding.host_ip.parse().ok().filter(|address: &IpAddr| !address.is_unspecified());
+        Some((address, binding.host_port.parse().ok()?))
+    };
+    let published = inspection.network_settings.ports.iter().filter_map(|(port, bindings)| {
+        Some((port.clone(), bindings.as_ref()?.iter().filter_map(binding).collect()))
+    });
+    let published = published.collect();
     let config = inspection.config;
     let service = config.labels.get(SWARM_SERVICE);
     let slot = service.zip(config.labels.get(SWARM_TASK)).and_then(|(service, task)| slot(service, task));
@@ -130,6 +140,7 @@ pub(crate) fn read(inspection: Inspection) -> Inspected {
         started,
         health,
         location,
+        published,
         stop_signal: config.stop_signal.as_deref().and_then(signal::parse).unwrap_or(signal::TERM),
         stop_timeout: match config.stop_timeout {
             None => Some(STOP_TIMEOUT),
@@ -169,7 +180,7 @@ fn slot(service: &str, task: &str) -> Option<String> {
 }
 
 /// Returns the lowest TCP port, or without TCP ports the lowest UDP port.
-fn lowest_port<'a>(exposed: &(impl Iterator<Item = &'a String> + Clone)) -> Option<NonZeroU16> {
+pub(crate) fn lowest_port<'a>(exposed: &(impl Iterator<Item = &'a String> + Clone)) -> Option<NonZeroU16> {
     let lowest = |suffix| exposed.clone().filter_map(|port| port.strip_suffix(suffix)?.parse().ok()).min();
     lowest("/tcp").or_else(|| lowest("/udp"))
 }

@@ -54,6 +54,7 @@ fn registration(number: u8) -> Registration {
         health: Health::Healthy,
         labels: Labels([rule].into()).into(),
         source: protocol::Source::Sidecar,
+        published: std::collections::BTreeMap::new(),
         ticket: None,
     }
 }

@@ -820,8 +820,9 @@ impl Instance {
         Some(self.backend_with(config))
     }
 
-    fn backend_with<'a>(&self, config: &'a ServiceConfig) -> Backend<'a> {
-        Backend { address: self.registration.address, port: self.registration.port, config }
+    fn backend_with<'a>(&'a self, config: &'a ServiceConfig) -> Backend<'a> {
+        let Registration { address, port, published, .. } = &self.registration;
+        Backend { address: *address, port: *port, published, config }
     }
 }
 
@@ -911,6 +912,10 @@ fn read_config(
         if service.reported.insert(warning.clone()) {
             warnings.push((name.clone(), warning));
         }
+    }
+    if let Ok(read) = &config {
+        let errors = read.unpublished_ports(&registration.published);
+        config = if errors.is_empty() { config } else { Err(LabelErrors(errors)) };
     }
     if is_limited && let Ok(claims) = &config {
         let errors = settings.policy.exceeding(name, claims);

@@ -129,6 +129,7 @@ pub(crate) fn registration(id: &str, health: Health, labels: &[(&str, &str)]) ->
         health,
         labels: read_labels(labels).into(),
         source: Source::Sidecar,
+        published: BTreeMap::new(),
         ticket: None,
     }
 }

@@ -148,6 +148,7 @@ mod tests {
             health: Health::Healthy,
             labels: labels(pairs).into(),
             source,
+            published: BTreeMap::new(),
             ticket: None,
         }
     }

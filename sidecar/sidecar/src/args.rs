@@ -213,6 +213,7 @@ impl RunArgs {
             health: Health::Starting,
             labels: labels.into(),
             source: Source::Sidecar,
+            published: std::collections::BTreeMap::new(),
             ticket: None,
         }
     }

@@ -53,6 +53,8 @@ pub struct Backend<'a> {
     pub address: IpAddr,
     /// Port, unless the labels set another.
     pub port: NonZeroU16,
+    /// Published ports by the port that labels set, such as `8080/tcp`; empty if they are the same.
+    pub published: &'a BTreeMap<String, NonZeroU16>,
     /// Configuration from the instance's own labels: during an update each generation keeps its port and scheme.
     pub config: &'a ServiceConfig,
 }
@@ -102,12 +104,19 @@ fn key(protocol: &str, kind: &str, name: &str) -> Key {
     (protocol.to_owned(), kind.to_owned(), name.to_owned())
 }
 
+/// Protocol of the ports of an HTTP, TCP or UDP service.
+pub(crate) fn transport(protocol: &str) -> &str {
+    if protocol == "udp" { "udp" } else { "tcp" }
+}
+
 fn server(protocol: &str, name: &str, newest: &ServiceConfig, backend: &Backend<'_>) -> Value {
     let key = (protocol.to_owned(), name.to_owned());
     let options = backend.config.server_options.get(&key).or_else(|| newest.server_options.get(&key));
     let mut server = options.cloned().unwrap_or_default();
     let port =
         server.remove("port").and_then(|port| port.as_str()?.parse().ok()).unwrap_or(backend.port.get());
+    let published = backend.published.get(&format!("{port}/{}", transport(protocol)));
+    let port = published.map_or(port, |port| port.get());
     let address = SocketAddr::new(backend.address, port);
     if protocol == "http" {
         let scheme = server.remove("scheme");
@@ -266,8 +275,11 @@ mod tests {
         ServiceConfig::read(service, &Labels(labels), &Exposure::default()).unwrap()
     }
 
+    static UNPUBLISHED: BTreeMap<String, NonZeroU16> = BTreeMap::new();
+
     fn backend(config: &ServiceConfig, last: u8) -> Backend<'_> {
-        Backend { address: IpAddr::from([10, 0, 1, last]), port: NonZeroU16::new(8080).unwrap(), config }
+        let port = NonZeroU16::new(8080).unwrap();
+        Backend { address: IpAddr::from([10, 0, 1, last]), port, published: &UNPUBLISHED, config }
     }
 
     fn rendered(config: &ServiceConfig, backends: &[Backend<'_>]) -> Document {
@@ -278,6 +290,41 @@ mod tests {
 
     fn document(config: &ServiceConfig, backends: &[Backend<'_>]) -> Value {
         serde_json::from_str(&rendered(config, backends).to_json()).unwrap()
+    }
+
+    #[test]
+    fn port_that_labels_name_becomes_the_published_one() {
+        let label = |key: &str, value: &str| (format!("traefik.{key}"), value.to_owned());
+        let labels = Labels(
+            [
+                label("http.routers.a.rule", "Path(`/`)"),
+                label("http.routers.a.service", "a"),
+                label("http.services.a.loadbalancer.server.port", "80"),
+                label("http.services.b.loadbalancer.server.scheme", "https"),
+                label("udp.services.u.loadbalancer.server.port", "80"),
+            ]
+            .into(),
+        );
+        let config = ServiceConfig::read("a", &labels, &Exposure::default()).unwrap();
+        let port = |port| NonZeroU16::new(port).unwrap();
+        let published = [("80/tcp".to_owned(), port(32768)), ("80/udp".to_owned(), port(32769))].into();
+        let backend = Backend { port: port(443), published: &published, ..backend(&config, 1) };
+        let document = document(&config, &[backend]);
+        let server = |protocol: &str, name: &str| {
+            document[protocol]["services"][name]["loadbalancer"]["servers"][0].clone()
+        };
+        assert_eq!(server("http", "a")["url"], "http://10.0.1.1:32768");
+        assert_eq!(server("http", "b")["url"], "https://10.0.1.1:443");
+        assert_eq!(server("udp", "u")["address"], "10.0.1.1:32769");
+
+        assert_eq!(config.unpublished_ports(&published), []);
+        assert_eq!(config.unpublished_ports(&BTreeMap::new()), []);
+        let other = [("81/tcp".to_owned(), port(1)), ("80/udp".to_owned(), port(2))].into();
+        let errors = config.unpublished_ports(&other);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let expected = "traefik.http.services.a.loadbalancer.server.port: the container does not publish its port 80/tcp on this \
+                        host, only 80/udp, 81/tcp";
+        assert_eq!(errors[0].to_string(), expected);
     }
 
     #[test]
@@ -427,7 +474,8 @@ mod tests {
                 ("traefik.tcp.services.x.loadbalancer.server.port", "5432"),
             ],
         );
-        let backend = Backend { address: "fd00::1".parse().unwrap(), port: NonZeroU16::MIN, config: &config };
+        let address = "fd00::1".parse().unwrap();
+        let backend = Backend { address, port: NonZeroU16::MIN, published: &UNPUBLISHED, config: &config };
         assert_eq!(
             document(&config, &[backend])["tcp"]["services"]["x"]["loadbalancer"]["servers"],
             json!([{"address": "[fd00::1]:5432"}])

@@ -198,14 +198,17 @@ const SECRETS: &[&str] = &[
     "plugin.*.**",
 ];
 
+const NO_VIRTUAL_IP: &str = "has no effect with the hub, which gives Traefik the address of each task instead of the service's virtual \
+                             IP; only Traefik's own Swarm provider uses it";
+
 const NO_REDIRECT: &str = "has no effect in Traefik 3; use a redirectscheme middleware";
 
 const IN_TRANSPORT: &str = "deprecated in Traefik 3; set it in a serverstransport";
 
 /// Options without effect, or deprecated ones, with everything below them.
 const WARNINGS: &[(&str, &str)] = &[
-    ("docker.lbswarm", "has no effect: the hub gives Traefik the address of each task"),
-    ("swarm.lbswarm", "has no effect: the hub gives Traefik the address of each task"),
+    ("docker.lbswarm", NO_VIRTUAL_IP),
+    ("swarm.lbswarm", NO_VIRTUAL_IP),
     ("docker.allownonrunning", "has no effect: only tasks that are registered receive requests"),
     ("http.middlewares.*.headers.sslredirect", NO_REDIRECT),
     ("http.middlewares.*.headers.ssltemporaryredirect", NO_REDIRECT),

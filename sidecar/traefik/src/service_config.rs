@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::default_rule::normalize;
 use crate::diagnostic::{Diagnostic, ENOUGH, LabelErrors, Translation};
+use crate::document::transport;
 use crate::exposure::Exposure;
 use crate::references::Reference;
 use crate::tls::HostRouter;
@@ -132,6 +133,24 @@ impl ServiceConfig {
     /// Returns whether `other` has the same definitions. The options of servers may differ.
     pub fn defines_the_same(&self, other: &Self) -> bool {
         self.tree == other.tree
+    }
+
+    /// Returns an error for each label that sets a port without a published one, unless no port is published.
+    pub fn unpublished_ports(&self, published: &BTreeMap<String, NonZeroU16>) -> Vec<Diagnostic> {
+        let options = self.server_options.iter().filter(|_| !published.is_empty());
+        let ports = options.filter_map(|((protocol, name), options)| {
+            let port = format!("{}/{}", options.get("port")?.as_str()?, transport(protocol));
+            (!published.contains_key(&port)).then(|| {
+                let known = published.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let message =
+                    format!("the container does not publish its port {port} on this host, only {known}");
+                Diagnostic::new(
+                    format!("traefik.{protocol}.services.{name}.loadbalancer.server.port"),
+                    message,
+                )
+            })
+        });
+        ports.collect()
     }
 
     pub(crate) fn tree(&self) -> &Tree {

@@ -215,7 +215,8 @@ fn option_without_effect_is_warned_of() {
     assert_eq!(
         warnings,
         [
-            "traefik.docker.lbswarm: has no effect: the hub gives Traefik the address of each task",
+            "traefik.docker.lbswarm: has no effect with the hub, which gives Traefik the address of each task instead of the service's \
+             virtual IP; only Traefik's own Swarm provider uses it",
             "traefik.http.middlewares.m.headers.sslRedirect: has no effect in Traefik 3; use a redirectscheme \
              middleware",
             "traefik.http.middlewares.n.basicauth.users: no password matches a user's hash of this kind; create it \

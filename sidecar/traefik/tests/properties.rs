@@ -110,7 +110,9 @@ fn has_no_empty_map(value: &Value) -> bool {
 
 /// The document of a service with one instance.
 fn json(config: &ServiceConfig) -> String {
-    let backend = Backend { address: [10, 0, 0, 1].into(), port: std::num::NonZeroU16::MIN, config };
+    let published = std::collections::BTreeMap::new();
+    let port = std::num::NonZeroU16::MIN;
+    let backend = Backend { address: [10, 0, 0, 1].into(), port, published: &published, config };
     let mut draft = Draft::default();
     draft.add(config, &[backend]);
     draft.finish().to_json()

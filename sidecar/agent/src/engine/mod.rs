@@ -34,7 +34,9 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 pub(crate) use events::Events;
-pub(crate) use types::{ContainerSpec, Endpoint, Event, Info, Inspection, ListedContainer, Service, Task};
+pub(crate) use types::{
+    ContainerSpec, Endpoint, Event, Info, Inspection, ListedContainer, PortBinding, Service, Task,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a response. The engine delays requests for a container that it is starting.

@@ -75,8 +75,20 @@ pub(crate) struct HostConfig {
 #[derive(Clone, Debug, Default, Derive)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct NetworkSettings {
+    /// Published ports by the port in the container, such as `80/tcp`.
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) ports: BTreeMap<String, Option<Vec<PortBinding>>>,
     #[serde(deserialize_with = "or_default")]
     pub(crate) networks: BTreeMap<String, Option<Endpoint>>,
+}
+
+/// An address of the host at which a port of a container is published.
+#[derive(Clone, Debug, Default, Derive)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct PortBinding {
+    /// Empty or unspecified for all addresses.
+    pub(crate) host_ip: String,
+    pub(crate) host_port: String,
 }
 
 /// A container's addresses on a network.

@@ -2,17 +2,77 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
-use super::{AgentNetwork, LogMessage, Node};
+use super::{AgentNetwork, LogMessage, Node, Published};
 use crate::container::{self, Container, NetworkLocation};
 
 /// Swarm's network for published ports. Containers are not reachable on it.
 const INGRESS: &str = "ingress";
 
+/// Where the router reaches a container.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) address: IpAddr,
+    /// Port, unless labels name another.
+    pub(super) port: NonZeroU16,
+    /// Ports for those that labels name, if they are published ones.
+    pub(super) published: BTreeMap<String, NonZeroU16>,
+}
+
 impl Node {
+    /// Returns where the router reaches a container, and a message if it does not, or not where its labels ask for.
+    pub(super) fn location(&self, container: &Container) -> (Option<Location>, Option<LogMessage>) {
+        if let (Some(published), NetworkLocation::Networks(_)) =
+            (self.settings.published, &container.location)
+        {
+            let location = self.published_at(container, published);
+            let message = location.as_ref().err().map(|reason| LogMessage {
+                is_warning: self.is_route_wanted(container),
+                text: format!("container {} is not routed: {reason}", container.name),
+            });
+            return (location.ok(), message);
+        }
+        let (address, message) = self.address(container);
+        let location = |address| Location { address, port: container.port, published: BTreeMap::new() };
+        (address.map(location), message)
+    }
+
+    /// Returns the published ports of a container. All are at one address: that of the lowest port.
+    fn published_at(&self, container: &Container, published: Published) -> Result<Location, &'static str> {
+        let lowest = container::lowest_port(&container.published.keys());
+        let bound = |port: &str| container.published.get(port).into_iter().flatten();
+        let lowest = lowest.and_then(|port| {
+            let mut ports = [format!("{port}/tcp"), format!("{port}/udp")].into_iter();
+            ports.find_map(|port| bound(&port).next().copied())
+        });
+        let Some((own, port)) = lowest else {
+            return Err(
+                "--published is set, and it publishes no port on this host; in a swarm, publish one with mode: host",
+            );
+        };
+        let address = match published {
+            Published::Address(address) => address,
+            Published::Auto => own
+                .filter(|own| !own.is_loopback())
+                .or_else(|| self.host_address())
+                .ok_or("this node's address is unknown; set it with --published ADDRESS or --host-address")?,
+        };
+        let is_reachable = |own: &Option<IpAddr>| own.is_none_or(|own| own == address || !own.is_loopback());
+        if !is_reachable(&own) {
+            return Err("it publishes its port on a loopback address only");
+        }
+        let at_address = |port: &String| {
+            let (_, published) = bound(port).find(|(own, _)| is_reachable(own))?;
+            Some((port.clone(), *published))
+        };
+        let published = container.published.keys().filter_map(at_address).collect();
+        Ok(Location { address, port, published })
+    }
+
     /// Returns the address at which the router reaches a container, and a message if there is no address, or not the one that
     /// its labels ask for.
-    pub(super) fn address(&self, container: &Container) -> (Option<IpAddr>, Option<LogMessage>) {
+    fn address(&self, container: &Container) -> (Option<IpAddr>, Option<LogMessage>) {
         let name = &container.name;
         let message = |text| Some(LogMessage { is_warning: self.is_route_wanted(container), text });
         let networks = match &container.location {

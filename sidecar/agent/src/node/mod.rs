@@ -16,6 +16,7 @@ use crate::container::{self, Inspected, addresses};
 use crate::engine::{Event, Info, Inspection, ListedContainer, Service};
 use crate::services::to_published;
 use crate::signal;
+use address::Location;
 use entry::{Entry, InFlight, Kill};
 
 /// Flags that concern all containers.
@@ -25,8 +26,18 @@ pub(crate) struct Settings {
     pub(crate) network: Option<String>,
     /// Address at which the router reaches containers on the host's own network.
     pub(crate) host_address: Option<IpAddr>,
+    /// Whether the router reaches containers at published ports only, and at which address of this host.
+    pub(crate) published: Option<Published>,
     /// Time that is added to a container's stop timeout before it counts as running again.
     pub(crate) stop_margin: Duration,
+}
+
+/// Address of the ports that containers publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// The address that a port is bound to, or else the host's.
+    Auto,
+    Address(IpAddr),
 }
 
 /// A node.
@@ -336,21 +347,22 @@ impl Node {
             Some(until) if now < until => Health::Unhealthy,
             _ => container.health,
         };
-        let (address, message) = self.address(container);
+        let (location, message) = self.location(container);
         let started = container.started / 1_000_000;
-        let registration = match address {
-            Some(address) => Some(Registration {
+        let registration = match location {
+            Some(Location { address, port, published }) => Some(Registration {
                 service: container.service.clone(),
                 host: container.host.clone(),
                 node: Some(self.info.name.clone()).filter(|name| !name.is_empty()),
                 slot: container.slot.clone(),
                 address,
-                port: container.port,
+                port,
                 started,
                 age_ms: 0,
                 health,
                 labels: container.labels.clone().into(),
                 source: Source::Agent,
+                published,
                 ticket: None,
             }),
             // It may rejoin its network, but a withdrawal would be final. So it is unhealthy.

@@ -282,3 +282,73 @@ fn services_are_published_only_while_the_node_is_a_manager() {
     node.apply_info(info(false), NOW);
     assert!(node.services().unwrap().1.services.is_empty());
 }
+
+/// Address, port and published ports of a container with these published ports.
+fn published(settings: Published, ports: &Value) -> Result<(String, String), Vec<LogMessage>> {
+    let mut node = node(Settings { published: Some(settings), ..Settings::default() });
+    let info = json!({"Name": "n", "Swarm": {"NodeAddr": "192.168.2.1", "ControlAvailable": false}});
+    node.apply_info(serde_json::from_value(info).unwrap(), NOW);
+    node.local_address = None;
+    start(&mut node, json!({"NetworkSettings": {"Ports": ports}}));
+    let messages = node.take_messages();
+    match node.wanted().values().next() {
+        None => Err(messages),
+        Some(known) => Ok((
+            format!("{}:{}", known.address, known.port),
+            known
+                .published
+                .iter()
+                .map(|(port, published)| format!("{port}={published}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        )),
+    }
+}
+
+#[test]
+fn published_ports_are_registered_at_the_hosts_address() {
+    let other = Published::Address([10, 1, 1, 1].into());
+    let any =
+        |port: &str| json!([{"HostIp": "0.0.0.0", "HostPort": port}, {"HostIp": "::", "HostPort": port}]);
+    let bound = |address: &str| json!([{"HostIp": address, "HostPort": "9000"}]);
+    for (settings, ports, address, published_ports) in [
+        (
+            Published::Auto,
+            json!({"8080/tcp": any("80"), "443/tcp": any("32768"), "53/udp": any("53"), "9/tcp": null}),
+            "192.168.2.1:32768",
+            "443/tcp=32768 53/udp=53 8080/tcp=80",
+        ),
+        (other, json!({"8080/tcp": any("80")}), "10.1.1.1:80", "8080/tcp=80"),
+        (Published::Auto, json!({"8080/tcp": bound("10.0.0.9")}), "10.0.0.9:9000", "8080/tcp=9000"),
+        (other, json!({"8080/tcp": bound("10.0.0.9")}), "10.1.1.1:9000", "8080/tcp=9000"),
+        (
+            Published::Address([127, 0, 0, 1].into()),
+            json!({"8080/tcp": bound("127.0.0.1")}),
+            "127.0.0.1:9000",
+            "8080/tcp=9000",
+        ),
+    ] {
+        let expected = (address.to_owned(), published_ports.to_owned());
+        assert_eq!(published(settings, &ports), Ok(expected));
+    }
+}
+
+#[test]
+fn container_without_a_published_port_is_not_routed() {
+    for (ports, reason) in [
+        (json!({}), "it publishes no port on this host"),
+        (json!({"8080/tcp": null}), "it publishes no port on this host"),
+        (json!({"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}]}), "on a loopback address only"),
+    ] {
+        let messages = published(Published::Auto, &ports).unwrap_err();
+        assert!(
+            messages.len() == 1 && messages[0].is_warning && messages[0].text.contains(reason),
+            "{messages:?}"
+        );
+    }
+    // The host's own network has no published ports.
+    let mut node =
+        node(Settings { published: Some(Published::Address([10, 1, 1, 1].into())), ..Settings::default() });
+    start(&mut node, json!({"HostConfig": {"NetworkMode": "host"}}));
+    assert_eq!((only(&node).address, only(&node).port.get()), ([127, 0, 0, 1].into(), 8080));
+}
