@@ -21,6 +21,9 @@ use crate::services::to_update;
 use crate::shared_node::{SharedNode, now};
 use crate::sync_state::{Request, SyncState};
 
+/// Maximum number of questions about updates that the engine is asked at the same time. The next heartbeat repeats others.
+const MAX_ANSWERS: usize = 4;
+
 /// Tickets by service, the earliest that any hub has issued.
 type Tickets = RefCell<BTreeMap<String, String>>;
 
@@ -155,7 +158,7 @@ impl Publisher<'_> {
             return;
         }
         for (service, number) in asked {
-            if self.answering.insert(service.clone()) {
+            if self.answers.len() < MAX_ANSWERS && self.answering.insert(service.clone()) {
                 let engine = self.engine.clone();
                 self.answers.spawn(async move {
                     let update = async {

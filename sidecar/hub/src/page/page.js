@@ -24,6 +24,9 @@ const SHOWN_ROWS = 60;
 // From this number of tasks on, each is shown by its symbol alone.
 const DENSE = 150;
 
+// An ID of Swarm, in the name of a task.
+const SWARM_ID = /\b([a-z0-9]{6})[a-z0-9]{19}\b/g;
+
 const $ = (id) => document.getElementById(id);
 let status, instances, events, draining, skew = 0, selected, chosen, live = false, drawn = 0, timer;
 
@@ -200,7 +203,7 @@ function drawRouters(now) {
   const rows = routers.map((router) => {
     const behind = router.behind_since === null ? 'up to date' : `behind for ${span(now - router.behind_since)}`;
     const state = [router.connected ? behind : 'disconnected', router.api ? 'API reports' : 'no report of its API'].join(', ');
-    return element('tr', {}, element('td', {}, router.name), element('td', {}, String(router.generation ?? 'none')), element('td', {}, state));
+    return element('tr', {}, element('td', { title: router.name }, router.name.replace(SWARM_ID, '$1…')), element('td', {}, String(router.generation ?? 'none')), element('td', {}, state));
   });
   $('routers').hidden = rows.length === 0;
   $('no-routers').hidden = !live || rows.length > 0;
@@ -230,12 +233,13 @@ function drawTimeline(now) {
   const start = update[0]?.at ?? now;
   const isOver = now - (update.at(-1)?.at ?? now) > 10_000;
   const end = Math.max(start + 1000, isOver ? update.at(-1).at + 1000 : now);
-  const tasks = new Map();
+  const [tasks, used] = [new Map(), new Set()];
   for (const event of update) tasks.set(event.instance, [...(tasks.get(event.instance) ?? []), event]);
   const place = (at) => `${(100 * (at - start)) / (end - start)}%`;
   const rows = [...tasks.values()].slice(0, SHOWN_ROWS).flatMap((own) => {
     const track = element('div', { class: 'track' });
     const bar = (state, from, to) => {
+      used.add(state);
       const made = element('div', { class: `bar ${state}`, title: `${STATES[state]?.[1] ?? state}: ${((to - from) / 1000).toFixed(1)} s` });
       [made.style.left, made.style.width] = [place(from), `${(100 * (to - from)) / (end - start)}%`];
       track.append(made);
@@ -252,7 +256,8 @@ function drawTimeline(now) {
   const seconds = (end - start) / 1000;
   const axis = element('div', { class: 'axis' }, element('span', {}, new Date(start - skew).toLocaleTimeString()), element('span', {}, `${seconds.toFixed(1)} s`));
   const more = tasks.size > SHOWN_ROWS ? `and ${tasks.size - SHOWN_ROWS} more tasks` : '';
-  $('timeline').replaceChildren(...rows, element('div', { class: 'name' }, more), axis);
+  const legend = element('div', { class: 'legend' }, ...Object.keys(STATES).filter((state) => used.has(state)).map(label));
+  $('timeline').replaceChildren(...rows, element('div', { class: 'name' }, more), axis, legend);
 }
 
 function drawEvents() {
