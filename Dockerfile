@@ -13,6 +13,9 @@
 #
 #     docker build --file Dockerfile --target ping --build-arg BINARIES=outside CONTEXT
 #
+# VERSION, REVISION (the commit), CREATED (its date, RFC 3339) and SOURCE (the URL of the repository) become the images' labels;
+# `cargo xtask images` sets them.
+#
 # Both need BuildKit or buildah, which build only the stages that the target depends on.
 
 # The stage that provides the programs: `compiled` or `outside`.
@@ -39,11 +42,21 @@ COPY ${TARGETARCH}${TARGETVARIANT}/ /binaries/
 
 FROM ${BINARIES} AS binaries
 
-# Only the sidecar, to copy into other images: COPY --from=swarmlings/sidecar /sidecar /sidecar
-FROM scratch AS sidecar
+FROM scratch AS labelled
+ARG VERSION=0.2.0
+ARG REVISION
+ARG CREATED
+ARG SOURCE
+LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"
+
+# Only the sidecar, to copy into other images: COPY --from=swarmlings/sidecar:0.2.0 /sidecar /sidecar
+FROM labelled AS sidecar
 LABEL org.opencontainers.image.title="sidecar" \
-      org.opencontainers.image.description="Runs a service, and gets it routed while it is healthy" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+      org.opencontainers.image.description="Runs a service, and gets it routed while it is healthy"
 COPY --from=binaries /binaries/sidecar /sidecar
 USER 65532:65532
 ENTRYPOINT ["/sidecar"]
@@ -77,18 +90,16 @@ COPY --from=binaries /binaries/echo /echo
 ENTRYPOINT ["/sidecar", "run", "--", "/echo"]
 
 # Exits when the test is over; stacks/load.yml runs it as a job.
-FROM scratch AS load
+FROM labelled AS load
 LABEL org.opencontainers.image.title="load" \
-      org.opencontainers.image.description="Load tester that reports results per replica" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+      org.opencontainers.image.description="Load tester that reports results per replica"
 COPY --from=binaries /binaries/load /load
 USER 65532:65532
 ENTRYPOINT ["/load"]
 
-FROM scratch AS hub
+FROM labelled AS hub
 LABEL org.opencontainers.image.title="hub" \
-      org.opencontainers.image.description="Service registry that feeds Traefik's HTTP provider" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+      org.opencontainers.image.description="Service registry that feeds Traefik's HTTP provider"
 COPY --from=binaries /binaries/hub /hub
 USER 65532:65532
 EXPOSE 8080
@@ -97,9 +108,8 @@ HEALTHCHECK --interval=2s --timeout=5s --start-period=10s --retries=3 CMD ["/hub
 ENTRYPOINT ["/hub"]
 
 # Runs as root, because docker.sock belongs to root. It listens on no port, needs no capability, and writes no file.
-FROM scratch AS agent
+FROM labelled AS agent
 LABEL org.opencontainers.image.title="agent" \
-      org.opencontainers.image.description="Registers the containers of a node with the hub" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+      org.opencontainers.image.description="Registers the containers of a node with the hub"
 COPY --from=binaries /binaries/agent /agent
 ENTRYPOINT ["/agent"]

@@ -29,7 +29,7 @@ pub(crate) fn root() -> &'static Path {
 pub struct Images {
     prefix: String,
     tag: String,
-    labels: Vec<String>,
+    arguments: Vec<String>,
 }
 
 /// A built image.
@@ -44,13 +44,13 @@ pub struct Image {
 impl Images {
     /// Images named `PREFIX/ping:TAG` and so on.
     pub fn new(prefix: impl Into<String>, tag: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), tag: tag.into(), labels: Vec::new() }
+        Self { prefix: prefix.into(), tag: tag.into(), arguments: Vec::new() }
     }
 
-    /// Adds labels, each `KEY=VALUE`, to those of the Dockerfile.
+    /// Sets build arguments of the Dockerfile, each `KEY=VALUE`.
     #[must_use]
-    pub fn with_labels(self, labels: Vec<String>) -> Self {
-        Self { labels, ..self }
+    pub fn with_arguments(self, arguments: Vec<String>) -> Self {
+        Self { arguments, ..self }
     }
 
     /// First part of the names.
@@ -76,12 +76,19 @@ impl Images {
         copy_binaries(binaries, &context.path().join(platform.replace('/', "")))?;
         let platform = format!("linux/{platform}");
         let dockerfile = root().join("Dockerfile");
-        let labels: Vec<_> = self.labels.iter().flat_map(|label| ["--label", label]).collect();
+        let arguments = self.arguments.iter().flat_map(|argument| ["--build-arg", argument]);
+        let arguments: Vec<_> = arguments.collect();
         names()
             .into_iter()
             .map(|name| {
                 let flags = ["--target", name, "--build-arg", "BINARIES=outside", "--platform", &platform];
-                build(docker, &self.name(name), &dockerfile, context.path(), &[&flags[..], &labels].concat())
+                build(
+                    docker,
+                    &self.name(name),
+                    &dockerfile,
+                    context.path(),
+                    &[&flags[..], &arguments].concat(),
+                )
             })
             .collect()
     }

@@ -1,4 +1,4 @@
-//! Links and paths in documents.
+//! Links and paths in documents, and the versions of images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,4 +51,63 @@ fn documents_name_only_paths_that_exist() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
     assert!(checked > 100, "only {checked} links and paths were found");
+}
+
+/// Files below `path` whose names end in one of `endings`.
+fn files(path: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        return entries.flat_map(|entry| files(&entry.unwrap().path(), endings)).collect();
+    }
+    let is_wanted = endings.iter().any(|ending| path.to_string_lossy().ends_with(ending));
+    if is_wanted { vec![path.to_owned()] } else { Vec::new() }
+}
+
+/// The text after each name of an image of this project in `line`, such as `:0.2.0` or nothing.
+fn image_tags(line: &str) -> impl Iterator<Item = &str> {
+    let names = harness::binaries::names().into_iter().chain(["nginx", "weather"]);
+    names.flat_map(move |name| {
+        let pattern = format!("swarmlings/{name}");
+        let tags = line.match_indices(&pattern).map(|(start, _)| &line[start + pattern.len()..]);
+        // Another name, or a path.
+        let tags = tags
+            .filter(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || "-/.".contains(next)));
+        tags.collect::<Vec<_>>()
+    })
+}
+
+#[test]
+fn images_have_the_version_of_this_checkout() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let version = env!("CARGO_PKG_VERSION");
+    let places = [
+        "Dockerfile",
+        "stacks",
+        "tests/stacks",
+        "docs",
+        "README.md",
+        "load/README.md",
+        "xtask/src/new/template",
+    ];
+    let files = places.iter().flat_map(|place| files(&root.join(place), &[".yml", ".md", "Dockerfile"]));
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for file in files {
+        // Files that other tests add for a moment.
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        for line in text.lines() {
+            let mut tags = image_tags(line);
+            let defaults = line.split("SWARMLINGS_TAG:-").skip(1);
+            let is_right = !line.contains(":latest")
+                && !line.contains(":-latest")
+                // Examples of updates have the tag 2.
+                && tags.all(|tag| tag.starts_with(&format!(":{version}")) || tag.starts_with(":2 "))
+                && defaults.clone().all(|tag| tag.starts_with(&format!("{version}}}")));
+            checked += defaults.count();
+            if !is_right {
+                wrong.push(format!("{}: {line}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "images without a version, or of another one:\n{}", wrong.join("\n"));
+    assert!(checked > 20, "only {checked} images were found");
 }

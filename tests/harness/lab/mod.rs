@@ -203,7 +203,7 @@ impl Lab {
     /// and the name of Traefik's.
     pub fn provide_images(&self, binaries: &Binaries, traefik: &Path) -> Result<(Images, String)> {
         let docker = self.docker();
-        let images = Images::new(format!("{}/swarmlings", self.registry()), "latest");
+        let images = Images::new(format!("{}/swarmlings", self.registry()), "test");
         for image in images.build(docker, &docker.architecture()?, binaries)? {
             images::push(docker, &image.name)?;
         }

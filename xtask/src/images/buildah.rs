@@ -41,7 +41,7 @@ impl Buildah {
         command.args(["--format", "docker", "--identity-label=false", "--quiet", "--pull-never"]);
         command.args(["--timestamp", &origin.time.to_string(), "--build-arg", "BINARIES=outside"]);
         command.args(["--target", image, "--manifest", image, "--platform", platform.name()]);
-        command.args(origin.labels.iter().flat_map(|label| ["--label", label]));
+        command.args(origin.arguments.iter().flat_map(|argument| ["--build-arg", argument]));
         command.arg("--file").arg(root().join("Dockerfile")).arg(context);
         run_ok(&mut command)
             .map(drop)

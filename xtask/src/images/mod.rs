@@ -12,13 +12,13 @@ use harness::{Binaries, Docker, Images};
 use crate::build::{self, Profile};
 use crate::needs;
 use buildah::Buildah;
-use origin::Origin;
 
 mod buildah;
 mod layout;
 mod origin;
 mod platform;
 
+pub(crate) use origin::Origin;
 pub(crate) use platform::Platform;
 
 const HELP: &str = "\
@@ -31,31 +31,31 @@ Examples:
   cargo xtask images
   cargo xtask images --registry registry.lan:5000 --insecure
   cargo xtask images --output layout --platform linux/amd64,linux/arm64
-  skopeo copy --all oci:layout/ping:latest docker://registry.lan:5000/ping";
+  skopeo copy --all oci:layout/ping:TAG docker://registry.lan:5000/ping:TAG";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
-    names: Names,
+    pub(crate) names: Names,
     /// Push the images of all platforms to this registry
     #[arg(long, value_name = "HOST[:PORT]")]
-    registry: Option<String>,
+    pub(crate) registry: Option<String>,
     /// Accept a registry without TLS, or with an untrusted certificate
     #[arg(long, requires = "registry")]
-    insecure: bool,
+    pub(crate) insecure: bool,
     /// Write the images of all platforms to DIR, each as an OCI layout: DIR/ping and so on
     #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Platforms to build for, separated by commas; needs --registry or --output [default: all that the toolchain supports]
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_enum)]
-    platforms: Vec<Platform>,
+    pub(crate) platforms: Vec<Platform>,
     /// URL of the source code, for the images' labels [default: the URL of the git remote `origin`]
     #[arg(long, value_name = "URL")]
-    source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Cargo profile of the programs: `release`, or `fast`, which compiles in a third of the time
     #[arg(long, value_name = "PROFILE", value_enum, hide_possible_values = true, default_value_t = Profile::Release)]
-    profile: Profile,
+    pub(crate) profile: Profile,
 }
 
 /// Names of images: `PREFIX/ping:TAG` and so on.
@@ -69,16 +69,16 @@ pub(crate) struct Names {
         env = "SWARMLINGS_PREFIX",
         hide_env_values = true
     )]
-    prefix: String,
+    pub(crate) prefix: String,
     /// Tag of the images
     #[arg(
         long,
         value_name = "TAG",
-        default_value = "latest",
+        default_value = env!("CARGO_PKG_VERSION"),
         env = "SWARMLINGS_TAG",
         hide_env_values = true
     )]
-    tag: String,
+    pub(crate) tag: String,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -94,6 +94,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 impl Names {
+    /// Name with prefix and tag of `ping` and so on.
+    pub(crate) fn name(&self, image: &str) -> String {
+        format!("{}/{image}:{}", self.prefix, self.tag)
+    }
+
     /// Builds the images for the platform of `docker`, as released.
     pub(crate) fn build(&self, docker: &Docker) -> Result<Images> {
         self.build_with(docker, &Origin::of_checkout(None)?, Profile::Release)
@@ -102,7 +107,7 @@ impl Names {
     fn build_with(&self, docker: &Docker, origin: &Origin, profile: Profile) -> Result<Images> {
         let architecture = docker.architecture()?;
         let binaries = build_programs(Platform::of_engine(&architecture)?, profile)?;
-        let images = Images::new(&self.prefix, &self.tag).with_labels(origin.labels.clone());
+        let images = Images::new(&self.prefix, &self.tag).with_arguments(origin.arguments.clone());
         for image in images.build(docker, &architecture, &binaries)? {
             // 1 kB is 1,000 bytes, as in Docker's output.
             println!("{:<28} {:>5} kB", image.name, image.bytes / 1000);
@@ -111,7 +116,7 @@ impl Names {
     }
 }
 
-fn build_programs(platform: Platform, profile: Profile) -> Result<Binaries> {
+pub(crate) fn build_programs(platform: Platform, profile: Profile) -> Result<Binaries> {
     needs::target(platform.target())?;
     eprintln!("building {} for {}", names().join(", "), platform.name());
     build::programs(&names(), profile, Some(platform.target()))
@@ -133,7 +138,7 @@ fn publish(args: &Args, origin: &Origin) -> Result<()> {
 
     println!("{:<28} {:<16} {:>10} {:>11}", "image", "platform", "bytes", "compressed");
     for image in names() {
-        let name = format!("{}/{image}:{}", args.names.prefix, args.names.tag);
+        let name = args.names.name(image);
         // In sequence: the order in the index is the order of building.
         for platform in &platforms {
             buildah.build(image, *platform, context.path(), origin)?;

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::build::root;
+use crate::date;
 
 /// Labels and time stamp of images built from a checkout.
 pub(crate) struct Origin {
-    /// OCI labels, each `KEY=VALUE`.
-    pub(crate) labels: Vec<String>,
+    /// Build arguments of the Dockerfile, each `KEY=VALUE`, which become OCI labels.
+    pub(crate) arguments: Vec<String>,
     /// Unix time in seconds: `SOURCE_DATE_EPOCH`, or the time of the commit, or 0.
     pub(crate) time: u64,
 }
@@ -31,11 +32,11 @@ impl Origin {
         });
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
         let source = source.map(str::to_owned).or_else(remote);
-        let values = [("version", version), ("revision", revision), ("source", source)];
-        let label = |(name, value): (&str, Option<String>)| {
-            value.map(|value| format!("org.opencontainers.image.{name}={value}"))
-        };
-        Ok(Self { labels: values.into_iter().filter_map(label).collect(), time })
+        // Of the commit, so that the same commit gives the same bytes.
+        let created = Some(date::utc(time));
+        let values = [("VERSION", version), ("REVISION", revision), ("CREATED", created), ("SOURCE", source)];
+        let argument = |(name, value): (&str, Option<String>)| value.map(|value| format!("{name}={value}"));
+        Ok(Self { arguments: values.into_iter().filter_map(argument).collect(), time })
     }
 }
 
@@ -74,8 +75,9 @@ mod tests {
 
     #[test]
     fn labels_contain_version_and_source() {
-        let labels = Origin::of_checkout(Some("https://example.org/a.git")).unwrap().labels;
-        assert_eq!(labels[0], format!("org.opencontainers.image.version={}", env!("CARGO_PKG_VERSION")));
-        assert_eq!(labels.last().unwrap(), "org.opencontainers.image.source=https://example.org/a.git");
+        let origin = Origin::of_checkout(Some("https://example.org/a.git")).unwrap();
+        assert_eq!(origin.arguments[0], format!("VERSION={}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(origin.arguments.last().unwrap(), "SOURCE=https://example.org/a.git");
+        assert!(origin.arguments.contains(&format!("CREATED={}", date::utc(origin.time))));
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::build::{self, cargo_in, check};
+use crate::images::Names;
 use change::Change;
 use name::Name;
 
@@ -26,7 +27,8 @@ Examples:
   cargo xtask new weather --remove
   cargo xtask new weather --out ../weather
   cargo xtask new weather --out ../weather \\
-    --git https://example.org/swarmlings.git --rev v0.1.0";
+    --git https://example.org/swarmlings.git \\
+    --prefix registry.lan:5000/swarmlings";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -40,8 +42,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", requires = "out")]
     git: Option<String>,
     /// Revision of the git repository: a commit, tag or branch
-    #[arg(long, value_name = "REV", requires = "git")]
-    rev: Option<String>,
+    #[arg(long, value_name = "REV", requires = "git", default_value = concat!("v", env!("CARGO_PKG_VERSION")))]
+    rev: String,
+    /// Where the separate repository gets the sidecar and the hub
+    #[command(flatten)]
+    images: Names,
     /// Remove the service from this repository, unless that would lose changes that are not committed
     #[arg(long, conflicts_with = "out")]
     remove: bool,

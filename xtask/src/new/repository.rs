@@ -24,7 +24,7 @@ pub(crate) fn create(root: &Path, name: &Name, directory: &Path, args: &Args) ->
     ensure!(is_free, "--out {}: it exists, and is not an empty directory", directory.display());
     let (parent, directory) = resolve(directory)?;
     let runtime = match &args.git {
-        Some(url) => git_source(url, args.rev.as_deref()),
+        Some(url) => git_source(url, &args.rev),
         None => path_source(root, &directory)?,
     };
 
@@ -36,7 +36,7 @@ pub(crate) fn create(root: &Path, name: &Name, directory: &Path, args: &Args) ->
     let rust = line("rust-version")?.split('"').nth(1).context("parsing rust-version in Cargo.toml")?;
     let words =
         [("RUNTIME", &*runtime), ("RUST", rust), ("CLAP", line("clap")?), ("RUSTIX", line("rustix")?)];
-    let mut files = template::repository(name, &words);
+    let mut files = template::repository(name, &args.images, &words);
     for file in COPIED {
         files.push((file.to_owned(), read(&root.join(file))?));
     }
@@ -59,9 +59,8 @@ fn resolve(directory: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((parent, directory))
 }
 
-fn git_source(url: &str, rev: Option<&str>) -> String {
-    let rev = rev.map(|rev| format!(", rev = {rev:?}")).unwrap_or_default();
-    format!("{{ git = {url:?}{rev} }}")
+fn git_source(url: &str, rev: &str) -> String {
+    format!("{{ git = {url:?}, rev = {rev:?} }}")
 }
 
 fn path_source(root: &Path, directory: &Path) -> Result<String> {
@@ -105,9 +104,8 @@ mod tests {
 
     #[test]
     fn git_source_includes_the_revision() {
-        assert_eq!(git_source("https://example.org/s.git", None), r#"{ git = "https://example.org/s.git" }"#);
         assert_eq!(
-            git_source("https://example.org/s.git", Some("abc")),
+            git_source("https://example.org/s.git", "abc"),
             r#"{ git = "https://example.org/s.git", rev = "abc" }"#
         );
     }

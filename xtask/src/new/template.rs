@@ -2,6 +2,7 @@
 
 use super::change::Files;
 use super::name::Name;
+use crate::images::Names;
 
 /// Files of every service.
 const SHARED: [(&str, &str); 4] = [
@@ -26,6 +27,9 @@ const REPOSITORY: [(&str, &str); 5] = [
     (".cargo/config.toml", include_str!("template/repository/cargo-config.toml")),
 ];
 
+/// Version of the images that this checkout builds.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 const STACK: &str = include_str!("template/stack.yml");
 const STAGE: &str = include_str!("template/service/stage");
 
@@ -38,9 +42,11 @@ pub(crate) fn member(name: &Name) -> Files {
 }
 
 /// The files of a separate repository.
-pub(crate) fn repository(name: &Name, placeholders: &[Placeholder<'_>]) -> Files {
-    let mut files = filled(name, &[&SHARED[..], &REPOSITORY].concat(), placeholders);
-    files.push((format!("stacks/{name}.yml"), repository_stack(name)));
+pub(crate) fn repository(name: &Name, images: &Names, placeholders: &[Placeholder<'_>]) -> Files {
+    let sidecar = images.name("sidecar");
+    let placeholders = [&[("SIDECAR", &*sidecar)], placeholders].concat();
+    let mut files = filled(name, &[&SHARED[..], &REPOSITORY].concat(), &placeholders);
+    files.push((format!("stacks/{name}.yml"), repository_stack(name, images)));
     files
 }
 
@@ -51,17 +57,20 @@ pub(crate) fn stage(name: &Name) -> String {
 
 /// The stack file of a service in the workspace.
 pub(crate) fn member_stack(name: &Name) -> String {
-    let image = format!("${{SWARMLINGS_PREFIX:-swarmlings}}/{name}:${{SWARMLINGS_TAG:-latest}}");
-    let placeholders = [("BUILD", "cargo xtask images"), ("IMAGE", &image), ("TAG", "SWARMLINGS_TAG")];
+    let image = format!("${{SWARMLINGS_PREFIX:-swarmlings}}/{name}:${{SWARMLINGS_TAG:-{VERSION}}}");
+    let hub = format!("swarmlings/hub:{VERSION}");
+    let placeholders =
+        [("BUILD", "cargo xtask images"), ("IMAGE", &image), ("HUB", &hub), ("TAG", "SWARMLINGS_TAG")];
     fill(name, STACK, &placeholders)
 }
 
 /// The stack file in a separate repository.
-fn repository_stack(name: &Name) -> String {
+fn repository_stack(name: &Name, images: &Names) -> String {
     let variable = format!("{}_IMAGE", name.variable());
-    let image = format!("${{{variable}:-{name}:latest}}");
-    let build = format!("docker build --tag {name} .");
-    fill(name, STACK, &[("BUILD", &build), ("IMAGE", &image), ("TAG", &variable)])
+    let image = format!("${{{variable}:-{name}:0.1.0}}");
+    let build = format!("docker build --tag {name}:0.1.0 .");
+    let hub = images.name("hub");
+    fill(name, STACK, &[("BUILD", &build), ("IMAGE", &image), ("HUB", &hub), ("TAG", &variable)])
 }
 
 fn filled(name: &Name, templates: &[(&str, &str)], placeholders: &[Placeholder<'_>]) -> Files {
@@ -86,19 +95,19 @@ mod tests {
     #[test]
     fn all_placeholders_are_replaced() {
         let name = "my-weather".parse().unwrap();
-        let stacks =
-            [member_stack(&name), repository_stack(&name), stage(&name)].map(|text| (String::new(), text));
-        for (path, text) in
-            [member(&name), repository(&name, &PLACEHOLDERS)].into_iter().flatten().chain(stacks)
-        {
+        let images = Names { prefix: "registry.lan/s".to_owned(), tag: "1.2.3".to_owned() };
+        let files = repository(&name, &images, &PLACEHOLDERS);
+        assert!(files.iter().any(|(_, text)| text.contains("ARG SIDECAR=registry.lan/s/sidecar:1.2.3\n")));
+        let stacks = [member_stack(&name), stage(&name)].map(|text| (String::new(), text));
+        for (path, text) in [member(&name), files].into_iter().flatten().chain(stacks) {
             assert!(!text.contains("__"), "{path}: {text}");
             assert!(
                 path == ".gitignore" || path == ".cargo/config.toml" || !text.contains("weather ="),
                 "{path}"
             );
         }
-        let stack = repository_stack(&name);
-        assert!(stack.contains("    image: ${MY_WEATHER_IMAGE:-my-weather:latest}\n"), "{stack}");
+        let stack = repository_stack(&name, &images);
+        assert!(stack.contains("    image: ${MY_WEATHER_IMAGE:-my-weather:0.1.0}\n"), "{stack}");
         assert!(stack.contains("      MY_WEATHER_ENTRIES: hello=world,answer=42\n"), "{stack}");
     }
 }

@@ -26,7 +26,7 @@ Steps, in the order in which they run:
   packages       install the packages and tools that tests need
   toolchain      install rustfmt, clippy and the musl targets
   format         check the format of all Rust code
-  lint           run clippy, and hadolint on Dockerfiles; warnings fail
+  lint           run clippy, hadolint on Dockerfiles, and actionlint on workflows; warnings fail
   dependencies   check vulnerabilities, licences, duplicates and sources of all crates; only with --all
   compile        compile all tests
   unit           run the unit tests
@@ -130,6 +130,9 @@ impl Run<'_> {
                 let dockerfiles =
                     ["Dockerfile", "stacks/nginx/Dockerfile", "xtask/src/new/template/repository/Dockerfile"];
                 check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
+                let workflows = ["ci", "nightly", "release"];
+                let workflows = workflows.map(|name| format!(".github/workflows/{name}.yml"));
+                check(Command::new(needs::actionlint()?).args(workflows).current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
             Step::Dependencies => dependencies(),

@@ -23,6 +23,8 @@ const FAST_PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 /// Platforms of the images as released, for slow tests.
 const RELEASE_PLATFORMS: [&str; 3] = ["linux/386", "linux/amd64", "linux/arm64"];
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 const SOURCE: &str = "https://example.org/swarmlings.git";
 
 /// Maximum sizes of programs in bytes. whoami without gRPC has 7,800,000.
@@ -85,7 +87,7 @@ fn publish(profile: &str, platforms: &[&str], arguments: &[&str]) -> String {
 fn index_digest(layout: &Path) -> Value {
     let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
     assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
-    assert_eq!(index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], "latest");
+    assert_eq!(index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], VERSION);
     index["manifests"][0]["digest"].clone()
 }
 
@@ -117,8 +119,9 @@ fn released_images_are_small_on_every_platform() {
         })
         .collect();
     assert_eq!(rows.len(), names().len() * RELEASE_PLATFORMS.len(), "{}", published.table);
+    let ping = format!("swarmlings/ping:{VERSION}");
     for platform in RELEASE_PLATFORMS {
-        let sizes = rows[&("swarmlings/ping:latest", platform)];
+        let sizes = rows[&(&*ping, platform)];
         assert!(sizes[0] <= PING_IMAGE[0] && sizes[1] <= PING_IMAGE[1], "{platform}: {sizes:?}");
         let files = published.files("ping", platform);
         for (program, maximum) in PROGRAMS {
@@ -189,7 +192,7 @@ fn rebuilt_images_have_the_same_bytes_and_run_without_privileges() {
     // Builds the images again; the programs are up to date.
     publish("fast", &FAST_PLATFORMS, &["--registry", &registry, "--insecure"]);
     for image in names() {
-        let url = format!("http://{registry}/v2/swarmlings/{image}/manifests/latest");
+        let url = format!("http://{registry}/v2/swarmlings/{image}/manifests/{VERSION}");
         let request = http::agent(TIMEOUT, false).get(&url);
         let request = request.header("accept", "application/vnd.oci.image.index.v1+json");
         let answer = http::Response::read(request.call().unwrap()).unwrap();
@@ -198,7 +201,7 @@ fn rebuilt_images_have_the_same_bytes_and_run_without_privileges() {
     }
 
     let docker = lab.docker();
-    let name = format!("{registry}/swarmlings/ping:latest");
+    let name = format!("{registry}/swarmlings/ping:{VERSION}");
     docker.run(&["pull", "--quiet", &name]).unwrap();
     let config: Value = serde_json::from_str(
         &docker.run(&["image", "inspect", "--format", "{{json .Config}}", &name]).unwrap(),
@@ -208,7 +211,9 @@ fn rebuilt_images_have_the_same_bytes_and_run_without_privileges() {
     assert_eq!(label("source"), Some(SOURCE));
     assert_eq!(label("title"), Some("ping"));
     assert_eq!(label("licenses"), Some("MIT OR Apache-2.0"));
-    assert_eq!(label("version"), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!(label("version"), Some(VERSION));
+    let created = docker.run(&["image", "inspect", "--format", "{{.Created}}", &name]).unwrap();
+    assert_eq!(label("created"), Some(&*created));
     // Empty if the sources are not in a git repository.
     let revision =
         Command::new("git").args(["rev-parse", "HEAD"]).current_dir(stage::root()).output().unwrap();

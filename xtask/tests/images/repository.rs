@@ -21,7 +21,9 @@ fn image_of_a_separate_repository_runs() {
     let lab = stage::hold();
     let docker = lab.docker();
     let architecture = docker.architecture().unwrap();
-    Images::new("swarmlings", "latest").build(docker, &architecture, &Binaries::find().unwrap()).unwrap();
+    Images::new("swarmlings", env!("CARGO_PKG_VERSION"))
+        .build(docker, &architecture, &Binaries::find().unwrap())
+        .unwrap();
     let target = format!("TARGET={}", target());
     let context = directory.to_str().unwrap();
     let arguments = ["build", "--tag", "image-of-a-test", "--build-arg", &target, context];

@@ -81,7 +81,7 @@ fn headers_and_json_identify_the_task() {
         ("x-task", Some("echo.1.abc")),
         ("x-slot", Some("1")),
         ("x-node", None),
-        ("x-version", Some("0.1.0")),
+        ("x-version", Some(env!("CARGO_PKG_VERSION"))),
         ("x-state", Some("serving")),
     ] {
         assert_eq!(answer.header(name), value, "{name}");
@@ -89,7 +89,7 @@ fn headers_and_json_identify_the_task() {
     let json = answer.json();
     assert_eq!(json["hostname"], "echo-1");
     assert_eq!((&json["task"], &json["slot"], json.get("node")), (&"echo.1.abc".into(), &"1".into(), None));
-    assert_eq!((&json["version"], &json["state"]), (&"0.1.0".into(), &"serving".into()));
+    assert_eq!((&json["version"], &json["state"]), (&env!("CARGO_PKG_VERSION").into(), &"serving".into()));
     assert_eq!(echo.get("/bench").header("x-task"), Some("echo.1.abc"));
 }
 

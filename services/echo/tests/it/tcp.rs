@@ -61,7 +61,7 @@ fn greeting_names_task_and_client() {
         serde_json::from_str::<Value>(&line).unwrap(),
         serde_json::json!({
             "hostname": "echo-1", "name": "x", "remoteAddr": client, "task": "echo.1.abc", "slot": "1",
-            "version": "0.1.0", "state": "serving",
+            "version": env!("CARGO_PKG_VERSION"), "state": "serving",
         })
     );
     exchange(stream.get_mut(), b"hello\n");

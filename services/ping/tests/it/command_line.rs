@@ -53,7 +53,8 @@ fn help_lists_every_flag_with_its_variable_and_examples() {
 
 #[test]
 fn version_prints_name_and_number() {
-    assert_eq!(run(&["--version"]).stdout, b"ping 0.1.0\n");
+    let expected = concat!("ping ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(run(&["--version"]).stdout, expected.as_bytes());
 }
 
 #[test]

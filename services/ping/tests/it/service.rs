@@ -27,10 +27,10 @@ fn name_defaults_to_the_hostname() {
 fn admin_port_serves_readiness_version_and_metrics() {
     let ping = start(&[]);
     assert!(ping.get_admin("/readyz").ends_with("\r\n\r\nready\n"));
-    assert!(ping.get_admin("/version").ends_with("\r\n\r\nping 0.1.0\n"));
-    assert!(
-        ping.get_admin("/metrics").contains("swarmlings_build_info{service=\"ping\",version=\"0.1.0\"} 1\n")
-    );
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(ping.get_admin("/version").ends_with(&format!("\r\n\r\nping {version}\n")));
+    let series = format!("swarmlings_build_info{{service=\"ping\",version=\"{version}\"}} 1\n");
+    assert!(ping.get_admin("/metrics").contains(&series));
 }
 
 #[test]

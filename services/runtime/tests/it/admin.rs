@@ -51,7 +51,10 @@ fn metrics_count_responses() {
         ("swarmlings_requests_total{method=\"HEAD\",code=\"200\",route=\"*\"}", "1"),
         ("swarmlings_requests_total{method=\"PUT\",code=\"405\",route=\"*\"}", "1"),
         ("swarmlings_requests_total{method=\"other\",code=\"400\",route=\"other\"}", "1"),
-        ("swarmlings_build_info{service=\"runtime\",version=\"0.1.0\"}", "1"),
+        (
+            concat!("swarmlings_build_info{service=\"runtime\",version=\"", env!("CARGO_PKG_VERSION"), "\"}"),
+            "1",
+        ),
     ] {
         eventually(series, || server.metric(series).as_deref() == Some(count));
     }
@@ -91,7 +94,7 @@ fn metrics_include_those_of_the_service() {
 fn version_unknown_paths_and_methods() {
     let admin = Server::admin(&context(limits()));
     let mut client = admin.connect();
-    assert_eq!(client.get("/version").body, "runtime 0.1.0\n");
+    assert_eq!(client.get("/version").body, concat!("runtime ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!(client.get("/other").code, 404);
     assert_eq!(client.ask("HEAD", "/healthz").code, 200);
     assert_eq!(client.ask("POST", "/healthz").header("allow"), Some("GET, HEAD"));
