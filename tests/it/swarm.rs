@@ -147,6 +147,10 @@ fn running_demo_changes_to_https() {
     let error = format!("{:#}", list.unwrap_err());
     assert!(error.contains("the hub expects HTTPS here"), "{error}");
 
+    // The commands of the hub find their URL and the CA in the environment of its container.
+    let tasks = hub.exec(&["/hub", "ps", &stack.stack().service("hello")]).unwrap();
+    assert_eq!(tasks.lines().filter(|line| line.contains("_hello ")).count(), 2, "{tasks}");
+
     stack.wait_body("/plain/hello/viktor").unwrap();
     let options = LoadOptions { rate: 200, instance: HELLO, ..LoadOptions::default() };
     let load = Load::start(stack.url("/plain/hello/viktor"), &options).unwrap();

@@ -192,7 +192,7 @@ impl Hub {
     /// the service's update, and waits for an answer for up to that time.
     pub(crate) async fn explain(&self, service: &str, wait: Option<Duration>) -> Option<Explanation> {
         let number = self.update(|state, now| {
-            let asks = wait.is_some() && state.registry.explain(service).is_some();
+            let asks = wait.is_some() && state.registry.knows(service);
             (None, asks.then(|| state.questions.ask(now, service)))
         });
         let explanation = self.wait_until(&self.progress, now() + wait.unwrap_or_default(), |state, over| {

@@ -721,6 +721,11 @@ impl Registry {
 }
 
 impl Registry {
+    /// Returns whether a service has or had instances, or a manager lists it.
+    pub(crate) fn knows(&self, service: &str) -> bool {
+        self.services.contains_key(service) || self.specs.lists(service)
+    }
+
     /// Returns the labels that apply to a task.
     pub(crate) fn labels_of<'a>(&self, registration: &'a Registration) -> Cow<'a, Labels> {
         self.specs.resolve_labels(registration).0
@@ -751,16 +756,21 @@ impl Registry {
         };
         let mut explanation = Explanation { version, ..Explanation::default() };
         let (mut ids, mut backends) = (Vec::new(), Vec::new());
+        let mut sets: Vec<(Cow<'_, Labels>, Vec<InstanceId>)> = Vec::new();
         for (id, instance) in service.members.iter().filter_map(|id| self.instances.get_key_value(id)) {
             let labels = self.labels_of(&instance.registration);
-            let labels = traefik_v1::redact(&labels).unwrap_or_else(|| labels.into_owned());
-            match explanation.labels.iter_mut().find(|set| set.labels == labels) {
-                Some(set) => set.instances.push(id.clone()),
-                None => explanation.labels.push(LabelSet { labels, instances: vec![id.clone()] }),
+            match sets.iter_mut().find(|(known, _)| *known == labels) {
+                Some((_, instances)) => instances.push(id.clone()),
+                None => sets.push((labels, vec![id.clone()])),
             }
             ids.push(id);
             backends.extend(instance.backend().filter(|_| instance.is_healthy()));
         }
+        let redacted = |(labels, instances): (Cow<'_, Labels>, _)| LabelSet {
+            labels: traefik_v1::redact(&labels).unwrap_or_else(|| labels.into_owned()),
+            instances,
+        };
+        explanation.labels = sets.into_iter().map(redacted).collect();
         let mut draft = Draft::default();
         if let Some(config) = &service.plan.rendered {
             draft.add(config, &backends);
