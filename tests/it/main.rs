@@ -22,8 +22,9 @@ mod failures;
 mod fuzz;
 /// `sidecar healthcheck`: green means routed.
 mod healthcheck;
-/// The hub's page, in a browser.
+/// `hub ps`, `hub explain` and `hub wait`.
 mod hub_commands;
+/// The hub's page, in a browser.
 mod hub_page;
 /// Invalid and conflicting labels.
 mod labels;

@@ -109,6 +109,35 @@ fn tcp_connections_name_their_task_and_client() {
 }
 
 #[test]
+fn changed_file_of_a_config_rolls_out_and_fails_no_request() {
+    let stack = SwarmStack::deploy().unwrap();
+    let prefix = stack.stack().name().to_owned();
+    let changed = tempfile::NamedTempFile::new().unwrap();
+    fs::write(changed.path(), "Salut, {name} !\n").unwrap();
+    let deploy = |version, file: Option<&str>| {
+        let variables = [("GREETING_PREFIX", prefix.as_str()), ("GREETING_VERSION", version)];
+        let file = file.map(|file| ("GREETING_FILE", file));
+        let variables: Vec<_> = variables.into_iter().chain(file).collect();
+        stack.extend("stacks/configs.yml", &variables).unwrap();
+    };
+    let greets = |greeting: &str| {
+        let answers = || stack.wait_body("/plain/hello/viktor").is_ok_and(|body| body.starts_with(greeting));
+        // Each task in turn.
+        eventually_on_engine(LONG, || (0..4).all(|_| answers())).unwrap();
+    };
+    deploy("1", None);
+    greets("Grüezi, Viktor! (from ");
+    let options = LoadOptions { rate: 200, instance: "header:x-served-by", ..LoadOptions::default() };
+    let load = Load::start(stack.url("/plain/hello/viktor"), &options).unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    deploy("2", changed.path().to_str());
+    stack.stack().wait_updated("hello", LONG).unwrap();
+    greets("Salut, Viktor !\n");
+    load.wait_for_more(100, LONG).unwrap();
+    load.pass().unwrap();
+}
+
+#[test]
 fn load_runs_as_a_job_and_prints_its_report() {
     let mut stack = SwarmStack::deploy().unwrap();
     stack.wait_body("/ping").unwrap();

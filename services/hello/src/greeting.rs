@@ -4,6 +4,8 @@ use std::fmt;
 
 use parse::percent_decode;
 
+use crate::template::Template;
+
 /// Default name, for paths that end with a slash.
 const WORLD: &str = "World";
 
@@ -22,8 +24,8 @@ pub(crate) enum NameError {
 }
 
 /// Returns the greeting for `path` from `host`.
-pub(crate) fn greeting(path: &str, host: &str) -> Result<String, NameError> {
-    Ok(format!("Hello, {}! (from {host})\n", name(path)?))
+pub(crate) fn greeting(template: &Template, path: &str, host: &str) -> Result<String, NameError> {
+    Ok(template.fill(&name(path)?, host))
 }
 
 /// Returns the last segment of `path`, decoded and capitalized.
@@ -103,8 +105,9 @@ mod tests {
 
     #[test]
     fn greeting_contains_name_and_host() {
-        assert_eq!(greeting("/viktor", "hello-1").unwrap(), "Hello, Viktor! (from hello-1)\n");
-        assert_eq!(greeting("/", "hello-1").unwrap(), "Hello, World! (from hello-1)\n");
+        let greeting = |path| greeting(&Template::default(), path, "hello-1").unwrap();
+        assert_eq!(greeting("/viktor"), "Hello, Viktor! (from hello-1)\n");
+        assert_eq!(greeting("/"), "Hello, World! (from hello-1)\n");
     }
 
     #[test]
