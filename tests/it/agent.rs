@@ -483,8 +483,17 @@ fn deploy_labels_route_swarm_tasks_and_their_changes_apply_at_once() {
         .unwrap();
     };
     stale(true);
+    // The agent tells what `hub wait` needs, also of labels that changed alone, and of tasks without a sidecar.
+    let wait = |service: &str| {
+        let [hub] = &stack.stack().containers_of("hub").unwrap()[..] else { panic!("there is one hub") };
+        hub.exec(&["/hub", "wait", service, "--timeout", "1m"]).unwrap()
+    };
+    for service in [stack.stack().service("hello"), web.service("web")] {
+        assert!(wait(&service).contains("2 task(s) routed"), "{service}");
+    }
     stack.stack().force_update("hello").unwrap();
     stale(false);
+    assert!(wait(&stack.stack().service("hello")).contains("2 task(s) routed"));
 }
 
 fn ensure_not_404(url: &str) -> anyhow::Result<()> {
