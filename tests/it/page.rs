@@ -12,10 +12,9 @@ use tempfile::TempDir;
 
 use sample::{Run, SimulatedInstance, report};
 
-mod png;
 mod sample;
 
-/// Environment variable with a directory for pages and screenshots. One of them is docs/images/load.png.
+/// Environment variable with a directory for pages and screenshots.
 const PICTURES: &str = "SWARMLINGS_PICTURES";
 
 /// Sections of the page in their order.
@@ -180,14 +179,6 @@ fn charts_have_a_lane_for_each_instance() {
         assert_eq!(pages.count("#timeline-chart .gap"), 1);
         assert_eq!(pages.count("#timeline-chart .hand"), 3);
         assert_eq!(pages.count("#failures tbody tr"), report.failures.listed.len() as u64);
-    }
-    // From the top to the chart of latency over time.
-    let end = "return Math.round(document.querySelector('#latency-chart').getBoundingClientRect().bottom + scrollY)";
-    let height = pages.run(end).as_u64().unwrap();
-    let picture = pages.browser.screenshot(Some((900, u32::try_from(height).unwrap() + 14))).unwrap();
-    assert!(picture.len() > 50_000, "the screenshot has only {} bytes", picture.len());
-    if let Some(directory) = directory() {
-        fs::write(directory.join("load.png"), png::recompress(&picture)).unwrap();
     }
     assert!(pages.text("h1").starts_with("120,004 requests in "), "{}", pages.text("h1"));
     assert!(pages.text("#assertions").contains("1 of 3 assertions failed"), "{}", pages.text("#assertions"));

@@ -19,8 +19,11 @@ mod hub_page;
 mod hubs;
 /// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
 mod nginx;
+mod png;
 /// `stacks/published.yml`: published ports of hosts without a common network.
 mod published;
+/// The page of load's report on a rolling update, and the pictures of it in docs/images.
+mod report;
 /// Updates, scaling and changes of labels under load.
 mod rollout;
 /// The article's scenario on three hosts.
