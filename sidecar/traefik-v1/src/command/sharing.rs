@@ -12,6 +12,8 @@ use super::translate::{self, Outcome};
 use super::yaml::{NodeId, Tree};
 use crate::variables::Variables;
 
+const UNCHANGEABLE: &str = "the labels cannot be changed in the text of this file; please report it as a bug";
+
 /// Names of services in Swarm.
 pub(crate) struct Naming<'a> {
     pub(crate) stack: Option<&'a str>,
@@ -62,6 +64,9 @@ pub(crate) fn translate(
             sets.iter().zip(&mut outcomes).filter(|(set, outcome)| has(set) && outcome.is_changed());
         affected.for_each(|(_, outcome)| outcome.fail(Diagnostic::new("", &message)));
     };
+    if edits.windows(2).any(|pair| pair[0].0.end > pair[1].0.start) {
+        return Err(UNCHANGEABLE.to_owned());
+    }
     verify(&edit::apply(text, 0, &edits), &sets, &outcomes, &mut variables)?;
     for (set, outcome) in sets.iter().zip(&outcomes) {
         let place = set.place();
@@ -156,7 +161,7 @@ fn verify(
     if new.len() == sets.len() && pairs.all(|(new, old)| is_right(new, old)) {
         return Ok(());
     }
-    Err("the labels cannot be changed in this file; please report it as a bug".to_owned())
+    Err(UNCHANGEABLE.to_owned())
 }
 
 /// Warns of services that several sets define with different options, as `traefik.backend` may do.

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use traefik::Exposure;
 
 use super::report::Report;
@@ -404,5 +405,29 @@ fn errors_name_place_and_cause() {
     }
     for empty in ["", "# c\n", "services:\n", "{}", "[]"] {
         check(empty, empty);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// [`translate`] itself checks the new labels.
+    #[test]
+    fn no_file_panics_or_gets_other_labels(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "traefik.port: 80\n", "traefik.frontend.rule: 'PathPrefix:/a'\n", "- traefik.port=80\n", "- \"traefik.tags=x\" # c\n",
+            "- traefik.http.routers.a.rule=Host(`a`,`b`)\n", "traefik.tags:\n", "? traefik.tags\n", "&a ", "*a ", "<<: *a\n", "!x ",
+            "{traefik.tags: x, traefik.frontend.rule: 'PathPrefix:/a', }", "[traefik.tags=x,", "]", "}", ", ", "\n", "# c\n", " ", "  ", "é",
+            "|-\n", ">\n", "\"", "'", ": ", "$A", "---\n", "\r\n", "\u{feff}", "services:\n", "s:\n", "labels:\n", "deploy:\n",
+            "traefik.http.middlewares.m.headers.sslredirect: true\n", "- >-\n  traefik.frontend.rule=\n  PathPrefix:/a\n",
+        ]), 0..12),
+        is_stack in any::<bool>(),
+    ) {
+        let head = if is_stack { "x: &a {traefik.port: 1}\nservices:\n  s:\n    labels:\n      " } else { "" };
+        let text = parts.concat();
+        let text = if is_stack { head.to_owned() + &text.replace('\n', "\n      ") } else { text };
+        let naming = Naming { stack: None, service: "service" };
+        let result = translate(&text, &naming, &Exposure::default(), &mut Report::default());
+        prop_assert!(!result.as_ref().is_err_and(|error| error.contains("report it as a bug")), "{result:?} {text:?}");
     }
 }
