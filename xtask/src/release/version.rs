@@ -53,11 +53,10 @@ pub(super) fn replaced(path: &str, text: &str, old: Version, new: Version) -> St
     }
     // Tags of images.
     let replaced = |line: &str| {
-        let prefixes = ["SWARMLINGS_TAG:-", "SWARMLINGS_TAG=", "ARG VERSION="];
+        let prefixes = ["SWARMLINGS_TAG:-", "SWARMLINGS_TAG=", "ARG VERSION=", "swarmlings-stacks-"];
         let names = harness::binaries::names().into_iter().chain(["nginx", "weather"]);
         let images = names.map(|name| format!("swarmlings/{name}:"));
-        let files = ["swarmlings-stacks-", "load-"].map(str::to_owned);
-        let prefixes = prefixes.into_iter().map(str::to_owned).chain(images).chain(files);
+        let prefixes = prefixes.into_iter().map(str::to_owned).chain(images);
         prefixes.fold(line.to_owned(), |line, prefix| {
             line.replace(&format!("{prefix}{old}"), &format!("{prefix}{new}"))
         })
