@@ -9,9 +9,7 @@ pub(crate) fn translate(t: &mut Translator<'_>) {
     server(t, &balancer);
     stickiness(t, &balancer);
     health_check(t, &balancer);
-    // Without a port this label is what defines the service, so it is also set to its default.
-    let pass_host = t.bool("frontend.passHostHeader").unwrap_or_else(|| "true".to_owned());
-    if pass_host != "true" || !t.has("port") {
+    if let Some(pass_host) = t.bool("frontend.passHostHeader").filter(|pass_host| pass_host != "true") {
         t.set(format_args!("{balancer}.passhostheader"), pass_host);
     }
     let flush_interval = format!("{balancer}.responseforwarding.flushinterval");
@@ -26,9 +24,10 @@ pub(crate) fn translate(t: &mut Translator<'_>) {
 
 fn server(t: &mut Translator<'_>, balancer: &str) {
     t.copy_port("port", format_args!("{balancer}.server.port"));
-    if let Some(scheme) = t.one_of("protocol", &["http", "https", "h2c"], "http, https or h2c")
-        && scheme != "http"
-    {
+    // Without a port this label is what defines the service, so it is also set to its default. Options of servers may differ
+    // between services that share a backend.
+    let scheme = t.one_of("protocol", &["http", "https", "h2c"], "http, https or h2c").unwrap_or("http");
+    if scheme != "http" || !t.has("port") {
         t.set(format_args!("{balancer}.server.scheme"), scheme);
     }
     if let Some(weight) = t.int("weight").filter(|weight| weight != "1") {

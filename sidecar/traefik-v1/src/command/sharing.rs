@@ -176,9 +176,7 @@ fn warn_of_shared_services(sets: &[LabelSet], outcomes: &mut [Outcome]) {
                 continue;
             };
             let options = services.entry(name.to_owned()).or_default();
-            if !option.starts_with("loadbalancer.server.")
-                && (option, value.as_str()) != ("loadbalancer.passhostheader", "true")
-            {
+            if !option.starts_with("loadbalancer.server.") {
                 options.insert((option.to_owned(), value.clone()));
             }
         }

@@ -74,7 +74,7 @@ fn maps_lists_in_brackets_and_json_stay_what_they_are() {
          \"traefik.portIndex=1\" ]\n",
         "services:\n  a:\n    deploy:\n      labels: [ \"traefik.http.routers.a.priority=12\",\n        \
          \"traefik.http.routers.a.rule=PathPrefix(`/`)\",\n        \"traefik.http.routers.a.service=a\",\n        \
-         \"traefik.http.services.a.loadbalancer.passhostheader=true\" ]\n",
+         \"traefik.http.services.a.loadbalancer.server.scheme=http\" ]\n",
     );
     check(
         "{\"traefik.http.routers.a.rule\":\"Host(`a`,`b`)\",\"x\":\"$1\"}",
@@ -91,7 +91,7 @@ fn lines_stay_lines() {
     check(
         "traefik.frontend.rule=PathPrefix:/a$",
         "traefik.http.routers.service.priority=14\ntraefik.http.routers.service.rule=PathPrefix(`/a$`)\n\
-         traefik.http.routers.service.service=service\ntraefik.http.services.service.loadbalancer.passhostheader=true",
+         traefik.http.routers.service.service=service\ntraefik.http.services.service.loadbalancer.server.scheme=http",
     );
 }
 
@@ -185,12 +185,12 @@ services:
     let (before, _) = file.split_once("    - traefik.frontend").unwrap();
     let good = "    - traefik.http.routers.good.priority=13\n    - traefik.http.routers.good.rule=PathPrefix(`/g`)\n    \
                 - traefik.http.routers.good.service=good\n    \
-                - traefik.http.services.good.loadbalancer.passhostheader=true\n";
+                - traefik.http.services.good.loadbalancer.server.scheme=http\n";
     assert_eq!(new, format!("{before}{good}"), "{report}");
     for line in [
         "f: services.list-of-maps.labels: error: expected KEY=VALUE, got a map or a list; with `KEY: VALUE`, remove the dash",
         "f: services.anchored.labels: error: a label to change has an anchor",
-        "f: services.key.labels: error: traefik.http.services.${B}.loadbalancer.passhostheader: Compose does not replace",
+        "f: services.key.labels: error: traefik.http.services.${B}.loadbalancer.server.scheme: Compose does not replace",
         "f: services.decided.labels: error: traefik.frontend.headers.SSLRedirect: expected true or false; a variable",
         "f: services.reset.labels: warning: Compose combines these labels with those of other files as !reset says",
         "f: services.extended.labels: warning: Compose adds the labels of the service that `extends` names",
@@ -310,7 +310,7 @@ services:
       traefik.http.routers.a.priority: '25'
       traefik.http.routers.a.rule: PathPrefix(`/a`) && Method(`GET`)
       traefik.http.routers.a.service: a
-      traefik.http.services.a.loadbalancer.passhostheader: 'true'
+      traefik.http.services.a.loadbalancer.server.scheme: http
       traefik.http.middlewares.a--basicauth.basicauth.users: a:b
       x:
       y: \"a
@@ -321,6 +321,23 @@ services:
       - traefik.http.routers.b.priority=14
       - traefik.enable=true
 ",
+    );
+}
+
+#[test]
+fn services_that_share_a_backend_have_equal_options_or_a_warning() {
+    let file = |options: &str| {
+        format!(
+            "services:\n  a: {{labels: {{traefik.backend: x, traefik.port: 80, traefik.frontend.rule: 'PathPrefix:/a'}}}}\n  \
+             b: {{labels: {{traefik.backend: x, traefik.frontend.rule: 'PathPrefix:/b'{options}}}}}\n"
+        )
+    };
+    let (new, report) = rewrite(&file(""));
+    assert!(new.matches("traefik.http.services.x.").count() == 2 && report.is_empty(), "{new}\n{report}");
+    let (_, report) = rewrite(&file(", traefik.backend.healthcheck.path: /"));
+    assert!(
+        report.contains("services.b.labels: warning: traefik.http.services.x: a defines the service x, too"),
+        "{report}"
     );
 }
 
