@@ -21,7 +21,8 @@ pub enum InstanceKey {
     Body(BodyKey),
 }
 
-/// A regular expression for bodies.
+/// A regular expression for bodies. The crate `regex` would take 2 µs per KiB for an expression without a prefix, in place of
+/// 20 to 50 µs, but its lazy DFA adds 235 kB to the program.
 #[derive(Clone, Debug)]
 pub struct BodyKey {
     expression: Regex,
