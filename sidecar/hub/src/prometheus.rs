@@ -36,6 +36,9 @@ pub(crate) fn target<'a>(
         Some(port) => port.parse::<NonZeroU16>().ok()?.get(),
         None => registration.source.is_sidecar().then_some(ADMIN_PORT)?,
     };
+    // Other ports than published ones are out of reach.
+    let published = &registration.published;
+    let port = if published.is_empty() { port } else { published.get(&format!("{port}/tcp"))?.get() };
     let texts = [
         ("service", Some((&*registration.service).into())),
         ("task", Some(id.as_str().into())),
@@ -80,5 +83,18 @@ mod tests {
         );
         assert_eq!(found(Source::Sidecar, &[("prometheus.scrape", "false")]), None);
         assert_eq!(found(Source::Sidecar, &[("prometheus.port", "x")]), None);
+    }
+
+    #[test]
+    fn published_port_is_a_target_in_place_of_the_containers() {
+        let id = "s.1".parse().unwrap();
+        let port = NonZeroU16::new(32768).unwrap();
+        for (label, expected) in [("81", Some("10.0.1.1:32768")), ("82", None)] {
+            let labels = [("prometheus.port", label)];
+            let published = [("81/tcp".to_owned(), port)].into();
+            let known = Registration { published, ..registration("s.1", Health::Starting, &labels) };
+            let found = target(&id, &known, &known.labels);
+            assert_eq!(found.as_ref().map(|found| found.targets[0].as_str()), expected);
+        }
     }
 }
