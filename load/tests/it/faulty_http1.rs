@@ -12,7 +12,7 @@ use crate::faulty::Expected::{Failed, Ok, Status};
 use crate::faulty::{Expected, REQUESTS, assert_exact, is_faulty, run_all};
 use crate::run::report;
 
-/// What the server does after its response.
+/// Action of the server after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Handles the next request of the connection.

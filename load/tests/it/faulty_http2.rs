@@ -29,11 +29,11 @@ enum On {
     Connection,
     /// The stream of the request.
     Stream,
-    /// A stream that no one has opened.
+    /// A stream that is not open.
     Unknown,
 }
 
-/// What the server does after its response.
+/// Action of the server after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Handles the next request of the connection.

@@ -7,7 +7,7 @@ mod end;
 mod faulty;
 /// Servers that fail a known set of requests over HTTP/1.1.
 mod faulty_http1;
-/// The same over HTTP/2.
+/// Servers that fail a known set of requests over HTTP/2.
 mod faulty_http2;
 /// HTTP/2: retries, settings, errors.
 mod http2;
