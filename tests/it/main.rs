@@ -8,6 +8,8 @@ mod access;
 /// The agent: containers without a sidecar, on a Docker engine.
 mod agent;
 mod attacks;
+/// Certificates for clients, from a directory of the hub.
+mod certificates;
 /// docker-compose files, on a Docker engine.
 mod compose;
 /// Generations of a service, and services that define the same names.

@@ -15,6 +15,8 @@ use harness::traefik::{DASHBOARD, DASHBOARD_USER};
 use harness::{Load, LoadOptions, Loopback, SwarmStack, TraefikApi, apache, eventually, http};
 use serde_json::Value;
 
+use crate::certificates::presented;
+
 const LONG: Duration = Duration::from_secs(30);
 
 #[test]
@@ -135,6 +137,50 @@ fn changed_file_of_a_config_rolls_out_and_fails_no_request() {
     greets("Salut, Viktor !\n");
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all runs it"]
+fn clients_use_https_and_a_renewed_certificate_needs_no_restart_of_traefik() {
+    let stack = SwarmStack::deploy().unwrap();
+    let (docker, name) = (stack.docker(), stack.stack().name());
+    let made = Certificates::new(P256);
+    let issue = |prefix: &str| {
+        made.issue_for("site", P256, "/CN=site.test", "DNS:site.test");
+        for (end, file) in [("crt", "site.pem"), ("key", "site.key")] {
+            let content = fs::read(made.path(file)).unwrap();
+            docker.run_with_input(&["secret", "create", &format!("{prefix}_{end}"), "-"], &content).unwrap();
+        }
+        fs::read_to_string(made.path("site.pem")).unwrap()
+    };
+    // The names that the harness gives to the secrets.
+    let first = issue(&format!("{name}_{name}_site"));
+    let port = Loopback::at(Ipv4Addr::UNSPECIFIED.into()).free().unwrap().port();
+    stack.extend("stacks/https.yml", &[("HTTPS_PORT", &port.to_string())]).unwrap();
+    let entry = (Ipv4Addr::LOCALHOST, port).into();
+    let presented = || presented(entry, "site.test", &made.path("ca.pem"));
+    eventually(LONG, presented).unwrap();
+    assert_eq!(presented().unwrap(), first);
+    let redirect = http::get(&stack.url("/ping")).unwrap();
+    assert_eq!((redirect.status, redirect.header("location")), (301, Some("https://127.0.0.1/ping")));
+
+    let traefiks = hosts(&stack, "traefik");
+    let (second, hub) = (issue(&format!("{name}_{name}_renewed")), stack.stack().service("hub"));
+    let mut update = vec!["service".to_owned(), "update".to_owned(), "--detach".to_owned()];
+    for end in ["crt", "key"] {
+        let new = format!("source={name}_{name}_renewed_{end},target=/certificates/site.{end}");
+        update.extend(["--secret-rm".to_owned(), format!("{name}_{name}_site_{end}")]);
+        update.extend(["--secret-add".to_owned(), new]);
+    }
+    update.push(hub);
+    docker.run(&update.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    eventually_on_engine(LONG, || {
+        let now = presented().expect("no request fails");
+        ensure!(now == second, "still the old certificate");
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(hosts(&stack, "traefik"), traefiks);
 }
 
 #[test]

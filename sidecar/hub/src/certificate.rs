@@ -27,15 +27,15 @@ use x509_cert::time::Validity;
 /// Ten years.
 const VALIDITY: Duration = Duration::from_hours(24 * 3650);
 
-/// A certificate and its key, both as PEM. The key needs no more protection than the certificate: no client trusts it.
-#[derive(Clone, Debug)]
+/// A certificate with its chain, and its key, both as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
     pub(crate) chain: String,
     pub(crate) key: String,
 }
 
 impl Certificate {
-    /// Generates a key and signs a certificate with it.
+    /// Generates a key and signs a certificate with it. The key needs no more protection than the certificate: no client trusts it.
     pub(crate) fn self_signed() -> Result<Self, Box<dyn Error>> {
         let key = SigningKey::try_generate()?;
         let mut serial = [0; 16];

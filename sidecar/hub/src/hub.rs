@@ -14,6 +14,7 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use crate::auth::Identity;
+use crate::certificates::Certificates;
 use crate::events::Events;
 use crate::explanation::Explanation;
 use crate::key::Key;
@@ -80,6 +81,7 @@ impl Hub {
             unready: Some(unready),
             is_outdated: false,
             is_unpublished: false,
+            new_certificates: None,
             renderings: 0,
             rests_until: now(),
             ticks_at: now(),
@@ -167,6 +169,14 @@ impl Hub {
             };
             (None, heartbeat)
         })
+    }
+
+    /// Replaces the certificates for routers.
+    pub(crate) fn set_certificates(&self, certificates: Certificates) {
+        self.update(|state, _| {
+            state.new_certificates = Some(certificates);
+            (Some(Effect::Registry), ())
+        });
     }
 
     /// Replaces the services that the manager on `node` published.

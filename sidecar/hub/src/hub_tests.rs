@@ -10,6 +10,7 @@ use runtime::Readiness;
 use tokio::time::{advance, sleep, timeout};
 
 use super::*;
+use crate::certificate::Certificate;
 
 const WARM_UP: Duration = Duration::from_secs(2);
 const THROTTLE: Duration = Duration::from_millis(100);
@@ -26,7 +27,14 @@ fn hub(readiness: &Readiness) -> Arc<Hub> {
         policy: crate::policy::Policy::default(),
     };
     let hub = Hub::new(
-        Options { host: "hub".to_owned(), warm_up: WARM_UP, certificate: None, page: None, page_ca: None },
+        Options {
+            host: "hub".to_owned(),
+            warm_up: WARM_UP,
+            certificate: None,
+            certificates: Certificates::new(),
+            page: None,
+            page_ca: None,
+        },
         settings,
         Key::new(b"random"),
         TraefikApi::new(Key::new(b"token")),
@@ -141,6 +149,27 @@ async fn poll_waits_for_a_change() {
     keep_alive(&hub, 2);
     assert!(held.await.unwrap().contains("10.0.1.2"));
     assert!(now() - before < Duration::from_millis(10), "the change is sent at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_poll_gets_other_certificates_at_once() {
+    let hub = hub(&Readiness::default());
+    keep_alive(&hub, 1);
+    sleep(WARM_UP).await;
+    let first = poll(&hub, 1, WAIT).await.unwrap();
+    let certificates = Certificate { chain: "the chain".to_owned(), key: "the key".to_owned() };
+    let certificates = Certificates::from([("a".to_owned(), certificates)]);
+    let held = tokio::spawn({
+        let hub = hub.clone();
+        async move { poll(&hub, 1, WAIT).await.unwrap() }
+    });
+    sleep(WAIT / 2).await;
+    let before = now();
+    hub.set_certificates(certificates);
+    let second = held.await.unwrap();
+    assert!(!first.contains("the chain") && second.contains("the chain"), "{second}");
+    assert!(now() - before < Duration::from_millis(10));
+    assert!(!String::from_utf8_lossy(&hub.state().public_document().unwrap()).contains("the key"));
 }
 
 #[tokio::test(start_paused = true)]

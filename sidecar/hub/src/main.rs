@@ -5,6 +5,7 @@
 //! - [`state`]: the configuration and its generation, from [`registry`] (leases and labels, with [`specs`], [`policy`] and [`plans`]) and
 //!   [`routers`], which reports to it as [`reports`] says
 //! - [`traefik_api`]: requests to the API of routers, whose answers [`rawdata`] parses
+//! - [`certificate`], [`certificates`]: certificates for routers, generated or from a directory
 //! - [`key`]: secrets that derive from the token, such as [`ticket`]s
 //! - [`limits`]: bounds on what clients hold
 //! - [`journal`]: the latest events; [`prometheus`]: tasks as targets
@@ -30,6 +31,7 @@ mod address;
 mod api;
 mod auth;
 mod certificate;
+mod certificates;
 mod command;
 mod events;
 mod explanation;
@@ -119,6 +121,10 @@ struct Flags {
     /// Give Traefik a default certificate, unless labels set one, so that it does not generate one at each change
     #[arg(long, env = "HUB_DEFAULT_CERTIFICATE", value_parser = parse_bool, help_heading = "Traefik")]
     default_certificate: bool,
+    /// Directory with certificates for Traefik: NAME.crt, with its chain, and NAME.key. Read again every 2s, so that renewed ones are
+    /// used
+    #[arg(long, env = "HUB_CERTIFICATES", value_name = "DIR", help_heading = "Traefik")]
+    certificates: Option<PathBuf>,
     /// Path under which Traefik serves the hub's page, which asks for a token of role reader as password, such as /hub
     #[arg(long, env = "HUB_PAGE_PATH", value_name = "PATH", value_parser = page_prefix, help_heading = "Traefik")]
     page_path: Option<String>,
@@ -172,10 +178,15 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
     let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
     let certificate = certificate.map_err(failure)?;
+    let certificates = flags.certificates.as_deref().map(certificates::read).transpose();
+    let certificates = certificates
+        .map_err(|error| Failure::new(format_args!("reading certificates for Traefik: {error}")))?
+        .unwrap_or_default();
     let options = state::Options {
         host: context.host().to_owned(),
         warm_up: flags.warm_up,
         certificate,
+        certificates: certificates.clone(),
         page: flags.page_path,
         page_ca: flags.page_ca.filter(|_| has_tls),
     };
@@ -186,6 +197,9 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let api = traefik_api::TraefikApi::new(api_key.clone());
     let hub = hub::Hub::new(options, settings, random, api, context.latch());
     tokio::spawn(hub.clone().tick());
+    if let Some(directory) = flags.certificates {
+        tokio::spawn(certificates::watch(hub.clone(), directory, certificates));
+    }
     let limits = limits::Limits::new(context.max_connections(), matches!(auth, Auth::Insecure));
     Ok(api::Api {
         hub,

@@ -13,6 +13,7 @@ use traefik::{Document, redact_document};
 
 use crate::auth::Identity;
 use crate::certificate::Certificate;
+use crate::certificates::Certificates;
 use crate::events::Events;
 use crate::explanation::Explanation;
 use crate::hub::Denied;
@@ -41,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) warm_up: Duration,
     /// Default certificate for routers.
     pub(crate) certificate: Option<Certificate>,
+    /// Other certificates for routers.
+    pub(crate) certificates: Certificates,
     /// Prefix of paths under which routers serve the hub's page.
     pub(crate) page: Option<String>,
     /// File of the routers with the CA of the hub's certificate, if they reach the page over HTTPS.
@@ -65,6 +68,8 @@ pub(crate) struct State {
     /// Whether the configuration, or what events tell, may have changed since it was last rendered.
     pub(crate) is_outdated: bool,
     pub(crate) is_unpublished: bool,
+    /// Certificates for routers from the next generation on.
+    pub(crate) new_certificates: Option<Certificates>,
     /// Number of times that [`State::advance`] has rendered anything.
     pub(crate) renderings: u64,
     /// Time before which nothing is rendered, since that took long the last time.
@@ -179,7 +184,11 @@ impl State {
         if !self.routers.has_sent {
             self.registry.start_over();
         }
-        let is_new = self.registry.update(&self.routers) || self.generation == 0;
+        let mut is_new = self.registry.update(&self.routers) || self.generation == 0;
+        if let Some(certificates) = self.new_certificates.take() {
+            self.options.certificates = certificates;
+            is_new = true;
+        }
         for (service, warning) in self.registry.new_warnings() {
             warn!(%service, "{warning}");
         }
@@ -257,6 +266,9 @@ impl State {
         }
         if let Some(Certificate { chain, key }) = &self.options.certificate {
             own.add_default_certificate(chain, key);
+        }
+        for Certificate { chain, key } in self.options.certificates.values() {
+            own.add_certificate(chain, key);
         }
         self.registry.document.to_json_with(&own).into()
     }

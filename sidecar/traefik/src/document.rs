@@ -38,6 +38,8 @@ pub struct Document {
     definitions: BTreeMap<Key, String>,
     /// Definitions that have the servers of several services.
     shared: BTreeSet<Key>,
+    /// Certificates, which have no names.
+    certificates: Vec<Value>,
 }
 
 /// Definitions of a [`Document`] that is being made.
@@ -96,7 +98,7 @@ impl Draft {
     /// Renders the definitions.
     pub fn finish(self) -> Document {
         let definitions = self.definitions.into_iter().map(|(key, value)| (key, text(&value))).collect();
-        Document { definitions, shared: self.shared }
+        Document { definitions, shared: self.shared, certificates: Vec::new() }
     }
 }
 
@@ -150,7 +152,7 @@ impl Document {
         self.to_json_with(&Self::default())
     }
 
-    /// Serialises the definitions of this document and those of `other` that it does not have.
+    /// Serialises the definitions of this document and those of `other` that it does not have, with the certificates of `other`.
     pub fn to_json_with(&self, other: &Self) -> String {
         let others = other.definitions.iter().filter(|(key, _)| !self.definitions.contains_key(key));
         let mut all: Vec<_> = self.definitions.iter().chain(others).collect();
@@ -158,18 +160,31 @@ impl Document {
         let size = all.iter().map(|((.., name), text)| name.len() + text.len() + 8).sum::<usize>();
         let mut json = String::with_capacity(size + 256);
         let mut last = ("", "");
+        let certificates = other.certificates.clone();
+        let mut certificates = Some(certificates).filter(|all| !all.is_empty()).map(|all| text(&all.into()));
         for ((protocol, kind, name), text) in all {
+            let certificates = certificates.take_if(|_| protocol == "tls");
+            let first = certificates.map(|text| format!("\"certificates\":{text},")).unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = match last {
-                ("", _) => write!(json, "{{\"{protocol}\":{{\"{kind}\":{{"),
-                (before, _) if before != protocol => write!(json, "}}}},\"{protocol}\":{{\"{kind}\":{{"),
+                ("", _) => write!(json, "{{\"{protocol}\":{{{first}\"{kind}\":{{"),
+                (before, _) if before != protocol => {
+                    write!(json, "}}}},\"{protocol}\":{{{first}\"{kind}\":{{")
+                }
                 (_, before) if before != kind => write!(json, "}},\"{kind}\":{{"),
                 _ => write!(json, ","),
             };
             let _ = write!(json, "{}:{text}", self::text(&name.as_str().into()));
             last = (protocol, kind);
         }
-        json.push_str(if last.0.is_empty() { "{}" } else { "}}}" });
+        let _ = match (certificates, last.0.is_empty()) {
+            (None, true) => write!(json, "{{}}"),
+            (None, false) => write!(json, "}}}}}}"),
+            (Some(text), is_empty) => {
+                let start = if is_empty { "{" } else { "}}," };
+                write!(json, "{start}\"tls\":{{\"certificates\":{text}}}}}")
+            }
+        };
         json
     }
 
@@ -231,6 +246,11 @@ impl Document {
             self.insert("http", "serverstransports", PAGE, &transport);
         }
         self.insert("http", "services", PAGE, &json!({"loadbalancer": balancer}));
+    }
+
+    /// Adds a certificate and its key, both as PEM, for the names in it.
+    pub fn add_certificate(&mut self, chain: &str, key: &str) {
+        self.certificates.push(json!({"certfile": chain, "keyfile": key}));
     }
 
     /// Adds a default certificate and its key, both as PEM.
@@ -457,6 +477,32 @@ mod tests {
         assert_eq!(labelled.to_json_with(&own), labelled.to_json());
         let bare = Document::default().to_json_with(&own);
         assert!(bare.contains(r#"{"certfile":"chain","keyfile":"key"}"#), "{bare}");
+    }
+
+    #[test]
+    fn certificates_are_a_list_beside_other_tls_definitions() {
+        let mut own = Document::default();
+        own.add_certificate("a\nb", "key-a");
+        own.add_certificate("c", "key-c");
+        let list = json!([{"certfile": "a\nb", "keyfile": "key-a"}, {"certfile": "c", "keyfile": "key-c"}]);
+        let parsed = |labels: &[(&str, &str)]| -> Value {
+            let json = rendered(&config("s", labels), &[]).to_json_with(&own);
+            serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"))
+        };
+        assert_eq!(parsed(&[]), json!({"tls": {"certificates": list}}));
+        let rule = ("traefik.http.routers.a.rule", "Path(`/`)");
+        let udp = ("traefik.udp.routers.a.entrypoints", "dns");
+        let tls = ("traefik.tls.options.a.minversion", "VersionTLS13");
+        for labels in [&[rule][..], &[udp], &[tls], &[rule, udp], &[rule, tls], &[rule, tls, udp]] {
+            let document = parsed(labels);
+            assert_eq!(document["tls"]["certificates"], list, "{document}");
+            let mut rest = document.clone();
+            rest["tls"].as_object_mut().unwrap().remove("certificates");
+            let mut without: Value =
+                serde_json::from_str(&rendered(&config("s", labels), &[]).to_json()).unwrap();
+            without.as_object_mut().unwrap().entry("tls").or_insert_with(|| json!({}));
+            assert_eq!(rest, without);
+        }
     }
 
     #[test]
