@@ -51,12 +51,11 @@ pub(crate) fn translate(labels: &Labels, is_swarm: bool) -> Replacement {
                 // The last option of a definition stays, since others may refer to the definition.
                 if labels.0.keys().any(|other| other != key && has_name_of(other, key)) =>
             {
-                if parse::go_bool(value) == Some(parts[5..] == ["forceslash"]) {
-                    Vec::new()
-                } else {
+                let default = parts.last() == Some(&"forceslash");
+                if parse::go_bool(value) != Some(default) {
                     output.warnings.push(Diagnostic::new(key, "removed: Traefik 3 has no such option"));
-                    Vec::new()
                 }
+                Vec::new()
             }
             ["traefik", protocol @ ("http" | "tcp"), "routers", _, "rule"] => {
                 match rule(labels, key, value, *protocol == "tcp", &mut output.warnings) {

@@ -342,6 +342,93 @@ fn services_that_share_a_backend_have_equal_options_or_a_warning() {
 }
 
 #[test]
+fn options_of_traefik_2_are_translated() {
+    const M: &str = "traefik.http.middlewares.m";
+    for (old, new) in [
+        (
+            vec!["headers.sslRedirect=true"],
+            vec![".redirectscheme.scheme=https", ".redirectscheme.permanent=true"],
+        ),
+        (
+            vec!["headers.SSLHost=a.lan", "headers.sslredirect=true", "headers.ssltemporaryredirect=true"],
+            vec![".redirectregex.regex=^http://[^/]+(.*)$", ".redirectregex.replacement=https://a.lan${1}"],
+        ),
+        (vec!["headers.framedeny=true", "headers.sslredirect=false"], vec![".headers.framedeny=true"]),
+        (
+            vec!["headers.featurePolicy=vibrate 'none'"],
+            vec![".headers.customresponseheaders.Feature-Policy=vibrate 'none'"],
+        ),
+        (vec!["stripprefix.prefixes=/a", "stripprefix.forceslash=true"], vec![".stripprefix.prefixes=/a"]),
+        (vec!["ipWhiteList.sourceRange=10.0.0.1"], vec![".ipallowlist.sourceRange=10.0.0.1"]),
+        (
+            vec!["headers.framedeny=true", "headers.isdevelopment=true", "headers.sslredirect=true"],
+            vec![".headers.framedeny=true", ".headers.isdevelopment=true"],
+        ),
+        (
+            vec!["headers.framedeny=true", "headers.sslredirect=true"],
+            vec![
+                "-headers.headers.framedeny=true",
+                ".chain.middlewares=m-https,m-headers",
+                "-https.redirectscheme.scheme=https",
+                "-https.redirectscheme.permanent=true",
+            ],
+        ),
+    ] {
+        let old: String = old.iter().map(|line| format!("{M}.{line}\n")).collect();
+        let new: String = new.iter().map(|line| format!("{M}{line}\n")).collect();
+        assert_eq!(rewrite(&old), (new, String::new()));
+    }
+    let (new, report) =
+        rewrite(&format!("{M}.forwardauth.address=http://a\n{M}.forwardauth.tls.caOptional=true\n"));
+    assert_eq!(new, format!("{M}.forwardauth.address=http://a\n"));
+    assert!(
+        report.contains("warning: traefik.http.middlewares.m.forwardauth.tls.caOptional: removed"),
+        "{report}"
+    );
+}
+
+#[test]
+fn rules_of_traefik_2_are_translated_and_those_of_traefik_3_stay() {
+    for (old, new) in [
+        ("Host(`a`, `b`)", "Host(`a`) || Host(`b`)"),
+        ("!Host(`a`, `b`) && Path(`/`)", "!(Host(`a`) || Host(`b`)) && Path(`/`)"),
+        ("hostheader(`a`)", "Host(`a`)"),
+        ("HostRegexp(`{sub:[a-z]{2}}.a.lan`)", r"HostRegexp(`(?i)^[a-z]{2}\.a\.lan$`)"),
+        (
+            "Path(`/a/{id:[0-9]+}`) || PathPrefix(`/{n}`)",
+            "PathRegexp(`^/a/[0-9]+$`) || PathRegexp(`^/[^/]+`)",
+        ),
+        ("Headers(`K`, `v`) && HeadersRegexp(`K`, `v`)", "Header(`K`, `v`) && HeaderRegexp(`K`, `v`)"),
+        (
+            "Query(`a=b`, `c={d:[0-9]+}`) || Method(`GET`, `PUT`)",
+            "(Query(`a`, `b`) && QueryRegexp(`c`, `^[0-9]+$`)) || (Method(`GET`) || Method(`PUT`))",
+        ),
+        (
+            r"HostRegexp(`^[a-z]{2,3}\.lan$`) && PathRegexp(`^/\p{Greek}`)",
+            r"HostRegexp(`^[a-z]{2,3}\.lan$`) && PathRegexp(`^/\p{Greek}`)",
+        ),
+        (
+            "Query(`a`, `b`) && Header(`K`, `v`) && HostRegexp(`a.lan`)",
+            "Query(`a`, `b`) && Header(`K`, `v`) && HostRegexp(`a.lan`)",
+        ),
+    ] {
+        let (written, report) = rewrite(&format!("traefik.http.routers.r.rule={old}\n"));
+        let priority = format!("traefik.http.routers.r.priority={}\n", old.len());
+        let priority = if old.len() == new.len() { "" } else { &priority };
+        assert_eq!(written, format!("traefik.http.routers.r.rule={new}\n{priority}"), "{report}");
+        assert!(!report.contains("error"), "{report}");
+    }
+    let (written, _) = rewrite(
+        "traefik.http.routers.r.rule=HostRegexp(`a.lan`)\ntraefik.http.routers.r.ruleSyntax=v2\n\
+                                traefik.http.routers.r.priority=1\n",
+    );
+    assert_eq!(
+        written,
+        "traefik.http.routers.r.rule=HostRegexp(`(?i)^a\\.lan$`)\ntraefik.http.routers.r.priority=1\n"
+    );
+}
+
+#[test]
 fn equal_messages_appear_once_with_their_number() {
     let file = "
 services:
