@@ -374,8 +374,8 @@ fn options_of_traefik_2_are_translated() {
             ],
         ),
     ] {
-        let old: String = old.iter().map(|line| format!("{M}.{line}\n")).collect();
-        let new: String = new.iter().map(|line| format!("{M}{line}\n")).collect();
+        let old = old.iter().map(|line| format!("{M}.{line}\n")).collect::<Vec<_>>().concat();
+        let new = new.iter().map(|line| format!("{M}{line}\n")).collect::<Vec<_>>().concat();
         assert_eq!(rewrite(&old), (new, String::new()));
     }
     let (new, report) =
