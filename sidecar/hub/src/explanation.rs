@@ -1,4 +1,4 @@
-//! What the hub knows of a service: the response to `GET /v1/services/NAME`, which the hub's commands read. Pure.
+//! A service as the hub knows it: the response to `GET /v1/services/NAME`, which the commands of the hub read. Pure.
 
 use protocol::{Instance, InstanceId, Labels, Update};
 use serde::{Deserialize, Serialize};

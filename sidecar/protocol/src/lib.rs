@@ -83,7 +83,7 @@ pub struct Registration {
     pub source: Source,
     /// Ports of `address` by the port in the container, such as `8080/tcp`, if routers reach the task at published ports only.
     /// Labels name the port in the container.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "number::ports", skip_serializing_if = "BTreeMap::is_empty")]
     pub published: BTreeMap<String, NonZeroU16>,
     /// Ticket from the last [`Lease`] of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]

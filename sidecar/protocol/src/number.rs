@@ -1,5 +1,6 @@
 //! Integers in JSON: accepts `8080.0` as well as `8080`, since JSON does not distinguish them but serde does.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use serde::Deserialize;
@@ -36,6 +37,16 @@ pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZero
     port.ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(number), &"a port from 1 to 65535"))
 }
 
+/// Deserializes ports by name.
+pub(crate) fn ports<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, NonZeroU16>, D::Error> {
+    #[derive(Deserialize)]
+    struct Port(#[serde(deserialize_with = "port")] NonZeroU16);
+    let ports = BTreeMap::<String, Port>::deserialize(deserializer)?;
+    Ok(ports.into_iter().map(|(name, Port(port))| (name, port)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -62,6 +73,15 @@ mod tests {
         assert_eq!(read("246.0", "8.08e3"), Ok((246, 8080)));
         assert_eq!(read("-0.0", "65535"), Ok((0, 65535)));
         assert_eq!(read("18446744073709551615", "1"), Ok((u64::MAX, 1)));
+    }
+
+    #[test]
+    fn ports_by_name_are_ports() {
+        #[derive(Deserialize)]
+        struct Ports(#[serde(deserialize_with = "ports")] BTreeMap<String, NonZeroU16>);
+        let read = |text: &str| serde_json::from_str::<Ports>(text).map(|ports| ports.0);
+        assert_eq!(read(r#"{"a": 81.0}"#).unwrap()["a"].get(), 81);
+        assert!(read(r#"{"a": 0}"#).is_err());
     }
 
     #[test]
