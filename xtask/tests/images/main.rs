@@ -6,6 +6,8 @@ mod builder;
 mod compiled;
 /// Images for several platforms: written, pushed, pulled and run.
 mod published;
+/// A release: published by the workflow's commands, deployed, and used by a separate repository.
+mod release;
 /// Images of a service in a separate repository.
 mod repository;
 /// A lab with an engine and a registry, shared by all tests.

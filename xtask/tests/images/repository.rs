@@ -16,7 +16,7 @@ fn image_of_a_separate_repository_runs() {
     let directory = home.path().join("own");
     let mut new = Command::new(env!("CARGO_BIN_EXE_xtask"));
     run(new.args(["new", "image-of-a-test", "--out"]).arg(&directory));
-    place_program(&directory);
+    place_program(&directory, "image-of-a-test");
 
     let lab = stage::hold();
     let docker = lab.docker();
@@ -43,15 +43,15 @@ fn image_of_a_separate_repository_runs() {
 
 /// Builds the service as its README describes, but without the slow optimisations, and copies the program to the place of
 /// a release build.
-fn place_program(directory: &Path) {
+pub(crate) fn place_program(directory: &Path, name: &str) {
     let (shared, target) = (target_directory().unwrap(), target());
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--target", &target]).current_dir(directory).env("CARGO_TARGET_DIR", &shared);
     run(&mut cargo);
     let release = directory.join("target").join(&target).join("release");
     fs::create_dir_all(&release).unwrap();
-    let built = shared.join(&target).join("debug/image-of-a-test");
-    fs::copy(built, release.join("image-of-a-test")).unwrap();
+    let built = shared.join(&target).join("debug").join(name);
+    fs::copy(built, release.join(name)).unwrap();
 }
 
 fn target() -> String {
