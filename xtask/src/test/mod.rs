@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the checks of CI, on any machine.
 
 use std::fmt;
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -130,8 +131,10 @@ impl Run<'_> {
                 let dockerfiles =
                     ["Dockerfile", "stacks/nginx/Dockerfile", "xtask/src/new/template/repository/Dockerfile"];
                 check(Command::new(needs::hadolint()?).args(dockerfiles).current_dir(root()))?;
-                let workflows = ["ci", "nightly", "release"];
-                let workflows = workflows.map(|name| format!(".github/workflows/{name}.yml"));
+                let workflows = root().join(".github/workflows");
+                let entries =
+                    fs::read_dir(&workflows).with_context(|| format!("reading {}", workflows.display()))?;
+                let workflows = entries.flatten().map(|entry| entry.path());
                 check(Command::new(needs::actionlint()?).args(workflows).current_dir(root()))?;
                 check(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
             }

@@ -125,7 +125,7 @@ fn release_is_published_deployed_and_used_by_another_repository() {
     check_files(&release);
     check_images(&release);
 
-    // What a newcomer does: files of the release, Docker, and nothing else.
+    // The quick start of README.md: files of the release, Docker, and nothing else.
     let docker = lab.docker();
     let home = release.path("newcomer");
     fs::create_dir(&home).unwrap();
