@@ -327,8 +327,11 @@ fn in_stack_files_only_agents_without_ports_have_docker_sock_and_no_api_is_insec
     {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.to_lowercase().contains("insecure"), "{}", path.display());
+        // The configuration of Traefik is a template for YAML, without services.
+        if path.ends_with("traefik.yml") {
+            continue;
+        }
         let file = &YamlLoader::load_from_str(&text).unwrap()[0];
-        // The configuration of Traefik in traefik.yml has no services.
         for (name, service) in file["services"].as_hash().into_iter().flatten() {
             let volumes = service["volumes"].as_vec().cloned().unwrap_or_default();
             let sockets =
