@@ -349,8 +349,8 @@ fn warnings(report: &Report) -> Vec<String> {
         let (percent, max) = (|count| fraction(count) * 100.0, late.max * 1e3);
         if fraction(late.count) > LATE_FRACTION {
             warnings.push(format!(
-                "the load generator is the bottleneck: {} requests ({:.1} %) were sent more than 1 ms late, by up to \
-                 {max:.0} ms; give it another processor core and --threads {}, or lower --rate",
+                "this machine was too busy for the load generator: {} requests ({:.1} %) were sent more than 1 ms late, by \
+                 up to {max:.0} ms; give it another processor core and --threads {}, or lower --rate",
                 late.count,
                 percent(late.count),
                 settings.threads + 1
