@@ -78,6 +78,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let changelog =
         fs::read_to_string(&changelog).with_context(|| format!("reading {}", changelog.display()))?;
     let notes = changelog::notes(&changelog, VERSION)?;
+    // Before anything is pushed.
+    let is_free = fs::read_dir(&args.output).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(is_free, "--output {}: the directory is not empty", args.output.display());
+    let crates = licences::Crates::read()?;
     let sbom = needs::auditable2cdx()?;
     let scratch = tempfile::tempdir().context("creating a directory for the files of a release")?;
     let layouts = scratch.path().join("images");
@@ -92,14 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
 
     let files = args.output.join("files");
-    let is_free = fs::read_dir(&args.output).map_or(true, |mut entries| entries.next().is_none());
-    ensure!(is_free, "--output {}: the directory is not empty", args.output.display());
     fs::create_dir_all(&files).with_context(|| format!("creating {}", files.display()))?;
     write(&args.output.join("notes.md"), format!("{notes}\n"))?;
     write(&files.join("images.sha256"), digests(&layouts, &args.registry, &args.prefix)?)?;
     let archive = Archive { files: &files, time: Origin::of_checkout(None)?.time };
     archive.write(&format!("swarmlings-stacks-{VERSION}"), root(), "stacks")?;
-    let crates = licences::Crates::read()?;
     for platform in PLATFORMS {
         // Up to date.
         let binaries = images::build_programs(platform, args.profile)?;

@@ -24,6 +24,9 @@ use crate::sync_state::{Request, SyncState};
 /// Maximum number of questions about updates that the engine is asked at the same time. The next heartbeat repeats others.
 const MAX_ANSWERS: usize = 4;
 
+/// Maximum time between two heartbeats of a manager.
+const MANAGER_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Tickets by service, the earliest that any hub has issued.
 type Tickets = RefCell<BTreeMap<String, String>>;
 
@@ -212,6 +215,10 @@ impl Publisher<'_> {
 
     fn check_heartbeat(&mut self, heartbeat: &Heartbeat) {
         self.heartbeat_interval = heartbeat_interval(heartbeat.ttl_ms);
+        if self.node.read().is_manager() {
+            // Heartbeats carry the hub's questions.
+            self.heartbeat_interval = self.heartbeat_interval.min(MANAGER_INTERVAL);
+        }
         self.backoff.reset();
         if self.log_once.clear() {
             info!(hub = %self.member.address, "reconnected to the hub");

@@ -126,7 +126,7 @@ impl Hubs {
         }
     }
 
-    /// Returns the addresses of all hubs.
+    /// Returns the addresses of all hubs, each once.
     pub async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
         let url = self.url();
         if url.host.parse::<IpAddr>().is_ok() || url.host.starts_with("tasks.") {
@@ -137,6 +137,8 @@ impl Hubs {
         let Ok(Ok(mut addresses)) = tasks else { return name };
         self.in_swarm.set(true);
         addresses.extend(name.into_iter().flatten());
+        addresses.sort_unstable();
+        addresses.dedup();
         Ok(addresses)
     }
 }

@@ -207,7 +207,9 @@ impl Hub {
         });
         let explanation = self.wait_until(&self.progress, now() + wait.unwrap_or_default(), |state, over| {
             let update = number.and_then(|number| state.questions.answer(service, number)).cloned();
-            let is_waiting = number.is_some() && update.is_none() && state.registry.has_manager();
+            let is_asking = update.is_none() && state.registry.has_manager();
+            // What is not rendered yet is not routed either.
+            let is_waiting = number.is_some() && (is_asking || state.is_outdated);
             let explain = || state.explain(service).map(|known| Explanation { update, ..known });
             (over || !is_waiting).then(explain)
         });

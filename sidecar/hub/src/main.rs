@@ -178,10 +178,11 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
     let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
     let certificate = certificate.map_err(failure)?;
-    let certificates = flags.certificates.as_deref().map(certificates::read).transpose();
-    let certificates = certificates
-        .map_err(|error| Failure::new(format_args!("reading certificates for Traefik: {error}")))?
-        .unwrap_or_default();
+    let in_files = flags.certificates.as_deref().map(certificates::Content::read).transpose();
+    let in_files =
+        in_files.map_err(|error| Failure::new(format_args!("reading certificates for Traefik: {error}")))?;
+    let in_files = in_files.unwrap_or_default();
+    let certificates = in_files.apply(&certificates::Certificates::new());
     let options = state::Options {
         host: context.host().to_owned(),
         warm_up: flags.warm_up,
@@ -198,7 +199,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let hub = hub::Hub::new(options, settings, random, api, context.latch());
     tokio::spawn(hub.clone().tick());
     if let Some(directory) = flags.certificates {
-        tokio::spawn(certificates::watch(hub.clone(), directory, certificates));
+        tokio::spawn(certificates::watch(hub.clone(), directory, in_files, certificates));
     }
     let limits = limits::Limits::new(context.max_connections(), matches!(auth, Auth::Insecure));
     Ok(api::Api {

@@ -741,10 +741,14 @@ impl Registry {
         self.specs.has_manager()
     }
 
-    /// Returns whether routers send requests to an instance of `service`.
+    /// Returns whether routers send requests to an instance of `service`, or one is healthy whose labels ask for no route.
     pub(crate) fn is_routed(&self, service: &str, reports: &impl Reports) -> bool {
         let members = self.services.get(service).into_iter().flat_map(|service| &service.members);
-        members.into_iter().any(|id| self.routing(id, reports) == Routing::Confirmed)
+        members.into_iter().any(|id| match self.routing(id, reports) {
+            Routing::Confirmed => true,
+            Routing::Unrouted => self.instances.get(id).is_some_and(Instance::is_healthy),
+            _ => false,
+        })
     }
 
     /// Returns the IDs of the instances of `service`, and what the hub makes of their labels; `None` if there is no such

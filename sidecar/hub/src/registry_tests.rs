@@ -449,6 +449,9 @@ fn instance_without_router_labels_is_unrouted() {
     scene.healthy("s.1", &[("com.example", "x")]);
     assert_eq!(scene.document(), serde_json::json!({}));
     assert_eq!(scene.routing("s.1"), Routing::Unrouted);
+    assert!(scene.registry.is_routed("s", &Confirmed(scene.generation)), "as ready as it gets");
+    scene.put("t.1", 1, registration("t.1", Health::Starting, &[]));
+    assert!(!scene.registry.is_routed("t", &Confirmed(scene.generation)));
 }
 
 #[test]

@@ -40,31 +40,35 @@ impl Node {
 
     /// Returns the published ports of a container. All are at one address: that of the lowest port.
     fn published_at(&self, container: &Container, published: Published) -> Result<Location, &'static str> {
-        let lowest = container::lowest_port(&container.published.keys());
-        let bound = |port: &str| container.published.get(port).into_iter().flatten();
-        let lowest = lowest.and_then(|port| {
-            let mut ports = [format!("{port}/tcp"), format!("{port}/udp")].into_iter();
-            ports.find_map(|port| bound(&port).next().copied())
-        });
+        let is_open = |own: Option<IpAddr>| match published {
+            Published::Address(address) => own.is_none_or(|own| own == address || !own.is_loopback()),
+            Published::Auto => own.is_none_or(|own| !own.is_loopback()),
+        };
+        let bound = |port: &str| container.published.get(port).into_iter().flatten().copied();
+        let open = |port: &str| bound(port).find(|(own, _)| is_open(*own));
+        let lowest = container::lowest_port(&container.published.keys().filter(|port| open(port).is_some()));
+        let lowest =
+            lowest.and_then(|port| open(&format!("{port}/tcp")).or_else(|| open(&format!("{port}/udp"))));
         let Some((own, port)) = lowest else {
-            return Err(
-                "--published is set, and it publishes no port on this host; in a swarm, publish one with mode: host",
-            );
+            return Err(if container.published.values().all(Vec::is_empty) {
+                "--published is set, and it publishes no port on this host; in a swarm, publish one with mode: host"
+            } else {
+                "it publishes its ports on a loopback address only"
+            });
         };
         let address = match published {
             Published::Address(address) => address,
             Published::Auto => own
-                .filter(|own| !own.is_loopback())
                 .or_else(|| self.host_address())
                 .ok_or("this node's address is unknown; set it with --published ADDRESS or --host-address")?,
         };
-        let is_reachable = |own: &Option<IpAddr>| own.is_none_or(|own| own == address || !own.is_loopback());
-        if !is_reachable(&own) {
-            return Err("it publishes its port on a loopback address only");
-        }
         let at_address = |port: &String| {
-            let (_, published) = bound(port).find(|(own, _)| is_reachable(own))?;
-            Some((port.clone(), *published))
+            let is_there = |own: Option<IpAddr>| match published {
+                Published::Address(_) => is_open(own),
+                Published::Auto => own.is_none_or(|own| own == address),
+            };
+            let (_, published) = bound(port).find(|(own, _)| is_there(*own))?;
+            Some((port.clone(), published))
         };
         let published = container.published.keys().filter_map(at_address).collect();
         Ok(Location { address, port, published })

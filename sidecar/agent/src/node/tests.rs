@@ -321,6 +321,27 @@ fn published_ports_are_registered_at_the_hosts_address() {
         (other, json!({"8080/tcp": any("80")}), "10.1.1.1:80", "8080/tcp=80"),
         (Published::Auto, json!({"8080/tcp": bound("10.0.0.9")}), "10.0.0.9:9000", "8080/tcp=9000"),
         (other, json!({"8080/tcp": bound("10.0.0.9")}), "10.1.1.1:9000", "8080/tcp=9000"),
+        // A port for this host only does not hide another one.
+        (
+            Published::Auto,
+            json!({"5005/tcp": bound("127.0.0.1"), "8080/tcp": any("8090")}),
+            "192.168.2.1:8090",
+            "8080/tcp=8090",
+        ),
+        (
+            Published::Auto,
+            json!({"8080/tcp": [
+                {"HostIp": "127.0.0.1", "HostPort": "9001"}, {"HostIp": "192.168.2.2", "HostPort": "9002"},
+            ]}),
+            "192.168.2.2:9002",
+            "8080/tcp=9002",
+        ),
+        (
+            Published::Auto,
+            json!({"80/tcp": bound("10.0.0.9"), "81/tcp": bound("10.0.0.8"), "82/tcp": any("82")}),
+            "10.0.0.9:9000",
+            "80/tcp=9000 82/tcp=82",
+        ),
         (
             Published::Address([127, 0, 0, 1].into()),
             json!({"8080/tcp": bound("127.0.0.1")}),

@@ -60,7 +60,8 @@ fn explain(service: &str, asked: &Answers<Explanation>) -> (String, bool) {
     }
     if content.configuration.as_object().is_some_and(|kinds| !kinds.is_empty()) {
         lines.push("Traefik's configuration".to_owned());
-        lines.extend(format!("{:#}", content.configuration).lines().map(|line| format!("  {line}")));
+        let json = format!("{:#}", content.configuration);
+        lines.extend(json.lines().map(|line| format!("  {}", printable(line))));
     } else {
         lines.push("Traefik's configuration has nothing of it".to_owned());
     }
@@ -138,7 +139,7 @@ mod tests {
         let ids: Vec<InstanceId> = ["s.1", "s.2"].map(|id| id.parse().unwrap()).into();
         let mut content = Explanation {
             labels: vec![LabelSet { labels, instances: ids }],
-            configuration: json!({"http": {"routers": {"s": {"rule": "Path(`/`)"}}}}),
+            configuration: json!({"http": {"routers": {"s": {"rule": "Path(`/`)", "x": "\u{9b}"}}}}),
             instances: vec![instance("s.1", Health::Starting, refused)],
             ..Explanation::default()
         };
@@ -154,6 +155,7 @@ mod tests {
         for part in [
             "Labels of s.1, s.2\n  traefik.a=b\u{fffd}\n",
             "\"rule\": \"Path(`/`)\"",
+            "\"x\": \"\u{fffd}\"",
             "hub h refuses s.1: label x is unknown",
             "no router polls hub h",
         ] {

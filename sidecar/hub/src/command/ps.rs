@@ -59,7 +59,7 @@ Exit code: 0 if a hub answered, 1 if none did or there is no such service, 64 fo
         loop {
             let answers = client::block_on(self.ask(&hub))?.and_then(|answers| answers.or_failure(&hub));
             let text = match answers {
-                Ok(answers) if self.json => format!("{:#}\n", to_json(&answers)),
+                Ok(answers) if self.json => json_text(&to_json(&answers)),
                 Ok(answers) => to_text(&answers, columns()),
                 Err(failure) if self.watch => format!("{failure}\n"),
                 Err(failure) => return Err(failure),
@@ -201,6 +201,18 @@ fn to_text(asked: &Answers<Vec<Instance>>, columns: Option<usize>) -> String {
         lines.push(format!("no answer from the hub at {address}, whose view is missing here: {error}"));
     }
     text + &lines.join("\n") + "\n"
+}
+
+/// Formats JSON. Control characters that JSON allows in strings are escaped too, since they would control a terminal.
+fn json_text(value: &Value) -> String {
+    let mut text = String::new();
+    for letter in format!("{value:#}\n").chars() {
+        match letter {
+            '\u{7f}'..='\u{9f}' => text.extend(format!("\\u{:04x}", u32::from(letter)).chars()),
+            _ => text.push(letter),
+        }
+    }
+    text
 }
 
 fn to_json(asked: &Answers<Vec<Instance>>) -> Value {
