@@ -1,10 +1,12 @@
 //! Translation of a set of labels.
 
+use std::collections::BTreeMap;
+
 use protocol::Labels;
 use traefik::{Diagnostic, Exposure, ServiceConfig, Translation};
 
 use super::edit::Pairs;
-use super::input::{LabelSet, Placement};
+use super::input::{Label, LabelSet, Placement};
 use crate::variables::{Variables, is_open};
 use crate::{is_v1, v2};
 
@@ -67,6 +69,7 @@ pub(crate) fn translate(
             pairs.push((key.clone(), value.clone()));
         }
     }
+    drop_repeated(&set.labels, &mut outcome);
     for (label, replaced) in set.labels.iter().zip(&outcome.replaced) {
         let unchanged = || vec![(label.key.clone(), label.value.clone())];
         let new = replaced.clone().unwrap_or_else(unchanged);
@@ -119,6 +122,32 @@ fn check(
     };
     let warnings: Vec<_> = warnings.into_iter().filter(is_known).collect();
     outcome.warnings.extend(warnings);
+}
+
+/// Removes new labels whose keys others have already: those that stay, or earlier new ones.
+fn drop_repeated(labels: &[Label], outcome: &mut Outcome) {
+    let Outcome { replaced, warnings, .. } = outcome;
+    let staying = labels.iter().zip(&*replaced).filter(|(_, replaced)| replaced.is_none());
+    let staying = staying.map(|(label, _)| (label.key.to_ascii_lowercase(), label.value.clone()));
+    let mut known: BTreeMap<String, String> = staying.collect();
+    for (label, pairs) in
+        labels.iter().zip(replaced).filter_map(|(label, pairs)| Some((label, pairs.as_mut()?)))
+    {
+        pairs.retain(|(key, value)| {
+            let first = known.get(&key.to_ascii_lowercase());
+            if first.is_some_and(|first| first != value) {
+                warnings.push(Diagnostic::new(
+                    &label.key,
+                    format!("no effect, because another label sets {key}"),
+                ));
+            }
+            let is_new = first.is_none();
+            if is_new {
+                known.insert(key.to_ascii_lowercase(), value.clone());
+            }
+            is_new
+        });
+    }
 }
 
 /// Removes the priorities of rules that contain variables: the length of the old rule is unknown.
