@@ -1,5 +1,7 @@
 //! The labels in a file, with their places in its text.
 
+use std::collections::BTreeMap;
+
 use super::yaml::{Kind, NodeId, Tree};
 use crate::variables::Variables;
 
@@ -9,9 +11,13 @@ pub(crate) struct LabelSet {
     /// Name of the service in the stack file; empty for bare labels.
     pub(crate) service: String,
     pub(crate) placement: Placement,
-    /// The list or map that only this service has; `None` if all labels come from an alias or a merge.
+    /// The list or map that only this set has; `None` if all labels come from an alias or a merge, or others use it, too.
     pub(crate) own: Option<NodeId>,
+    /// All maps and lists from which the labels come.
+    pub(crate) sources: Vec<NodeId>,
     pub(crate) labels: Vec<Label>,
+    /// Keys in the sources that a label of this set overrides, with the position of that label.
+    overridden: Vec<(NodeId, usize)>,
     /// What Compose adds to the labels, which is unknown here.
     pub(crate) unknown: Option<String>,
     /// Why the labels cannot be read.
@@ -41,6 +47,34 @@ pub(crate) struct Label {
 }
 
 impl LabelSet {
+    fn new(tree: &Tree, service: &str, placement: Placement, labels: NodeId) -> Self {
+        Self {
+            service: service.to_owned(),
+            placement,
+            own: Some(labels),
+            sources: tree.sources(labels),
+            labels: Vec::new(),
+            overridden: Vec::new(),
+            unknown: None,
+            error: None,
+        }
+    }
+
+    fn set_labels(&mut self, tree: &Tree, labels: Vec<Label>) {
+        let keys = self.sources.iter().flat_map(|source| tree.own_pairs(*source)).map(|(key, _)| key);
+        let others = keys.filter(|key| labels.iter().all(|label| label.node != *key));
+        let position =
+            |key: &NodeId| labels.iter().position(|label| tree.scalar(label.node) == tree.scalar(*key));
+        self.overridden = others.filter_map(|key| Some((key, position(&key)?))).collect();
+        self.labels = labels;
+    }
+
+    /// Returns the nodes of the labels and of those that they override, with the positions of the labels.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, usize)> {
+        let own = self.labels.iter().enumerate().map(|(position, label)| (label.node, position));
+        own.chain(self.overridden.iter().copied())
+    }
+
     /// Path in the stack file, such as `services.web.labels`; empty for bare labels.
     pub(crate) fn place(&self) -> String {
         match self.placement {
@@ -57,10 +91,7 @@ pub(crate) fn find(tree: &Tree, variables: &mut Variables) -> Result<Vec<LabelSe
     let mut sets = Vec::new();
     let is_stack = |root: &NodeId| tree.get(*root, "services").is_some();
     if !tree.roots.iter().any(is_stack) {
-        return match tree.roots.as_slice() {
-            [] => Ok(sets),
-            [root, ..] => bare(tree, *root).map(|set| vec![set]),
-        };
+        return tree.roots.iter().map(|root| bare(tree, *root)).collect();
     }
     for root in tree.roots.iter().filter(|root| is_stack(root)) {
         let services = tree.get(*root, "services").unwrap_or(*root);
@@ -71,6 +102,13 @@ pub(crate) fn find(tree: &Tree, variables: &mut Variables) -> Result<Vec<LabelSe
             let name = tree.scalar(name).map_err(|error| format!("services: {error}"))?;
             find_in_service(tree, name, service, variables, &mut sets);
         }
+    }
+    let mut users: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for source in sets.iter().flat_map(|set| &set.sources) {
+        *users.entry(*source).or_default() += 1;
+    }
+    for set in &mut sets {
+        set.own = set.own.filter(|own| users.get(own) == Some(&1));
     }
     Ok(sets)
 }
@@ -99,17 +137,12 @@ fn find_in_service(
         } else {
             tag.map(|tag| format!("Compose combines these labels with those of other files as {tag} says"))
         };
-        let mut set = LabelSet {
-            service: name.to_owned(),
-            placement,
-            own: is_own.then_some(labels),
-            labels: Vec::new(),
-            unknown,
-            error: None,
-        };
+        let mut set = LabelSet::new(tree, name, placement, labels);
+        set.own = is_own.then_some(labels);
+        set.unknown = unknown;
         let is_reset = tag == Some("!reset");
         match read(tree, labels, &mut |text| variables.hide(text)) {
-            Ok(labels) if !is_reset => set.labels = labels,
+            Ok(labels) if !is_reset => set.set_labels(tree, labels),
             Err(error) if !is_reset => set.error = Some(error),
             _ => {}
         }
@@ -126,8 +159,9 @@ fn bare(tree: &Tree, root: NodeId) -> Result<LabelSet, String> {
         _ if tree.scalar(root) == Ok("") => Vec::new(),
         _ => return Err("expected a stack file, a map of labels, or lines of KEY=VALUE".to_owned()),
     };
-    let (service, placement) = (String::new(), Placement::Bare);
-    Ok(LabelSet { service, placement, own: Some(root), labels, unknown: None, error: None })
+    let mut set = LabelSet::new(tree, "", Placement::Bare, root);
+    set.set_labels(tree, labels);
+    Ok(set)
 }
 
 /// Reads a map, or a list of `KEY=VALUE`.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use traefik::{Diagnostic, Exposure};
 
 use super::edit::{self, Changes, Edit, Pairs};
-use super::input::{self, LabelSet, Placement};
+use super::input::{self, Label, LabelSet, Placement};
 use super::report::Report;
 use super::translate::{self, Outcome};
 use super::yaml::{NodeId, Tree};
@@ -55,19 +55,33 @@ pub(crate) fn translate(
     warn_of_shared_services(&sets, &mut outcomes);
     let edits = loop {
         let changes = distribute(&sets, &mut outcomes);
-        let (list, node, message) = match edit::edits(text, &tree, &changes) {
-            Ok(edits) => break edits,
-            Err(obstacle) => obstacle,
+        let edits = match edit::edits(text, &tree, &changes) {
+            Ok(edits) => edits,
+            Err((list, node, message)) => {
+                let has =
+                    |_, set: &LabelSet| set.own == Some(list) || set.nodes().any(|(label, _)| label == node);
+                if fail(&sets, &mut outcomes, &message, has) {
+                    continue;
+                }
+                return Err(UNCHANGEABLE.to_owned());
+            }
         };
-        let has = |set: &LabelSet| set.own == Some(list) || set.labels.iter().any(|label| label.node == node);
-        let affected =
-            sets.iter().zip(&mut outcomes).filter(|(set, outcome)| has(set) && outcome.is_changed());
-        affected.for_each(|(_, outcome)| outcome.fail(Diagnostic::new("", &message)));
+        if edits.windows(2).any(|pair| pair[0].0.end > pair[1].0.start) {
+            return Err(UNCHANGEABLE.to_owned());
+        }
+        let wrong = find_wrong(&edit::apply(text, 0, &edits), &sets, &outcomes, &mut variables)?;
+        if wrong.is_empty() {
+            break edits;
+        }
+        let shares = |set: &LabelSet| {
+            wrong.iter().any(|wrong| sets[*wrong].sources.iter().any(|source| set.sources.contains(source)))
+        };
+        let is_found = fail(&sets, &mut outcomes, UNCHANGEABLE, |number, _| wrong.contains(&number))
+            || fail(&sets, &mut outcomes, UNCHANGEABLE, |_, set| shares(set));
+        if !is_found {
+            return Err(UNCHANGEABLE.to_owned());
+        }
     };
-    if edits.windows(2).any(|pair| pair[0].0.end > pair[1].0.start) {
-        return Err(UNCHANGEABLE.to_owned());
-    }
-    verify(&edit::apply(text, 0, &edits), &sets, &outcomes, &mut variables)?;
     for (set, outcome) in sets.iter().zip(&outcomes) {
         let place = set.place();
         report.add("error", &place, &outcome.errors);
@@ -77,26 +91,55 @@ pub(crate) fn translate(
     Ok(edits)
 }
 
+/// Leaves the affected sets unchanged, with an error. Returns `false` if no affected set has changes.
+fn fail(
+    sets: &[LabelSet],
+    outcomes: &mut [Outcome],
+    message: &str,
+    is_affected: impl Fn(usize, &LabelSet) -> bool,
+) -> bool {
+    let mut is_any = false;
+    for (number, (set, outcome)) in sets.iter().zip(outcomes).enumerate() {
+        if outcome.is_changed() && is_affected(number, set) {
+            outcome.fail(Diagnostic::new("", message));
+            is_any = true;
+        }
+    }
+    is_any
+}
+
 /// Decides which text changes to which labels.
 fn distribute(sets: &[LabelSet], outcomes: &mut [Outcome]) -> Changes {
     let mut users: BTreeMap<NodeId, Vec<(usize, usize)>> = BTreeMap::new();
     for (number, set) in sets.iter().enumerate() {
-        for (position, label) in set.labels.iter().enumerate() {
-            users.entry(label.node).or_default().push((number, position));
+        for (node, position) in set.nodes() {
+            users.entry(node).or_default().push((number, position));
         }
     }
-    let is_equal = |users: &[(usize, usize)], outcomes: &[Outcome]| {
-        let mut results = users.iter().map(|(set, position)| &outcomes[*set].replaced[*position]);
+    let is_overridden =
+        |node: NodeId, (set, position): (usize, usize)| sets[set].labels[position].node != node;
+    // If a set overrides a label and its own label goes, the overridden one must go, too.
+    let wanted = |node: NodeId, user: (usize, usize), outcomes: &[Outcome]| {
+        let pairs = outcomes[user.0].replaced[user.1].clone();
+        if is_overridden(node, user) { pairs.map(|_| Pairs::new()) } else { pairs }
+    };
+    let is_equal = |node: NodeId, users: &[(usize, usize)], outcomes: &[Outcome]| {
+        let mut results = users.iter().map(|user| wanted(node, *user, outcomes));
         let first = results.next();
         results.all(|result| Some(result) == first)
     };
     // A service that fails leaves shared labels as they are, which can make others fail.
     loop {
-        let shared = users.values().filter(|users| !is_equal(users, outcomes)).flatten();
-        let stuck = shared.filter(|(set, position)| {
-            outcomes[*set].replaced[*position].is_some() && sets[*set].own.is_none()
-        });
-        let stuck: BTreeSet<usize> = stuck.map(|(set, _)| *set).collect();
+        let mut stuck = BTreeSet::new();
+        for (node, users) in users.iter().filter(|(node, users)| !is_equal(**node, users, outcomes)) {
+            let stays = users.iter().any(|user| wanted(*node, *user, outcomes).is_none());
+            stuck.extend(users.iter().filter_map(|user| {
+                let pairs = wanted(*node, *user, outcomes)?;
+                let is_stuck = stays && is_overridden(*node, *user)
+                    || sets[user.0].own.is_none() && (stays || !pairs.is_empty());
+                is_stuck.then_some(user.0)
+            }));
+        }
         if stuck.is_empty() {
             break;
         }
@@ -108,8 +151,8 @@ fn distribute(sets: &[LabelSet], outcomes: &mut [Outcome]) -> Changes {
     }
     let mut changes = Changes::default();
     for (node, users) in users {
-        let replaced = |(set, position): &(usize, usize)| outcomes[*set].replaced[*position].clone();
-        if is_equal(&users, outcomes) {
+        let replaced = |user: &(usize, usize)| wanted(node, *user, outcomes);
+        if is_equal(node, &users, outcomes) {
             if let Some(pairs) = users.first().and_then(replaced) {
                 changes.replaced.insert(node, pairs);
             }
@@ -127,13 +170,13 @@ fn distribute(sets: &[LabelSet], outcomes: &mut [Outcome]) -> Changes {
     changes
 }
 
-/// Reads the new text and checks that its labels are the intended ones.
-fn verify(
+/// Reads the new text and returns the sets whose labels are not the intended ones.
+fn find_wrong(
     text: &str,
     sets: &[LabelSet],
     outcomes: &[Outcome],
     variables: &mut Variables,
-) -> Result<(), String> {
+) -> Result<Vec<usize>, String> {
     let tree = Tree::parse_lines(text).map_or_else(|| Tree::parse(text), Ok)?;
     let new = input::find(&tree, variables)?;
     let mut is_right = |new: &LabelSet, (set, outcome): (&LabelSet, &Outcome)| {
@@ -150,6 +193,9 @@ fn verify(
                 Some(pairs) => expected.extend(pairs.iter().map(|(key, value)| (hide(key), hide(value)))),
             }
         }
+        if repeated(&new.labels) > repeated(&set.labels) {
+            return false;
+        }
         let new: BTreeMap<_, _> =
             new.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect();
         let is_known = |(key, value): (&String, &String)| {
@@ -157,11 +203,17 @@ fn verify(
         };
         new.iter().all(is_known) && expected.iter().all(|(key, value)| new.get(key) == Some(value))
     };
-    let mut pairs = new.iter().zip(sets.iter().zip(outcomes));
-    if new.len() == sets.len() && pairs.all(|(new, old)| is_right(new, old)) {
-        return Ok(());
+    if new.len() != sets.len() {
+        return Err(UNCHANGEABLE.to_owned());
     }
-    Err(UNCHANGEABLE.to_owned())
+    let pairs = new.iter().zip(sets.iter().zip(outcomes)).enumerate();
+    Ok(pairs.filter(|(_, (new, old))| !is_right(new, *old)).map(|(number, _)| number).collect())
+}
+
+/// Number of labels whose keys another label has, too.
+fn repeated(labels: &[Label]) -> usize {
+    let keys: BTreeSet<_> = labels.iter().map(|label| label.key.to_ascii_lowercase()).collect();
+    labels.len() - keys.len()
 }
 
 /// Warns of services that several sets define with different options, as `traefik.backend` may do.

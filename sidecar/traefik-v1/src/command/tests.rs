@@ -14,6 +14,14 @@ fn rewrite(text: &str) -> (String, String) {
     (edit::apply(text, 0, &edits), report.lines("f"))
 }
 
+/// Returns all errors and warnings of a file.
+fn faults(text: &str) -> String {
+    let naming = Naming { stack: None, service: "service" };
+    let mut report = Report::default();
+    let result = translate(text, &naming, &Exposure::default(), &mut report);
+    report.lines("f") + &result.err().unwrap_or_default()
+}
+
 /// Asserts the new text, and that it is read without further changes.
 fn check(old: &str, new: &str) {
     let (written, report) = rewrite(old);
@@ -281,6 +289,86 @@ services:
 }
 
 #[test]
+fn labels_with_an_anchor_that_others_use_stay_and_harm_only_their_services() {
+    const OLD: &str = "traefik.port: 80, traefik.frontend.rule: 'PathPrefix:/w'";
+    const NEW: &str = "traefik.http.services.api.loadbalancer.server.port: '80', traefik.http.routers.api.priority: '13', \
+                       traefik.http.routers.api.rule: PathPrefix(`/w`), traefik.http.routers.api.service: api";
+    for services in [
+        "web: {labels: &l {OLD}}, api: {labels: *l}",
+        "web: {labels: &l {OLD}}, api: {labels: {<<: *lNEW}}",
+        "web: {deploy: &d {labels: {OLD}}}, api: {deploy: *d}",
+        "web: &web {labels: {OLD}}, worker: {<<: *web}",
+        "web: {labels: &l {OLD}}, api: {labels: {<<: *l, traefik.port: 81}}",
+    ] {
+        let file = |new: &str, good: &str| {
+            let services = services.replace("OLD", OLD).replace("NEW", new);
+            format!("services: {{{services}, good: {{labels: {{{good}: 10.0.0.1}}}}}}\n")
+        };
+        let middleware = "traefik.http.middlewares.m.ip";
+        let (new, report) = rewrite(&file("", &format!("{middleware}whitelist.sourcerange")));
+        let expected = file(&format!(", {NEW}"), &format!("{middleware}allowlist.sourcerange"));
+        assert_eq!(new, expected, "{report}");
+        assert!(
+            report.contains("services.web.") && report.contains("error: other services have"),
+            "{report}"
+        );
+        assert!(!report.contains("services.good"), "{report}");
+    }
+}
+
+#[test]
+fn defaults_that_a_service_overrides_do_not_reach_it() {
+    check(
+        "\
+x-c: &c
+  traefik.port: 80
+x-r: &r {traefik.http.routers.r.rule: 'Host(`a`,`b`)', com.example: 1}
+services:
+  web:
+    labels:
+      <<: *c
+      traefik.frontend.rule: PathPrefix:/w
+  api:
+    labels:
+      <<: *c
+      traefik.frontend.rule: PathPrefix:/a
+      traefik.port: 81
+  new: {labels: {<<: *r}}
+  other: {labels: {<<: *r, traefik.http.routers.r.rule: Host(`c`), com.example: 2}}
+",
+        "\
+x-c: &c
+  {}
+x-r: &r {traefik.http.routers.r.rule: 'Host(`a`,`b`)', com.example: 1}
+services:
+  web:
+    labels:
+      <<: *c
+      traefik.http.routers.web.priority: '13'
+      traefik.http.routers.web.rule: PathPrefix(`/w`)
+      traefik.http.routers.web.service: web
+      traefik.http.services.web.loadbalancer.server.port: '80'
+  api:
+    labels:
+      <<: *c
+      traefik.http.routers.api.priority: '13'
+      traefik.http.routers.api.rule: PathPrefix(`/a`)
+      traefik.http.routers.api.service: api
+      traefik.http.services.api.loadbalancer.server.port: 81
+  new: {labels: {<<: *r, traefik.http.routers.r.rule: Host(`a`) || Host(`b`), traefik.http.routers.r.priority: '13'}}
+  other: {labels: {<<: *r, traefik.http.routers.r.rule: Host(`c`), com.example: 2}}
+",
+    );
+    // The default stays for a service with an error, and must not reach the one that overrides it.
+    let (new, report) = rewrite(
+        "x: &c {traefik.port: 80}\nservices:\n  web: {labels: {<<: *c, traefik.frontend.rule: 'Foo:/w'}}\n  \
+         api: {labels: {<<: *c, traefik.port: 81, traefik.frontend.rule: 'PathPrefix:/a'}}\n",
+    );
+    assert!(new.contains("{<<: *c, traefik.port: 81, traefik.frontend.rule: 'PathPrefix:/a'}"), "{new}");
+    assert!(report.contains("services.api.labels: error: other services have these labels"), "{report}");
+}
+
+#[test]
 fn values_of_several_lines_are_replaced_completely() {
     check(
         "\
@@ -429,6 +517,43 @@ fn rules_of_traefik_2_are_translated_and_those_of_traefik_3_stay() {
 }
 
 #[test]
+fn new_labels_do_not_repeat_those_that_stay() {
+    for (old, new, warning) in [
+        ("traefik.docker.network: a, traefik.swarm.network: a", "traefik.swarm.network: a", ""),
+        (
+            "traefik.docker.network: a, traefik.Swarm.network: b",
+            "traefik.Swarm.network: b",
+            "traefik.docker.network",
+        ),
+        (
+            "traefik.http.middlewares.m.ipwhitelist.sourcerange: 10.0.0.1, traefik.http.middlewares.m.ipAllowList.sourceRange: 10.0.0.2",
+            "traefik.http.middlewares.m.ipAllowList.sourceRange: 10.0.0.2",
+            "traefik.http.middlewares.m.ipwhitelist.sourcerange",
+        ),
+        ("Traefik.docker.network: a, traefik.docker.network: a", "Traefik.swarm.network: a", ""),
+        (
+            "traefik.port: 80, traefik.frontend.rule: 'Path:/', traefik.http.services.a.loadbalancer.server.port: 80",
+            "traefik.http.routers.a.priority: '6', traefik.http.routers.a.rule: 'Path(`/`)', traefik.http.routers.a.service: 'a', \
+             traefik.http.services.a.loadbalancer.server.port: 80",
+            "",
+        ),
+    ] {
+        let file = |labels: &str| format!("services: {{a: {{deploy: {{labels: {{{labels}}}}}}}}}\n");
+        let (written, report) = rewrite(&file(old));
+        assert_eq!(written, file(new), "{report}");
+        let expected =
+            format!("f: services.a.deploy.labels: warning: {warning}: no effect, because another label sets");
+        assert!(
+            if warning.is_empty() { report.is_empty() } else { report.starts_with(&expected) },
+            "{report}"
+        );
+    }
+    let lines = "traefik.http.routers.a.rule=HostHeader(`a`)\n";
+    let new = "traefik.http.routers.a.rule=Host(`a`)\ntraefik.http.routers.a.priority=15\n";
+    assert_eq!(rewrite(&lines.repeat(2)), (new.to_owned(), String::new()));
+}
+
+#[test]
 fn equal_messages_appear_once_with_their_number() {
     let file = "
 services:
@@ -530,8 +655,35 @@ proptest! {
         let head = if is_stack { "x: &a {traefik.port: 1}\nservices:\n  s:\n    labels:\n      " } else { "" };
         let text = parts.concat();
         let text = if is_stack { head.to_owned() + &text.replace('\n', "\n      ") } else { text };
-        let naming = Naming { stack: None, service: "service" };
-        let result = translate(&text, &naming, &Exposure::default(), &mut Report::default());
-        prop_assert!(!result.as_ref().is_err_and(|error| error.contains("report it as a bug")), "{result:?} {text:?}");
+        let result = faults(&text);
+        prop_assert!(!result.contains("report it as a bug"), "{result} {text:?}");
+    }
+
+    #[test]
+    fn services_that_share_labels_get_their_own(
+        services in prop::collection::vec((
+            prop::sample::select(vec!["labels: ", "deploy: {labels: ", "deploy: &d {labels: "]),
+            prop::sample::select(vec!["", "&b ", "&c "]),
+            prop::collection::vec(prop::sample::select(vec![
+                "<<: *a", "<<: *b", "<<: [*c, *a]", "traefik.port: 80", "traefik.port: 81", "traefik.frontend.rule: 'PathPrefix:/a'",
+                "traefik.frontend.rule: 'Foo:/a'", "traefik.http.routers.r.rule: Host(`c`)", "traefik.tags: x", "com.example: 1",
+                "traefik.http.routers.r.rule: 'Host(`a`,`b`)'", "traefik.docker.network: n", "traefik.swarm.network: m",
+            ]), 0..4),
+            prop::sample::select(vec!["", "", "", "labels: *b", "labels: *a", "<<: *s0", "deploy: *d"]),
+        ), 2..4),
+        a in prop::sample::subsequence(vec![
+            "traefik.port: 1", "traefik.frontend.rule: 'PathPrefix:/x'", "traefik.http.routers.r.rule: 'Host(`d`,`e`)'",
+            "traefik.docker.network: web",
+        ], 0..4),
+    ) {
+        let head = format!("x: &a {{{}}}\ny: &b {{}}\nz: &c {{}}\nd: &d {{}}\nw: &s0 {{}}\nservices:\n", a.join(", "));
+        let service = |(number, (place, anchor, labels, whole)): (usize, &(&str, &str, Vec<&str>, &str))| {
+            let end = if place.contains('{') { "}" } else { "" };
+            let own = format!("{place}{anchor}{{{}}}{end}", labels.join(", "));
+            format!("  s{number}: &s{number} {{{}}}\n", if whole.is_empty() { &own } else { *whole })
+        };
+        let text = head + &services.iter().enumerate().map(service).collect::<String>();
+        let result = faults(&text);
+        prop_assert!(!result.contains("report it as a bug"), "{result} {text}");
     }
 }

@@ -5,9 +5,6 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
-/// Maximum number of aliases and merge keys that lead to a node. More are probably a cycle.
-const MAX_ALIASES: usize = 16;
-
 pub(crate) type NodeId = usize;
 
 #[derive(Debug)]
@@ -163,35 +160,49 @@ impl Tree {
     /// Returns the pairs of a map with those that `<<` merges in. The map's own pairs override merged ones, and earlier
     /// merged maps override later ones. Returns `None` if the node is no map.
     pub(crate) fn pairs(&self, id: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
-        let id = self.resolve(id);
-        let mut all = Vec::new();
-        matches!(self.nodes[id].kind, Kind::Map { .. }).then(|| self.collect_pairs(id, 0, &mut all))?;
+        let mut all: Vec<(NodeId, NodeId)> = Vec::new();
+        matches!(self.nodes[self.resolve(id)].kind, Kind::Map { .. }).then_some(())?;
+        for map in self.sources(id) {
+            let known = all.len();
+            for pair in self.own_pairs(map) {
+                if !all[..known].iter().any(|known| self.scalar(known.0) == self.scalar(pair.0)) {
+                    all.push(pair);
+                }
+            }
+        }
         Some(all)
     }
 
-    fn collect_pairs(&self, id: NodeId, depth: usize, all: &mut Vec<(NodeId, NodeId)>) {
-        let id = self.resolve(id);
-        match &self.nodes[id].kind {
-            _ if depth > MAX_ALIASES => {}
-            // The list of several maps that `<<` merges.
-            Kind::List { items, .. } if depth > 0 => {
-                for map in items {
-                    self.collect_pairs(*map, depth + 1, all);
-                }
+    /// Returns the pairs of a map without merged ones.
+    pub(crate) fn own_pairs(&self, id: NodeId) -> impl Iterator<Item = (NodeId, NodeId)> {
+        let pairs = match &self.nodes[id].kind {
+            Kind::Map { pairs, .. } => pairs.as_slice(),
+            _ => &[],
+        };
+        pairs.iter().copied().filter(|(key, _)| self.scalar(*key) != Ok("<<"))
+    }
+
+    /// Returns the node that `id` stands for, and all maps and lists that `<<` merges into it, in the order in which they
+    /// override each other.
+    pub(crate) fn sources(&self, id: NodeId) -> Vec<NodeId> {
+        let (mut sources, mut open) = (Vec::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            let id = self.resolve(id);
+            if sources.contains(&id) {
+                continue;
             }
-            Kind::Map { pairs, .. } => {
-                let is_merge = |pair: &&(NodeId, NodeId)| self.scalar(pair.0) == Ok("<<");
-                for pair in pairs.iter().filter(|pair| !is_merge(pair)) {
-                    if !all.iter().any(|known| self.scalar(known.0) == self.scalar(pair.0)) {
-                        all.push(*pair);
-                    }
+            match &self.nodes[id].kind {
+                // The list of several maps that `<<` merges.
+                Kind::List { items, .. } if !sources.is_empty() => open.extend(items.iter().rev()),
+                Kind::Map { pairs, .. } => {
+                    let merged = pairs.iter().rev().filter(|(key, _)| self.scalar(*key) == Ok("<<"));
+                    open.extend(merged.map(|(_, value)| value));
                 }
-                for (_, merged) in pairs.iter().filter(is_merge) {
-                    self.collect_pairs(*merged, depth + 1, all);
-                }
+                _ => {}
             }
-            Kind::List { .. } | Kind::Scalar(..) | Kind::Alias(_) => {}
+            sources.push(id);
         }
+        sources
     }
 
     /// Returns the value of `key` in a map.
