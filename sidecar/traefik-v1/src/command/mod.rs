@@ -104,15 +104,22 @@ impl LabelsCommand {
         let output = match (self.diff, self.in_place) {
             (true, _) => diff::unified(shown, &text, &edits),
             (false, true) => return Ok(()),
-            // The text of several files is one text of several documents.
-            (false, false) => {
-                let separator = if number > 0 { "---\n" } else { "" };
-                separator.to_owned() + &edit::apply(&text, 0, &edits)
-            }
+            (false, false) => as_document(edit::apply(&text, 0, &edits), number, self.files.len()),
         };
         let write = io::stdout().write_all(output.as_bytes());
         write.map_err(|error| format!("writing to standard output: {}", reason(&error)))
     }
+}
+
+/// Makes the text of a file one of several documents in the output.
+fn as_document(mut text: String, number: usize, count: usize) -> String {
+    if number > 0 {
+        text.insert_str(0, "---\n");
+    }
+    if number + 1 < count && !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 fn is_stdin(file: &Path) -> bool {
