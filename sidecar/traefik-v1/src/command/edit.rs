@@ -177,30 +177,50 @@ impl Editor<'_> {
 
     /// Edits a list or map in brackets.
     fn flow(&mut self, entries: &[Entry<'_>]) -> Result<(), (NodeId, String)> {
-        let last_kept = entries.iter().rposition(|entry| !entry.is_removed());
+        let text = self.text;
+        let between = |next: usize| &text[entries[next - 1].range.end..entries[next].range.start];
+        // End of the comma that follows an entry.
+        let comma = |entry: &Entry<'_>| {
+            let rest = text[entry.range.end..].trim_start().strip_prefix(',')?;
+            Some(text.len() - rest.len())
+        };
+        // The entries at the end that go, with the comma before them, unless there are comments.
+        let tail = entries.iter().rposition(|entry| !entry.is_removed()).map_or(0, |kept| kept + 1);
+        let is_bare_tail = (tail.max(1)..entries.len()).all(|number| between(number).trim() == ",");
         for (number, entry) in entries.iter().enumerate() {
             let next = entries.get(number + 1);
             if entry.is_removed() {
                 if entry.has_anchor() {
                     return Err(anchored(entry));
                 }
-                if let Some(next) = next.filter(|_| last_kept.is_none_or(|last| number < last)) {
-                    self.edits.push((entry.range.start..next.range.start, String::new()));
+                if number >= tail && is_bare_tail {
+                    continue;
                 }
+                let end = match next {
+                    Some(next) if between(number + 1).trim() == "," => Some(next.range.start),
+                    Some(_) => comma(entry),
+                    None => Some(comma(entry).unwrap_or(entry.range.end)),
+                };
+                let message = "a comment stands between a label to remove and its comma; move the comment";
+                let end = end.ok_or_else(|| (entry.id, message.to_owned()))?;
+                self.edits.push((entry.range.start..end, String::new()));
                 continue;
             }
             let more = self.replace(entry, true)?;
-            let neighbours = next.map(|next| entry.range.end..next.range.start);
-            let separator = neighbours.map_or("", |range| &self.text[range]);
+            let separator = next.map_or("", |_| between(number + 1));
             let is_separator = !separator.contains('#') && separator.trim() == ",";
             let separator = if is_separator { separator } else { ", " };
             let added = more.iter().map(|pair| format!("{separator}{}", self.write(entry, pair, true)));
             let added = added.collect::<String>();
             self.edits.push((entry.range.end..entry.range.end, added));
         }
-        let Some(last) = entries.last().filter(|last| last.is_removed()) else { return Ok(()) };
-        let start = last_kept.map_or(last.range.start, |kept| entries[kept].range.end);
-        self.edits.push((start..last.range.end, String::new()));
+        if let Some(last) = entries[tail..].last().filter(|_| is_bare_tail) {
+            let range = match tail.checked_sub(1) {
+                Some(kept) => entries[kept].range.end..last.range.end,
+                None => entries[0].range.start..comma(last).unwrap_or(last.range.end),
+            };
+            self.edits.push((range, String::new()));
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@ use traefik::Exposure;
 
 use super::report::Report;
 use super::sharing::{Naming, translate};
-use super::{diff, edit};
+use super::{as_document, diff, edit};
 
 /// Returns the new text and the lines for stderr.
 fn rewrite(text: &str) -> (String, String) {
@@ -88,6 +88,46 @@ fn maps_lists_in_brackets_and_json_stay_what_they_are() {
         "{\"traefik.http.routers.a.rule\":\"Host(`a`,`b`)\",\"x\":\"$1\"}",
         "{\"traefik.http.routers.a.rule\":\"Host(`a`) || Host(`b`)\",\"traefik.http.routers.a.priority\": \"13\",\"x\":\"$1\"}",
     );
+}
+
+#[test]
+fn comments_in_brackets_stay() {
+    for (old, new) in [
+        (
+            "[ \"com.example=1\", # important\n  \"traefik.tags=x\", # tags\n  \"traefik.frontend.rule=Path:/\" # why\n]",
+            "[ \"com.example=1\", # important\n   # tags\n  \"traefik.http.routers.a.priority=6\", \
+             \"traefik.http.routers.a.rule=Path(`/`)\", \"traefik.http.routers.a.service=a\", \
+             \"traefik.http.services.a.loadbalancer.server.scheme=http\" # why\n]",
+        ),
+        (
+            "[traefik.frontend.rule=Path:/, # important\n  traefik.tags=x, traefik.portIndex=1 # why\n]",
+            "[traefik.http.routers.a.priority=6, traefik.http.routers.a.rule=Path(`/`), traefik.http.routers.a.service=a, \
+             traefik.http.services.a.loadbalancer.server.scheme=http, # important\n   # why\n]",
+        ),
+        (
+            "[traefik.frontend.rule=Path:/, traefik.tags=x # why\n  , traefik.portIndex=1]",
+            "[traefik.frontend.rule=Path:/, traefik.tags=x # why\n  , traefik.portIndex=1]",
+        ),
+    ] {
+        let file = |labels: &str| format!("services: {{a: {{labels: {labels}}}}}\n");
+        let (written, report) = rewrite(&file(old));
+        assert_eq!(written, file(new), "{report}");
+        assert_eq!(
+            report.contains("error: a comment stands between a label to remove and its comma"),
+            old == new
+        );
+    }
+    let shared = "x: &x {traefik.port: 80,}\nservices: {a: {labels: {<<: *x, traefik.frontend.rule: 'Path:/'}}, \
+                  b: {labels: {<<: *x, traefik.frontend.rule: 'Path:/b'}}}\n";
+    assert!(rewrite(shared).0.starts_with("x: &x {}\n"));
+}
+
+#[test]
+fn several_files_are_several_documents() {
+    let files = ["image: web", "", "a\n", "b"];
+    let files =
+        files.iter().enumerate().map(|(number, text)| as_document((*text).to_owned(), number, files.len()));
+    assert_eq!(files.collect::<String>(), "image: web\n---\n---\na\n---\nb");
 }
 
 #[test]
