@@ -95,6 +95,14 @@ impl<'a> Entry<'a> {
         !self.is_kept && self.pairs.is_empty()
     }
 
+    /// Returns the node whose quotes new values get. In JSON a value without quotes is no string.
+    fn style_of_value(&self, value: &'a Node) -> &'a Node {
+        match self.key.kind {
+            Kind::Scalar(_, ScalarStyle::DoubleQuoted) => self.key,
+            _ => value,
+        }
+    }
+
     fn has_anchor(&self) -> bool {
         self.key.has_anchor || self.value.is_some_and(|value| value.has_anchor)
     }
@@ -105,7 +113,10 @@ fn content(text: &str, node: &Node, from: usize) -> Range<usize> {
     let mut range = node.range.clone();
     if let Kind::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded) = node.kind {
         let before = &text[from..range.start];
-        let header = if from == 0 { before.rfind(['|', '>']) } else { before.find(['|', '>']) };
+        // The header of an item is on the last line before its text. A comment may follow it.
+        let line = before.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        let line_end = before[line..].find(" #").map_or(before.len(), |at| line + at);
+        let header = if from == 0 { before[..line_end].rfind(['|', '>']) } else { before.find(['|', '>']) };
         range.start = from + header.unwrap_or(before.len());
         range.end = range.start + text[range.clone()].trim_end().len();
     }
@@ -126,7 +137,8 @@ impl Editor<'_> {
             if entry.is_kept && entry.pairs.is_empty() {
                 continue;
             }
-            let line = self.text[..entry.range.start].rfind('\n').map_or(0, |at| at + 1);
+            let mark = self.text.len() - self.text.trim_start_matches('\u{feff}').len();
+            let line = self.text[..entry.range.start].rfind('\n').map_or(mark, |at| at + 1);
             let before = &self.text[line..entry.range.start];
             let indent = &before[..before.len() - before.trim_start().len()];
             let dash = before[indent.len()..].strip_prefix('-');
@@ -250,7 +262,7 @@ impl Editor<'_> {
             if value.has_anchor {
                 return Err(anchored(entry));
             }
-            let new = self.quote(&first.1, value, is_flow);
+            let new = self.quote(&first.1, entry.style_of_value(value), is_flow);
             if value.range.is_empty() {
                 self.edits.push((entry.range.end..entry.range.end, format!(" {new}")));
             } else {
@@ -266,7 +278,8 @@ impl Editor<'_> {
         match entry.value {
             None => self.quote(&format!("{key}={value}"), entry.key, is_flow),
             Some(old) => {
-                format!("{}: {}", self.quote(key, entry.key, is_flow), self.quote(value, old, is_flow))
+                let value = self.quote(value, entry.style_of_value(old), is_flow);
+                format!("{}: {value}", self.quote(key, entry.key, is_flow))
             }
         }
     }

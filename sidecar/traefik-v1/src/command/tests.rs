@@ -123,6 +123,25 @@ fn comments_in_brackets_stay() {
 }
 
 #[test]
+fn json_with_numbers_stays_json() {
+    let old = r#"{"traefik.frontend.rule":"Path:/","traefik.port":80,"traefik.backend.healthcheck.path":"/","traefik.backend.healthcheck.interval":10}"#;
+    let (new, report) = rewrite(old);
+    let new: serde_json::Value =
+        serde_json::from_str(&new).unwrap_or_else(|error| panic!("{error}: {new} {report}"));
+    assert_eq!(new["traefik.http.services.service.loadbalancer.healthcheck.interval"], "10s");
+    assert_eq!(new["traefik.http.services.service.loadbalancer.server.port"], 80);
+}
+
+#[test]
+fn bare_labels_of_all_documents_are_translated() {
+    check(
+        "\u{feff}traefik.http.routers.a.rule: HostHeader(`a`)\n---\n- traefik.http.middlewares.m.ipwhitelist.sourcerange=10.0.0.1\n---\n",
+        "\u{feff}traefik.http.routers.a.rule: Host(`a`)\ntraefik.http.routers.a.priority: '15'\n---\n\
+         - traefik.http.middlewares.m.ipallowlist.sourcerange=10.0.0.1\n---\n",
+    );
+}
+
+#[test]
 fn several_files_are_several_documents() {
     let files = ["image: web", "", "a\n", "b"];
     let files =
@@ -425,7 +444,7 @@ services:
         b\"
   b:
     labels:
-      - >-
+      - >- # a > b
         traefik.http.routers.b.rule=Host(`a`,
         `b`)
       - traefik.enable=true
@@ -686,7 +705,7 @@ proptest! {
         parts in prop::collection::vec(prop::sample::select(vec![
             "traefik.port: 80\n", "traefik.frontend.rule: 'PathPrefix:/a'\n", "- traefik.port=80\n", "- \"traefik.tags=x\" # c\n",
             "- traefik.http.routers.a.rule=Host(`a`,`b`)\n", "traefik.tags:\n", "? traefik.tags\n", "&a ", "*a ", "<<: *a\n", "!x ",
-            "{traefik.tags: x, traefik.frontend.rule: 'PathPrefix:/a', }", "[traefik.tags=x,", "]", "}", ", ", "\n", "# c\n", " ", "  ", "é",
+            "{traefik.tags: x, traefik.frontend.rule: 'PathPrefix:/a', }", "[traefik.tags=x,", "traefik.port=80, # c\n", "traefik.tags=x # c\n", ",# c\n", "]", "}", ", ", "\n", "# c\n", " ", "  ", "é",
             "|-\n", ">\n", "\"", "'", ": ", "$A", "---\n", "\r\n", "\u{feff}", "services:\n", "s:\n", "labels:\n", "deploy:\n",
             "traefik.http.middlewares.m.headers.sslredirect: true\n", "- >-\n  traefik.frontend.rule=\n  PathPrefix:/a\n",
         ]), 0..12),
