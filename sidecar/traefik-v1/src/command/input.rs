@@ -141,53 +141,58 @@ fn find_in_service(
         set.own = is_own.then_some(labels);
         set.unknown = unknown;
         let is_reset = tag == Some("!reset");
-        match read(tree, labels, &mut |text| variables.hide(text)) {
-            Ok(labels) if !is_reset => set.set_labels(tree, labels),
-            Err(error) if !is_reset => set.error = Some(error),
-            _ => {}
+        if !is_reset {
+            let (labels, error) = read(tree, labels, &mut |text| variables.hide(text));
+            set.set_labels(tree, labels);
+            set.error = error;
         }
         sets.push(set);
     }
 }
 
 fn bare(tree: &Tree, root: NodeId) -> Result<LabelSet, String> {
-    let labels = match tree.node(root).kind {
-        Kind::List { .. } => read(tree, root, &mut str::to_owned)?,
-        Kind::Map { .. } => read(tree, root, &mut str::to_owned).map_err(|error| {
-            format!("neither a stack file (it has no services) nor a map of labels: {error}")
-        })?,
-        _ if tree.scalar(root) == Ok("") => Vec::new(),
-        _ => return Err("expected a stack file, a map of labels, or lines of KEY=VALUE".to_owned()),
-    };
+    let is_map = matches!(tree.node(root).kind, Kind::Map { .. });
+    if !is_map && !matches!(tree.node(root).kind, Kind::List { .. }) && tree.scalar(root) != Ok("") {
+        return Err("expected a stack file, a map of labels, or lines of KEY=VALUE".to_owned());
+    }
+    let (labels, error) = read(tree, root, &mut str::to_owned);
+    match error {
+        Some(error) if is_map => {
+            return Err(format!("neither a stack file (it has no services) nor a map of labels: {error}"));
+        }
+        Some(error) => return Err(error),
+        None => {}
+    }
     let mut set = LabelSet::new(tree, "", Placement::Bare, root);
     set.set_labels(tree, labels);
     Ok(set)
 }
 
-/// Reads a map, or a list of `KEY=VALUE`.
-fn read(tree: &Tree, labels: NodeId, hide: &mut impl FnMut(&str) -> String) -> Result<Vec<Label>, String> {
-    if let Some(pairs) = tree.pairs(labels) {
+/// Reads a map, or a list of `KEY=VALUE`. Returns the labels that can be read, and the first error.
+fn read(tree: &Tree, labels: NodeId, hide: &mut impl FnMut(&str) -> String) -> (Vec<Label>, Option<String>) {
+    let results: Vec<Result<Label, String>> = if let Some(pairs) = tree.pairs(labels) {
         let label = |(node, value): (NodeId, NodeId)| {
             let key = tree.scalar(node)?;
             let text = tree.scalar(value).map_err(|error| format!("{key}: {error}"))?;
             Ok(Label { node, value_node: Some(value), key: hide(key), value: hide(text) })
         };
-        return pairs.into_iter().map(label).collect();
-    }
-    match &tree.node(tree.resolve(labels)).kind {
-        Kind::List { items, .. } => {
-            let label = |node: &NodeId| {
-                let text = tree.scalar(*node).map_err(|_| {
-                    "expected KEY=VALUE, got a map or a list; with `KEY: VALUE`, remove the dash of each label"
-                })?;
-                let text = hide(text);
-                // Docker reads a key alone as an empty label.
-                let (key, value) = text.split_once('=').unwrap_or((&text, ""));
-                Ok(Label { node: *node, value_node: None, key: key.to_owned(), value: value.to_owned() })
-            };
-            items.iter().map(label).collect()
-        }
-        _ if tree.scalar(labels) == Ok("") => Ok(Vec::new()),
-        _ => Err("expected a map or a list of labels".to_owned()),
-    }
+        pairs.into_iter().map(label).collect()
+    } else if let Kind::List { items, .. } = &tree.node(tree.resolve(labels)).kind {
+        let label = |node: &NodeId| {
+            let text = tree.scalar(*node).map_err(|_| {
+                "expected KEY=VALUE, got a map or a list; with `KEY: VALUE`, remove the dash of each label"
+            })?;
+            let text = hide(text);
+            // Docker reads a key alone as an empty label.
+            let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+            Ok(Label { node: *node, value_node: None, key: key.to_owned(), value: value.to_owned() })
+        };
+        items.iter().map(label).collect()
+    } else if tree.scalar(labels) == Ok("") {
+        Vec::new()
+    } else {
+        vec![Err("expected a map or a list of labels".to_owned())]
+    };
+    let error = results.iter().find_map(|result| result.as_ref().err()).cloned();
+    (results.into_iter().flatten().collect(), error)
 }

@@ -45,7 +45,8 @@ pub(crate) fn translate(
     for set in &sets {
         let mut outcome = translate::translate(set, &naming.full_name(set), exposure, &variables);
         if let Some(error) = &set.error {
-            outcome.errors.push(Diagnostic::new("", error));
+            outcome = Outcome { replaced: vec![None; set.labels.len()], ..Outcome::default() };
+            outcome.fail(Diagnostic::new("", error));
         }
         if let Some(unknown) = set.unknown.as_ref().filter(|_| set.error.is_none()) {
             outcome.warnings.push(Diagnostic::new("", unknown));

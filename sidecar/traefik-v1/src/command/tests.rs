@@ -358,6 +358,7 @@ fn labels_with_an_anchor_that_others_use_stay_and_harm_only_their_services() {
         "web: {deploy: &d {labels: {OLD}}}, api: {deploy: *d}",
         "web: &web {labels: {OLD}}, worker: {<<: *web}",
         "web: {labels: &l {OLD}}, api: {labels: {<<: *l, traefik.port: 81}}",
+        "web: {labels: &l {OLD}}, api: {labels: {<<: *l, com.example: [not a string]}}",
     ] {
         let file = |new: &str, good: &str| {
             let services = services.replace("OLD", OLD).replace("NEW", new);
