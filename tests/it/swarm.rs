@@ -162,7 +162,8 @@ fn clients_use_https_and_a_renewed_certificate_needs_no_restart_of_traefik() {
     eventually(LONG, presented).unwrap();
     assert_eq!(presented().unwrap(), first);
     let redirect = http::get(&stack.url("/ping")).unwrap();
-    assert_eq!((redirect.status, redirect.header("location")), (301, Some("https://127.0.0.1/ping")));
+    let location = format!("https://127.0.0.1:{port}/ping");
+    assert_eq!((redirect.status, redirect.header("location")), (301, Some(&*location)));
 
     let traefiks = hosts(&stack, "traefik");
     let (second, hub) = (issue(&format!("{name}_{name}_renewed")), stack.stack().service("hub"));
