@@ -1,7 +1,9 @@
 //! Cases of servers that handle every fifth request wrongly: `load` counts exactly these.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use load::report::{ErrorClass, Report};
@@ -59,6 +61,24 @@ pub(crate) fn assert_exact(name: &str, report: &Report, expected: Expected) {
     assert_eq!(report.timeline.ok.iter().sum::<u64>(), report.ok, "{name}");
     let over_time: u64 = report.timeline.failed.values().flatten().sum();
     assert_eq!((over_time, failures.listed.len() as u64, failures.unlisted), (failed, failed, 0), "{name}");
+}
+
+/// Starts a server that handles each connection with `serve`. Returns its URL and the number of requests that it received.
+pub(crate) fn start<C: Send + Sync + 'static, R: Send + 'static>(
+    case: &Arc<C>,
+    serve: fn(TcpStream, &AtomicU64, &C) -> R,
+) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicU64::new(0));
+    let (counter, shared) = (Arc::clone(&requests), Arc::clone(case));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (requests, case) = (Arc::clone(&counter), Arc::clone(&shared));
+            thread::spawn(move || serve(stream, &requests, &case));
+        }
+    });
+    (url, requests)
 }
 
 /// Runs the cases, some at the same time.

@@ -1,16 +1,16 @@
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use load::report::ErrorClass::{Closed, Protocol, Reset, Timeout};
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::faulty::Expected::{Failed, Ok, Status};
-use crate::faulty::{Expected, REQUESTS, assert_exact, is_faulty, run_all};
+use crate::faulty::{Expected, REQUESTS, assert_exact, is_faulty, run_all, start};
 use crate::run::report;
+use crate::server::read_request;
 
 /// Action of the server after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ fn unusual() -> Vec<Case> {
 /// Serves the requests of a connection. Request n, counted over all connections, gets the response of the case if it is
 /// faulty.
 fn serve(mut stream: TcpStream, requests: &AtomicU64, case: &Case) {
-    while read_head(&mut stream).is_some() {
+    while read_request(&mut stream).is_some() {
         let is_faulty = is_faulty(requests.fetch_add(1, Ordering::SeqCst));
         let good = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nHello";
         let (response, then) =
@@ -205,27 +205,8 @@ fn serve(mut stream: TcpStream, requests: &AtomicU64, case: &Case) {
     }
 }
 
-/// Reads a request without a body.
-fn read_head(stream: &mut TcpStream) -> Option<()> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        (stream.read(&mut byte).ok()? == 1).then_some(())?;
-        head.push(byte[0]);
-    }
-    Some(())
-}
-
 fn run(case: &Arc<Case>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let requests = Arc::new(AtomicU64::new(0));
-    let (counter, shared) = (Arc::clone(&requests), Arc::clone(case));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (requests, case) = (Arc::clone(&counter), Arc::clone(&shared));
-            thread::spawn(move || serve(stream, &requests, &case));
-        }
-    });
+    let (url, requests) = start(case, serve);
     // Requests that time out do so at the same time.
     let connections = if case.expected == Failed(Timeout) { REQUESTS } else { 4 }.to_string();
     let limit = if case.expected == Failed(Timeout) { "2s" } else { "10s" };

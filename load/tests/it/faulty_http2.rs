@@ -1,8 +1,7 @@
 use std::io::Read;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use load::report::ErrorClass::{Closed, Protocol, Reset, Timeout};
@@ -10,7 +9,7 @@ use load::report::Report;
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::faulty::Expected::{Failed, Ok, Status};
-use crate::faulty::{Expected, FAULTY, REQUESTS, assert_exact, is_faulty, run_all};
+use crate::faulty::{Expected, FAULTY, REQUESTS, assert_exact, is_faulty, run_all, start};
 use crate::http2::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INTERNAL_ERROR, REFUSED_STREAM, RST_STREAM, SETTINGS,
     read_frame, write_frame,
@@ -281,16 +280,7 @@ fn serve(mut stream: TcpStream, requests: &AtomicU64, case: &Case) -> Option<()>
 /// Runs a case with this number of concurrent requests per connection. Returns the report and the number of requests that
 /// the server received.
 fn run(case: &Arc<Case>, connections: u64, streams: u64) -> (Report, u64) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let requests = Arc::new(AtomicU64::new(0));
-    let (counter, shared) = (Arc::clone(&requests), Arc::clone(case));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (requests, case) = (Arc::clone(&counter), Arc::clone(&shared));
-            thread::spawn(move || serve(stream, &requests, &case));
-        }
-    });
+    let (url, requests) = start(case, serve);
     let limit = if case.expected == Failed(Timeout) { "2s" } else { "10s" };
     let [count, connections, streams] = [REQUESTS, connections, streams].map(|number| number.to_string());
     let args = ["--http", "2", "--requests", &count, "--connections", &connections, "--streams", &streams];

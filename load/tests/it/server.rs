@@ -173,7 +173,7 @@ fn serve(mut stream: TcpStream, counters: &Counters, action: &dyn Fn(u64) -> Act
 }
 
 /// Reads a request without a body.
-fn read_request(stream: &mut TcpStream) -> Option<()> {
+pub(crate) fn read_request(stream: &mut TcpStream) -> Option<()> {
     let (mut request, mut byte) = (Vec::new(), [0]);
     while !request.ends_with(b"\r\n\r\n") {
         (stream.read(&mut byte).ok()? == 1).then_some(())?;
