@@ -128,8 +128,12 @@ pub fn build_plain(docker: &Docker, prefix: &str, program: &Path) -> Result<Stri
 
 /// Builds an image of the Traefik binary at `program`, and returns its name.
 pub fn build_traefik(docker: &Docker, prefix: &str, program: &Path) -> Result<String> {
-    let image = format!("{prefix}/traefik:{}", tools::traefik_version(program)?);
-    build_with_program(docker, image, TRAEFIK, program, "traefik")
+    build_with_program(docker, traefik(prefix, program)?, TRAEFIK, program, "traefik")
+}
+
+/// Name of the image of the Traefik binary at `program`.
+pub fn traefik(prefix: &str, program: &Path) -> Result<String> {
+    Ok(format!("{prefix}/traefik:{}", tools::traefik_version(program)?))
 }
 
 fn file_name(program: &Path) -> Result<String> {

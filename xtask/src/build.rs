@@ -70,6 +70,11 @@ pub fn for_this_machine() -> Result<Binaries> {
     Binaries::from_environment()?.map_or_else(|| programs(&names(), Profile::Release, None), Ok)
 }
 
+/// The programs in `SWARMLINGS_BIN_DIR`, or a release build of static programs for this machine's images.
+pub fn static_programs() -> Result<Binaries> {
+    Binaries::from_environment()?.map_or_else(|| release(Some(&musl_target())), Ok)
+}
+
 /// Builds all programs that go into images, as released, for `target` or this machine.
 pub fn release(target: Option<&str>) -> Result<Binaries> {
     programs(&names(), Profile::Release, target)

@@ -1,14 +1,17 @@
 //! `cargo xtask lab`: a swarm of several hosts on this machine.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
+use std::process;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use clap::Subcommand;
 use harness::lab::{Leftovers, MAX_NODES, Node, Subnet};
 use harness::stack::{SETTLE_TIMEOUT, Settings, Stack};
-use harness::{Docker, Lab, LabOptions, tools};
+use harness::{Docker, Images, Lab, LabOptions, tools};
 
 use crate::{build, stack};
 
@@ -23,6 +26,7 @@ iptables. Docker engines that already run on this machine are not affected.
 Examples:
   cargo xtask lab up
   cargo xtask lab stack stacks/demo.yml     then: curl http://192.168.2.1/ping
+  cargo xtask lab shell leader              then: docker node ls
   cargo xtask lab cut worker-1              then: cargo xtask lab ps
   cargo xtask lab heal worker-1
   cargo xtask lab down";
@@ -50,6 +54,20 @@ enum Command {
     Up(UpArgs),
     /// Build the images, push them to the lab's registry, and deploy a stack file
     Stack(StackArgs),
+    /// Build the images, and push them to the lab's registry
+    Images,
+    /// Open a shell on a host, or run a command there
+    ///
+    /// `docker` then uses the engine of the host. SWARMLINGS_PREFIX, SWARMLINGS_TAG and TRAEFIK_IMAGE name the images that `lab
+    /// images` has pushed.
+    Shell {
+        /// Name, number or address of the host
+        #[arg(value_name = "HOST")]
+        node: String,
+        /// Command and its arguments [default: bash]
+        #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
     /// Show the hosts, and the tasks of all stacks
     Ps,
     /// Disconnect a host from the network: all its packets are dropped
@@ -82,6 +100,9 @@ struct UpArgs {
     /// Network of the hosts; their addresses end in .1, .2 and so on
     #[arg(long, value_name = "NETWORK", default_value_t)]
     subnet: Subnet,
+    /// Do not join the hosts to a swarm
+    #[arg(long)]
+    no_swarm: bool,
     /// Do not connect this machine to the lab's network; the lab is then reachable only from inside
     #[arg(long)]
     no_link: bool,
@@ -111,6 +132,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         lab.with_context(|| format!("no lab in {}; `cargo xtask lab up` starts one", directory.display()))?;
     match &args.command {
         Command::Stack(args) => deploy(args, &lab)?,
+        Command::Images => {
+            let (images, traefik) = push_images(&lab)?;
+            say(&format!("{}, {traefik}", images.name("ping")));
+        }
+        Command::Shell { node, command } => return Err(shell(&lab, node, command)),
         Command::Ps => ps(&lab)?,
         Command::Cut { node } => {
             let node = lab.node(node)?;
@@ -146,8 +172,9 @@ fn up(args: &UpArgs, directory: PathBuf) -> Result<()> {
         traces.is_empty(),
         "an earlier lab left {traces}; `cargo xtask lab down` removes what is left of it"
     );
-    let (nodes, subnet, link) = (args.nodes, args.subnet, !args.no_link);
-    let options = LabOptions { directory, nodes, subnet, registry: true, link, owned: false };
+    let UpArgs { nodes, subnet, .. } = *args;
+    let (swarm, link) = (!args.no_swarm, !args.no_link);
+    let options = LabOptions { directory, nodes, subnet, registry: true, swarm, link, owned: false };
     options.check_requirements()?;
     eprintln!("starting {nodes} engines");
     show(&Lab::create(&options)?);
@@ -217,15 +244,34 @@ fn down(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Builds the images, and pushes them to the lab's registry. Returns the project's images and the name of Traefik's.
+fn push_images(lab: &Lab) -> Result<(Images, String)> {
+    let binaries = build::static_programs()?;
+    eprintln!("building the images, and pushing them to {}", lab.registry());
+    lab.provide_images(&binaries, &tools::traefik()?)
+}
+
+/// Replaces this process by a command on a host. Returns only if that fails.
+fn shell(lab: &Lab, node: &str, command: &[OsString]) -> Error {
+    let prepare = || -> Result<process::Command> {
+        let (program, arguments) =
+            command.split_first().map_or(("bash".as_ref(), &[][..]), |(first, rest)| (&**first, rest));
+        let mut command = lab.node(node)?.command(program)?;
+        command.args(arguments).envs(lab.image_variables(&tools::traefik()?)?);
+        Ok(command)
+    };
+    match prepare() {
+        Ok(mut command) => Error::new(command.exec()).context("starting nsenter"),
+        Err(error) => error,
+    }
+}
+
 fn deploy(args: &StackArgs, lab: &Lab) -> Result<()> {
     let file = args.file.display();
     ensure!(args.file.is_file(), "no such stack file: {file}");
     let stem = args.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).with_context(|| format!("{file} has no file name"))?;
-    let binaries = build::release(Some(&build::musl_target()))?;
-    eprintln!("building the images, and pushing them to {}", lab.registry());
-    let (images, traefik) = lab.provide_images(&binaries, &tools::traefik()?)?;
-
+    let (images, traefik) = push_images(lab)?;
     let began = Instant::now();
     let secrets = stack::secrets(lab.docker(), &lab.directory().join("master"))?;
     let settings =

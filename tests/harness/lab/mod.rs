@@ -87,7 +87,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Creates a lab: network, registry, engines and swarm. Leaves nothing behind if that fails.
+    /// Creates a lab: network, registry, engines and swarm, as far as `options` ask for them. Leaves nothing behind if that fails.
     pub fn create(options: &LabOptions) -> Result<Self> {
         options.check_requirements()?;
         let directory = &options.directory;
@@ -105,7 +105,7 @@ impl Lab {
     }
 
     fn start(options: &LabOptions) -> Result<Self> {
-        let LabOptions { directory, nodes, subnet, registry, link, owned } = options;
+        let LabOptions { directory, nodes, subnet, registry, swarm, link, owned } = options;
         let description = json!({"subnet": subnet.to_string(), "nodes": nodes});
         fs::write(directory.join(DESCRIPTION), description.to_string()).context("describing the lab")?;
 
@@ -142,7 +142,9 @@ impl Lab {
                 lab.nodes.iter().map(|node| scope.spawn(|| node.start(&lab.init))).collect();
             starting.into_iter().try_for_each(|node| node.join().expect("starting a node does not panic"))
         })?;
-        lab.form_swarm()?;
+        if *swarm {
+            lab.form_swarm()?;
+        }
         Ok(lab)
     }
 
@@ -199,17 +201,33 @@ impl Lab {
         format!("{}:{}", self.subnet.registry(), REGISTRY_PORT)
     }
 
+    /// The project's images in the registry, which has them after [`Lab::provide_images`].
+    pub fn images(&self) -> Images {
+        Images::new(format!("{}/swarmlings", self.registry()), env!("CARGO_PKG_VERSION"))
+    }
+
     /// Builds the project's images and Traefik's from binaries, and pushes them to the registry. Returns the project's images
     /// and the name of Traefik's.
     pub fn provide_images(&self, binaries: &Binaries, traefik: &Path) -> Result<(Images, String)> {
         let docker = self.docker();
-        let images = Images::new(format!("{}/swarmlings", self.registry()), "test");
+        let images = self.images();
         for image in images.build(docker, &docker.architecture()?, binaries)? {
             images::push(docker, &image.name)?;
         }
         let traefik = images::build_traefik(docker, images.prefix(), traefik)?;
         images::push(docker, &traefik)?;
         Ok((images, traefik))
+    }
+
+    /// Variables of stack files, such as `SWARMLINGS_PREFIX`, that name the images in the registry. `traefik` is Traefik's
+    /// program.
+    pub fn image_variables(&self, traefik: &Path) -> Result<[(&'static str, String); 3]> {
+        let images = self.images();
+        Ok([
+            ("SWARMLINGS_PREFIX", images.prefix().to_owned()),
+            ("SWARMLINGS_TAG", images.tag().to_owned()),
+            ("TRAEFIK_IMAGE", images::traefik(images.prefix(), traefik)?),
+        ])
     }
 
     /// The stack `name` on its swarm. Does not deploy it.

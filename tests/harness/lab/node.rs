@@ -1,9 +1,11 @@
 //! A host of a lab.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
@@ -30,6 +32,9 @@ ip address add "$3" dev eth0 || exit
 TMPDIR=/run dockerd --config-file "$1" &
 wait $!
 "#;
+
+/// Address of a host's engine on the host itself.
+const ENGINE: &str = "unix:///run/docker.sock";
 
 /// A host, running or killed.
 #[derive(Debug)]
@@ -73,6 +78,16 @@ impl Node {
     /// Moves the calling thread, and the threads that it starts meanwhile, to the host's network namespace.
     pub fn enter(&self) -> Result<NetnsGuard> {
         NetnsGuard::enter(self.init()?.pid())
+    }
+
+    /// A command that runs `program` on this host as its user would: with its network, name, processes and engine.
+    pub fn command(&self, program: &OsStr) -> Result<Command> {
+        let mut command = nsenter(&self.init()?, &["--mount", "--net", "--uts", "--pid"]);
+        let directory = env::current_dir().context("finding the current directory")?;
+        // A process that enters a mount namespace is in its root directory.
+        command.args(["sh", "-c", r#"cd "$0" && exec "$@""#]).arg(directory).arg(program);
+        command.env("DOCKER_HOST", ENGINE).env_remove("DOCKER_CONTEXT");
+        Ok(command)
     }
 
     /// Kills its engine and all its containers at once, as a power failure does.
@@ -139,8 +154,8 @@ impl Node {
         // The kernel's limit, which includes a zero byte.
         ensure!(socket.as_os_str().len() < 108, "{} is too long for a socket path", socket.display());
         let configuration = json!({
-            // Containers on this host use the second one.
-            "hosts": [format!("unix://{}", socket.display()), "unix:///run/docker.sock"],
+            // Programs on this host use the second one.
+            "hosts": [format!("unix://{}", socket.display()), ENGINE],
             "data-root": path(""),
             "exec-root": "/run/docker",
             "pidfile": "/run/docker.pid",

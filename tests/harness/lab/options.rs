@@ -43,6 +43,8 @@ pub struct LabOptions {
     pub subnet: Subnet,
     /// Whether the lab has an image registry.
     pub registry: bool,
+    /// Whether the hosts are joined to a swarm.
+    pub swarm: bool,
     /// Whether the machine itself can reach the hosts. Otherwise only threads that [enter](super::Lab::enter) the lab can.
     pub link: bool,
     /// Whether the lab ends with the value, or the process, that created it.
@@ -55,7 +57,7 @@ impl LabOptions {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let name = format!("swarmlings-lab-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let (directory, subnet) = (env::temp_dir().join(name), Subnet::default());
-        Self { directory, nodes, subnet, registry: nodes > 1, link: false, owned: true }
+        Self { directory, nodes, subnet, registry: nodes > 1, swarm: true, link: false, owned: true }
     }
 
     /// Fails with a remedy if this machine or this user cannot run such a lab.
