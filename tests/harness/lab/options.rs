@@ -34,6 +34,7 @@ pub const PROGRAMS: [(&str, &str); 6] = [
 
 /// Options of a lab.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 pub struct LabOptions {
     /// Directory for all its files, which must not exist. Its last component names the lab's control groups.
     pub directory: PathBuf,
