@@ -58,8 +58,7 @@ enum Command {
     Images,
     /// Open a shell on a host, or run a command there
     ///
-    /// `docker` then uses the engine of the host. SWARMLINGS_PREFIX, SWARMLINGS_TAG and TRAEFIK_IMAGE name the images that `lab
-    /// images` has pushed.
+    /// `docker` then uses the engine of the host. The variables of stack files name the images that `lab images` has pushed.
     Shell {
         /// Name, number or address of the host
         #[arg(value_name = "HOST")]
