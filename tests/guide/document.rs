@@ -139,35 +139,33 @@ fn is_number(word: &str) -> bool {
 
 /// A word, with IDs, join tokens, addresses of containers and values with a unit replaced.
 fn class(word: &str) -> String {
-    let mut parts = Vec::new();
-    for part in word.split_inclusive(|next: char| !next.is_ascii_alphanumeric() && !"-.%µ".contains(next)) {
-        let end = part.strip_suffix(|last: char| !last.is_ascii_alphanumeric() && !"%".contains(last));
-        let name = end.unwrap_or(part);
-        let is_lower = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        let has_digit = name.bytes().any(|byte| byte.is_ascii_digit());
-        let unit =
-            name.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '.' || digit == ',');
-        let class = if name.starts_with("SWMTKN-") {
-            "TOKEN"
-        } else if is_lower && has_digit && matches!(name.len(), 12 | 25 | 64) {
-            "ID"
-        } else if name.starts_with("10.") && name.split('.').count() == 4 {
-            "ADDRESS"
-        } else if unit.len() < name.len() && UNITS.contains(&unit) {
-            "VALUE"
-        } else {
-            name
+    let is_end = |last: char| !last.is_ascii_alphanumeric() && last != '%';
+    let value = word.trim_end_matches(is_end);
+    let unit = value.trim_start_matches(|digit: char| digit.is_ascii_digit() || ".,".contains(digit));
+    if unit.len() < value.len() && UNITS.contains(&unit) {
+        return format!("VALUE{}", &word[value.len()..]);
+    }
+    let parts = word.split_inclusive(|next: char| !next.is_ascii_alphanumeric() && !"-.".contains(next));
+    let parts = parts.map(|part| {
+        let name = part.trim_end_matches(is_end);
+        let class = match name.rsplit_once('.') {
+            _ if name.starts_with("SWMTKN-") => "TOKEN".to_owned(),
+            _ if name.starts_with("10.") && name.split('.').count() == 4 => "ADDRESS".to_owned(),
+            _ if is_id(name) => "ID".to_owned(),
+            // A task of a global service.
+            Some((service, node)) if is_id(node) => format!("{service}.ID"),
+            _ => name.to_owned(),
         };
-        parts.push(class.to_owned() + &part[name.len()..]);
-    }
-    // Names of tasks end in an ID: `demo_ping.ID`.
-    let joined = parts.concat();
-    match joined.rsplit_once('.') {
-        Some((start, id)) if id.len() == 25 && id.bytes().any(|byte| byte.is_ascii_digit()) => {
-            format!("{start}.ID")
-        }
-        _ => joined,
-    }
+        class + &part[name.len()..]
+    });
+    parts.collect()
+}
+
+/// Whether a word is an ID of Docker, or the host name of a container.
+fn is_id(word: &str) -> bool {
+    let is_lower = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
+    is_lower && has_digit && matches!(word.len(), 12 | 25 | 64)
 }
 
 #[cfg(test)]
