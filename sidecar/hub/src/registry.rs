@@ -108,6 +108,9 @@ pub(crate) struct Instance {
     serving: Option<Arc<ServiceConfig>>,
     /// Whether its labels differ from those that the task was started with.
     pub(crate) stale: bool,
+    /// Configuration for a hub that has not seen it receive requests, if its labels have errors: that from the labels that the
+    /// task was started with.
+    fallback: Option<Arc<ServiceConfig>>,
     /// First generation that contains it, while it is in the configuration.
     since: Option<u64>,
     /// When it became healthy.
@@ -230,7 +233,7 @@ impl Registry {
             registration.labels = Arc::clone(labels);
         }
         self.undecided |= service.plan.is_limited != is_limited;
-        let (config, stale) =
+        let LabelConfig { config, stale, fallback } =
             read_config(&self.settings, &self.specs, service, &registration, is_limited, &mut self.warnings);
         let start = now.checked_sub(age).unwrap_or(now);
         let health = registration.health;
@@ -242,6 +245,7 @@ impl Registry {
             config,
             serving: None,
             stale,
+            fallback,
             since: None,
             // That of a task which returns to a new hub is not known.
             healthy_at: (health == Health::Healthy && !warm_up).then_some(now),
@@ -383,7 +387,7 @@ impl Registry {
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {
             let service = self.services.entry(instance.registration.service.clone()).or_default();
             let Instance { registration, is_limited, .. } = &*instance;
-            let (config, stale) = read_config(
+            let LabelConfig { config, stale, fallback } = read_config(
                 &self.settings,
                 &self.specs,
                 service,
@@ -399,7 +403,7 @@ impl Registry {
             if stale && !instance.stale {
                 newly_stale.push(id.clone());
             }
-            (instance.config, instance.stale) = (config, stale);
+            (instance.config, instance.stale, instance.fallback) = (config, stale, fallback);
         }
         self.undecided |= changed;
         (changed, newly_stale)
@@ -550,7 +554,10 @@ impl Registry {
     pub(crate) fn start_over(&mut self) {
         self.undecided = true;
         for instance in self.instances.values_mut() {
-            instance.serving = None;
+            let serving = instance.serving.take();
+            if instance.config.is_err() {
+                instance.fallback = serving.or(instance.fallback.take());
+            }
             if let Some(service) = self.services.get_mut(&instance.registration.service) {
                 service.plan = Plan::default();
             }
@@ -607,7 +614,7 @@ impl Registry {
             if let Some(serving) = &instance.serving {
                 members.add(serving, None);
             }
-            if let Ok(config) = &instance.config {
+            if let Some(config) = instance.candidate() {
                 members.add(config, instance.is_healthy().then_some(instance.start));
             }
         }
@@ -706,6 +713,12 @@ impl Registry {
             }
         }
         changes
+    }
+
+    /// Returns whether every router sends requests to an instance. It may do so although its latest labels are refused.
+    pub(crate) fn is_serving(&self, id: &InstanceId, reports: &impl Reports) -> bool {
+        let since = self.instances.get(id).and_then(|instance| instance.since);
+        since.is_some_and(|generation| reports.is_confirmed(generation))
     }
 
     /// Returns the routing state of an instance; pending if it holds no lease.
@@ -816,9 +829,15 @@ impl Instance {
         self.registration.health == Health::Healthy
     }
 
+    /// Returns the configuration with which it may receive requests, in addition to the one with which it does.
+    fn candidate(&self) -> Option<&Arc<ServiceConfig>> {
+        let fallback = || self.fallback.as_ref().filter(|_| self.serving.is_none());
+        self.config.as_ref().ok().or_else(fallback)
+    }
+
     /// Lets it receive requests with its own configuration, if it is healthy and the plan of its service allows that.
     fn admit(&mut self, plan: &Plan) {
-        if let Ok(config) = &self.config
+        if let Some(config) = self.candidate()
             && self.is_healthy()
             && plan.admits(config)
             && self.serving.as_ref().is_none_or(|serving| !Arc::ptr_eq(serving, config))
@@ -904,6 +923,13 @@ fn millis(duration: Duration) -> u64 {
 
 /// Returns the configuration from the labels that apply to a task of `service`, and whether they differ from those it was
 /// started with.
+/// What the labels of an instance say.
+struct LabelConfig {
+    config: Result<Arc<ServiceConfig>, LabelErrors>,
+    stale: bool,
+    fallback: Option<Arc<ServiceConfig>>,
+}
+
 fn read_config(
     settings: &Settings,
     specs: &Specs,
@@ -911,31 +937,36 @@ fn read_config(
     registration: &Registration,
     is_limited: bool,
     warnings: &mut Vec<(String, String)>,
-) -> (Result<Arc<ServiceConfig>, LabelErrors>, bool) {
+) -> LabelConfig {
     if specs.is_foreign(registration) {
         let message =
             "this container is none of its tasks, but has its name; give the container another name";
         let errors = vec![Diagnostic::new(format!("service {}", registration.service), message)];
-        return (Err(LabelErrors(errors)), false);
+        return LabelConfig { config: Err(LabelErrors(errors)), stale: false, fallback: None };
     }
     let (labels, stale) = specs.resolve_labels(registration);
     let name = &registration.service;
-    let mut config = traefik_v1::read_config(name, &labels, &settings.exposure);
+    let read = |labels: &Labels| {
+        let config = traefik_v1::read_config(name, labels, &settings.exposure)?;
+        let mut errors = config.unpublished_ports(&registration.published);
+        if is_limited && errors.is_empty() {
+            errors = settings.policy.exceeding(name, &config);
+        }
+        if errors.is_empty() { Ok(config) } else { Err(LabelErrors(errors)) }
+    };
+    let config = read(&labels);
+    let fallback = if config.is_err() && stale { read(&registration.labels).ok() } else { None };
     for diagnostic in config.iter().flat_map(ServiceConfig::warnings) {
         let warning = format!("label {diagnostic}");
         if service.reported.insert(warning.clone()) {
             warnings.push((name.clone(), warning));
         }
     }
-    if let Ok(read) = &config {
-        let errors = read.unpublished_ports(&registration.published);
-        config = if errors.is_empty() { config } else { Err(LabelErrors(errors)) };
+    LabelConfig {
+        config: config.map(|config| service.intern(config)),
+        stale,
+        fallback: fallback.map(|config| service.intern(config)),
     }
-    if is_limited && let Ok(claims) = &config {
-        let errors = settings.policy.exceeding(name, claims);
-        config = if errors.is_empty() { config } else { Err(LabelErrors(errors)) };
-    }
-    (config.map(|config| service.intern(config)), stale)
 }
 
 #[cfg(test)]

@@ -516,6 +516,41 @@ fn published_labels_apply_without_a_new_registration() {
 }
 
 #[test]
+fn published_labels_with_errors_change_no_route() {
+    let publish = |scene: &mut Scene, version, pairs| {
+        let labels = read_labels(pairs);
+        let spec = ServiceSpec { version, labels, templated: true, settled: true };
+        let services = Services { services: [("a".to_owned(), spec)].into() };
+        scene.registry.publish(scene.now, "n".parse().unwrap(), services);
+    };
+    let rule = |scene: &mut Scene| scene.document()["http"]["routers"]["a"]["rule"].clone();
+    let (good, bad) =
+        ([("traefik.http.routers.a.rule", "Path(`/a2`)")], [("traefik.http.routers.a.rule", "Path(`")]);
+    for has_router in [true, false] {
+        let mut scene = Scene::new();
+        scene.healthy("a.1", A);
+        for (version, labels) in [&good, &bad, &bad].into_iter().enumerate() {
+            publish(&mut scene, version as u64, labels);
+            if !has_router {
+                scene.registry.start_over();
+            }
+            assert_eq!(rule(&mut scene), "Path(`/a2`)", "{version}, {has_router}");
+        }
+        assert!(scene.refusal("a.1").is_some());
+        assert!(scene.registry.is_serving(&"a.1".parse().unwrap(), &Confirmed(scene.generation)));
+    }
+    // A hub that starts afterwards knows no other labels that worked.
+    let mut scene = Scene::new();
+    publish(&mut scene, 1, &bad);
+    scene.healthy("a.1", A);
+    assert_eq!((rule(&mut scene), scene.servers("a").len()), ("Path(`/a`)".into(), 1));
+    assert!(scene.refusal("a.1").is_some());
+    // Also with labels that are right again.
+    publish(&mut scene, 2, &good);
+    assert_eq!((rule(&mut scene), scene.refusal("a.1")), ("Path(`/a2`)".into(), None));
+}
+
+#[test]
 fn warnings_are_returned_once_per_service() {
     let mut scene = Scene::new();
     let old = [("traefik.frontend.rule", "Path:/a"), ("traefik.tags", "a")];

@@ -394,6 +394,7 @@ impl State {
             id: id.clone(),
             registration: instance.public_registration(),
             routing: self.routing(id),
+            serving: self.registry.is_serving(id, &self.routers),
             connected: self.registry.is_connected(id),
             stale: instance.stale,
             changed_at: instance.changed_at,

@@ -272,6 +272,9 @@ pub struct Instance {
     pub registration: Registration,
     /// Routing state.
     pub routing: Routing,
+    /// Whether every router that polls sends requests to it. If it is refused, that is with earlier labels.
+    #[serde(default)]
+    pub serving: bool,
     /// Whether the connection that holds the lease is open.
     pub connected: bool,
     /// Whether the task was started with other labels than its service has now. The service's labels apply.

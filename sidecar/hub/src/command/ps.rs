@@ -116,8 +116,7 @@ impl Merged<'_> {
 
     /// Number of hubs on which it is routed, of those that routers poll.
     fn routed(&self) -> usize {
-        let routed = |(_, instance): &&(_, &Instance)| instance.routing == Routing::Confirmed;
-        self.known.iter().filter(routed).count()
+        self.known.iter().filter(|(_, instance)| instance.serving).count()
     }
 
     fn state(&self, polled: usize) -> &'static str {
@@ -268,6 +267,7 @@ pub(crate) mod tests {
         Instance {
             id: id.parse().unwrap(),
             registration: registration("s.1", health, &[]),
+            serving: routing == Routing::Confirmed,
             routing,
             connected: true,
             stale: false,
@@ -297,6 +297,8 @@ pub(crate) mod tests {
         let refused = Routing::Refused { reason: "r".to_owned() };
         let one_refuses = [answer("a", 1, confirmed()), answer("b", 1, vec![task(refused)])];
         assert_eq!(state(&one_refuses), expected("refused", "1/2 hubs"));
+        let with_earlier_labels = Instance { serving: true, ..one_refuses[1].content[0].clone() };
+        assert_eq!(state(&[answer("a", 1, vec![with_earlier_labels])]), expected("refused", "1/1 hub"));
         assert_eq!(state(&[answer("a", 0, vec![task(Routing::Pending)])]), expected("healthy", "0/0 hubs"));
     }
 
