@@ -56,6 +56,16 @@ impl Content {
         Ok(content)
     }
 
+    /// Reads a directory as [`Self::read`] does. Fails if it has certificates and none of them can be used: clients would get the
+    /// default certificate, and an update of the hub with a wrong secret would succeed.
+    pub(crate) fn read_first(directory: &Path) -> Result<Self, String> {
+        let content = Self::read(directory)?;
+        match content.errors.values().next() {
+            Some(error) if content.certificates.is_empty() => Err(error.clone()),
+            _ => Ok(content),
+        }
+    }
+
     /// Returns the certificates to use after those in `used`. One that cannot be used keeps its place.
     fn after(&self, used: &Certificates) -> Certificates {
         let kept = used.iter().filter(|(name, _)| self.errors.contains_key(*name));
@@ -147,7 +157,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
         let read = || Content::read(directory.path()).unwrap();
-        assert_eq!(read(), Content::default());
+        assert_eq!(Content::read_first(directory.path()).unwrap(), Content::default());
+        write("a.key", "-----BEGIN CERTIFICATE-----");
+        write("a.crt", "-----BEGIN PRIVATE KEY-----");
+        let swapped = Content::read_first(directory.path()).unwrap_err();
+        assert!(swapped.ends_with("a.key: no private key in PEM format"), "{swapped}");
         let made = Certificate::self_signed().unwrap();
         write("a.crt", &made.chain);
         write("a.key", &made.key);
@@ -160,6 +174,7 @@ mod tests {
         let error = || {
             let content = read();
             assert_eq!((&content.certificates, content.errors.len()), (&a, 1), "only b is wrong");
+            assert_eq!(Content::read_first(directory.path()).as_ref(), Ok(&content));
             content.errors["b"].clone()
         };
         write("b.key", &made.key);

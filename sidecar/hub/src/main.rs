@@ -178,7 +178,7 @@ fn make(flags: Flags, context: &Context) -> Result<api::Api, Failure> {
     let certificate = flags.default_certificate.then(certificate::Certificate::self_signed).transpose();
     let failure = |error| Failure::new(format_args!("generating a certificate for Traefik: {error}"));
     let certificate = certificate.map_err(failure)?;
-    let in_files = flags.certificates.as_deref().map(certificates::Content::read).transpose();
+    let in_files = flags.certificates.as_deref().map(certificates::Content::read_first).transpose();
     let in_files =
         in_files.map_err(|error| Failure::new(format_args!("reading certificates for Traefik: {error}")))?;
     let in_files = in_files.unwrap_or_default();
