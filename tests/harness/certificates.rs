@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output, Stdio};
 
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 /// Arguments of `openssl genpkey` for an EC key on the curve P-256.
@@ -110,6 +111,26 @@ impl Certificates {
         let hash = Some(self.hash).filter(|hash| !hash.is_empty());
         openssl(&arguments.iter().copied().chain(hash).collect::<Vec<_>>());
     }
+}
+
+/// Returns the certificate in PEM format that a server presents for `name`, after a request with it.
+pub fn presented(server: SocketAddr, name: &str, ca: &str) -> Result<String> {
+    let (address, url) = (
+        format!("{name}:{}:{}", server.port(), server.ip()),
+        format!("https://{name}:{}/ping", server.port()),
+    );
+    let output = Command::new("curl")
+        .args(["--silent", "--fail", "--cacert", ca, "--resolve", &address, &url])
+        .output()?;
+    ensure!(output.status.success() && output.stdout.starts_with(b"Pong from "), "{output:?}");
+    let server = server.to_string();
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-connect", &server, "-servername", name]).stdin(Stdio::null());
+    let text = String::from_utf8_lossy(&client.output()?.stdout).into_owned();
+    let start =
+        text.find("-----BEGIN CERTIFICATE-----").with_context(|| format!("no certificate: {text}"))?;
+    let length = text[start..].find("-----END CERTIFICATE-----").context("no end")? + 26;
+    Ok(text[start..start + length].to_owned())
 }
 
 /// Runs openssl, and returns its standard output.

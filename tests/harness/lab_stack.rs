@@ -1,5 +1,6 @@
 //! A stack on a lab of three hosts. All tests of a process share the lab, one after the other.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
@@ -91,6 +92,18 @@ impl LabStack {
         article.stack.remove(SETTLE_TIMEOUT)?;
         article.deploy(&["stacks/article.yml", DASHBOARD], 80, &[DASHBOARD_USER])?;
         Ok(article)
+    }
+
+    /// Returns a command on a host of the lab with the variables of stack files.
+    pub fn command(&self, node: &Node, program: &str) -> Result<Command> {
+        let SharedLab { images, traefik, secrets, .. } = &*self.shared;
+        let mut command = node.command(program.as_ref())?;
+        command
+            .env("SWARMLINGS_PREFIX", images.prefix())
+            .env("SWARMLINGS_TAG", images.tag())
+            .env("TRAEFIK_IMAGE", traefik)
+            .env("SWARMLINGS_TOKEN", secrets.master_name());
+        Ok(command)
     }
 
     /// The lab without a stack of its own, for containers outside of the swarm.

@@ -13,7 +13,7 @@
 //! | [`fleet`], [`labels`] | hub, Traefik and instances together, as in `stacks/demo.yml` |
 //! | [`http`], [`load`] | single requests; load with a report |
 //! | [`browser`], [`pty`] | headless Chromium; a pseudo-terminal |
-//! | [`certificates`] | a certificate authority |
+//! | [`certificates`], [`acme`] | a certificate authority; one with ACME |
 //! | [`conformance`] | checks against an `OpenAPI` description, and of a WebSocket server |
 //! | [`docker`], [`engine`], [`container`] | the Docker client, one engine in swarm mode, a container |
 //! | [`netns`] | running a thread in another network namespace |
@@ -25,6 +25,7 @@
 //!
 //! Tests unwrap results instead of returning them, because a panic makes every [`Process`] print its log.
 
+pub mod acme;
 pub mod agent;
 pub mod apache;
 pub mod binaries;

@@ -33,6 +33,11 @@ impl Secrets {
         &self.master
     }
 
+    /// Name of the secret with the master token.
+    pub fn master_name(&self) -> String {
+        format!("{}_master", self.prefix)
+    }
+
     /// Creates the secrets of stack files unless they exist. Returns a stack file with their names.
     pub(crate) fn provide(&self, docker: &Docker, stack: &str, files: &[PathBuf]) -> Result<NamedTempFile> {
         let mut keys = BTreeSet::new();
@@ -65,7 +70,7 @@ impl Secrets {
     fn secret(&self, stack: &str, key: &str) -> (String, String) {
         let prefix = &self.prefix;
         if key == "master" {
-            return (format!("{prefix}_master"), self.master.as_str().to_owned());
+            return (self.master_name(), self.master.as_str().to_owned());
         }
         if ROLES.contains(&key) {
             return (format!("{prefix}_{key}"), self.master.role(key));

@@ -1,32 +1,11 @@
 //! Certificates for clients, which the hub gives to Traefik from a directory.
 
 use std::fs;
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
-use harness::certificates::{Certificates, P256, RSA};
+use anyhow::ensure;
+use harness::certificates::{Certificates, P256, RSA, presented};
 use harness::{Fleet, FleetOptions, TIMEOUT, eventually};
-
-/// Returns the certificate in PEM format that a server presents for `name`, after a request with it.
-pub(crate) fn presented(server: SocketAddr, name: &str, ca: &str) -> Result<String> {
-    let (address, url) = (
-        format!("{name}:{}:{}", server.port(), server.ip()),
-        format!("https://{name}:{}/ping", server.port()),
-    );
-    let output = Command::new("curl")
-        .args(["--silent", "--fail", "--cacert", ca, "--resolve", &address, &url])
-        .output()?;
-    ensure!(output.status.success() && output.stdout.starts_with(b"Pong from "), "{output:?}");
-    let server = server.to_string();
-    let mut client = Command::new("openssl");
-    client.args(["s_client", "-connect", &server, "-servername", name]).stdin(Stdio::null());
-    let text = String::from_utf8_lossy(&client.output()?.stdout).into_owned();
-    let start =
-        text.find("-----BEGIN CERTIFICATE-----").with_context(|| format!("no certificate: {text}"))?;
-    let length = text[start..].find("-----END CERTIFICATE-----").context("no end")? + 26;
-    Ok(text[start..start + length].to_owned())
-}
 
 #[test]
 fn traefik_presents_renewed_certificates_by_name_without_a_restart() {

@@ -7,15 +7,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::ensure;
-use harness::certificates::{Certificates, P256};
+use harness::certificates::{Certificates, P256, presented};
 use harness::docker::eventually_on_engine;
 use harness::load::{HELLO, PONG, wait_for_all};
 use harness::service_process::connect;
 use harness::traefik::{DASHBOARD, DASHBOARD_USER};
 use harness::{Load, LoadOptions, Loopback, SwarmStack, TraefikApi, apache, eventually, http};
 use serde_json::Value;
-
-use crate::certificates::presented;
 
 const LONG: Duration = Duration::from_secs(30);
 

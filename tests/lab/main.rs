@@ -17,6 +17,8 @@ mod hub_commands;
 mod hub_page;
 /// Several hubs: loss, pause and update.
 mod hubs;
+/// `stacks/lego.sh`: certificates by ACME.
+mod lego;
 /// `stacks/nginx.yml`: an image of another project, with and without a sidecar.
 mod nginx;
 mod png;

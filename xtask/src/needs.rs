@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use harness::binaries::target_directory;
 use harness::lab::PROGRAMS;
 use harness::tools::{self, PythonTool, WEBSOCKETS};
-use harness::{apache, compose, nginx, proxy};
+use harness::{acme, apache, compose, nginx, proxy};
 
 use crate::build::{cargo, check, root};
 
@@ -25,7 +25,7 @@ const AUDITABLE2CDX: &str = "0.1.0";
 const DENY: &str = "0.20.2";
 
 /// Programs for tests, each with its Debian package.
-const FOR_TESTS: [(&str, &str); 13] = [
+const FOR_TESTS: [(&str, &str); 15] = [
     ("buildah", "buildah"),
     ("skopeo", "skopeo"),
     ("qemu-aarch64-static", "qemu-user-static"),
@@ -33,6 +33,8 @@ const FOR_TESTS: [(&str, &str); 13] = [
     nginx::PROGRAM,
     apache::PROGRAM,
     proxy::PROGRAM,
+    acme::PROGRAMS[0],
+    acme::PROGRAMS[1],
     ("prometheus", "prometheus"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
