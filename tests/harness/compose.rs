@@ -2,16 +2,18 @@
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, thread};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::engine::{Engine, SharedEngine};
 use crate::images::root;
 use crate::netns::NetnsGuard;
+use crate::process::run_ok;
 use crate::stack::SETTLE_TIMEOUT;
 use crate::tokens::{Master, write_token};
 use crate::{Container, Docker, Loopback, http, tools};
@@ -61,15 +63,19 @@ impl Compose {
 
     /// Runs `docker-compose ARGUMENTS` for the project.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
-        let shown = || format!("docker-compose {}", arguments.join(" "));
         let program = tools::on_path(PROGRAM.0).with_context(|| {
             format!("docker-compose not found on PATH: run `apt-get install {}`", PROGRAM.1)
         })?;
+        run_ok(self.command(&program)?.args(arguments))
+    }
+
+    /// A command with the project in its environment: `program` is docker-compose, or a script that runs it.
+    pub fn command(&self, program: &Path) -> Result<Command> {
         let images = self.engine.images()?;
         let mut command = Command::new(program);
         command
-            .args(["--file", &self.file, "--project-name", &self.project])
-            .args(arguments)
+            .env("COMPOSE_FILE", &self.file)
+            .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("SWARMLINGS_PREFIX", images.prefix())
             .env("SWARMLINGS_TAG", images.tag())
             .env("SWARMLINGS_TOKEN_FILE", self.directory.path().join("token"))
@@ -79,11 +85,7 @@ impl Compose {
         if let Some(host) = self.docker().host() {
             command.env("DOCKER_HOST", host);
         }
-        let output = command.output().with_context(|| format!("running {}", shown()))?;
-        if !output.status.success() {
-            bail!("{}: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        Ok(command)
     }
 
     /// Sends `GET path` until the status is 200, and returns the body.

@@ -1,8 +1,10 @@
 //! docker-compose files on a Docker engine.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
+use harness::process::run_ok;
 use harness::{Compose, Load, LoadOptions, eventually, http};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -43,6 +45,31 @@ fn check(file: &str, services: &[&str]) {
     })
     .unwrap_or_else(|error| panic!("{error}: {seen:?} instead of {both:?}"));
     compose.run(&["up", "--detach", "--no-build", "--scale", "ping=1"]).unwrap();
+    load.wait_for_more(100, LONG).unwrap();
+    load.pass().unwrap();
+}
+
+#[test]
+fn rollout_script_replaces_containers_without_failed_requests_and_keeps_them_if_a_new_one_fails() {
+    let compose = Compose::up("stacks/compose.yml").unwrap();
+    compose.run(&["up", "--detach", "--no-build", "--scale", "ping=2"]).unwrap();
+    compose.wait_body("/ping").unwrap();
+    let old = hosts(&compose, "ping");
+    assert_eq!(old.len(), 2);
+    let load = Load::start(compose.url("/ping"), &LoadOptions::default()).unwrap();
+
+    // The sidecar reads this file as a user who must not.
+    let unreadable = tempfile::NamedTempFile::new().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/rollout.sh");
+    let mut rollout = compose.command(&script).unwrap();
+    rollout.arg("ping");
+    let error = run_ok(rollout.env("SWARMLINGS_TOKEN_FILE", unreadable.path())).unwrap_err().to_string();
+    assert!(error.contains("permission denied") && error.contains("the old ones stay"), "{error}");
+    assert_eq!(hosts(&compose, "ping"), old);
+
+    run_ok(compose.command(&script).unwrap().arg("ping")).unwrap();
+    let new = hosts(&compose, "ping");
+    assert!(new.len() == 2 && new.iter().all(|host| !old.contains(host)), "{old:?}, then {new:?}");
     load.wait_for_more(100, LONG).unwrap();
     load.pass().unwrap();
 }
