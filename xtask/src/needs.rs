@@ -25,7 +25,7 @@ const AUDITABLE2CDX: &str = "0.1.0";
 const DENY: &str = "0.20.2";
 
 /// Programs for tests, each with its Debian package.
-const FOR_TESTS: [(&str, &str); 15] = [
+const FOR_TESTS: [(&str, &str); 16] = [
     ("buildah", "buildah"),
     ("skopeo", "skopeo"),
     ("qemu-aarch64-static", "qemu-user-static"),
@@ -35,6 +35,7 @@ const FOR_TESTS: [(&str, &str); 15] = [
     proxy::PROGRAM,
     acme::PROGRAMS[0],
     acme::PROGRAMS[1],
+    ("keepalived", "keepalived"),
     ("prometheus", "prometheus"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
