@@ -128,7 +128,7 @@ fn classes(line: &str) -> Vec<String> {
 
 /// Whether a duration in words begins here: `3 minutes`, `About a minute`, `Less than a second`.
 fn is_age(word: &str, next: &str) -> bool {
-    let begins = word == "About" || word == "Less" || is_number(word);
+    let begins = ["About", "Less", "about", "less"].contains(&word) || is_number(word);
     begins && AGES.contains(&next)
 }
 
@@ -215,6 +215,7 @@ mod tests {
                 "demo_ping.ffkef7x4l1njjxeinxqy6zwwd  Running 2 minutes ago",
                 "demo_ping.abkef7x4l1njjxeinxqy6zw0d Running About a minute ago",
             ),
+            ("a 8 seconds ago", "a less than a second ago"),
             ("0 failed · longest gap 3.1 ms · 200/s", "0 failed · longest gap 12 ms · 199.9/s"),
             ("join --token SWMTKN-1-a-b 192.168.2.1:2377", "join --token SWMTKN-1-c-d 192.168.2.1:2377"),
             ("10.0.1.21:8080  14m current", "10.0.1.3:8080 3s current"),
