@@ -5,6 +5,8 @@
 
 /// `stacks/article.yml`: the article's labels on containers without a sidecar.
 mod article;
+/// `stacks/canary.yml`: shares of requests for a new version.
+mod canary;
 /// `stacks/classic.yml`: Traefik's own swarm provider.
 mod classic;
 /// Losing a task, a node, the hub's node, or Traefik.
