@@ -23,7 +23,7 @@ for percent in ${STEPS:-5 25 50 100}; do
     case $percent in 0 | 100) services= ;; *) services=demo_hello ;; esac
     # Each task must answer, so a share without effect is a violation, too.
     tasks=$(docker service ps --quiet --filter desired-state=running canary_hello-next $services | wc -l)
-    docker run --rm --network host --env LOAD_RATE=100 --env LOAD_FOR=10s --env LOAD_MAX_FAILED=0 \
+    docker run --rm --network host --env LOAD_RATE=50 --env LOAD_FOR=10s --env LOAD_MAX_FAILED=0 \
         --env "LOAD_MIN_INSTANCES=$tasks" "${SWARMLINGS_PREFIX:-swarmlings}/load:${SWARMLINGS_TAG:-0.2.0}" "$@"
 done
 trap - EXIT
