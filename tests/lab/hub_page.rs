@@ -1,13 +1,15 @@
-//! The hub's page in a browser during a rolling update, through the Traefik of a node.
+//! The hub's page in a browser during a rolling update, through the Traefik of a node, and Traefik's dashboard.
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use harness::{Browser, LabStack, eventually};
 use serde_json::json;
+
+use crate::png;
 
 const LONG: Duration = Duration::from_mins(2);
 
@@ -46,8 +48,17 @@ fn page_follows_a_rolling_update() {
     wait_for("#summary", &["5 of 5 tasks routed"]);
     wait_for("#update", &[&service]);
     assert_eq!(browser.console().unwrap(), [""; 0], "a browser reports violations of the policy here");
-    if let Some(directory) = env::var_os(PICTURES).map(PathBuf::from) {
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("hub.png"), browser.screenshot(None).unwrap()).unwrap();
-    }
+    let save = |name: &str| {
+        if let Some(directory) = env::var_os(PICTURES).map(PathBuf::from) {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(name), png::recompress(&browser.screenshot(None).unwrap())).unwrap();
+        }
+    };
+    save("hub.png");
+    // Traefik's own page has the routers of the same labels.
+    let dashboard = format!("http://admin:dashboard@{}:8080/dashboard/#/http/routers", node.address());
+    browser.visit(&dashboard).unwrap();
+    wait_for("body", &["hello@http", "ping@http", "PathPrefix(`/hello/`)"]);
+    save("dashboard.png");
 }
