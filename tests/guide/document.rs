@@ -108,7 +108,7 @@ fn classes(line: &str) -> Vec<String> {
     while index < words.len() {
         let word = words[index];
         let next = words.get(index + 1).copied().unwrap_or_default();
-        let has_unit = is_number(word) && UNITS.contains(&next.trim_end_matches([',', ')', ';']));
+        let has_unit = is_number(word.trim_start_matches('(')) && UNITS.contains(&next.trim_end_matches([',', ')', ';']));
         if has_unit || is_age(word, next) {
             index += 1;
             while words.get(index).is_some_and(|word| AGES.contains(word)) {
@@ -217,6 +217,7 @@ mod tests {
             ),
             ("a 8 seconds ago", "a less than a second ago"),
             ("0 failed · longest gap 3.1 ms · 200/s", "0 failed · longest gap 12 ms · 199.9/s"),
+            ("--max-gap ≤ 10.0 s: met (3.2 s)", "--max-gap ≤ 10.0 s: met (953 ms)"),
             ("join --token SWMTKN-1-a-b 192.168.2.1:2377", "join --token SWMTKN-1-c-d 192.168.2.1:2377"),
             ("10.0.1.21:8080  14m current", "10.0.1.3:8080 3s current"),
             ("Hello, Viktor! (from 407237d6b729)", "Hello, Viktor! (from abe7c17b92bc)"),
