@@ -108,7 +108,8 @@ fn classes(line: &str) -> Vec<String> {
     while index < words.len() {
         let word = words[index];
         let next = words.get(index + 1).copied().unwrap_or_default();
-        let has_unit = is_number(word.trim_start_matches('(')) && UNITS.contains(&next.trim_end_matches([',', ')', ';']));
+        let has_unit = is_number(word.trim_start_matches('('))
+            && UNITS.contains(&next.trim_end_matches([',', ')', ';']));
         if has_unit || is_age(word, next) {
             index += 1;
             while words.get(index).is_some_and(|word| AGES.contains(word)) {
