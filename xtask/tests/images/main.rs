@@ -6,7 +6,7 @@ mod builder;
 mod compiled;
 /// Images for several platforms: written, pushed, pulled and run.
 mod published;
-/// A release: published by the workflow's commands, deployed, and used by a separate repository.
+/// A release: published by the workflow's commands, deployed on three hosts, and used by a separate repository.
 mod release;
 /// Images of a service in a separate repository.
 mod repository;

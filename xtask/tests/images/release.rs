@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +9,11 @@ use std::time::Duration;
 use harness::binaries::names;
 use harness::images::{build_traefik, push};
 use harness::stack::SETTLE_TIMEOUT;
-use harness::{Lab, eventually, http, tools};
+use harness::{Lab, LabOptions, eventually, http, tools};
 use serde_json::Value;
 
 use crate::repository::place_program;
-use crate::stage::{self, program, root, run, unpack};
+use crate::stage::{program, root, run, unpack};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -119,7 +120,7 @@ fn quick_start() -> String {
 #[test]
 #[ignore = "slow: cargo xtask test --all runs it"]
 fn release_is_published_deployed_and_used_by_another_repository() {
-    let lab = stage::hold();
+    let lab = Lab::create(&LabOptions::owned(3)).unwrap();
     let _inside = lab.enter().unwrap();
     let release = Release::publish(&lab);
     check_files(&release);
@@ -153,8 +154,17 @@ fn release_is_published_deployed_and_used_by_another_repository() {
         assert!(image == traefik || image.contains(&format!(":{VERSION}")), "{image}");
     }
     let url = |path: &str| format!("http://{}{path}", lab.nodes()[0].address());
-    let answer = eventually(TIMEOUT, || http::get_ok(&url("/ping"))).unwrap();
-    assert!(answer.body.starts_with("Pong from "), "{}", answer.body);
+    for node in lab.nodes() {
+        let url = format!("http://{}/ping", node.address());
+        let mut pongs = BTreeSet::new();
+        eventually(TIMEOUT, || {
+            pongs.insert(http::get_ok(&url)?.body);
+            anyhow::ensure!(pongs.len() == 3, "{url}: {pongs:?}");
+            Ok(())
+        })
+        .unwrap();
+        assert!(pongs.iter().all(|pong| pong.starts_with("Pong from ")), "{pongs:?}");
+    }
     let load = release.unpacked(&format!("load-{VERSION}-linux-amd64")).join("load");
     run(Command::new(load).args([&url("/ping"), "--requests", "100", "--max-failed", "0"]));
 
@@ -168,20 +178,19 @@ fn release_is_published_deployed_and_used_by_another_repository() {
     let target = format!("TARGET={}-unknown-linux-musl", env::consts::ARCH);
     // Only because BuildKit of older engines insists on TLS, which the lab's registry does not have.
     docker.run(&["pull", "--quiet", &format!("{}/sidecar:{VERSION}", release.prefix())]).unwrap();
-    let arguments = ["build", "--tag", "guest-of-a-release:0.1.0", "--build-arg", &target, context];
+    let image = format!("{}/guest-of-a-release:0.1.0", release.prefix());
+    let arguments = ["build", "--tag", &image, "--build-arg", &target, context];
     docker.run_command(&arguments, docker.builder(&arguments).unwrap()).unwrap();
-    in_shell(
-        &guest,
-        "export SWARMLINGS_TOKEN=swarmlings_master\n\
-         docker stack deploy --compose-file stacks/guest-of-a-release.yml guest",
+    push(docker, &image).unwrap();
+    let commands = format!(
+        "export SWARMLINGS_TOKEN=swarmlings_master GUEST_OF_A_RELEASE_IMAGE={image}\n\
+         docker stack deploy --compose-file stacks/guest-of-a-release.yml guest"
     );
+    in_shell(&guest, &commands);
     let guest = lab.stack("guest");
     guest.wait_running(SETTLE_TIMEOUT).inspect_err(|_| guest.print_state()).unwrap();
     let answer = eventually(TIMEOUT, || http::get_ok(&url("/guest-of-a-release/hello"))).unwrap();
     assert!(answer.body.starts_with("world (from "), "{}", answer.body);
-    guest.remove(SETTLE_TIMEOUT).unwrap();
-    demo.remove(SETTLE_TIMEOUT).unwrap();
-    docker.run(&["secret", "rm", "swarmlings_master"]).unwrap();
 }
 
 /// Checks archives, checksums, lists of dependencies, licences and notes.
