@@ -98,8 +98,8 @@ fn new_version_gets_its_shares_while_no_request_fails_and_none_after_a_failure()
     assert_eq!(weights(), "0 100");
     for (report, percent) in good.reports.iter().zip(steps) {
         let share = share(report, "canary_hello-next.");
-        // Routers take a moment to use the new share.
-        assert!(share > percent * 0.6 && share < percent + 1.0, "{share} % instead of {percent} %");
+        // Routers take a moment to use a new share, and begin again to count at each change.
+        assert!(share > percent * 0.6 && share < percent + 5.0, "{share} % instead of {percent} %");
     }
     assert_eq!(tasks(), before, "no task is replaced");
 
