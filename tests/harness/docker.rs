@@ -18,11 +18,7 @@ const INSTALL: &str = "install Docker, on Debian or Ubuntu with `apt-get install
 /// Pause between two checks that ask an engine. Each starts the client.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A manager's error if an object has changed between the client's read and its write. Swarm itself changes a service when
-/// its update completes. The manager has then applied nothing.
-const OUTDATED: &str = "update out of sequence";
-
-/// Time limit for retries after that error.
+/// Time limit for retries if an object has changed concurrently.
 const OUTDATED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Client for one engine.
@@ -149,10 +145,17 @@ fn check(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// Repeats `run` for up to `timeout` while it fails with [`OUTDATED`].
+/// Whether an object has changed between the client's read and its write. Swarm itself changes a service when its update
+/// completes. `docker stack rm` returns before the stack's network is gone, and a deployment then takes it for an existing one.
+fn is_outdated(error: &str) -> bool {
+    let lacks_network = error.contains("failed to create service") && error.contains(": network ");
+    error.contains("update out of sequence") || lacks_network && error.ends_with(" not found")
+}
+
+/// Repeats `run` for up to `timeout` while it fails with an error that [`is_outdated`].
 fn retry_outdated(timeout: Duration, mut run: impl FnMut() -> Result<String>) -> Result<String> {
     eventually_on_engine(timeout, || match run() {
-        Err(error) if error.to_string().contains(OUTDATED) => Err(error),
+        Err(error) if is_outdated(&error.to_string()) => Err(error),
         answer => Ok(answer),
     })?
 }
@@ -179,15 +182,20 @@ mod tests {
     const ERROR: &str =
         "docker stack deploy: failed to update service: rpc error: desc = update out of sequence";
 
+    const REMOVED: &str = "docker stack deploy --resolve-image: failed to create service demo_agent: Error response from daemon: \
+                           network demo_apps not found";
+
     #[test]
     fn outdated_change_is_retried() {
-        let mut runs = 0;
-        let answer = retry_outdated(Duration::from_mins(1), || {
-            runs += 1;
-            ensure!(runs == 3, ERROR);
-            Ok("done".to_owned())
-        });
-        assert_eq!((answer.unwrap().as_str(), runs), ("done", 3));
+        for error in [ERROR, REMOVED] {
+            let mut runs = 0;
+            let answer = retry_outdated(Duration::from_mins(1), || {
+                runs += 1;
+                ensure!(runs == 3, error);
+                Ok("done".to_owned())
+            });
+            assert_eq!((answer.unwrap().as_str(), runs), ("done", 3));
+        }
     }
 
     #[test]
