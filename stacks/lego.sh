@@ -12,7 +12,7 @@
 # first with that for tests, which has higher limits and whose certificates are not trusted:
 # https://acme-staging-v02.api.letsencrypt.org/directory. Use another directory for another CA or other names.
 set -euf
-: "${LEGO_DOMAINS:?names for the certificate}" "${LEGO_EMAIL:?address for messages of the CA}"
+: "${LEGO_DOMAINS:?not set: names for the certificate}" "${LEGO_EMAIL:?not set: address for messages of the CA}"
 LEGO_DIRECTORY=${LEGO_DIRECTORY:-$PWD/lego}
 mkdir -p -m 700 "$LEGO_DIRECTORY"
 file=$LEGO_DIRECTORY/certificates/$(echo "${LEGO_DOMAINS%% *}" | tr '*' _)

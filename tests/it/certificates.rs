@@ -1,10 +1,12 @@
 //! Certificates for clients, which the hub gives to Traefik from a directory.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::ensure;
 use harness::certificates::{Certificates, P256, RSA, presented};
+use harness::process::run;
 use harness::{Fleet, FleetOptions, TIMEOUT, eventually};
 
 #[test]
@@ -64,10 +66,19 @@ fn traefik_presents_renewed_certificates_by_name_without_a_restart() {
 }
 
 #[test]
-fn hub_names_a_directory_that_it_cannot_read() {
-    let mut hub = Command::new(harness::Binaries::find().unwrap().path("hub"));
-    let output = hub.args(["--insecure", "--port", "0", "--certificates", "/missing"]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("reading certificates for Traefik: /missing: No such file"), "{text}");
+fn hub_does_not_start_without_its_certificates() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("site.key"), "-----BEGIN CERTIFICATE-----").unwrap();
+    fs::write(directory.path().join("site.crt"), "-----BEGIN PRIVATE KEY-----").unwrap();
+    for (directory, expected) in [
+        (Path::new("/missing"), "reading certificates for Traefik: /missing: No such file"),
+        (directory.path(), "/site.key: no private key in PEM format"),
+    ] {
+        let mut hub = Command::new(harness::Binaries::find().unwrap().path("hub"));
+        hub.args(["--insecure", "--port", "0", "--certificates"]).arg(directory);
+        let output = run(&mut hub).unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
 }
