@@ -37,7 +37,7 @@ done
 docker service logs --raw lego_lego
 case $state in Complete*) ;; *) echo "lego.sh: no certificate from lego: $state" >&2; exit 1 ;; esac
 
-SITE_VERSION=$(date -r "$file.crt" +%Y%m%d-%H%M%S)
+SITE_VERSION=$(date -u -r "$file.crt" +%Y%m%d-%H%M%S)
 export SITE_VERSION
 if docker service ls --quiet | xargs docker service inspect | grep -q "\"site.crt.$SITE_VERSION\""; then
     echo "site.crt.$SITE_VERSION is deployed already"
