@@ -18,8 +18,8 @@ const INSTALL: &str = "install Docker, on Debian or Ubuntu with `apt-get install
 /// Pause between two checks that ask an engine. Each starts the client.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Time limit for retries if an object has changed concurrently.
-const OUTDATED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for retries if an object has changed concurrently. Longer than the grace period of a removed stack's tasks.
+const OUTDATED_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Client for one engine.
 #[derive(Clone, Debug)]
@@ -146,7 +146,8 @@ fn check(arguments: &[&str], output: io::Result<Output>) -> Result<String> {
 }
 
 /// Whether an object has changed between the client's read and its write. Swarm itself changes a service when its update
-/// completes. `docker stack rm` returns before the stack's network is gone, and a deployment then takes it for an existing one.
+/// completes. After `docker stack rm` an engine lists the stack's network until its own tasks are gone, and a deployment takes it for
+/// an existing one.
 fn is_outdated(error: &str) -> bool {
     let lacks_network = error.contains("failed to create service") && error.contains(": network ");
     error.contains("update out of sequence") || lacks_network && error.ends_with(" not found")
