@@ -114,6 +114,11 @@ impl Plan {
         self.in_use.as_ref().map(|in_use| &in_use.config)
     }
 
+    /// Returns whether no router reports an error for the configuration in use.
+    pub(crate) fn works(&self) -> bool {
+        self.error.is_none()
+    }
+
     /// Returns the configuration in use, if no other one is tried or waits.
     pub(crate) fn only(&self) -> Option<&Arc<ServiceConfig>> {
         self.in_use().filter(|_| self.trial.is_none() && self.waiting.is_empty())

@@ -108,8 +108,8 @@ pub(crate) struct Instance {
     serving: Option<Arc<ServiceConfig>>,
     /// Whether its labels differ from those that the task was started with.
     pub(crate) stale: bool,
-    /// Configuration for a hub that has not seen it receive requests, if its labels have errors: that from the labels that the
-    /// task was started with.
+    /// Configuration with which it received requests before the hub decided again which ones are in use. It does so again if
+    /// new labels have errors.
     fallback: Option<Arc<ServiceConfig>>,
     /// First generation that contains it, while it is in the configuration.
     since: Option<u64>,
@@ -233,7 +233,7 @@ impl Registry {
             registration.labels = Arc::clone(labels);
         }
         self.undecided |= service.plan.is_limited != is_limited;
-        let LabelConfig { config, stale, fallback } =
+        let (config, stale) =
             read_config(&self.settings, &self.specs, service, &registration, is_limited, &mut self.warnings);
         let start = now.checked_sub(age).unwrap_or(now);
         let health = registration.health;
@@ -245,7 +245,7 @@ impl Registry {
             config,
             serving: None,
             stale,
-            fallback,
+            fallback: None,
             since: None,
             // That of a task which returns to a new hub is not known.
             healthy_at: (health == Health::Healthy && !warm_up).then_some(now),
@@ -262,6 +262,7 @@ impl Registry {
                     instance.start = service.plan.after(now);
                 }
                 (instance.serving, instance.since) = (known.serving, known.since);
+                instance.fallback = known.fallback;
                 health_before = Some(known.registration.health);
                 if health_before == Some(health) {
                     (instance.healthy_at, instance.changed_at) = (known.healthy_at, known.changed_at);
@@ -387,7 +388,7 @@ impl Registry {
         for (id, instance) in self.instances.iter_mut().filter(|(_, instance)| affected(instance)) {
             let service = self.services.entry(instance.registration.service.clone()).or_default();
             let Instance { registration, is_limited, .. } = &*instance;
-            let LabelConfig { config, stale, fallback } = read_config(
+            let (config, stale) = read_config(
                 &self.settings,
                 &self.specs,
                 service,
@@ -403,7 +404,7 @@ impl Registry {
             if stale && !instance.stale {
                 newly_stale.push(id.clone());
             }
-            (instance.config, instance.stale, instance.fallback) = (config, stale, fallback);
+            (instance.config, instance.stale) = (config, stale);
         }
         self.undecided |= changed;
         (changed, newly_stale)
@@ -717,8 +718,10 @@ impl Registry {
 
     /// Returns whether every router sends requests to an instance. It may do so although its latest labels are refused.
     pub(crate) fn is_serving(&self, id: &InstanceId, reports: &impl Reports) -> bool {
-        let since = self.instances.get(id).and_then(|instance| instance.since);
-        since.is_some_and(|generation| reports.is_confirmed(generation))
+        let Some(instance) = self.instances.get(id) else { return false };
+        let service = self.services.get(&instance.registration.service);
+        service.is_some_and(|service| service.plan.works())
+            && instance.since.is_some_and(|generation| reports.is_confirmed(generation))
     }
 
     /// Returns the routing state of an instance; pending if it holds no lease.
@@ -923,13 +926,6 @@ fn millis(duration: Duration) -> u64 {
 
 /// Returns the configuration from the labels that apply to a task of `service`, and whether they differ from those it was
 /// started with.
-/// What the labels of an instance say.
-struct LabelConfig {
-    config: Result<Arc<ServiceConfig>, LabelErrors>,
-    stale: bool,
-    fallback: Option<Arc<ServiceConfig>>,
-}
-
 fn read_config(
     settings: &Settings,
     specs: &Specs,
@@ -937,36 +933,31 @@ fn read_config(
     registration: &Registration,
     is_limited: bool,
     warnings: &mut Vec<(String, String)>,
-) -> LabelConfig {
+) -> (Result<Arc<ServiceConfig>, LabelErrors>, bool) {
     if specs.is_foreign(registration) {
         let message =
             "this container is none of its tasks, but has its name; give the container another name";
         let errors = vec![Diagnostic::new(format!("service {}", registration.service), message)];
-        return LabelConfig { config: Err(LabelErrors(errors)), stale: false, fallback: None };
+        return (Err(LabelErrors(errors)), false);
     }
     let (labels, stale) = specs.resolve_labels(registration);
     let name = &registration.service;
-    let read = |labels: &Labels| {
-        let config = traefik_v1::read_config(name, labels, &settings.exposure)?;
-        let mut errors = config.unpublished_ports(&registration.published);
-        if is_limited && errors.is_empty() {
-            errors = settings.policy.exceeding(name, &config);
-        }
-        if errors.is_empty() { Ok(config) } else { Err(LabelErrors(errors)) }
-    };
-    let config = read(&labels);
-    let fallback = if config.is_err() && stale { read(&registration.labels).ok() } else { None };
+    let mut config = traefik_v1::read_config(name, &labels, &settings.exposure);
     for diagnostic in config.iter().flat_map(ServiceConfig::warnings) {
         let warning = format!("label {diagnostic}");
         if service.reported.insert(warning.clone()) {
             warnings.push((name.clone(), warning));
         }
     }
-    LabelConfig {
-        config: config.map(|config| service.intern(config)),
-        stale,
-        fallback: fallback.map(|config| service.intern(config)),
+    if let Ok(read) = &config {
+        let errors = read.unpublished_ports(&registration.published);
+        config = if errors.is_empty() { config } else { Err(LabelErrors(errors)) };
     }
+    if is_limited && let Ok(claims) = &config {
+        let errors = settings.policy.exceeding(name, claims);
+        config = if errors.is_empty() { config } else { Err(LabelErrors(errors)) };
+    }
+    (config.map(|config| service.intern(config)), stale)
 }
 
 #[cfg(test)]
