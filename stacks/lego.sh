@@ -15,6 +15,7 @@ set -euf
 : "${LEGO_DOMAINS:?not set: names for the certificate}" "${LEGO_EMAIL:?not set: address for messages of the CA}"
 LEGO_DIRECTORY=${LEGO_DIRECTORY:-$PWD/lego}
 mkdir -p -m 700 "$LEGO_DIRECTORY"
+LEGO_DIRECTORY=$(cd "$LEGO_DIRECTORY" && pwd)
 file=$LEGO_DIRECTORY/certificates/$(echo "${LEGO_DOMAINS%% *}" | tr '*' _)
 LEGO_FLAGS=
 for name in $LEGO_DOMAINS; do LEGO_FLAGS="$LEGO_FLAGS --domains $name"; done
@@ -28,8 +29,9 @@ LEGO_NODE=$(docker info --format '{{.Swarm.NodeID}}')
 export LEGO_DIRECTORY LEGO_EMAIL LEGO_FLAGS LEGO_USER LEGO_NODE
 
 trap 'docker stack rm lego' EXIT
+trap 'exit 1' HUP INT TERM
 docker stack deploy --compose-file "$(dirname "$0")/lego.yml" lego
-for _ in $(seq 120); do
+for _ in $(seq 900); do
     state=$(docker service ps --no-trunc --format '{{.CurrentState}} {{.Error}}' lego_lego)
     case $state in Complete* | Failed* | Rejected*) break ;; esac
     sleep 1
@@ -39,7 +41,8 @@ case $state in Complete*) ;; *) echo "lego.sh: no certificate from lego: $state"
 
 SITE_VERSION=$(date -u -r "$file.crt" +%Y%m%d-%H%M%S)
 export SITE_VERSION
-if docker service ls --quiet | xargs docker service inspect | grep -q "\"site.crt.$SITE_VERSION\""; then
+secrets='{{with .Spec.TaskTemplate.ContainerSpec}}{{range .Secrets}}{{println .SecretName}}{{end}}{{end}}'
+if docker service ls --quiet | xargs docker service inspect --format "$secrets" | grep -qx "site.crt.$SITE_VERSION"; then
     echo "site.crt.$SITE_VERSION is deployed already"
     exit
 fi

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::docker::eventually_on_engine;
-use harness::{Binaries, Docker, Lab, LabOptions, eventually, tools};
+use harness::{Binaries, Docker, Lab, LabOptions, binaries, eventually, tools};
 
 use document::{Command, commands, compare};
 
@@ -26,9 +26,8 @@ const REPEATED: Duration = Duration::from_mins(2);
 /// Host of commands that run on the machine with the lab.
 const LAPTOP: &str = "laptop";
 
-/// Commands of a laptop's reader that the test has run itself, with another directory.
-const DONE: [&str; 4] =
-    ["cargo xtask lab up", "cargo xtask lab images", "cargo xtask lab shell", "cargo xtask lab down"];
+/// Commands of a laptop's reader that are not run: the test creates a lab in a directory of its own.
+const DONE: [&str; 2] = ["cargo xtask lab up", "cargo xtask lab down"];
 
 /// Environment variable with a file for the output of each command.
 const TRANSCRIPT: &str = "SWARMLINGS_TRANSCRIPT";
@@ -54,7 +53,6 @@ impl Session {
     fn new() -> Result<Self> {
         let lab = Lab::create(&LabOptions { swarm: false, ..LabOptions::owned(3) })?;
         let traefik = tools::traefik()?;
-        lab.provide_images(&Binaries::find()?, &traefik)?;
         let directory = tempfile::tempdir().context("creating a directory")?;
         copy_stacks(lab.docker(), &root().join("stacks"), &directory.path().join("stacks"))?;
         let transcript =
@@ -97,6 +95,7 @@ impl Session {
         let mut program = if host == LAPTOP {
             let mut program = Program::new("bash");
             program.env("SWARMLINGS_LAB", self.lab.directory());
+            program.env(binaries::DIRECTORY, Binaries::find()?.directory());
             program
         } else {
             self.lab.node(host)?.command("bash".as_ref())?

@@ -256,7 +256,10 @@ fn shell(lab: &Lab, node: &str, command: &[OsString]) -> Error {
         let (program, arguments) =
             command.split_first().map_or(("bash".as_ref(), &[][..]), |(first, rest)| (&**first, rest));
         let mut command = lab.node(node)?.command(program)?;
-        command.args(arguments).envs(lab.image_variables(&tools::traefik()?)?);
+        command.args(arguments);
+        if let Some(traefik) = tools::installed_traefik()? {
+            command.envs(lab.image_variables(&traefik)?);
+        }
         Ok(command)
     };
     match prepare() {
