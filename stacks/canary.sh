@@ -12,18 +12,18 @@ set -eu
 share() {
     split=traefik.http.services.hello-split.weighted.services
     docker service update --quiet --detach --label-add "$split[0].weight=$((100 - $1))" \
-        --label-add "$split[1].weight=$1" canary_hello-next > /dev/null
-    echo "the new version gets $1 % of the requests"
+        --label-add "$split[1].weight=$1" canary_hello-next > /dev/null &&
+        echo "the new version gets $1 % of the requests"
 }
 
-trap 'share 0; exit 1' EXIT
-trap 'exit 1' INT TERM
+trap 'share 0 || share 0 || echo "the share is still $percent %: set it to 0 with STEPS=0" >&2; exit 1' EXIT
+trap 'exit 1' HUP INT TERM
 for percent in ${STEPS:-5 25 50 100}; do
     share "$percent"
     case $percent in 0 | 100) services= ;; *) services=demo_hello ;; esac
-    # Each task must answer, so a share without effect is a violation, too.
-    tasks=$(docker service ps --quiet --filter desired-state=running canary_hello-next $services | wc -l)
+    # Each task must answer, so from 1 to 99 a share without effect is a violation, too.
+    tasks=$(docker service ps --quiet --filter desired-state=running canary_hello-next $services)
     docker run --rm --network host --env LOAD_RATE=50 --env LOAD_FOR=10s --env LOAD_MAX_FAILED=0 \
-        --env "LOAD_MIN_INSTANCES=$tasks" "${SWARMLINGS_PREFIX:-swarmlings}/load:${SWARMLINGS_TAG:-0.2.0}" "$@"
+        --env "LOAD_MIN_INSTANCES=$(echo "$tasks" | wc -l)" "${SWARMLINGS_PREFIX:-swarmlings}/load:${SWARMLINGS_TAG:-0.2.0}" "$@"
 done
 trap - EXIT
