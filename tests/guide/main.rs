@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::docker::eventually_on_engine;
-use harness::{Binaries, Docker, Lab, LabOptions, binaries, eventually, tools};
+use harness::{Binaries, Lab, LabOptions, binaries, eventually, stack_file, tools};
 
 use document::{Command, commands, compare};
 
@@ -54,7 +54,7 @@ impl Session {
         let lab = Lab::create(&LabOptions { swarm: false, ..LabOptions::owned(3) })?;
         let traefik = tools::traefik()?;
         let directory = tempfile::tempdir().context("creating a directory")?;
-        copy_stacks(lab.docker(), &root().join("stacks"), &directory.path().join("stacks"))?;
+        stack_file::copy_directory(lab.docker(), &root().join("stacks"), &directory.path().join("stacks"))?;
         let transcript =
             env::var_os(TRANSCRIPT).map(File::create).transpose().context("creating the transcript")?;
         Ok(Self { lab, traefik, directory, shells: BTreeMap::new(), transcript })
@@ -140,26 +140,6 @@ impl Drop for Shell {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-/// Copies the stack files as a release has them, with a version for older Docker clients.
-fn copy_stacks(docker: &Docker, from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir(to).with_context(|| format!("creating {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
-        let path = entry?.path();
-        let target = to.join(path.file_name().context("no name")?);
-        if path.is_dir() {
-            copy_stacks(docker, &path, &target)?;
-            continue;
-        }
-        fs::copy(&path, &target).with_context(|| format!("copying {}", path.display()))?;
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let is_stack = text.lines().any(|line| line == "services:");
-        if is_stack && docker.client_major()? < 23 && !text.contains("\nversion:") {
-            fs::write(&target, format!("version: \"3.9\"\n{text}"))?;
-        }
-    }
-    Ok(())
 }
 
 #[test]

@@ -81,6 +81,34 @@ impl ServiceDefinition {
     }
 }
 
+/// Copies a directory with stack files and what belongs to them. The Docker client accepts the copies.
+pub fn copy_directory(docker: &Docker, from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to).with_context(|| format!("creating {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let path = entry.with_context(|| format!("reading {}", from.display()))?.path();
+        let copy = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_directory(docker, &path, &copy)?;
+            continue;
+        }
+        fs::copy(&path, &copy).with_context(|| format!("copying {}", path.display()))?;
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        if text.lines().any(|line| line == "services:") && lacks_version(docker, &text)? {
+            fs::write(&copy, with_version(&text)).with_context(|| format!("writing {}", copy.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client would read a file as a format of 2014, as clients before 23 do without a version.
+fn lacks_version(docker: &Docker, text: &str) -> Result<bool> {
+    Ok(docker.client_major()? < 23 && !text.lines().any(|line| line.starts_with("version:")))
+}
+
+fn with_version(text: &str) -> String {
+    format!("version: \"3.9\"\n{text}")
+}
+
 /// A stack file that the Docker client accepts.
 pub(crate) enum Readable {
     /// The file itself.
@@ -93,16 +121,14 @@ impl Readable {
     pub(crate) fn new(docker: &Docker, file: &Path) -> Result<Self> {
         let shown = file.display();
         let text = fs::read_to_string(file).with_context(|| format!("reading {shown}"))?;
-        // Clients before 23 read a file without a version as a format of 2014.
-        if docker.client_major()? >= 23 || text.lines().any(|line| line.starts_with("version:")) {
+        if !lacks_version(docker, &text)? {
             return Ok(Self::Original(file.to_string_lossy().into_owned()));
         }
         // Beside the file, which may refer to others by relative paths.
         let directory = file.parent().unwrap_or(Path::new("."));
         let copy = NamedTempFile::new_in(directory);
         let mut copy = copy.with_context(|| format!("creating a file in {}", directory.display()))?;
-        copy.write_all(format!("version: \"3.9\"\n{text}").as_bytes())
-            .with_context(|| format!("copying {shown}"))?;
+        copy.write_all(with_version(&text).as_bytes()).with_context(|| format!("copying {shown}"))?;
         Ok(Self::Copy(copy.into_temp_path()))
     }
 

@@ -10,7 +10,7 @@ use harness::acme::{self, Pebble};
 use harness::certificates::presented;
 use harness::docker::eventually_on_engine;
 use harness::process::run_ok;
-use harness::{Binaries, LabStack, Process, Signal, SpawnOptions, images};
+use harness::{Binaries, LabStack, Process, Signal, SpawnOptions, images, stack_file};
 
 const LONG: Duration = Duration::from_mins(3);
 
@@ -28,7 +28,9 @@ fn certificate_by_acme_reaches_all_hosts_and_its_renewal_fails_no_request() {
 
     let directory = tempfile::tempdir().unwrap();
     fs::copy(pebble.ca(), directory.path().join("ca.pem")).unwrap();
-    let stacks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks");
+    let stacks = directory.path().join("stacks");
+    stack_file::copy_directory(&docker, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks"), &stacks)
+        .unwrap();
     let get_certificate = |days: &str| {
         let mut script = demo.command(leader, "sh").unwrap();
         script.arg(stacks.join("lego.sh"));
