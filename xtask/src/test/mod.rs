@@ -21,7 +21,7 @@ mod timing;
 
 const HELP: &str = "\
 As root on Debian or Ubuntu, installs the packages that the tests need. Ends with a table of the time that \
-each step took. `cargo test` alone runs the unit tests; it needs neither Docker nor Traefik.
+each step took. `cargo test` alone runs the unit tests; it needs curl and openssl, but neither Docker nor Traefik.
 
 Steps, in the order in which they run:
   packages       install the packages and tools that tests need
