@@ -136,7 +136,7 @@ fn release_is_published_deployed_and_used_by_another_repository() {
     push(docker, &traefik).unwrap();
     let guide = quick_start();
     let (commands, request) = guide.rsplit_once('\n').unwrap();
-    assert_eq!(request.trim(), "curl http://localhost/ping", "{guide}");
+    assert!(request.trim().starts_with("curl http://localhost/ping"), "{guide}");
     let in_shell = |directory: &Path, commands: &str| {
         let commands = commands.replace("registry.lan:5000", &release.registry);
         // For Docker clients before 23, as the files say.
