@@ -65,7 +65,7 @@ impl WaitCommand {
         let (start, mut silent_since, mut last) = (Instant::now(), Instant::now(), String::new());
         loop {
             let step = match ask_all(hub, &path, Some(ANSWER_WAIT)).await {
-                Ok(asked) => decide(service, hub, &asked),
+                Ok(asked) => decide(hub, &asked),
                 Err(failure) => Step::Silent(failure),
             };
             let reason = match step {
@@ -108,7 +108,7 @@ enum Step {
 }
 
 /// Decides from the answers of all hubs. Pure.
-fn decide(service: &str, hub: &Hub, asked: &Answers<Explanation>) -> Step {
+fn decide(hub: &Hub, asked: &Answers<Explanation>) -> Step {
     if asked.answers.is_empty() {
         let Some((address, error)) = asked.failures.first() else {
             return Step::Silent(Failure::new("the name of the hubs has no address"));
@@ -123,10 +123,8 @@ fn decide(service: &str, hub: &Hub, asked: &Answers<Explanation>) -> Step {
     }
     let updates = asked.answers.iter().filter_map(|answer| answer.content.update.as_ref());
     let Some(update) = updates.max_by_key(|update| update.version) else {
-        let message = format!(
-            "{service}: no agent on a manager of the swarm answers, so the state of the update is not known; deploy \
-             stacks/agent.yml, and see the logs of its tasks"
-        );
+        let message = "no agent on a manager of the swarm answers, so the state of the update is not known; deploy \
+                       stacks/agent.yml, and see the logs of its tasks";
         return Step::Silent(Failure::with_code(EXIT_NO_AGENT, message));
     };
     let message = printable(&update.message);
@@ -221,7 +219,7 @@ mod tests {
     fn decided(answers: Vec<Answer<Explanation>>, failures: Vec<HubError>) -> String {
         let hub = Hub { url: parse_hub("http://hub:80").unwrap(), token_file: None, ca_file: None };
         let failures = failures.into_iter().map(|error| (([10, 0, 1, 8], 80).into(), error)).collect();
-        match decide("s", &hub, &Answers { answers, failures }) {
+        match decide(&hub, &Answers { answers, failures }) {
             Step::Routed(tasks) => format!("routed {tasks}"),
             Step::Pending(reason) => format!("pending {reason}"),
             Step::Silent(failure) => format!("silent {failure}"),
@@ -295,7 +293,7 @@ mod tests {
     fn silence_is_told_from_a_rejection() {
         let mut unknown = hub("a", &update(0, "", &[]), vec![]);
         unknown.content.update = None;
-        assert!(decided(vec![unknown], vec![]).starts_with("silent s: no agent on a manager"));
+        assert!(decided(vec![unknown], vec![]).starts_with("silent no agent on a manager"));
         assert!(
             decided(vec![], vec![HubError::Timeout]).starts_with("silent hub http://hub:80 at 10.0.1.8: ")
         );
