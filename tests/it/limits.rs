@@ -13,7 +13,7 @@ use harness::proc::resident_kib;
 use harness::{
     Binaries, Fleet, FleetOptions, Load, LoadOptions, TIMEOUT, binaries, eventually, http, process,
 };
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
@@ -30,7 +30,8 @@ fn outside() -> IpAddr {
 }
 
 fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    // Programs that other tests start meanwhile must not inherit thousands of connections.
+    let client = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&client, &SocketAddr::new(from, 0))?;
     connect(&client, &to)?;
     let client = TcpStream::from(client);
