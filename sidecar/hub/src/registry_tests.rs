@@ -75,6 +75,13 @@ impl Scene {
         self.register(id, Health::Healthy, labels);
     }
 
+    /// Publishes labels of the service `a` as a manager does. Returns whether the configuration from any instance's labels changed.
+    fn publish(&mut self, version: u64, labels: &[(&str, &str)]) -> bool {
+        let spec = ServiceSpec { version, labels: read_labels(labels), templated: true, settled: true };
+        let services = Services { services: [("a".to_owned(), spec)].into() };
+        self.registry.publish(self.now, "n".parse().unwrap(), services).0
+    }
+
     fn pass(&mut self, time: Duration) -> Vec<InstanceId> {
         self.now += time;
         self.registry.advance(self.now).0
@@ -496,33 +503,21 @@ fn agents_leases_outlive_its_connection_but_not_its_silence() {
 #[test]
 fn published_labels_apply_without_a_new_registration() {
     let mut scene = Scene::new();
-    let publish = |scene: &mut Scene, version, pairs| {
-        let labels = read_labels(pairs);
-        let spec = ServiceSpec { version, labels, templated: true, settled: true };
-        let services = Services { services: [("a".to_owned(), spec)].into() };
-        scene.registry.publish(scene.now, "n".parse().unwrap(), services).0
-    };
     let container = Registration { source: Source::Agent, ..registration("a.1", Health::Healthy, &[]) };
     scene.put("a.1", 7, Registration { slot: Some("1".to_owned()), ..container });
     scene.healthy("a.2", A);
-    assert!(publish(&mut scene, 1, A));
+    assert!(scene.publish(1, A));
     assert_eq!(scene.servers("a"), ["http://10.0.1.1:8080", "http://10.0.1.2:8080"]);
     assert!(!scene.registry.instances.iter().any(|(_, instance)| instance.stale));
-    assert!(publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]));
+    assert!(scene.publish(2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]));
     assert_eq!(scene.document()["http"]["routers"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
     let stale: Vec<_> = scene.registry.instances.iter().filter(|(_, i)| i.stale).collect();
     assert_eq!(stale.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["a.2"]);
-    assert!(!publish(&mut scene, 2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "nothing changed");
+    assert!(!scene.publish(2, &[("traefik.http.routers.b.rule", "Path(`/b`)")]), "nothing changed");
 }
 
 #[test]
 fn published_labels_with_errors_change_no_route() {
-    let publish = |scene: &mut Scene, version, pairs| {
-        let labels = read_labels(pairs);
-        let spec = ServiceSpec { version, labels, templated: true, settled: true };
-        let services = Services { services: [("a".to_owned(), spec)].into() };
-        scene.registry.publish(scene.now, "n".parse().unwrap(), services);
-    };
     let rule = |scene: &mut Scene| scene.document()["http"]["routers"]["a"]["rule"].clone();
     let (good, bad) =
         ([("traefik.http.routers.a.rule", "Path(`/a2`)")], [("traefik.http.routers.a.rule", "Path(`")]);
@@ -530,7 +525,7 @@ fn published_labels_with_errors_change_no_route() {
         let mut scene = Scene::new();
         scene.healthy("a.1", A);
         for (version, labels) in [&good, &bad, &bad].into_iter().enumerate() {
-            publish(&mut scene, version as u64, labels);
+            scene.publish(version as u64, labels);
             if !has_router {
                 scene.registry.start_over();
                 // It stays in use while the task is unhealthy for a moment.
@@ -546,7 +541,7 @@ fn published_labels_with_errors_change_no_route() {
     }
     // A hub that starts afterwards does not guess: the labels that the task was started with may be too open.
     let mut scene = Scene::new();
-    publish(&mut scene, 1, &bad);
+    scene.publish(1, &bad);
     scene.healthy("a.1", A);
     assert!(scene.document()["http"]["routers"].get("a").is_none());
     assert!(scene.refusal("a.1").is_some());
