@@ -76,11 +76,9 @@ impl Compose {
         command
             .env("COMPOSE_FILE", &self.file)
             .env("COMPOSE_PROJECT_NAME", &self.project)
-            .env("SWARMLINGS_PREFIX", images.prefix())
-            .env("SWARMLINGS_TAG", images.tag())
+            .envs(images.variables(&self.engine.traefik_image()?))
             .env("SWARMLINGS_TOKEN_FILE", self.directory.path().join("token"))
             .env("SWARMLINGS_ROUTER_TOKEN", self.master.role("router"))
-            .env("TRAEFIK_IMAGE", self.engine.traefik_image()?)
             .env("HTTP_PORT", self.port.to_string());
         if let Some(host) = self.docker().host() {
             command.env("DOCKER_HOST", host);

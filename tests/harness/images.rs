@@ -63,6 +63,15 @@ impl Images {
         &self.tag
     }
 
+    /// Variables of stack files and compose files that name these images, and the image `traefik`.
+    pub fn variables(&self, traefik: &str) -> [(&'static str, String); 3] {
+        [
+            ("SWARMLINGS_PREFIX", self.prefix.clone()),
+            ("SWARMLINGS_TAG", self.tag.clone()),
+            ("TRAEFIK_IMAGE", traefik.to_owned()),
+        ]
+    }
+
     /// Name with prefix and tag of `ping` and so on.
     pub fn name(&self, image: &str) -> String {
         format!("{}/{image}:{}", self.prefix, self.tag)

@@ -98,11 +98,7 @@ impl LabStack {
     pub fn command(&self, node: &Node, program: &str) -> Result<Command> {
         let SharedLab { images, traefik, secrets, .. } = &*self.shared;
         let mut command = node.command(program.as_ref())?;
-        command
-            .env("SWARMLINGS_PREFIX", images.prefix())
-            .env("SWARMLINGS_TAG", images.tag())
-            .env("TRAEFIK_IMAGE", traefik)
-            .env("SWARMLINGS_TOKEN", secrets.master_name());
+        command.envs(images.variables(traefik)).env("SWARMLINGS_TOKEN", secrets.master_name());
         Ok(command)
     }
 

@@ -74,9 +74,7 @@ impl Stack {
         arguments.push(&self.name);
         let mut command = self.docker.command(&arguments);
         command
-            .env("SWARMLINGS_PREFIX", settings.images.prefix())
-            .env("SWARMLINGS_TAG", settings.images.tag())
-            .env("TRAEFIK_IMAGE", settings.traefik)
+            .envs(settings.images.variables(settings.traefik))
             .env("HTTP_PORT", settings.port.to_string())
             .envs(settings.variables.iter().copied());
         self.docker.run_command(&arguments, command).with_context(|| {

@@ -21,14 +21,13 @@ struct Outcome {
 fn shift(demo: &LabStack, steps: &str, flags: &[&str]) -> Outcome {
     let leader = demo.lab().node("leader").unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/canary.sh");
-    let mut command = leader.command("sh".as_ref()).unwrap();
+    let mut command = demo.command(leader, "sh").unwrap();
     command
         .arg(script)
         .args(["--json", "-", "--quiet", "--rate", "20"])
         .args(flags)
         .arg(demo.url(leader, "/hello/viktor"));
-    command.env("STEPS", steps).env("SWARMLINGS_PREFIX", demo.images().prefix());
-    command.env("SWARMLINGS_TAG", demo.images().tag());
+    command.env("STEPS", steps);
     let options = SpawnOptions { separate_stdout: true, ..SpawnOptions::default() };
     let mut process = Process::spawn("canary.sh", &mut command, options).unwrap();
     let code = process.wait(LONG).unwrap().code();

@@ -223,11 +223,7 @@ impl Lab {
     /// program.
     pub fn image_variables(&self, traefik: &Path) -> Result<[(&'static str, String); 3]> {
         let images = self.images();
-        Ok([
-            ("SWARMLINGS_PREFIX", images.prefix().to_owned()),
-            ("SWARMLINGS_TAG", images.tag().to_owned()),
-            ("TRAEFIK_IMAGE", images::traefik(images.prefix(), traefik)?),
-        ])
+        Ok(images.variables(&images::traefik(images.prefix(), traefik)?))
     }
 
     /// The stack `name` on its swarm. Does not deploy it.
