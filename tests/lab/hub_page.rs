@@ -1,8 +1,5 @@
 //! The hub's page in a browser during a rolling update, through the Traefik of a node, and Traefik's dashboard.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -12,9 +9,6 @@ use serde_json::json;
 use crate::png;
 
 const LONG: Duration = Duration::from_mins(2);
-
-/// Environment variable with a directory for screenshots.
-const PICTURES: &str = "SWARMLINGS_PICTURES";
 
 #[test]
 fn page_follows_a_rolling_update() {
@@ -48,14 +42,7 @@ fn page_follows_a_rolling_update() {
     wait_for("#summary", &["5 of 5 tasks routed"]);
     wait_for("#update", &[&service]);
     assert_eq!(browser.console().unwrap(), [""; 0], "a browser reports violations of the policy here");
-    let save = |name: &str| {
-        if let Some(directory) = env::var_os(PICTURES).map(PathBuf::from) {
-            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory);
-            fs::create_dir_all(&directory).unwrap();
-            fs::write(directory.join(name), png::recompress(&browser.screenshot(None).unwrap())).unwrap();
-        }
-    };
-    save("hub.png");
+    png::save("hub", &browser.screenshot(None).unwrap());
     // Traefik's own page has the routers of the same labels.
     let dashboard = |user: &str| format!("http://{user}{}:8080/dashboard/#/http/routers", node.address());
     browser.visit(&dashboard("admin:dashboard@")).unwrap();
@@ -63,5 +50,5 @@ fn page_follows_a_rolling_update() {
     browser.visit("about:blank").unwrap();
     browser.visit(&dashboard("")).unwrap();
     wait_for("body", &["hello@http", "ping@http", "PathPrefix(`/hello/`)"]);
-    save("dashboard.png");
+    png::save("dashboard", &browser.screenshot(None).unwrap());
 }

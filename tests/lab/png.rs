@@ -1,15 +1,29 @@
-//! Smaller PNG files for drawings: <https://www.w3.org/TR/png-3/>.
+//! The pictures in docs/images, as smaller PNG files: <https://www.w3.org/TR/png-3/>.
 
+use std::env;
+use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use flate2::read::{ZlibDecoder, ZlibEncoder};
 use flate2::{Compression, Crc};
 
 const SIGNATURE: usize = 8;
 
+/// Environment variable with a directory for pictures, relative to the root of the repository.
+const PICTURES: &str = "SWARMLINGS_PICTURES";
+
+/// Writes a screenshot as `NAME.png`, if a directory for pictures is set.
+pub(super) fn save(name: &str, picture: &[u8]) {
+    let Some(directory) = env::var_os(PICTURES).filter(|directory| !directory.is_empty()) else { return };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(format!("{name}.png")), recompress(picture)).unwrap();
+}
+
 /// Compresses a picture again without the row filters of browsers, which suit photographs. It must have 8 bits per colour and
 /// no interlacing.
-pub(super) fn recompress(png: &[u8]) -> Vec<u8> {
+fn recompress(png: &[u8]) -> Vec<u8> {
     let mut rest = &png[SIGNATURE..];
     let (mut header, mut data) = (Vec::new(), Vec::new());
     while let [a, b, c, d, kind @ ..] = rest {

@@ -1,7 +1,5 @@
 use std::collections::HashSet;
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harness::process::command;
@@ -17,9 +15,6 @@ const LONG: Duration = Duration::from_mins(2);
 
 /// Replicas of the service that is updated.
 const REPLICAS: usize = 3;
-
-/// Environment variable with a directory for the pictures in docs/images.
-const PICTURES: &str = "SWARMLINGS_PICTURES";
 
 /// Pictures of the page: name, width, colour scheme, and the part in which they end.
 const VIEWS: [(&str, u32, &str, &str); 3] = [
@@ -86,16 +81,6 @@ fn page_of_a_rolling_update_shows_each_handover() {
         );
         let height = browser.run(&end).unwrap().as_u64().unwrap();
         let picture = browser.screenshot(Some((width, u32::try_from(height).unwrap() + 14))).unwrap();
-        if let Some(directory) = pictures() {
-            fs::write(directory.join(format!("{name}.png")), png::recompress(&picture)).unwrap();
-        }
+        png::save(name, &picture);
     }
-}
-
-/// Directory for pictures, if one is set.
-fn pictures() -> Option<PathBuf> {
-    let directory = env::var_os(PICTURES).filter(|directory| !directory.is_empty())?;
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory);
-    fs::create_dir_all(&directory).unwrap();
-    Some(directory)
 }
