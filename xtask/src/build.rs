@@ -65,14 +65,9 @@ pub fn musl_target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
 }
 
-/// The programs in `SWARMLINGS_BIN_DIR`, or a release build of all programs for this machine.
-pub fn for_this_machine() -> Result<Binaries> {
-    Binaries::from_environment()?.map_or_else(|| programs(&names(), Profile::Release, None), Ok)
-}
-
-/// The programs in `SWARMLINGS_BIN_DIR`, or a release build of static programs for this machine's images.
-pub fn static_programs() -> Result<Binaries> {
-    Binaries::from_environment()?.map_or_else(|| release(Some(&musl_target())), Ok)
+/// The programs in `SWARMLINGS_BIN_DIR`, or a release build of all programs for `target` or this machine.
+pub fn given_or_release(target: Option<&str>) -> Result<Binaries> {
+    Binaries::from_environment()?.map_or_else(|| release(target), Ok)
 }
 
 /// Builds all programs that go into images, as released, for `target` or this machine.

@@ -245,7 +245,7 @@ fn down(directory: &Path) -> Result<()> {
 
 /// Builds the images, and pushes them to the lab's registry. Returns the project's images and the name of Traefik's.
 fn push_images(lab: &Lab) -> Result<(Images, String)> {
-    let binaries = build::static_programs()?;
+    let binaries = build::given_or_release(Some(&build::musl_target()))?;
     eprintln!("building the images, and pushing them to {}", lab.registry());
     lab.provide_images(&binaries, &tools::traefik()?)
 }

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.duration >= PROBE_INTERVAL, "--duration {:?}: minimum is {PROBE_INTERVAL:?}", args.duration);
-    let options = FleetOptions { binaries: Some(build::for_this_machine()?), ..FleetOptions::default() };
+    let options = FleetOptions { binaries: Some(build::given_or_release(None)?), ..FleetOptions::default() };
     let mut fleet = Fleet::spawn(options)?;
     fleet.traefik.wait_ready()?;
     let mut instances = fleet.start_all("ping", 1)?;

@@ -152,7 +152,7 @@ impl Run<'_> {
                 let mut targets = targets().to_vec();
                 targets.dedup();
                 if self.args.all {
-                    // The rehearsal of a release runs where it cannot be installed.
+                    // For the rehearsal of a release, which has no access to the internet.
                     needs::auditable2cdx()?;
                 }
                 targets.iter().try_for_each(|target| fast(target).map(drop))
