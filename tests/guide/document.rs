@@ -23,7 +23,7 @@ pub(crate) struct Command {
     pub(crate) line: usize,
     /// Name in its prompt.
     pub(crate) host: String,
-    /// What the shell runs, possibly several lines.
+    /// Script for the shell, one or more lines.
     pub(crate) text: String,
     /// Lines of output; empty if the document shows none.
     pub(crate) output: Vec<String>,

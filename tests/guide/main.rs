@@ -103,7 +103,7 @@ impl Session {
         let directory = tempfile::tempdir_in(self.directory.path()).context("creating a directory")?.keep();
         // The stacks' directory, except for cargo.
         let start = if host == LAPTOP { root() } else { self.directory.path() };
-        program.envs(self.lab.image_variables(&self.traefik)?).current_dir(start).stdin(Stdio::piped());
+        program.envs(self.lab.image_variables(&self.traefik)?).stdin(Stdio::piped());
         let mut child = program.spawn().with_context(|| format!("starting a shell on {host}"))?;
         let input = child.stdin.as_mut().context("no input")?;
         writeln!(input, "cd {}", start.display()).context("writing to a shell")?;
